@@ -1,0 +1,39 @@
+# One command a line; `make help` lists them. CI calls `make check` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# For CPU-only machines: make setup PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_FLAGS ?=
+
+.PHONY: help setup demo test check bench up clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(BIN)/.installed ## make .venv and install the project with its pinned dependencies
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[trainer,embedded,dev]'
+	@touch $@
+
+demo: setup ## train, publish 20,000 beats to an embedded broker, watch them, sum up
+	$(BIN)/ecg-monitor demo
+
+test: setup ## the tests, on the best broker at hand
+	$(BIN)/python -m pytest
+
+check: setup ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup ## this monitor beside a record-at-a-time loop, in one run
+	$(BIN)/python -m bench
+
+up: ## the whole stack with Docker, demo beats included
+	docker compose --profile demo up --build
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The ECG monitor: a daemon that scores beats from Kafka and raises alerts."""

@@ -1,0 +1,137 @@
+"""Every setting, read once from `MONITOR_*` and `.env`; nothing else in the monitor reads the environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from monitor.errors import RefusedError
+
+PREFIX = "MONITOR_"
+DOTENV = ".env"
+
+
+class Settings(BaseSettings):
+    """One frozen object; each field is `MONITOR_<NAME>` in capitals, and its description is the README's."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=DOTENV, extra="ignore", frozen=True, str_strip_whitespace=True
+    )
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1, description="Kafka's addresses, comma separated")
+    model: Path = Field(Path("model.safetensors"), description="the model file that `ecg-trainer ecg` wrote")
+    group_id: str = Field("ecg-monitor", min_length=1, description="consumer group; its members share the partitions")
+    instance: str = Field(
+        default_factory=socket.gethostname, min_length=1, description="stable name of this process (default: host name)"
+    )
+    beats_topic: str = Field("ecg.beats", min_length=1, description="where beats come from")
+    alerts_topic: str = Field("ecg.alerts", min_length=1, description="where alerts go")
+    scores_topic: str = Field("ecg.scores", min_length=1, description="where each beat's score goes, when asked for")
+    dead_letters_topic: str = Field("ecg.dead-letters", min_length=1, description="where records that are no beats go")
+    control_topic: str = Field("ecg.control", min_length=1, description="where thresholds are changed")
+    state_topic: str = Field("", description="where episode state is kept (default: `<group id>.state`)")
+    delivery: Literal["at-least-once", "exactly-once"] = Field(
+        "at-least-once", description="`at-least-once`; `exactly-once` is refused by this version"
+    )
+    offset_reset: Literal["earliest", "latest"] = Field(
+        "earliest", description="where a group without committed offsets begins"
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored"
+    )
+    batch_size: int = Field(2048, ge=1, le=65536, description="beats judged in one step at most")
+    max_wait_ms: int = Field(20, ge=0, le=10000, description="how long the broker may collect beats for one fetch")
+    threshold: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="score above which a beat is abnormal (default: the model's)"
+    )
+    scores: bool = Field(False, description="write the score of each beat to the scores topic")
+    episode_open: int = Field(3, ge=1, description="abnormal beats that open an episode")
+    episode_window: int = Field(5, ge=1, le=64, description="… among this many last beats")
+    episode_close: int = Field(5, ge=1, description="normal beats in a row that close it")
+    episode_silence_seconds: float = Field(
+        60, gt=0, allow_inf_nan=False, description="beat time without a beat that closes it as silent"
+    )
+    commit_interval_ms: int = Field(1000, ge=0, description="how often offsets are committed when there is nothing to say")
+    session_timeout_ms: int = Field(45000, ge=1000, description="how long the group waits for a silent member")
+    broker_timeout_seconds: float = Field(
+        1800, gt=0, allow_inf_nan=False, description="how long a broker may be away before the monitor exits with 1"
+    )
+    start_timeout_seconds: float = Field(
+        60, gt=0, allow_inf_nan=False, description="the same while starting"
+    )
+    http_host: str = Field("127.0.0.1", min_length=1, description="address of `/metrics`, `/healthz` and `/readyz`")
+    http_port: int = Field(9108, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to the broker"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="how to log in")
+    sasl_username: str = Field("", description="user name")
+    sasl_password: SecretStr = Field(SecretStr(""), description="password; better in a file")
+    sasl_password_file: Path | None = Field(None, description="file that holds the password")
+    ssl_cafile: Path | None = Field(None, description="certificates to trust")
+    ssl_certfile: Path | None = Field(None, description="our certificate, for mutual TLS")
+    ssl_keyfile: Path | None = Field(None, description="its key")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
+    log_format: Literal["text", "json"] = Field("text", description="one line a record, as text or JSON")
+
+    @model_validator(mode="after")
+    def _check(self) -> Settings:
+        if self.episode_open > self.episode_window:
+            raise ValueError(
+                f"MONITOR_EPISODE_OPEN={self.episode_open} can never be reached within "
+                f"MONITOR_EPISODE_WINDOW={self.episode_window}: lower the one or raise the other"
+            )
+        return self
+
+    @property
+    def state_topic_name(self) -> str:
+        return self.state_topic or f"{self.group_id}.state"
+
+    def password(self) -> str:
+        """The SASL password, from its file when there is one."""
+        if self.sasl_password_file is None:
+            return self.sasl_password.get_secret_value()
+        try:
+            return self.sasl_password_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={self.sasl_password_file}: {error.strerror}") from error
+
+    def shown(self) -> dict[str, str]:
+        """Names and values for people: every secret masked."""
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in self.model_dump().items()}
+
+
+def read(**overrides: Any) -> Settings:
+    """The settings of this process; `overrides` win over the environment, which wins over `.env`.
+
+    Raises RefusedError, naming the variable, for an unknown `MONITOR_*` name or a value out of range.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for place, names in (("the environment", os.environ), (DOTENV, dotenv_values(DOTENV))):
+        unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
+        if unknown:
+            raise RefusedError(f"{unknown[0]} in {place} is no setting of the monitor: {_nearest(unknown[0], known)}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise RefusedError(_sentence(error)) from None
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name.upper(), known, n=1)
+    return f"did you mean {close[0]}?" if close else "remove it (`ecg-monitor check` lists the settings)"
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    return f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg'][0].lower()}{first['msg'][1:]}"
