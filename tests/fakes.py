@@ -1,0 +1,69 @@
+"""A broker in memory that keeps the contract of `tests/contract`, and records to feed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.errors import BrokerError
+from monitor.record import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from monitor.record import Delivery, Message
+
+
+def records(
+    values: Sequence[bytes | None],
+    *,
+    keys: Sequence[bytes | None] | None = None,
+    times: Sequence[int] | None = None,
+    partition: int = 0,
+    first_offset: int = 0,
+) -> Records:
+    """Records of one partition, a second apart unless `times` are given."""
+    n = len(values)
+    return Records(
+        topic="ecg.beats",
+        partition=np.full(n, partition, np.int32),
+        offset=np.arange(first_offset, first_offset + n, dtype=np.int64),
+        time=np.array(times if times is not None else range(0, 1000 * n, 1000), np.int64),
+        key=tuple(keys if keys is not None else [b"source"] * n),
+        value=tuple(values),
+        headers=((),) * n,
+    )
+
+
+class FakeBroker:
+    """One partition's log in memory; `failures` makes the next calls of `deliver` fail after their messages went."""
+
+    def __init__(self, log: Sequence[Records] = ()) -> None:
+        self.log = list(log)
+        self.delivered: list[Message] = []
+        self.committed: dict[int, int] = {}
+        self.failures = 0
+        self.closed = False
+        self._acknowledged: tuple[Message, ...] = ()
+
+    def poll(self) -> Records:
+        return self.log.pop(0) if self.log else records([])
+
+    def deliver(self, delivery: Delivery) -> None:
+        if delivery.messages is not self._acknowledged:
+            self.delivered.extend(delivery.messages)
+            self._acknowledged = delivery.messages
+        if self.failures:
+            self.failures -= 1
+            raise BrokerError("the fake broker is away")
+        self.committed.update(delivery.offsets)
+
+    def lag(self) -> Mapping[int, int]:
+        return {0: sum(map(len, self.log))}
+
+    def joined(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
