@@ -1,0 +1,23 @@
+"""The Kafka edge: the only package that imports a Kafka client.
+
+`Broker` is what the worker needs of it; `KafkaBroker` is the real one. The readers and the publisher of the commands,
+and the topics, live here too.
+"""
+
+from monitor.broker.client import Publisher, Reader
+from monitor.broker.connection import COMMAND_SECONDS
+from monitor.broker.line import KafkaBroker
+from monitor.broker.protocol import Broker
+from monitor.broker.topics import TopicPlan, create_topics, missing_topics, retention_ms
+
+__all__ = [
+    "COMMAND_SECONDS",
+    "Broker",
+    "KafkaBroker",
+    "Publisher",
+    "Reader",
+    "TopicPlan",
+    "create_topics",
+    "missing_topics",
+    "retention_ms",
+]

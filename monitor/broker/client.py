@@ -1,0 +1,102 @@
+"""Kafka for the commands: publish records, and read a topic without belonging to a group."""
+
+from __future__ import annotations
+
+import time
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self
+
+from kafka import KafkaConsumer, TopicPartition
+
+from monitor.broker.connection import COMMAND_SECONDS, client_config, connecting, speaking
+from monitor.broker.outbox import build_producer, send
+from monitor.errors import BrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.record import Message
+    from monitor.settings import Settings
+
+FLUSH_EVERY = 5000  # the client's own buffer has no bound
+FLUSH_SECONDS = 60.0
+
+
+class Publisher:
+    """Sends records and keeps count; `flush` says when any of them was lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._producer = build_producer(settings, COMMAND_SECONDS, linger_ms=5, batch_size=64 * 1024)
+        self._unflushed = 0
+        self._failure: Exception | None = None
+
+    def send(self, message: Message, timestamp_ms: int | None = None) -> None:
+        with speaking(f"publishing to {message.topic}"):
+            send(self._producer, message, timestamp_ms).add_errback(self._failed)
+        self._unflushed += 1
+        if self._unflushed >= FLUSH_EVERY:
+            self.flush()
+
+    def _failed(self, error: Exception) -> None:
+        self._failure = error
+
+    def flush(self) -> None:
+        """Wait for every acknowledgement; raises BrokerError when one of them did not come."""
+        with speaking("waiting for acknowledgements"):
+            self._producer.flush(timeout=FLUSH_SECONDS)
+        self._unflushed = 0
+        if self._failure is not None:
+            raise BrokerError(f"the broker did not take every record: {self._failure}")
+
+    def close(self) -> None:
+        self._producer.close(timeout=FLUSH_SECONDS)
+
+
+class Reader:
+    """Every partition of one topic, committed records only, from its beginning or from now on."""
+
+    def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:
+        with connecting(settings):
+            self._consumer = KafkaConsumer(
+                **client_config(settings, COMMAND_SECONDS),
+                group_id=None,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                metrics_enabled=False,
+            )
+        with speaking(f"opening {topic}"):
+            partitions = self._consumer.partitions_for_topic(topic)
+            if not partitions:
+                self._consumer.close()
+                raise BrokerError(f"no topic {topic} at {settings.bootstrap_servers}: `ecg-monitor topics create`")
+            self._partitions = [TopicPartition(topic, partition) for partition in partitions]
+            self._consumer.assign(self._partitions)
+            (self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end)(*self._partitions)
+            for partition in self._partitions:
+                self._consumer.position(partition)  # resolves now, not at the first poll
+
+    def poll(self, seconds: float = 0.5) -> list[Any]:
+        """Records (with `key`, `value`, `headers`, `timestamp`, `partition`, `offset`) that came within `seconds`."""
+        with speaking("reading"):
+            return list(chain.from_iterable(self._consumer.poll(timeout_ms=int(1000 * seconds)).values()))
+
+    def until_end(self, limit_seconds: float = 60.0) -> Iterator[Any]:
+        """Every record up to the end as it is now. Raises BrokerError when that takes longer than the limit."""
+        with speaking("asking for the end"):
+            ends = self._consumer.end_offsets(self._partitions)
+        deadline = time.monotonic() + limit_seconds
+        while any(self._consumer.position(tp) < end for tp, end in ends.items()):
+            if time.monotonic() > deadline:
+                raise BrokerError(f"the topic's end was not reached within {limit_seconds:g} s")
+            yield from self.poll()
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

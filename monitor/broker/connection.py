@@ -1,0 +1,67 @@
+"""How to reach Kafka: the settings in the client's words, and the client's errors in ours."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
+
+from monitor.errors import BrokerError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.settings import Settings
+
+START_SECONDS = 60.0
+COMMAND_SECONDS = 15.0
+
+
+def client_config(settings: Settings, wait_seconds: float) -> dict[str, Any]:
+    """Options that every client of ours shares; connecting may take `wait_seconds`."""
+    config: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
+        "client_id": f"ecg-monitor-{settings.instance}",
+        "bootstrap_timeout_ms": int(1000 * min(wait_seconds, settings.broker_timeout_seconds)),
+        "reconnect_backoff_max_ms": 1000,  # the client's 30 s would leave us away long after the broker is back
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        files = {"ssl_cafile": settings.ssl_cafile, "ssl_certfile": settings.ssl_certfile}
+        files["ssl_keyfile"] = settings.ssl_keyfile
+        config |= {name: str(path) for name, path in files.items() if path is not None}
+    if settings.security_protocol.startswith("SASL"):
+        config |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.password(),
+        }
+    return config
+
+
+@contextmanager
+def connecting(settings: Settings) -> Iterator[None]:
+    """Turn a failure to build a client into one sentence."""
+    try:
+        yield
+    except KafkaTimeoutError as error:
+        raise BrokerError(
+            f"no Kafka answers at {settings.bootstrap_servers}: is it running, and are MONITOR_BOOTSTRAP_SERVERS "
+            "and the security settings right?"
+        ) from error
+    except (KafkaConfigurationError, ValueError, OSError) as error:
+        raise RefusedError(f"the settings for Kafka at {settings.bootstrap_servers} cannot be used: {error}") from error
+    except KafkaError as error:
+        raise BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {error}") from error
+
+
+@contextmanager
+def speaking(what: str) -> Iterator[None]:
+    """Turn the client's errors into a BrokerError that says what was being done."""
+    try:
+        yield
+    except AuthorizationError as error:
+        raise BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker") from error
+    except (KafkaError, OSError, ValueError) as error:  # ValueError: a topic that vanished has no partition to choose
+        raise BrokerError(f"{what}: {type(error).__name__} {error}".rstrip()) from error

@@ -1,0 +1,137 @@
+"""The writing half: messages out, every acknowledgement looked at."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaProducer, Serializer
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from monitor.broker.connection import START_SECONDS, client_config, connecting, speaking
+from monitor.errors import BrokerError
+
+if TYPE_CHECKING:
+    from monitor.record import Message
+    from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 5.0
+OWN_HEADER_BYTES = 1024
+MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+_NULL_KEY = object()
+
+
+class _Keys(Serializer):  # type: ignore[misc]
+    """Lets a record pass whose key and value are both null: `send` refuses a null key, Kafka does not."""
+
+    def serialize(self, _topic: str, _headers: object, data: Any) -> Any:
+        return None if data is _NULL_KEY else data
+
+
+def build_producer(settings: Settings, wait_seconds: float, **options: Any) -> KafkaProducer:
+    """A producer that is idempotent, waits for all replicas and never makes topics."""
+    with connecting(settings):
+        return KafkaProducer(
+            **client_config(settings, wait_seconds),
+            key_serializer=_Keys(),
+            allow_auto_create_topics=False,
+            max_block_ms=int(1000 * WAIT_SECONDS),
+            max_request_size=MAX_REQUEST_BYTES,
+            retry_backoff_ms=20,
+            metrics_enabled=False,
+            **options,
+        )
+
+
+def send(producer: KafkaProducer, message: Message, timestamp_ms: int | None = None) -> Any:
+    """Hand a message to the producer; its future."""
+    return producer.send(
+        message.topic,
+        key=_NULL_KEY if message.key is None else message.key,
+        value=message.value,
+        headers=[(name, value or b"") for name, value in message.headers],  # the client cannot write a null one
+        timestamp_ms=timestamp_ms,
+    )
+
+
+class Outbox:
+    """The producer, and what it was handed but has not been acknowledged for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: KafkaProducer | None = build_producer(settings, START_SECONDS)
+        self._batch: tuple[Message, ...] = ()
+        self._waiting: list[tuple[Message, Any]] = []
+
+    def deliver(self, messages: tuple[Message, ...]) -> None:
+        """Return when the broker has acknowledged every message.
+
+        Raises BrokerError when it has not within a few seconds; the same tuple handed in again goes on waiting, and
+        sends anew only what has failed for good.
+        """
+        if messages is not self._batch:
+            self._batch = messages
+            self._waiting = [(message, None) for message in messages]
+        with speaking("sending alerts"):
+            for place, (message, future) in enumerate(self._waiting):
+                if future is None:
+                    self._waiting[place] = (message, self._send(message))
+            self._settle(time.monotonic() + WAIT_SECONDS)
+            if any(future.is_done for _, future in self._waiting):
+                self._send_alone()
+        if self._waiting:
+            raise BrokerError(f"{len(self._waiting)} of {len(messages)} messages are not acknowledged")
+
+    def _send(self, message: Message) -> Any:
+        if self._producer is None:
+            self._producer = build_producer(self._settings, WAIT_SECONDS)
+        return send(self._producer, message)
+
+    def _settle(self, deadline: float) -> None:
+        """Wait for the acknowledgements; keep those that failed or are still to come."""
+        for _, future in self._waiting:
+            try:
+                future.get(timeout=max(0.0, deadline - time.monotonic()))
+            except KafkaError as error:
+                log.warning("no acknowledgement: %s", error)
+        self._waiting = [(message, future) for message, future in self._waiting if not future.succeeded()]
+
+    def _send_alone(self) -> None:
+        """Send what failed on a new producer, one at a time, so that each error is the message's own.
+
+        kafka-python 3.0.12: one batch that the broker refuses puts an idempotent producer into a fatal state, in which
+        it fails all its other batches with the same error, for ever.
+        """
+        self.close()
+        while self._waiting:
+            message, future = self._waiting[0]
+            if not future.succeeded():
+                self._waiting[0] = (message, None)
+                try:
+                    self._send(message).get(timeout=WAIT_SECONDS)
+                except _TOO_LARGE:
+                    self._waiting[0] = (_smaller(message), None)
+                    raise
+            del self._waiting[0]
+
+    def close(self) -> None:
+        if self._producer is not None:
+            self._producer.close(timeout=WAIT_SECONDS)
+        self._producer = None
+
+
+def _smaller(message: Message) -> Message:
+    """A record too large for its topic must not hold up its partition: keep its key and the reason, say what went."""
+    size = len(message.value or b"")
+    log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", size, message.topic)
+    if not message.may_omit_value:
+        return message
+    if message.value is not None:
+        return replace(message, value=None, headers=(*message.headers, ("omitted", b"value, %d bytes" % size)))
+    ours = tuple(header for header in message.headers if len(header[1]) <= OWN_HEADER_BYTES)
+    return replace(message, headers=(*ours, ("omitted", b"large headers")))

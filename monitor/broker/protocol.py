@@ -1,0 +1,32 @@
+"""What the worker asks of a broker; the tests' fake keeps the same contract as Kafka."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.record import Delivery, Records
+
+
+class Broker(Protocol):
+    """One member of the consumer group, and one producer; every call raises BrokerError when Kafka is at fault."""
+
+    def poll(self) -> Records:
+        """Records that were not read before, none after about a second without any."""
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Have every message acknowledged, then let the offsets follow.
+
+        After a BrokerError the same delivery may be handed in again: what was acknowledged is not sent twice.
+        """
+
+    def lag(self) -> Mapping[int, int]:
+        """Records behind the end, for each assigned partition, as of the last second or so."""
+
+    def joined(self) -> bool:
+        """Whether this member belongs to the group, with partitions or without."""
+
+    def close(self) -> None:
+        """Commit what was delivered, leave the group, let go of the connections."""

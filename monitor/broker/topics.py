@@ -1,0 +1,110 @@
+"""The topics: which there must be, how they are made, and what is missing."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from monitor.broker.connection import COMMAND_SECONDS, START_SECONDS, client_config, connecting, speaking
+from monitor.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.settings import Settings
+
+HOUR_MS = 3_600_000
+DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a refused record may fill Kafka's 1 MiB, and its headers come on top
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """What `topics create` is asked for."""
+
+    partitions: int
+    replication_factor: int  # -1: the broker's default
+    retention_hours: float
+
+
+def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
+    """Make what is missing; a line for each topic that says what was done.
+
+    Raises RefusedError where the state topic has more partitions than the beats have: that cannot be taken back.
+    """
+    with closing(_admin(settings, COMMAND_SECONDS)) as admin, speaking("creating topics"):
+        there = set(admin.list_topics())
+        for name, partitions, config in _topics(settings, plan):
+            if name in there:
+                yield f"{name}: there already, left as it is"
+                continue
+            options = {"num_partitions": partitions, "replication_factor": plan.replication_factor, "configs": config}
+            yield f"{name}: {_create(admin, name, options)}"
+        yield from _extend_state(admin, settings)
+
+
+def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> str:
+    try:
+        admin.create_topics({name: options})
+    except TopicAlreadyExistsError:  # somebody else's `topics create` was quicker
+        return "there already, left as it is"
+    return f"created, {options['num_partitions']} partitions"
+
+
+def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:
+    kept = {"retention.ms": str(int(plan.retention_hours * HOUR_MS))}
+    compacted = {"cleanup.policy": "compact"}
+    yield settings.beats_topic, plan.partitions, kept
+    yield settings.alerts_topic, plan.partitions, kept
+    yield settings.scores_topic, plan.partitions, kept
+    yield settings.dead_letters_topic, plan.partitions, kept | {"max.message.bytes": str(DEAD_LETTER_BYTES)}
+    yield settings.control_topic, 1, compacted
+    yield settings.state_topic_name, plan.partitions, compacted
+
+
+def _extend_state(admin: KafkaAdminClient, settings: Settings) -> Iterator[str]:
+    """State is kept in the partition that the beats come from: give it as many as the beats have."""
+    beats, state = (_partitions(admin, name) for name in (settings.beats_topic, settings.state_topic_name))
+    if state > beats:
+        raise RefusedError(
+            f"{settings.state_topic_name} has {state} partitions and {settings.beats_topic} only {beats}: "
+            "give the beats as many, or name another MONITOR_STATE_TOPIC"
+        )
+    if state < beats:
+        admin.create_partitions({settings.state_topic_name: beats})
+        yield f"{settings.state_topic_name}: extended from {state} to {beats} partitions"
+
+
+def _partitions(admin: KafkaAdminClient, name: str) -> int:
+    return len(admin.describe_topics([name])[0]["partitions"])
+
+
+def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> list[str]:
+    """Names of the topics that the daemon needs and the broker has not."""
+    needed = [settings.beats_topic, settings.alerts_topic, settings.dead_letters_topic]
+    if settings.scores:
+        needed.append(settings.scores_topic)
+    with closing(_admin(settings, wait_seconds)) as admin, speaking("listing topics"):
+        there = set(admin.list_topics())
+    return [name for name in needed if name not in there]
+
+
+def retention_ms(settings: Settings, topic: str) -> int | None:
+    """How long the topic keeps records, by their own timestamps; None for ever, or where the broker does not tell."""
+    resource = ConfigResource("TOPIC", topic, ["retention.ms"])
+    with closing(_admin(settings, COMMAND_SECONDS)) as admin:
+        try:
+            found = admin.describe_configs([resource], config_filter="all")
+            kept = int(found["topic"][topic]["retention.ms"]["value"])
+        except (KafkaError, LookupError, TypeError, ValueError):
+            return None
+    return kept if kept >= 0 else None
+
+
+def _admin(settings: Settings, wait_seconds: float) -> KafkaAdminClient:
+    with connecting(settings):
+        return KafkaAdminClient(**client_config(settings, wait_seconds))

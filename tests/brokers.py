@@ -1,0 +1,107 @@
+"""The tests' broker: the first that works of an address, Docker, an Apache Kafka folder, the embedded one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.embedded import embedded_broker, free_port, stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KAFKA_START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class TestBroker:
+    """Where it listens, and whether it is Kafka itself."""
+
+    __test__ = False
+
+    address: str
+    is_kafka: bool
+
+
+def docker_works() -> bool:
+    """A docker command may be there with no engine behind it, or without compose."""
+    if shutil.which("docker") is None:
+        return False
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=20)
+        except (OSError, subprocess.SubprocessError):
+            return False
+    return True
+
+
+@contextmanager
+def kafka_from_folder(home: Path, data: Path) -> Iterator[str]:
+    """Apache Kafka out of `home/libs`, one KRaft node on free loopback ports; gives its address."""
+    port, controller = free_port(), free_port()
+    properties = data / "server.properties"
+    properties.write_text(_properties(data, port, controller))
+    java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/libs/*"]
+    format_log = ["kafka.tools.StorageTool", "format", "--cluster-id", "ZWNnLW1vbml0b3ItdGVzdA", "--config"]
+    with (data / "kafka.log").open("wb") as log:
+        subprocess.run([*java, *format_log, str(properties)], check=True, stdout=log, stderr=log)
+        process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
+    try:
+        _wait_for(port, process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        stop(process, 10)
+
+
+def _properties(data: Path, port: int, controller: int) -> str:
+    return "\n".join(
+        [
+            "process.roles=broker,controller",
+            "node.id=1",
+            f"controller.quorum.voters=1@127.0.0.1:{controller}",
+            f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
+            "controller.listener.names=CONTROLLER",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            f"log.dirs={data}/log",
+            "auto.create.topics.enable=false",
+            "offsets.topic.num.partitions=4",
+            "offsets.topic.replication.factor=1",
+            "transaction.state.log.num.partitions=4",
+            "transaction.state.log.replication.factor=1",
+            "transaction.state.log.min.isr=1",
+            "group.initial.rebalance.delay.ms=0",
+            "group.min.session.timeout.ms=1000",
+        ]
+    )
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + KAFKA_START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            os.sched_yield()
+        else:
+            return
+    raise RuntimeError("Apache Kafka did not start")
+
+
+@contextmanager
+def broker_at_hand(data: Path) -> Iterator[TestBroker]:
+    """What needs no Docker: an Apache Kafka folder in KAFKA_HOME, else the embedded broker."""
+    home = os.environ.get("KAFKA_HOME")
+    if home and shutil.which("java"):
+        with kafka_from_folder(Path(home).resolve(), data) as address:
+            yield TestBroker(address, is_kafka=True)
+    else:
+        with embedded_broker(data / "broker.log") as address:
+            yield TestBroker(address, is_kafka=False)
