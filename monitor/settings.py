@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import socket
 from pathlib import Path
@@ -43,7 +44,9 @@ class Settings(BaseSettings):
         "earliest", description="where a group without committed offsets begins"
     )
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored"
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored",
     )
     batch_size: int = Field(2048, ge=1, le=65536, description="beats judged in one step at most")
     max_wait_ms: int = Field(20, ge=0, le=10000, description="how long the broker may collect beats for one fetch")
@@ -57,13 +60,15 @@ class Settings(BaseSettings):
     episode_silence_seconds: float = Field(
         60, gt=0, allow_inf_nan=False, description="beat time without a beat that closes it as silent"
     )
-    commit_interval_ms: int = Field(1000, ge=0, description="how often offsets are committed when there is nothing to say")
+    commit_interval_ms: int = Field(
+        1000, ge=0, description="how often offsets are committed when there is nothing to say"
+    )
     session_timeout_ms: int = Field(45000, ge=1000, description="how long the group waits for a silent member")
     broker_timeout_seconds: float = Field(
-        1800, gt=0, allow_inf_nan=False, description="how long a broker may be away before the monitor exits with 1"
-    )
-    start_timeout_seconds: float = Field(
-        60, gt=0, allow_inf_nan=False, description="the same while starting"
+        1800,
+        gt=0,
+        allow_inf_nan=False,
+        description="how long the broker may be away before exit 1; at start 60 at most",
     )
     http_host: str = Field("127.0.0.1", min_length=1, description="address of `/metrics`, `/healthz` and `/readyz`")
     http_port: int = Field(9108, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
@@ -124,8 +129,6 @@ def read(**overrides: Any) -> Settings:
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    import difflib
-
     close = difflib.get_close_matches(name.upper(), known, n=1)
     return f"did you mean {close[0]}?" if close else "remove it (`ecg-monitor check` lists the settings)"
 

@@ -1,0 +1,143 @@
+"""What goes out: alerts, scores and dead letters, as the messages that `docs/messages.md` describes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from monitor.record import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from monitor.beat import Beats, Rejected
+    from monitor.episode import Event
+    from monitor.record import Records
+
+VERSION = version("ecg-monitor")
+PRIORITY = "medium"
+UNUSUAL_SHAPE = "unusual-shape"
+SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Beats with what was found out about each: columns of equal length n."""
+
+    beats: Beats
+    score: NDArray[np.float32]  # NaN where the beat could not be scored
+    p_value: NDArray[np.float64]
+    abnormal: NDArray[np.bool_]
+    cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
+    cause_code: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What every alert of this monitor says about itself."""
+
+    topic: str
+    model_id: str
+    threshold: float
+    threshold_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The beat that opened an episode and what the network made of it, 140 numbers each; None where there is none."""
+
+    samples: NDArray[np.float32] | None = None
+    reconstruction: NDArray[np.float32] | None = None
+
+
+def rfc3339(ms: int) -> str:
+    """UTC with milliseconds."""
+    return f"{np.datetime64(ms, 'ms')}Z"
+
+
+def alert(event: Event, judged: Judged, shape: Shape, stamp: Stamp) -> bytes:
+    """One alert, JSON. Its id names the episode; (id, event, offset) is unique."""
+    beats, row, track = judged.beats, event.row, event.track
+    partition, now = int(beats.partition[row]), rfc3339(int(beats.time[row]))
+    own = not event.silent  # a silent episode was ended by another source's beat, whose score is none of its business
+    return orjson.dumps(
+        {
+            "id": f"{event.kind}:{stamp.topic}:{partition}:{track.opened_offset}",
+            "event": event.name,
+            "source": event.source.decode(),
+            "kind": event.kind,
+            "priority": PRIORITY,
+            "cause": _cause(event, judged),
+            "beat_time": now,
+            "opened_at": rfc3339(track.opened_at),
+            "closed_at": now if event.name == "closed" else None,
+            "beats": {"abnormal": track.flagged_beats, "seen": track.seen_beats},
+            "score": _number(judged.score[row]) if own else None,
+            "p_value": _number(judged.p_value[row]) if own else None,
+            "threshold": stamp.threshold,
+            "threshold_version": stamp.threshold_version,
+            "model_id": stamp.model_id,
+            "topic": stamp.topic,
+            "partition": partition,
+            "offset": int(beats.offset[row]),
+            "samples": _samples(shape.samples),
+            "reconstruction": _samples(shape.reconstruction),
+            "monitor_version": VERSION,
+        }
+    )
+
+
+def _cause(event: Event, judged: Judged) -> str:
+    if event.silent:
+        return SILENT
+    if event.kind == "physiological":
+        return UNUSUAL_SHAPE
+    return judged.cause[event.track.cause]
+
+
+def _number(value: float, digits: int = 9) -> float | None:
+    """A float32 in as many digits as tell it apart; null for NaN, since JSON has none."""
+    return None if np.isnan(value) else float(f"{value:.{digits}g}")
+
+
+def _samples(samples: NDArray[np.float32] | None) -> list[float | None] | None:
+    return None if samples is None else [_number(sample, 4) for sample in samples.tolist()]
+
+
+def scores(judged: Judged, stamp: Stamp, topic: str) -> Iterator[Message]:
+    """A message for each beat; null where it could not be scored."""
+    beats = judged.beats
+    columns: list[Any] = [beats.source, judged.score, judged.p_value, judged.abnormal, beats.time, beats.partition]
+    for source, score, p_value, abnormal, time, partition, offset in zip(
+        *(column.tolist() for column in (*columns, beats.offset)), strict=True
+    ):
+        value = {
+            "score": _number(score),
+            "p_value": _number(p_value),
+            "abnormal": None if np.isnan(score) else abnormal,
+            "threshold": stamp.threshold,
+            "beat_time": rfc3339(time),
+            "partition": partition,
+            "offset": offset,
+        }
+        yield Message(topic, source, orjson.dumps(value))
+
+
+def dead_letter(records: Records, rejected: Rejected, topic: str, now_ms: int) -> Message:
+    """The record as it came, every byte, with the reason in its headers."""
+    row = rejected.row
+    headers = (
+        ("reason", rejected.reason.encode()),
+        ("detail", rejected.detail.encode()),
+        ("topic", records.topic.encode()),
+        ("partition", str(records.partition[row]).encode()),
+        ("offset", str(records.offset[row]).encode()),
+        ("failed_at", rfc3339(now_ms).encode()),
+    )
+    return Message(topic, records.key[row], records.value[row], (*records.headers[row], *headers), may_omit_value=True)
