@@ -6,22 +6,22 @@ case, float32, is decoded for the whole batch at once; JSON costs one parser cal
 
 from __future__ import annotations
 
-import json
-import math
 import re
-import struct
 from dataclasses import dataclass
 from itertools import repeat
 from operator import is_
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
-import orjson
+
+from monitor.jsonbeat import MAX_AMPLITUDE, SAMPLES, NotABeatError, json_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.record import Records
+
+__all__ = ["MAX_AMPLITUDE", "REASONS", "SAMPLES", "Beats", "Rejected", "parse"]
 
 REASONS = (
     "empty",
@@ -36,13 +36,9 @@ REASONS = (
     "no-key",
     "bad-key",
 )
-SAMPLES = 140
 FLOAT32_BYTES = 4 * SAMPLES
 MAX_VALUE_BYTES = 64 * 1024
-_MAX_FLOAT32 = 3.4e38
-MAX_AMPLITUDE = 1e9  # whatever the unit: beyond it float32 squares overflow, and no amplifier gives it
 
-_PACK = struct.Struct(f"<{SAMPLES}f").pack
 _TEXT = re.compile(rb"[\t-\r -~]+")
 _TEXT_BYTE = np.zeros(256, np.bool_)
 _TEXT_BYTE[[*range(9, 14), *range(32, 127)]] = True
@@ -73,15 +69,6 @@ class Rejected:
     row: int
     reason: str
     detail: str
-
-
-class _NotABeatError(Exception):
-    """Why one record is refused; never leaves this room."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 def parse(records: Records) -> tuple[Beats, list[Rejected]]:
@@ -165,95 +152,22 @@ def _parse_one(value: bytes | None, row: int, samples: NDArray[np.float32], reje
     if row in rejected:
         return
     try:
-        samples[row] = np.frombuffer(_json_samples(_json_text(value)), "<f4")
-    except _NotABeatError as error:
+        samples[row] = np.frombuffer(json_samples(_json_text(value)), "<f4")
+    except NotABeatError as error:
         rejected[row] = Rejected(row, error.reason, error.detail)
 
 
 def _json_text(value: bytes | None) -> bytes:
     """The value when it can only be a JSON object; raises what it is otherwise."""
     if not value:
-        raise _NotABeatError("empty", "the record has no value" if value is None else "the record's value is empty")
+        raise NotABeatError("empty", "the record has no value" if value is None else "the record's value is empty")
     if len(value) > MAX_VALUE_BYTES:
-        raise _NotABeatError("too-large", f"{len(value)} bytes, where a beat has at most {MAX_VALUE_BYTES}")
+        raise NotABeatError("too-large", f"{len(value)} bytes, where a beat has at most {MAX_VALUE_BYTES}")
     if _is_json(value):
         return value
     if _TEXT.fullmatch(value):
-        raise _NotABeatError("not-json", f"{len(value)} bytes of text that are no JSON object")
-    raise _NotABeatError("wrong-length", f"{len(value)} bytes, where {SAMPLES} float32 samples are {FLOAT32_BYTES}")
-
-
-def _json_samples(value: bytes) -> bytes:
-    """140 float32 from a JSON object, by the fast parser where its verdict cannot differ from the strict one's."""
-    if b"\\" in value or b"true" in value or b"false" in value:
-        return _strict_samples(value)
-    try:
-        document = orjson.loads(value)
-        texts = sum(type(entry) is str for entry in document.values())
-        if value.count(b'"') == 2 * (len(document) + texts):  # so no field stands twice, at any depth
-            return _PACK(*document["samples"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, struct.error, OverflowError):
-        pass  # the strict parser finds the reason
-    return _strict_samples(value)
-
-
-def _strict_samples(value: bytes) -> bytes:
-    document = _strict_document(value)
-    if "samples" not in document:
-        raise _NotABeatError("no-samples", "the JSON object has no field `samples`")
-    samples = document["samples"]
-    if not isinstance(samples, list):
-        raise _NotABeatError("not-numbers", f"`samples` is {_json_type(samples)}, where a list is expected")
-    if len(samples) != SAMPLES:
-        raise _NotABeatError("wrong-length", f"`samples` has {len(samples)} entries, where a beat has {SAMPLES}")
-    for place, sample in enumerate(samples):
-        if not isinstance(sample, float):
-            raise _NotABeatError("not-numbers", f"sample {place} is {_json_type(sample)}, where a number is expected")
-        if not math.isfinite(sample):
-            raise _NotABeatError("not-finite", f"sample {place} is {sample}")
-        if abs(sample) > _MAX_FLOAT32:
-            raise _NotABeatError("out-of-range", f"sample {place} is {sample:g}, beyond ±{MAX_AMPLITUDE:g}")
-    return _PACK(*samples)
-
-
-def _strict_document(value: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(
-            value.decode(), parse_int=_number, parse_float=_number, object_pairs_hook=_without_duplicates
-        )
-    except UnicodeDecodeError as error:
-        raise _NotABeatError("not-json", f"not UTF-8 at byte {error.start}") from None
-    except RecursionError:
-        raise _NotABeatError("not-json", "nested too deeply") from None
-    except ValueError as error:
-        raise _NotABeatError("not-json", f"not JSON: {error}") from None
-    return document if isinstance(document, dict) else _refuse_document(document)
-
-
-def _refuse_document(document: object) -> NoReturn:
-    raise _NotABeatError("not-json", f"the value is {_json_type(document)}, where an object is expected")
-
-
-def _number(text: str) -> float:
-    """A JSON number; one too large for a double is out of range rather than infinite."""
-    number = float(text)
-    if math.isinf(number):
-        raise _NotABeatError("out-of-range", f"{text[:20]} is beyond ±{MAX_AMPLITUDE:g}")
-    return number
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _NotABeatError("duplicate-keys", f"the field {twice[:40]!r} stands more than once")
-    return document
-
-
-def _json_type(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", float: "a number", type(None): "null"}
-    return names[type(value)]
+        raise NotABeatError("not-json", f"{len(value)} bytes of text that are no JSON object")
+    raise NotABeatError("wrong-length", f"{len(value)} bytes, where {SAMPLES} float32 samples are {FLOAT32_BYTES}")
 
 
 def _reject_amplitudes(samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:

@@ -52,10 +52,12 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._build_what_is_judged(registry)
-        self._build_how_it_goes(registry)
+        self._build_beats(registry)
+        self._build_alerts(registry)
+        self._build_progress(registry)
+        self._build_broker(registry)
 
-    def _build_what_is_judged(self, registry: CollectorRegistry) -> None:
+    def _build_beats(self, registry: CollectorRegistry) -> None:
         self.beats = Counter(
             "ecg_monitor_beats", "Beats read and judged. Flat while beats are published: see lag.", registry=registry
         )
@@ -76,6 +78,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        for cause in CAUSES:
+            self.unscorable_beats.labels(cause)
+        for reason in REASONS:
+            self.dead_letters.labels(reason)
+
+    def _build_alerts(self, registry: CollectorRegistry) -> None:
         self.alerts = Counter(
             "ecg_monitor_alerts",
             "Alerts acknowledged by the broker, by kind of episode and event.",
@@ -102,16 +110,12 @@ class Metrics:
         )
         self.model_info = Info("ecg_monitor_model", "The model that is served.", registry=registry)
         self.build_info = Info("ecg_monitor_build", "The monitor's version.", registry=registry)
-        for cause in CAUSES:
-            self.unscorable_beats.labels(cause)
-        for reason in REASONS:
-            self.dead_letters.labels(reason)
         for kind in KINDS:
             self.episodes.labels(kind)
             for event in EVENTS:
                 self.alerts.labels(kind, event)
 
-    def _build_how_it_goes(self, registry: CollectorRegistry) -> None:
+    def _build_progress(self, registry: CollectorRegistry) -> None:
         self.lag_records = Gauge(
             "ecg_monitor_lag_records",
             "Records from the last judged one to the partition's end. Growing: add instances, up to the partitions.",
@@ -143,6 +147,8 @@ class Metrics:
         self.batch = Histogram(
             "ecg_monitor_batch_beats", "Records in one step.", buckets=BATCH_BUCKETS, registry=registry
         )
+
+    def _build_broker(self, registry: CollectorRegistry) -> None:
         self.commits = Counter("ecg_monitor_commits", "Offset commits that succeeded.", registry=registry)
         self.broker_failures = Counter(
             "ecg_monitor_broker_failures",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kafka import KafkaConsumer, TopicPartition
 
 from monitor.broker.connection import COMMAND_SECONDS, client_config, connecting, speaking
+from monitor.broker.lenient import be_lenient
 from monitor.broker.outbox import build_producer, send
 from monitor.errors import BrokerError
 
@@ -56,6 +57,7 @@ class Reader:
     """Every partition of one topic, committed records only, from its beginning or from now on."""
 
     def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:
+        be_lenient()
         with connecting(settings):
             self._consumer = KafkaConsumer(
                 **client_config(settings, COMMAND_SECONDS),

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
+from kafka.errors import CommitFailedError, CorruptRecordError, IllegalStateError, KafkaError, RebalanceInProgressError
 from kafka.structs import MemberState
 
 from monitor.broker.connection import START_SECONDS, client_config, connecting, speaking
+from monitor.broker.lenient import be_lenient
 from monitor.record import Records
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ class Intake:
         self._changes = _Changes()
         self._lag: dict[int, int] = {}
         self._looked = self._stable = time.monotonic()
+        self._is_broken = False
         self._consumer = self._build()
 
     def _build(self) -> KafkaConsumer:
         settings = self._settings
+        be_lenient()
         with connecting(settings):
             consumer = KafkaConsumer(
                 **client_config(settings, START_SECONDS),
@@ -66,8 +69,14 @@ class Intake:
         return consumer
 
     def poll(self) -> Records:
+        if self._is_broken:  # the broker was away when it was to be rebuilt
+            self._rebuild()
         with speaking("reading beats"):
-            batches = self._consumer.poll(timeout_ms=POLL_MS)
+            try:
+                batches = self._consumer.poll(timeout_ms=POLL_MS)
+            except CorruptRecordError:  # after which this client's next poll would never return
+                self._rebuild()
+                raise
         self._look()
         return self._columns(batches)
 
@@ -122,8 +131,13 @@ class Intake:
         elif now - self._stable > max(STUCK_SECONDS, 2 * self._settings.session_timeout_ms / 1000):
             log.warning("this member has not joined group %s for long: joining anew", self._settings.group_id)
             self._stable = now
-            self._consumer.close(autocommit=False, timeout_ms=COMMIT_TIMEOUT_MS)
-            self._consumer = self._build()
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._is_broken = True
+        self.close()
+        self._consumer = self._build()
+        self._is_broken = False
 
     def lag(self) -> Mapping[int, int]:
         return self._lag

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from monitor.record import Delivery, Records
     from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class KafkaBroker:
@@ -71,8 +74,10 @@ class KafkaBroker:
         return self._intake.joined()
 
     def close(self) -> None:
+        """Commit what was delivered, leave the group; what cannot be committed now will be read again."""
         try:
             self._commit()
-        finally:
-            self._intake.close()
-            self._outbox.close()
+        except BrokerError as error:
+            log.warning("%s: the last beats will be read again", error)
+        self._intake.close()
+        self._outbox.close()

