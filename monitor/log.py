@@ -33,9 +33,12 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def set_up(level: str, form: str) -> None:
-    """Log to standard error from now on; the Kafka client only from warnings up, it speaks of every connection."""
+    """Log to standard error from now on.
+
+    The Kafka client is heard at DEBUG only: it writes several lines a second while a broker is away, and what matters
+    of them stands in our own lines.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    if level != "DEBUG":
-        logging.getLogger("kafka").setLevel(max(logging.getLevelName(level), logging.WARNING))
+    logging.getLogger("kafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)

@@ -109,7 +109,8 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Names and values for people: every secret masked."""
-        return {f"{PREFIX}{name.upper()}": str(value) for name, value in self.model_dump().items()}
+        values = self.model_dump() | {"state_topic": self.state_topic_name}
+        return {f"{PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in values.items()}
 
 
 def read(**overrides: Any) -> Settings:

@@ -46,7 +46,6 @@ class Intake:
 
     def _build(self) -> KafkaConsumer:
         settings = self._settings
-        be_lenient()
         with connecting(settings):
             consumer = KafkaConsumer(
                 **client_config(settings, START_SECONDS),
@@ -74,9 +73,11 @@ class Intake:
         with speaking("reading beats"):
             try:
                 batches = self._consumer.poll(timeout_ms=POLL_MS)
-            except CorruptRecordError:  # after which this client's next poll would never return
+            except CorruptRecordError as error:  # after which this client's next poll would never return
+                log.warning("%s: reading it again, leniently", error)
+                be_lenient()
                 self._rebuild()
-                raise
+                batches = {}
         self._look()
         return self._columns(batches)
 

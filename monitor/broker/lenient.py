@@ -38,5 +38,5 @@ class _LenientBatch(DefaultRecordBatch):  # type: ignore[misc]
 
 
 def be_lenient() -> None:
-    """From now on, for every consumer of this process."""
+    """From now on, for every consumer of this process. Costs a call a record: the daemon waits until it is needed."""
     memory_records.DefaultRecordBatch = _LenientBatch

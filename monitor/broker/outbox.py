@@ -116,6 +116,7 @@ class Outbox:
                     self._send(message).get(timeout=WAIT_SECONDS)
                 except _TOO_LARGE:
                     self._waiting[0] = (_smaller(message), None)
+                    self.close()
                     raise
             del self._waiting[0]
 

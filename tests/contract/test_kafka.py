@@ -1,0 +1,134 @@
+"""What only a real broker shows: records that trip the client, members that share, topics that are made."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+import pytest
+from kafka import KafkaProducer
+
+from monitor.broker import KafkaBroker, Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
+from monitor.errors import BrokerError, RefusedError
+from monitor.record import Delivery, Message
+from tests.conftest import settings_on
+
+LIMIT_SECONDS = 60
+
+
+class NotUtf8(str):
+    """A header's name as a publisher in another language may write it."""
+
+    __slots__ = ()
+
+    def encode(self, *_):
+        return b"\xff\xfe"
+
+
+def publish(settings, values, **options):
+    producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, **options)
+    for value, headers in values:
+        producer.send(settings.beats_topic, value, key=b"source", headers=headers, partition=0)
+        producer.flush()
+    producer.close()
+
+
+def read(broker, count):
+    found, deadline = [], time.monotonic() + LIMIT_SECONDS
+    while len(found) < count and time.monotonic() < deadline:
+        records = broker.poll()
+        found += zip(records.offset.tolist(), records.value, records.headers, strict=True)
+    return found
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_beats_may_come_compressed(make_settings, codec):
+    settings = make_settings()
+    publish(settings, [(b"x" * 560, [])], compression_type=codec)
+    with closing(KafkaBroker(settings)) as broker:
+        assert read(broker, 1) == [(0, b"x" * 560, [])]
+
+
+def test_a_header_name_that_is_not_utf8_does_not_stop_its_partition(make_settings):
+    settings = make_settings()
+    publish(settings, [(b"one", []), (b"two", [(NotUtf8("?"), b"1")]), (b"three", [])])
+    with closing(KafkaBroker(settings)) as broker:
+        found = {offset: rest for offset, *rest in read(broker, 3)}
+    assert found[1] == [b"two", [("\\xff\\xfe", b"1")]]
+    assert found[2] == [b"three", []]
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_dead_letter_too_large_for_the_broker_loses_its_value_and_nothing_else_is_held_up(make_settings):
+    settings = make_settings(partitions=1)
+    large = Message(settings.dead_letters_topic, b"k", b"z" * 3_000_000, (("reason", b"too-large"),), True)
+    small = Message(settings.alerts_topic, b"k", b"alert")
+    delivery = Delivery((small, large, small), {})
+    with closing(KafkaBroker(settings)) as broker:
+        with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
+            broker.deliver(delivery)
+        broker.deliver(delivery)
+    with Reader(settings, settings.dead_letters_topic, from_beginning=True) as reader:
+        (letter,) = reader.until_end()
+    assert letter.value is None
+    assert letter.headers == [("reason", b"too-large"), ("omitted", b"value, 3000000 bytes")]
+    with Reader(settings, settings.alerts_topic, from_beginning=True) as reader:
+        alerts = [record.value for record in reader.until_end()]
+    assert set(alerts) == {b"alert"}
+    assert len(alerts) >= 2
+
+
+@pytest.mark.usefixtures("kafka")
+def test_members_of_a_group_share_the_partitions_and_a_leaver_gives_them_back(make_settings):
+    settings = make_settings(partitions=4)
+    with closing(KafkaBroker(settings)) as one:
+        with closing(KafkaBroker(settings)) as other:
+            poll_until((one, other), lambda: len(one.lag()) == len(other.lag()) == 2)
+            assert not one.lag().keys() & other.lag().keys()
+        poll_until((one,), lambda: len(one.lag()) == 4)
+
+
+def poll_until(brokers, done):
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        for broker in brokers:
+            broker.poll()
+
+
+def test_lag_counts_the_records_behind(make_settings):
+    settings = make_settings(partitions=1, batch_size=2)
+    publish(settings, [(b"%d" % count, []) for count in range(7)])
+    with closing(KafkaBroker(settings)) as broker:
+        read(broker, 1)
+        poll_until((broker,), lambda: broker.lag() == {0: 0})
+
+
+def test_topics_are_made_once_and_the_state_follows_the_beats(kafka):
+    settings = settings_on(kafka.address)
+    made = list(create_topics(settings, TopicPlan(3, 1, 5)))
+    assert len(made) == 6
+    assert all("created" in line for line in made)
+    assert all("there already" in line for line in create_topics(settings, TopicPlan(3, 1, 5)))
+    assert retention_ms(settings, settings.beats_topic) == 5 * 3_600_000
+
+
+def test_a_state_topic_with_more_partitions_than_the_beats_is_refused(kafka):
+    settings = settings_on(kafka.address)
+    list(create_topics(settings, TopicPlan(4, 1, 5)))
+    other = settings_on(kafka.address, state_topic=settings.state_topic)
+    with pytest.raises(RefusedError, match="has 4 partitions and"):
+        list(create_topics(other, TopicPlan(2, 1, 5)))
+
+
+def test_missing_topics_are_named(broker):
+    settings = settings_on(broker.address)
+    assert missing_topics(settings) == [settings.beats_topic, settings.alerts_topic, settings.dead_letters_topic]
+    with pytest.raises(BrokerError, match="topics create"):
+        KafkaBroker(settings)
+
+
+def test_a_publisher_says_when_the_topic_is_not_there(kafka):
+    settings = settings_on(kafka.address)
+    with closing(Publisher(settings)) as publisher, pytest.raises(BrokerError, match=settings.beats_topic):
+        publisher.send(Message(settings.beats_topic, b"k", b"v"))
