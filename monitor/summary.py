@@ -40,9 +40,10 @@ class Course:
     def raised(self, first: int, last: int) -> bool:
         return any(start <= last and end >= first for start, end in self.spans)
 
-    def is_true(self, start: int, flagged: int, window: int) -> bool:
-        """Whether the labels themselves would have opened an episode at this beat."""
-        return sum(self.abnormal[max(0, start + 1 - window) : start + 1]) >= flagged
+    def is_false(self, span: tuple[int, int], flagged: int, window: int) -> bool:
+        """Whether an episode meets no run of abnormal beats long enough to open one."""
+        start, end = span[0] + 1 - window, span[1]
+        return not any(first <= end and last >= start for first, last in self.runs() if last - first + 1 >= flagged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def collect(settings: Settings) -> Summary:
         long_runs=len(long_runs),
         raised=sum(course.raised(*run) for course, run in long_runs),
         episodes=len(spans),
-        false_episodes=sum(not course.is_true(span[0], *rule) for course, span in spans),
+        false_episodes=sum(course.is_false(span, *rule) for course, span in spans),
         precision=hits / max(1, sum(verdicts.values())),
         recall=hits / max(1, sum(map(_is_abnormal, labelled.values()))),
         beats_per_second=len(verdicts) / max(span_seconds, 1e-3),
