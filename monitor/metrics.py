@@ -11,6 +11,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from monitor.beat import REASONS
 from monitor.episode import EVENTS, KINDS
@@ -42,7 +43,7 @@ class ColumnHistogram(Collector):
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         counts, total = self._state
-        edges = [*(f"{edge:g}" for edge in self._edges), "+Inf"]
+        edges = [*map(floatToGoString, self._edges), "+Inf"]
         buckets = list(zip(edges, np.cumsum(counts).tolist(), strict=True))
         yield HistogramMetricFamily(self._name, self._documentation, buckets=buckets, sum_value=total)
 
@@ -145,7 +146,10 @@ class Metrics:
             registry=registry,
         )
         self.batch = Histogram(
-            "ecg_monitor_batch_beats", "Records in one step.", buckets=BATCH_BUCKETS, registry=registry
+            "ecg_monitor_batch_beats",
+            "Records in one step. At MONITOR_BATCH_SIZE all the time: the monitor is catching up.",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
         )
 
     def _build_broker(self, registry: CollectorRegistry) -> None:

@@ -91,9 +91,7 @@ class Worker:
         except BrokerError as error:
             self._wait_for_broker(error)
         else:
-            self._lost_since = None
-            self._line.health.broker_failure = ""
-            self._line.metrics.broker_up.set(1)
+            self._note_broker()
         self._line.health.turned = time.monotonic()
         self._line.metrics.last_step.set(self._clock())
 
@@ -193,6 +191,13 @@ class Worker:
             metrics.lag_seconds.labels(str(partition)).set(max(0.0, late))
         health.joined = self._line.broker.joined()
         health.note_partitions(lag, read, time.monotonic())
+
+    def _note_broker(self) -> None:
+        if self._lost_since is not None:
+            log.info("the broker answers again, after %.0f s", time.monotonic() - self._lost_since)
+        self._lost_since = None
+        self._line.health.broker_failure = ""
+        self._line.metrics.broker_up.set(1)
 
     def _wait_for_broker(self, error: BrokerError) -> None:
         now = time.monotonic()

@@ -64,4 +64,4 @@ def speaking(what: str) -> Iterator[None]:
     except AuthorizationError as error:
         raise BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker") from error
     except (KafkaError, OSError, ValueError) as error:  # ValueError: a topic that vanished has no partition to choose
-        raise BrokerError(f"{what}: {type(error).__name__} {error}".rstrip()) from error
+        raise BrokerError(f"{what}: {error}") from error
