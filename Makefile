@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # For CPU-only machines: make setup PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
+# Where `make bench` finds ECG5000, or puts it
+DATA ?= demo/ecg5000
 
 .PHONY: help setup demo test check bench up clean
 
@@ -30,7 +32,9 @@ check: setup ## lint, format, types
 	$(BIN)/mypy
 
 bench: setup ## this monitor beside a record-at-a-time loop, in one run
-	$(BIN)/python -m bench
+	$(BIN)/ecg-trainer fetch --out $(DATA)
+	$(BIN)/ecg-trainer ecg --data $(DATA) --out demo/bench.safetensors
+	$(BIN)/python -m bench --model demo/bench.safetensors --data $(DATA) $(ARGS)
 
 up: ## the whole stack with Docker, demo beats included
 	docker compose --profile demo up --build

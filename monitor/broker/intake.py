@@ -70,6 +70,7 @@ class Intake:
     def poll(self) -> Records:
         if self._is_broken:  # the broker was away when it was to be rebuilt
             self._rebuild()
+        self._look()  # first: were it to fail after the poll, the records would be lost
         with speaking("reading beats"):
             try:
                 batches = self._consumer.poll(timeout_ms=POLL_MS)
@@ -78,7 +79,6 @@ class Intake:
                 be_lenient()
                 self._rebuild()
                 batches = {}
-        self._look()
         return self._columns(batches)
 
     def _columns(self, batches: Mapping[TopicPartition, list[Any]]) -> Records:
@@ -101,13 +101,15 @@ class Intake:
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
-        self._looked = now
         assigned = self._consumer.assignment()
-        with speaking("asking for the end of the beats"):
-            ends = self._consumer.end_offsets(
-                list(assigned or {TopicPartition(self._topic, 0)}), timeout_ms=LOOK_TIMEOUT_MS
-            )
-        self._lag = {tp.partition: max(0, ends[tp] - position) for tp, position in self._positions(assigned)}
+        asked = list(assigned or {TopicPartition(self._topic, 0)})
+        try:
+            with speaking("asking for the end of the beats"):
+                ends = self._consumer.end_offsets(asked, timeout_ms=LOOK_TIMEOUT_MS)
+                positions = self._positions(assigned)
+        finally:
+            self._looked = time.monotonic()  # so that a poll comes between two looks that time out
+        self._lag = {tp.partition: max(0, ends[tp] - position) for tp, position in positions}
         self._watch_membership(now)
 
     def _positions(self, assigned: Collection[TopicPartition]) -> list[tuple[TopicPartition, int]]:
