@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import click
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from bench.case import Case
 from bench.naive import judge_one_by_one
 from monitor import artifact, beatfile
 from monitor.broker import KafkaBroker, Publisher, TopicPlan, create_topics
@@ -28,7 +28,6 @@ from monitor.metrics import Metrics
 from monitor.publish import encode, source_name
 from monitor.record import Message
 from monitor.scorer import Scorer, use_one_thread
-from monitor.settings import Settings
 from monitor.threshold import Threshold
 from monitor.worker import Line, Worker
 from tests.brokers import broker_at_hand
@@ -36,23 +35,10 @@ from tests.brokers import broker_at_hand
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.model import Model
 
 SOURCES = 60
 ABNORMAL_SHARE = 0.02
 SEED = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The same beats and model for every contender; each brings a group of its own."""
-
-    address: str
-    model: Model
-    beats: int
-
-    def settings(self, group: str) -> Settings:
-        return Settings(bootstrap_servers=self.address, group_id=group, session_timeout_ms=6000)
 
 
 @click.command()

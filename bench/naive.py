@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from monitor.scorer import Scorer
 
 if TYPE_CHECKING:
-    from bench.__main__ import Case
+    from bench.case import Case
 
 
 def judge_one_by_one(case: Case, group: str) -> float:

@@ -53,7 +53,7 @@ def run(settings: Settings) -> None:
         scorer = Scorer(model, settings.device, settings.batch_size, metrics.device_fallbacks.inc)
         threshold = Threshold.from_manifest(model.manifest, settings.threshold)
         _tell_model(model, scorer.device, threshold.value, metrics)
-        with closing(KafkaBroker(settings)) as broker:
+        with closing(KafkaBroker(settings, metrics.commits.inc)) as broker:
             line = Line(broker, scorer, threshold, _episodes(settings), metrics, state)
             worker = Worker(line, settings, model.manifest.model_id)
             tune_collector()

@@ -12,7 +12,7 @@ from monitor.broker.topics import missing_topics
 from monitor.errors import BrokerError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from monitor.record import Delivery, Records
     from monitor.settings import Settings
@@ -26,8 +26,8 @@ class KafkaBroker:
     Exactly once takes its place here: `deliver` becomes one transaction of messages and offsets.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Connect, check that the topics are there, join the group.
+    def __init__(self, settings: Settings, on_commit: Callable[[], None] = lambda: None) -> None:
+        """Connect, check that the topics are there, join the group. `on_commit` is called after each commit.
 
         Raises BrokerError where Kafka does not answer or topics are missing, RefusedError where settings cannot be.
         """
@@ -41,6 +41,7 @@ class KafkaBroker:
             raise BrokerError(
                 f"no topic {', '.join(missing)} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
             )
+        self._on_commit = on_commit
         self._outbox = Outbox(settings)
         self._intake = Intake(settings)
         self._commit_interval_seconds = settings.commit_interval_ms / 1000
@@ -63,9 +64,10 @@ class KafkaBroker:
             self._commit()
 
     def _commit(self) -> None:
-        if self._intake.commit(self._pending):
+        if self._pending and self._intake.commit(self._pending):
             self._pending = {}
             self._committed = time.monotonic()
+            self._on_commit()
 
     def lag(self) -> Mapping[int, int]:
         return self._intake.lag()

@@ -44,7 +44,8 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
                 continue
             options = {"num_partitions": partitions, "replication_factor": plan.replication_factor, "configs": config}
             yield f"{name}: {_create(admin, name, options)}"
-        yield from _extend_state(admin, settings)
+        if settings.state_topic_name in there:
+            yield from _extend_state(admin, settings)
 
 
 def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> str:
