@@ -1,0 +1,75 @@
+"""What the tests of the deployment read: the compose file, the Dockerfile's instructions, the dashboard's panels."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+DEPLOY = REPOSITORY / "deploy"
+COMPOSE = REPOSITORY / "docker-compose.yml"
+DASHBOARD = DEPLOY / "grafana" / "dashboards" / "overview.json"
+
+
+class Instruction(NamedTuple):
+    """One instruction of the Dockerfile, in the stage that it stands in."""
+
+    stage: str
+    word: str
+    rest: str
+
+
+def read_yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def services() -> dict[str, dict[str, Any]]:
+    """The services by name, anchors resolved, variables in their default."""
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", COMPOSE.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
+    return found
+
+
+def instructions() -> list[Instruction]:
+    """The Dockerfile without comments, continued lines joined."""
+    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found, stage = [], ""
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+        if not line.strip():
+            continue
+        word, rest = line.split(maxsplit=1)
+        stage = rest.split()[-1] if word == "FROM" else stage
+        found.append(Instruction(stage, word, rest))
+    return found
+
+
+def lineage(stage: str) -> list[Instruction]:
+    """What a stage consists of, the stages that it is built from first."""
+    own = [instruction for instruction in instructions() if instruction.stage == stage]
+    origin = own[0].rest.split()[0] if own else ""
+    return [*lineage(origin), *own] if own else []
+
+
+def dashboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    return found
+
+
+def panels() -> list[dict[str, Any]]:
+    """All panels but the rows' titles."""
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+
+
+def expressions() -> list[str]:
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+def as_now(expression: str) -> str:
+    """A dashboard's expression as Grafana asks it, for everything."""
+    for variable, value in {"$__rate_interval": "20s", "$job": ".+", "$instance": ".+"}.items():
+        expression = expression.replace(variable, value)
+    return expression

@@ -1,0 +1,153 @@
+"""The compose file is valid, gives away nothing that it need not, and fits the monitor's own settings."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor import settings
+from tests.deploy.files import COMPOSE, lineage, read_yaml, services
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVICES = services()
+OURS = ("topics-init", "monitor", "publisher")
+LONG_RUNNING = [name for name, service in SERVICES.items() if service["restart"] == "unless-stopped"]
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def check(path: Path) -> subprocess.CompletedProcess[str]:
+    """What the compose specification's schema, as the installed package brings it, says of a file."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def environment(name: str) -> dict[str, str]:
+    found: dict[str, str] = SERVICES[name].get("environment", {})
+    return found
+
+
+def test_the_file_is_valid_by_the_compose_specification() -> None:
+    found = check(COMPOSE)
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_specification_would_notice_a_mistyped_key(tmp_path: Path) -> None:
+    path = tmp_path / "docker-compose.yml"
+    path.write_text(COMPOSE.read_text(encoding="utf-8").replace("mem_limit:", "mem_limits:"), encoding="utf-8")
+    assert check(path).returncode == 1
+
+
+def test_the_file_has_no_version_and_one_name() -> None:
+    whole = read_yaml(COMPOSE)
+    assert "version" not in whole
+    assert whole["name"] == "ecg-monitor"
+
+
+@each_service
+def test_every_foreign_image_is_pinned_by_its_version(name: str) -> None:
+    image = SERVICES[name]["image"]
+    assert image.endswith(":local") or re.search(r":v?\d+\.\d+\.\d+$", image)
+
+
+def test_one_service_alone_builds_each_image() -> None:
+    built = [service["image"] for service in SERVICES.values() if "build" in service]
+    assert len(built) == len(set(built))
+    assert {service["image"] for service in SERVICES.values() if service["image"].endswith(":local")} == set(built)
+
+
+@each_service
+def test_every_port_is_bound_to_loopback(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+@each_service
+def test_no_service_reaches_into_the_host(name: str) -> None:
+    reaching = {"privileged", "network_mode", "pid", "ipc", "devices", "cap_add", "volumes_from", "userns_mode"}
+    assert not reaching & SERVICES[name].keys()
+
+
+@each_service
+def test_what_is_mounted_from_here_is_our_configuration_read_only(name: str) -> None:
+    for mount in SERVICES[name].get("volumes", []):
+        if isinstance(mount, dict):
+            assert mount["source"].startswith("./deploy/")
+            assert mount["read_only"]
+            assert mount["bind"] == {"create_host_path": False}
+        else:
+            assert mount.split(":")[0] in read_yaml(COMPOSE)["volumes"]
+
+
+@each_service
+def test_every_service_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert {"pids_limit", "mem_limit", "cpus"} <= service.keys()
+    assert service["user"].split(":")[0] not in {"0", "root"}
+
+
+@each_service
+def test_every_root_is_read_only_but_kafkas(name: str) -> None:
+    assert SERVICES[name].get("read_only", False) is (name != "kafka")
+
+
+@pytest.mark.parametrize("name", [name for name in LONG_RUNNING if name != "publisher"])
+def test_every_service_that_can_be_asked_has_a_health_check(name: str) -> None:
+    in_image = name == "monitor" and any(found.word == "HEALTHCHECK" for found in lineage("monitor"))
+    assert in_image or SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_the_daemons_health_check_is_not_asked_of_what_serves_nothing() -> None:
+    for name in OURS:
+        assert SERVICES[name].get("healthcheck", {}).get("disable", False) is (name != "monitor")
+
+
+@each_service
+def test_every_dependency_names_its_condition(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        once = SERVICES[other]["restart"] == "no"
+        assert how["condition"] == ("service_completed_successfully" if once else "service_healthy")
+
+
+def test_the_monitor_scales() -> None:
+    assert not {"container_name", "hostname", "ports"} & SERVICES["monitor"].keys()
+    assert "MONITOR_INSTANCE" not in environment("monitor")
+
+
+def test_the_monitor_only_reads_the_model_that_the_trainer_writes() -> None:
+    assert SERVICES["monitor"]["volumes"] == ["models:/models:ro"]
+    assert "models:/models" in SERVICES["trainer"]["volumes"]
+    assert environment("monitor")["MONITOR_MODEL"] in SERVICES["trainer"]["command"][0]
+
+
+def test_beats_are_published_in_the_demo_alone() -> None:
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "publisher": ["demo"]
+    }
+
+
+def test_the_daemon_has_no_way_out() -> None:
+    networks = read_yaml(COMPOSE)["networks"]
+    assert networks["inner"] == {"internal": True}
+    assert all(SERVICES[name]["networks"] == ["inner"] for name in OURS)
+    assert all(set(service["networks"]) <= networks.keys() for service in SERVICES.values())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_monitor_accepts_its_environment(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where no .env is
+    for variable, value in environment(name).items():
+        monkeypatch.setenv(variable, value)
+    wanted: dict[str, Any] = settings.read().shown()
+    assert {variable: wanted[variable] for variable in environment(name)} == environment(name)
+
+
+def test_the_monitor_is_scraped_from_outside_its_container() -> None:
+    assert environment("monitor")["MONITOR_HTTP_HOST"] == "0.0.0.0"

@@ -1,0 +1,129 @@
+"""The images: pinned, without build tools, without root, and stopped as the daemon wants to be."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from monitor import health
+from monitor.settings import Settings
+from tests.deploy.files import REPOSITORY, instructions, lineage, services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGES = ("monitor", "trainer")
+each_image = pytest.mark.parametrize("image", IMAGES)
+
+
+def last(image: str, word: str) -> str:
+    """What the last such instruction of an image says: it is the one that holds."""
+    return [found.rest for found in lineage(image) if found.word == word][-1]
+
+
+def environment(image: str) -> Iterator[str]:
+    for found in lineage(image):
+        if found.word == "ENV":
+            yield from found.rest.split()
+
+
+def test_every_foreign_base_is_pinned_to_one_slim_python() -> None:
+    stages = {found.stage for found in instructions()}
+    foreign = {found.rest.split()[0] for found in instructions() if found.word == "FROM"} - stages
+    assert len(foreign) == 1
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", foreign.pop())
+
+
+def test_the_daemon_is_the_default_target() -> None:
+    assert instructions()[-1].stage == "monitor"
+
+
+@each_image
+def test_an_image_runs_as_a_numbered_user_without_rights(image: str) -> None:
+    assert re.fullmatch(r"[1-9]\d{4}:[1-9]\d{4}", last(image, "USER"))
+
+
+@each_image
+def test_an_image_starts_its_command_without_a_shell(image: str) -> None:
+    assert json.loads(last(image, "ENTRYPOINT")) == [f"ecg-{image}"]
+
+
+@each_image
+def test_an_image_is_stopped_by_sigterm(image: str) -> None:
+    assert last(image, "STOPSIGNAL") == "SIGTERM"
+
+
+@each_image
+def test_an_image_logs_at_once_and_computes_in_one_thread(image: str) -> None:
+    assert {"PYTHONUNBUFFERED=1", "OMP_NUM_THREADS=1"} <= set(environment(image))
+
+
+@each_image
+def test_an_image_takes_the_environment_alone_from_the_build(image: str) -> None:
+    copied = [found.rest for found in lineage(image) if found.word in {"COPY", "ADD"}]
+    assert copied == [f"--from={image}-build /opt/venv /opt/venv"]
+    assert not any("pip " in found.rest or "apt" in found.rest for found in lineage(image) if found.word == "RUN")
+
+
+def test_every_installation_is_held_to_the_constraints() -> None:
+    pins = [found for found in lineage("core") if "PIP_CONSTRAINT=/src/constraints.txt" in found.rest]
+    assert len(pins) == 1
+    for found in instructions():
+        if "pip --python" in found.rest and "--no-deps" not in found.rest:
+            assert "-c constraints.txt" in found.rest
+
+
+def test_the_daemons_image_has_the_core_alone() -> None:
+    assert not any(".[" in found.rest for found in lineage("monitor-build"))
+    assert any(".[trainer]" in found.rest for found in lineage("trainer-build"))
+
+
+def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
+    rules = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [rule for rule in rules if not rule.startswith("#")]
+    assert rules[0] == "*"
+    copied = {
+        part.rstrip("/")
+        for found in instructions()
+        if found.word == "COPY" and "--from" not in found.rest
+        for part in found.rest.split()[:-1]
+    }
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
+
+
+def test_the_compose_file_builds_targets_that_there_are() -> None:
+    builds = [service["build"] for service in services().values() if "build" in service]
+    assert {build["target"] for build in builds} == set(IMAGES) <= {found.stage for found in instructions()}
+    assert all((REPOSITORY / build["context"] / build["dockerfile"]).is_file() for build in builds)
+
+
+def health_check(environment: dict[str, str]) -> int:
+    """The exit code of the image's own check."""
+    words = json.loads(last("monitor", "HEALTHCHECK").partition("CMD ")[2])
+    command = [sys.executable, *words[1:]]
+    return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=30).returncode
+
+
+@pytest.mark.parametrize(("ago_seconds", "code"), [(0, 0), (2 * health.HUNG_SECONDS, 1)])
+def test_the_health_check_says_what_healthz_says(ago_seconds: float, code: int) -> None:
+    state = health.Health(turned=time.monotonic() - ago_seconds)
+    with health.serve("127.0.0.1", 0, CollectorRegistry(), state) as port:
+        # and no proxy is asked for 127.0.0.1
+        assert health_check({"MONITOR_HTTP_PORT": str(port), "http_proxy": "http://127.0.0.1:1"}) == code
+
+
+def test_the_health_check_fails_where_nothing_listens() -> None:
+    assert health_check({"MONITOR_HTTP_PORT": "1"}) == 1
+
+
+def test_the_health_check_asks_where_the_daemon_listens_by_default() -> None:
+    port = str(Settings.model_fields["http_port"].default)
+    assert f"'MONITOR_HTTP_PORT', '{port}'" in last("monitor", "HEALTHCHECK")
+    assert last("monitor", "EXPOSE") == port
