@@ -1,0 +1,70 @@
+"""Networks are built from a config, and nonsense is refused before anything is allocated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from monitor import network
+from monitor.errors import RefusedError
+from monitor.network import NetworkConfig
+
+
+@pytest.mark.parametrize(
+    ("kind", "widths", "said"),
+    [
+        ("transformer", (70, 8), "network kind 'transformer' is unknown"),
+        ("stacked", (), "widths"),
+        ("stacked", (70,), "widths"),
+        ("stacked", (70, 0), "widths"),
+        ("stacked", (70, -3), "widths"),
+        ("stacked", (70, 2**40), "widths"),
+        ("stacked", (8,) * 1000, "widths"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(kind, widths, said):
+    with pytest.raises(RefusedError, match=said):
+        NetworkConfig(kind, widths)
+
+
+def test_the_network_is_symmetric_around_its_bottleneck():
+    config = NetworkConfig("stacked", (70, 32, 16, 8))
+    assert config.mirrored == (70, 32, 16, 8, 16, 32, 70)
+    assert network.build(config)(torch.zeros(3, 70)).shape == (3, 70)
+
+
+def test_the_shapes_promised_are_the_shapes_built():
+    config = NetworkConfig("stacked", (70, 9, 4))
+    assert {name: array.shape for name, array in network.weights(network.build(config)).items()} == config.shapes
+
+
+def test_every_layer_but_the_last_ends_in_a_relu():
+    layers = list(network.build(NetworkConfig("stacked", (70, 9, 4))))
+    assert [type(layer) for layer in layers] == [torch.nn.Linear, torch.nn.ReLU] * 3 + [torch.nn.Linear]
+
+
+def test_glorot_weights_fill_their_bounds_and_biases_are_zero():
+    weights = network.weights(network.build(NetworkConfig("stacked", (70, 32))))
+    bound = np.sqrt(6 / (70 + 32))
+    assert 0.95 * bound < np.abs(weights["0.weight"]).max() <= bound
+    assert not weights["0.bias"].any()
+
+
+def test_a_rebuilt_network_gives_what_the_first_one_gave():
+    config = NetworkConfig("stacked", (70, 9, 4))
+    first = network.build(config)
+    again = network.rebuild(config, network.weights(first))
+    beats = torch.randn(5, 70)
+    assert torch.equal(first(beats), again(beats))
+    assert not any(weight.requires_grad for weight in again.parameters())
+
+
+def test_auto_is_a_device_that_is_there():
+    assert network.resolve("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("device", ["tpu9000", "", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_in_a_sentence(device):
+    with pytest.raises(RefusedError, match="use auto"):
+        network.resolve(device)
