@@ -1,0 +1,52 @@
+"""What the trainer's tests share: files of beats, and the command run as a person runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from trainer import data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainer.data import Dataset
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def ecg5000(ecg_data: Path) -> Dataset:
+    return data.read(ecg_data)
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`ecg-trainer` in a process of its own."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "trainer", *map(str, words)]
+        return subprocess.run(line, capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=120)
+
+    return run
+
+
+@pytest.fixture
+def own_beats(tmp_path: Path) -> Callable[..., Path]:
+    """Writes somebody's own CSV: bumps with a little noise, the abnormal ones upside down."""
+
+    def write(normals: int, abnormals: int = 0, *, labels: bool = True) -> Path:
+        random = np.random.default_rng(5)
+        bump = 300 * np.exp(-0.5 * ((np.arange(140) - 60) / 12) ** 2)
+        sign = np.repeat([1, -1], [normals, abnormals])
+        samples = sign[:, None] * bump + random.normal(0, 5, (normals + abnormals, 140))
+        rows = np.column_stack([samples, sign > 0]) if labels else samples
+        np.savetxt(tmp_path / "own.csv", rows, delimiter=",", fmt="%.6g")
+        return tmp_path / "own.csv"
+
+    return write

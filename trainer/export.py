@@ -1,0 +1,70 @@
+"""The model with everything that it says about itself, ready to be saved."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.beat import SAMPLES
+from monitor.model import GOLDEN_BEATS, SCHEMA, UNSEALED, Evaluation, Golden, Limit, Manifest, Model, Origin, Window
+from trainer import data, train
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.model import Detector
+    from trainer.data import Dataset, Part
+    from trainer.train import Recipe
+
+TOOLS = ("ecg-monitor", "numpy", "safetensors", "scikit-learn", "torch")
+
+
+def model(
+    detector: Detector,
+    recipe: Recipe,
+    dataset: Dataset,
+    calibration: NDArray[np.float32],
+    limit: Limit,
+    evaluation: Evaluation | None,
+) -> Model:
+    """A model that any monitor can prove. It holds no time and no name of a machine: same input, same bytes."""
+    manifest = Manifest(
+        schema=SCHEMA,
+        digest=UNSEALED,
+        model_id=detector.identity(recipe.network),
+        network=recipe.network,
+        score=recipe.score,
+        window=Window(SAMPLES, dataset.nominal_hz, dataset.source),
+        threshold=limit,
+        evaluation=evaluation,
+        data=_origin(dataset),
+        training=_training(recipe, dataset.train),
+        versions={"python": platform.python_version()} | {tool: version(tool) for tool in TOOLS},
+        golden=_golden(detector, dataset.train.samples),
+        calibration=tuple(calibration.tolist()),
+    )
+    return Model(detector.network, detector.score, detector.projection, manifest)
+
+
+def _origin(dataset: Dataset) -> Origin:
+    abnormals = int(dataset.train.abnormal.sum())
+    print_ = data.fingerprint(dataset.train)
+    return Origin(dataset.name, print_, len(dataset.train) - abnormals, abnormals)
+
+
+def _training(recipe: Recipe, part: Part) -> dict[str, int | float | str]:
+    beats = len(part.normal_samples)
+    told = {name: value for name, value in asdict(recipe).items() if isinstance(value, int | float)}
+    shaping = asdict(recipe.shaping)
+    return told | shaping | {"epochs": recipe.epochs_for(beats), "loss": "mean absolute error", "optimiser": "AdamW"}
+
+
+def _golden(detector: Detector, samples: NDArray[np.float32]) -> Golden:
+    """Training beats from the lowest score to the highest in equal steps of rank."""
+    scores = train.scores(detector, samples)
+    chosen = np.argsort(scores, kind="stable")[np.linspace(0, len(scores) - 1, GOLDEN_BEATS).astype(np.int64)]
+    return Golden(tuple(map(tuple, samples[chosen].tolist())), tuple(train.scores(detector, samples[chosen]).tolist()))
