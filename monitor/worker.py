@@ -205,6 +205,7 @@ class Worker:
         metrics.broker_failures.inc()
         metrics.broker_up.set(0)
         health.broker_failure = str(error)
+        health.note_partitions(self._line.broker.lag(), set(), now)
         if self._lost_since is None:
             self._lost_since = now
             log.warning("%s: trying again", error)

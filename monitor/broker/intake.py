@@ -16,6 +16,7 @@ from kafka.structs import MemberState
 
 from monitor.broker.connection import START_SECONDS, client_config, connecting, speaking
 from monitor.broker.lenient import be_lenient
+from monitor.errors import BrokerError
 from monitor.record import Records
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Intake:
         self._topic = settings.beats_topic
         self._changes = _Changes()
         self._lag: dict[int, int] = {}
+        self._failure: BrokerError | None = None  # of the last look
         self._looked = self._stable = time.monotonic()
         self._is_broken = False
         self._consumer = self._build()
@@ -70,7 +72,7 @@ class Intake:
     def poll(self) -> Records:
         if self._is_broken:  # the broker was away when it was to be rebuilt
             self._rebuild()
-        self._look()  # first: were it to fail after the poll, the records would be lost
+        self._look()
         with speaking("reading beats"):
             try:
                 batches = self._consumer.poll(timeout_ms=POLL_MS)
@@ -79,6 +81,9 @@ class Intake:
                 be_lenient()
                 self._rebuild()
                 batches = {}
+        if self._failure is not None and not batches:  # an empty poll is no sign of life
+            raise self._failure
+        self._failure = None
         return self._columns(batches)
 
     def _columns(self, batches: Mapping[TopicPartition, list[Any]]) -> Records:
@@ -97,7 +102,7 @@ class Intake:
         )
 
     def _look(self) -> None:
-        """Once a second: how far the ends are, which also tells a silent broker from a lost one."""
+        """Once a second: how far the ends are, which also tells a broker without news from one that is lost."""
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
@@ -107,8 +112,12 @@ class Intake:
             with speaking("asking for the end of the beats"):
                 ends = self._consumer.end_offsets(asked, timeout_ms=LOOK_TIMEOUT_MS)
                 positions = self._positions(assigned)
+        except BrokerError as error:
+            self._failure = error
+            return
         finally:
             self._looked = time.monotonic()  # so that a poll comes between two looks that time out
+        self._failure = None
         self._lag = {tp.partition: max(0, ends[tp] - position) for tp, position in positions}
         self._watch_membership(now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -222,3 +223,13 @@ def test_a_batch_of_several_partitions_is_judged_partition_by_partition():
     bench = Bench(both).turn()
     assert [(alert["partition"], alert["offset"]) for alert in bench.alerts()] == [(1, 9)]
     assert bench.broker.committed == {0: 2, 1: 10}
+
+
+def test_a_partition_is_not_blamed_for_standing_still_while_the_broker_is_away(monkeypatch):
+    clock = itertools.count(step=20.0)
+    monkeypatch.setattr("monitor.worker.time.monotonic", lambda: next(clock))
+    batches = records([NORMAL]), records([ABNORMAL] * 3, first_offset=1), records([NORMAL], first_offset=4)
+    bench = Bench(*batches).turn()
+    bench.broker.failures = 3
+    bench.turn(3)
+    assert bench.health.live(next(clock)) == {}

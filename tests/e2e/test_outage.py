@@ -1,0 +1,28 @@
+"""A broker that goes away and stays away."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from monitor.broker import TopicPlan, create_topics
+from monitor.embedded import embedded_broker
+from tests.conftest import settings_on
+from tests.e2e.daemon import LIMIT_SECONDS, Daemon
+
+
+def test_a_broker_that_stays_away_is_told_at_once_and_ends_the_daemon_after_the_limit(model_file, tmp_path):
+    with ExitStack() as broker:
+        settings = settings_on(
+            broker.enter_context(embedded_broker(tmp_path / "broker.log")), broker_timeout_seconds=12
+        )
+        list(create_topics(settings, TopicPlan(2, 1, 1)))
+        with Daemon(settings, model_file, tmp_path / "log") as daemon:
+            daemon.wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready")
+            broker.close()
+            daemon.wait_until(lambda: daemon.get("/readyz")[0] == 503, "unready")
+            assert daemon.get("/healthz")[0] == 200
+            assert daemon.metric("broker_up") == 0
+            assert daemon.process.wait(LIMIT_SECONDS) == 1
+    assert "error: the broker was lost for" in daemon.log()
+    assert "Traceback" not in daemon.log()
+    assert "answers again" not in daemon.log()
