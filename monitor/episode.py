@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from monitor.record import parts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -127,22 +129,21 @@ class Episodes:
         self._partitions: dict[int, _Partition] = {}
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
-    def resume(self, partition: int, offset: int) -> int:
-        """A partition was assigned, and its next record has `offset`: which record is to be judged next.
-
-        Where another member went on meanwhile, what is known of its sources is out of date and is forgotten; where
-        nobody did, it still holds, and the beats judged already are left out.
-        """
-        known = self._partitions.get(partition)
-        if known is None or offset > known.next_offset:
+    def resume(self, partition: int, offset: int) -> None:
+        """A partition was assigned, its next record has `offset`: forget its sources if another member went on."""
+        if offset > self.next_offset(partition):
             self._forget(partition)
-            return offset
-        return known.next_offset
+
+    def next_offset(self, partition: int) -> int:
+        """The offset up to which the partition's records were judged; those below are not to be judged again."""
+        known = self._partitions.get(partition)
+        return -1 if known is None else known.next_offset
 
     def judged(self, offsets: Mapping[int, int]) -> None:
         """Note how far each partition was read: the offset of its next record."""
         for partition, offset in offsets.items():
-            self._partitions.setdefault(partition, _Partition()).next_offset = offset
+            known = self._partitions.setdefault(partition, _Partition())
+            known.next_offset = max(known.next_offset, offset)
 
     def _forget(self, partition: int) -> None:
         known = self._partitions.pop(partition, _Partition())
@@ -153,16 +154,19 @@ class Episodes:
     def observe(self, beats: Beats, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> list[Event]:
         """Events that the beats cause, in their order; `unscorable` (n,) is a cause's code, 0 with a score."""
         events: list[Event] = []
-        edges = np.flatnonzero(np.diff(beats.partition)) + 1
-        for start, end in zip((0, *edges.tolist()), (*edges.tolist(), len(beats)), strict=True):
-            if start < end:
-                events += self._observe_partition(beats, slice(start, end), abnormal, unscorable)
+        for partition, rows in parts(beats.partition):
+            known = self._partitions.setdefault(partition, _Partition())
+            events += self._observe_partition(known, beats, rows, abnormal, unscorable)
         return events
 
     def _observe_partition(
-        self, beats: Beats, part: slice, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]
+        self,
+        known: _Partition,
+        beats: Beats,
+        part: slice,
+        abnormal: NDArray[np.bool_],
+        unscorable: NDArray[np.int8],
     ) -> list[Event]:
-        known = self._partitions.setdefault(int(beats.partition[part.start]), _Partition())
         clock = np.maximum.accumulate(beats.time[part])
         if known.clock is not None:
             clock = np.maximum(clock, known.clock)

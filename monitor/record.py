@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,12 @@ class Records:
             tuple(map(self.headers.__getitem__, rows)),
             self.fresh,
         )
+
+
+def parts(partition: NDArray[np.int32]) -> list[tuple[int, slice]]:
+    """Where each partition stands in a column of them: its number and its rows. Each stands in one place."""
+    edges = [0, *(np.flatnonzero(np.diff(partition)) + 1).tolist(), len(partition)]
+    return [(int(partition[start]), slice(start, end)) for start, end in pairwise(edges) if start < end]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from monitor import alert, beat
 from monitor.alert import Judged, Shape, Stamp
 from monitor.errors import BrokerError
-from monitor.record import Delivery, Message
+from monitor.record import Delivery, Message, parts
 from monitor.scorer import CAUSES
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Worker:
             records = self._line.broker.poll()
             self._note_assignment(self._line.broker.lag())
             began = time.perf_counter()
-            self._in_hand = self._walk(self._resume(records)) if len(records) else None
+            self._in_hand = self._walk(records) if len(records) else None
         read: set[int] = set()
         if self._in_hand is not None:
             self._line.broker.deliver(self._in_hand.delivery)
@@ -110,23 +110,26 @@ class Worker:
             read, self._in_hand = set(self._in_hand.delivery.offsets), None
         self._note_lag(self._line.broker.lag(), read)
 
-    def _resume(self, records: Records) -> Records:
-        """Without the records that were judged before a rebalance took their partition away and gave it back."""
-        keep = np.ones(len(records), np.bool_)
-        for partition in records.fresh:
-            rows = records.partition == partition
-            first = self._line.episodes.resume(partition, int(records.offset[rows][0]))
-            keep &= ~rows | (records.offset >= first)
+    def _unjudged(self, records: Records) -> Records:
+        """Without the records that were judged before their partition was taken away and given back."""
+        episodes, keep = self._line.episodes, np.ones(len(records), np.bool_)
+        for partition, rows in parts(records.partition):
+            first = int(records.offset[rows.start])
+            if partition in records.fresh:
+                episodes.resume(partition, first)
+            if first < episodes.next_offset(partition):
+                keep[rows] = records.offset[rows] >= episodes.next_offset(partition)
         return records if keep.all() else records.select(keep)
 
     def _walk(self, records: Records) -> Step:
         line = self._line
+        offsets = {partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in parts(records.partition)}
+        records = self._unjudged(records)
         beats, rejected = beat.parse(records)
         scores = line.scorer.score(beats.samples)
         verdicts = line.threshold.judge(scores.score)
         judged = Judged(beats, scores.score, verdicts.p_value, verdicts.abnormal, CAUSE_NAMES, scores.cause)
         events = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
-        offsets = _next_offsets(records)
         line.episodes.judged(offsets)
         messages = self._alerts(events, judged)
         if self._settings.scores:
@@ -212,12 +215,6 @@ class Worker:
         if now - self._lost_since > self._settings.broker_timeout_seconds:
             raise BrokerError(f"the broker was lost for {now - self._lost_since:.0f} s: {error}") from error
         time.sleep(PAUSE_SECONDS)
-
-
-def _next_offsets(records: Records) -> dict[int, int]:
-    """The offset after the last record of each partition; a partition's records stand together."""
-    last = np.append(np.flatnonzero(np.diff(records.partition)), len(records) - 1)
-    return dict(zip(records.partition[last].tolist(), (records.offset[last] + 1).tolist(), strict=True))
 
 
 def _shape(event: Event, judged: Judged, shapes: Mapping[int, Shape]) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -202,13 +203,23 @@ def test_a_stop_delivers_what_is_in_hand():
     assert bench.broker.committed == {0: 3}
 
 
+def assigned_anew(batch):
+    return replace(batch, fresh=frozenset({0}))
+
+
 def test_records_that_come_again_after_a_rebalance_are_not_judged_twice():
-    first = records([ABNORMAL] * 2)
-    again = records([ABNORMAL] * 3)
-    again = type(again)(*(getattr(again, name) for name in again.__slots__[:-1]), frozenset({0}))
-    bench = Bench(first, again).turn(2)
+    again = assigned_anew(records([ABNORMAL])), records([ABNORMAL] * 2, first_offset=1)
+    bench = Bench(records([ABNORMAL] * 2), *again).turn(2)
+    assert bench.metric("beats_total") == 2
+    bench.turn()
     assert bench.metric("beats_total") == 3
     assert [alert["offset"] for alert in bench.alerts()] == [2]
+    assert bench.broker.committed == {0: 3}
+
+
+def test_what_somebody_else_judged_meanwhile_ends_what_was_known():
+    bench = Bench(records([ABNORMAL] * 2), assigned_anew(records([ABNORMAL], first_offset=9))).turn(2)
+    assert bench.alerts() == []
 
 
 def test_a_batch_of_several_partitions_is_judged_partition_by_partition():
