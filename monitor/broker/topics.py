@@ -50,7 +50,7 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
 
 def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> str:
     try:
-        admin.create_topics({name: options})
+        admin.create_topics({name: options}, wait_for_metadata=True)  # else who comes next may not see it yet
     except TopicAlreadyExistsError:  # somebody else's `topics create` was quicker
         return "there already, left as it is"
     return f"created, {options['num_partitions']} partitions"
