@@ -96,6 +96,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a slow client must not hold up the exit
 
+    def handle_error(self, *_: object) -> None:
+        """A client that hung up is its own business: no traceback in the log."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     registry: CollectorRegistry
@@ -105,12 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        now = time.monotonic()
-        if self.path == "/metrics":
+        now, page = time.monotonic(), self.path.partition("?")[0]
+        if page == "/metrics":
             self._answer(200, CONTENT_TYPE_LATEST, generate_latest(self.registry))
-        elif self.path == "/healthz":
+        elif page == "/healthz":
             self._verdict(self.health.live(now))
-        elif self.path == "/readyz":
+        elif page == "/readyz":
             self._verdict(self.health.ready(now))
         else:
             self._answer(404, "text/plain", b"there are /metrics, /healthz and /readyz\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import urllib.error
 import urllib.request
 
@@ -75,6 +76,7 @@ def test_the_pages_answer():
         status, body = get(port, "/readyz")
         assert (status, list(orjson.loads(body)["wrong"])) == (503, ["start"])
         assert get(port, "/metrics")[0] == 200
+        assert get(port, "/metrics?name[]=x")[0] == 200
         assert get(port, "/")[0] == 404
 
 
@@ -91,6 +93,17 @@ def test_a_client_that_says_nothing_holds_up_neither_the_others_nor_the_end():
     ):
         silent.sendall(b"GET /hea")
         assert get(port, "/healthz")[0] == 200
+
+
+def test_a_client_that_hangs_up_leaves_no_traceback(capsys):
+    hang_up = struct.pack("ii", 1, 0)
+    with serve("127.0.0.1", 0, CollectorRegistry(), Health()) as port:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, hang_up)
+        assert get(port, "/healthz")[0] == 200
+    assert capsys.readouterr().err == ""
 
 
 def test_a_port_in_use_is_refused_with_the_setting_that_changes_it():
