@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainer.images import ImageSet
     from trainer.imagescore import Quality
 
-EPOCHS = {"classic": 10, "best": 3}
+EPOCHS = {"classic": 10, "best": 4}
 JUDGED = 2000
 QUICK_TRAIN, QUICK_JUDGED = 2000, 200
 VERSIONS = ("numpy", "scikit-image", "torch")

@@ -36,12 +36,12 @@ class Picture:
 
     @property
     def channels(self) -> int:
-        return self.values.shape[2]
+        return int(self.values.shape[2])
 
     @property
     def top(self) -> int:
         """The value of white."""
-        return int(np.iinfo(str(self.values.dtype)).max)
+        return 255 if self.values.dtype == np.uint8 else 65535
 
 
 def read(path: Path) -> Picture:
