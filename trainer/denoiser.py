@@ -83,13 +83,18 @@ def rebuild(config: DenoiserConfig, weights: Mapping[str, NDArray[np.float32]]) 
     return network.requires_grad_(requires_grad=False).eval()
 
 
-def apply(network: nn.Module, noisy: Tensor) -> Tensor:
-    """Pictures (n, c, h, w) in [0, 1] of any size, denoised: the edge is repeated to make them fit, then cut off."""
+def fitted(network: nn.Module, noisy: Tensor) -> Tensor:
+    """What the network makes of pictures (n, c, h, w) of any size: their edge is repeated to fit it, then cut off."""
     height, width = noisy.shape[-2:]
     padded = functional.pad(noisy, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-    with torch.inference_mode():
-        clean: Tensor = network(padded)[..., :height, :width].clamp(0, 1)
+    clean: Tensor = network(padded)[..., :height, :width]
     return clean
+
+
+def apply(network: nn.Module, noisy: Tensor) -> Tensor:
+    """Pictures (n, c, h, w) in [0, 1] of any size, denoised and clipped."""
+    with torch.inference_mode():
+        return fitted(network, noisy).clamp(0, 1)
 
 
 def dead_filters(network: nn.Module, noisy: Tensor) -> int:

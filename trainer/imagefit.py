@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from monitor.errors import RefusedError
 from trainer.corruption import Corruption
-from trainer.denoiser import DenoiserConfig, apply, build
+from trainer.denoiser import DenoiserConfig, apply, build, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -100,7 +100,7 @@ class _Fitting:
         return total / steps
 
     def _step(self, clean: Tensor, noisy: Tensor) -> float:
-        loss = functional.mse_loss(self.network(noisy), clean)
+        loss = functional.mse_loss(fitted(self.network, noisy), clean)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         self.optimiser.step()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 import warnings
 import zlib
@@ -70,13 +72,18 @@ def _read(path: Path) -> Picture:
 
 
 def write(path: Path, picture: Picture) -> None:
-    """A PNG of the same kind, grey or colour, 8 or 16 bit. Raises RefusedError."""
+    """A PNG of the same kind, grey or colour, 8 or 16 bit; under a temporary name first. Raises RefusedError."""
     planes = [picture.values] if picture.alpha is None else [picture.values, picture.alpha[..., None]]
     values = np.concatenate(planes, axis=2)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        Image.fromarray(values.squeeze(2) if values.shape[2] == 1 else values).save(path, format="PNG")
+        Image.fromarray(values.squeeze(2) if values.shape[2] == 1 else values).save(temporary, format="PNG")
+        temporary.replace(path)
     except OSError as error:
         raise RefusedError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _depth(path: Path) -> int:

@@ -96,6 +96,13 @@ def test_learning_takes_noise_away_from_pictures_not_seen(config):
     assert fit.curve[fit.best].validation < 0.7 * (noisy - clean).square().mean().item()
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_pictures_to_learn_from_may_have_odd_sides(network):
+    made = squares(40)[..., :11, :9]
+    fit = imagefit.fit(made, made[:5], ImageRecipe(DenoiserConfig(network), epochs=1), CPU)
+    assert fit.curve[0].training > 0
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     weights = [
         torch.cat(

@@ -90,6 +90,13 @@ def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path, content, senten
     assert "\n" not in str(caught.value)
 
 
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "out.png").mkdir()
+    with pytest.raises(RefusedError, match=r"out\.png: cannot be written"):
+        pictures.write(tmp_path / "out.png", pictures.Picture(np.zeros((2, 2, 1), np.uint8)))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(RefusedError, match=r"none\.png: cannot be read: No such file"):
         pictures.read(tmp_path / "none.png")
