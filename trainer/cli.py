@@ -73,6 +73,54 @@ def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str) -> No
     training.main(data, out, Recipe(epochs=epochs, seed=seed), device)
 
 
+@commands.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="FOLDER",
+    help="A folder with Fashion-MNIST's IDX files (fetched when it is empty), or with PNGs.",
+)  # fmt: skip
+@click.option("--from", "url", metavar="URL", help="Fetch Fashion-MNIST from here instead of the official place.")
+@click.option("--network", type=click.Choice(["classic", "best"]), default="best", show_default=True)
+@click.option("--noise", default="gaussian:0.2", show_default=True, metavar="KIND:LEVEL", help="Or dropout:0.3.")
+@click.option("--channels", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Grey or colour.")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Passes over the pictures [default: 10, best: 4].")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Model file to write.")
+@click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Folder for pictures and figures.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Same seed, same file.")
+@click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
+@click.option("--quick", is_flag=True, help="2,000 pictures, 1 epoch: to try things out.")
+def denoiser(
+    *, data: Path, url: str | None, network: str, noise: str, channels: str, epochs: int | None, out: Path,
+    report: Path | None, seed: int, device: str, quick: bool,  # a flag on the command line
+) -> None:  # fmt: skip
+    """Train an image denoiser, judge it beside simpler ones, and write its model file.
+
+    With --report, the classic network is trained beside any other and stands in the same table. Ctrl-C keeps the best
+    weights so far.
+    """
+    _require_extra("skimage")
+    from trainer import fashion, imagetrain  # noqa: PLC0415 - `--help` starts without torch
+    from trainer.corruption import corruption  # noqa: PLC0415
+    from trainer.denoiser import DenoiserConfig  # noqa: PLC0415
+    from trainer.imagefit import ImageRecipe  # noqa: PLC0415
+
+    passes = epochs or (1 if quick else imagetrain.EPOCHS[network])
+    recipe = ImageRecipe(DenoiserConfig(network, int(channels)), corruption(noise), passes, seed)
+    order = imagetrain.Order(data, url or fashion.OFFICIAL_URL, out, report, device, quick)
+    imagetrain.main(order, recipe)
+
+
+@commands.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="What `ecg-trainer denoiser` wrote.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to put the pictures into.")
+@click.argument("pictures", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PICTURE.png…")
+def denoise(model: Path, out: Path, pictures: tuple[Path, ...]) -> None:
+    """Denoise PNG pictures of any size, grey or colour, under their own names into a folder."""
+    _require_extra("skimage")
+    from trainer import denoise as denoising  # noqa: PLC0415 - `--help` starts without torch
+
+    denoising.main(model, pictures, out)
+
+
 def _require_extra(module: str) -> None:
     try:
         __import__(module)

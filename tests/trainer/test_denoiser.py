@@ -1,0 +1,164 @@
+"""The denoisers learn to take noise away, the same way each time, and stop when they are asked to."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.errors import RefusedError
+from trainer import imagefit, imagescore
+from trainer.corruption import Corruption, corruption
+from trainer.denoiser import NETWORKS, DenoiserConfig, apply, build, dead_filters
+from trainer.imagefit import ImageRecipe
+
+CPU = torch.device("cpu")
+CONFIGS = [DenoiserConfig(network, channels) for network, channels in itertools.product(NETWORKS, (1, 3))]
+
+
+def squares(count, seed=0, channels=1):
+    """Bright squares on black, (n, c, 12, 12)."""
+    random = np.random.default_rng(seed)
+    made = np.zeros((count, channels, 12, 12), np.uint8)
+    for picture in made:
+        top, left = random.integers(0, 7, 2)
+        picture[:, top : top + 5, left : left + 5] = 220
+    return made
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_network_gives_back_the_size_that_it_takes(config):
+    noisy = torch.rand(2, config.channels, 28, 28)
+    assert build(config)(noisy).shape == noisy.shape
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(CONFIGS), st.integers(1, 21), st.integers(1, 21))
+def test_pictures_of_any_size_come_back_in_that_size_and_range(config, height, width):
+    clean = apply(build(config), torch.rand(1, config.channels, height, width))
+    assert clean.shape == (1, config.channels, height, width)
+    assert 0 <= clean.min() <= clean.max() <= 1
+
+
+def test_the_classic_network_has_3217_weights():
+    assert sum(weight.numel() for weight in build(DenoiserConfig("classic")).parameters()) == 3217
+
+
+@pytest.mark.parametrize(("network", "channels"), [("unet", 1), ("best", 2)])
+def test_networks_that_do_not_exist_are_refused(network, channels):
+    with pytest.raises(RefusedError, match=r"is unknown|2 channels, where"):
+        DenoiserConfig(network, channels)
+
+
+def test_a_dead_filter_is_counted():
+    network = build(DenoiserConfig("classic"))
+    noisy = torch.rand(4, 1, 28, 28)
+    before = dead_filters(network, noisy)
+    with torch.no_grad():
+        network[0].bias[:16] = -100.0
+    assert dead_filters(network, noisy) - before >= 16 - before
+
+
+@pytest.mark.parametrize("text", ["gaussian", "gaussian:x", "salt:0.1", "gaussian:0", "dropout:1", "gaussian:nan", ""])
+def test_noise_that_makes_no_sense_is_refused(text):
+    with pytest.raises(RefusedError, match="noise"):
+        corruption(text)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["gaussian:0.2", "gaussian:9", "dropout:0.3"]), st.integers(0, 99))
+def test_noisy_pictures_stay_in_range_and_their_clean_ones_untouched(text, seed):
+    clean = torch.full((1, 1, 8, 8), 0.5)
+    noisy = corruption(text).spoil(clean, torch.Generator().manual_seed(seed))
+    assert 0 <= noisy.min() <= noisy.max() <= 1
+    assert clean.eq(0.5).all()
+
+
+def test_dropout_sets_its_share_of_the_values_to_0_and_leaves_the_others():
+    noisy = Corruption("dropout", 0.3).spoil(torch.ones(1, 3, 100, 100), torch.Generator().manual_seed(0))
+    assert set(noisy.unique().tolist()) == {0.0, 1.0}
+    assert noisy.mean().item() == pytest.approx(0.7, abs=0.01)
+
+
+@pytest.mark.parametrize("config", [DenoiserConfig("classic"), DenoiserConfig("best"), DenoiserConfig("best", 3)])
+def test_learning_takes_noise_away_from_pictures_not_seen(config):
+    epochs = 6 if config.network == "best" else 30
+    validation = squares(40, 1, config.channels)
+    recipe = ImageRecipe(config, Corruption("gaussian", 0.3), epochs)
+    clean, noisy = imagefit.held_out(validation, recipe.corruption)
+    fit = imagefit.fit(squares(400, 0, config.channels), validation, recipe, CPU)
+    assert fit.curve[fit.best].validation < 0.7 * (noisy - clean).square().mean().item()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_pictures_to_learn_from_may_have_odd_sides(network):
+    made = squares(40)[..., :11, :9]
+    fit = imagefit.fit(made, made[:5], ImageRecipe(DenoiserConfig(network), epochs=1), CPU)
+    assert fit.curve[0].training > 0
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    weights = [
+        torch.cat(
+            [weight.flatten() for weight in imagefit.fit(squares(64), squares(9, 1), recipe, CPU).network.parameters()]
+        )
+        for recipe in (ImageRecipe(epochs=2), ImageRecipe(epochs=2), ImageRecipe(epochs=2, seed=1))
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_noise_is_drawn_afresh_in_each_epoch_but_pictures_are_judged_by_the_same():
+    recipe = ImageRecipe(corruption=Corruption("gaussian", 0.2))
+    draw = torch.Generator().manual_seed(0)
+    clean, noisy = imagefit.held_out(squares(3), recipe.corruption)
+    assert torch.equal(noisy, imagefit.held_out(squares(3), recipe.corruption)[1])
+    assert not torch.equal(recipe.corruption.spoil(clean, draw), recipe.corruption.spoil(clean, draw))
+
+
+def test_ctrl_c_ends_the_training_with_the_best_weights_so_far():
+    ticks = itertools.count()
+
+    def interrupt_in_the_second_epoch(_loss):
+        if next(ticks) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    fit = imagefit.fit(squares(64), squares(9, 1), ImageRecipe(epochs=50), CPU, interrupt_in_the_second_epoch)
+    assert (fit.interrupted, len(fit.curve)) == (True, 2)
+    clean, noisy = imagefit.held_out(squares(9, 1), Corruption())
+    error = (imagefit.denoised(fit.network, noisy) - clean).square().mean().item()
+    assert error == pytest.approx(min(epoch.validation for epoch in fit.curve))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+class Wild(ImageRecipe):
+    """Far too fast a learner."""
+
+    learning_rate = 1e30
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    with pytest.raises(RefusedError, match="training failed: the validation error is nan"):
+        imagefit.fit(squares(64), squares(9, 1), Wild(epochs=1), CPU)
+
+
+def test_figures_are_those_of_the_textbook():
+    clean = np.zeros((2, 1, 16, 16), np.float32)
+    found = imagescore.quality("off by a tenth", clean, clean + np.float32(0.1))
+    assert (found.mse, found.psnr) == (pytest.approx(0.01), pytest.approx(20, abs=1e-4))
+    assert imagescore.quality("perfect", clean, clean).ssim == pytest.approx(1)
+
+
+def test_the_median_mends_a_lost_pixel_and_tiny_pictures_have_figures():
+    clean = np.ones((1, 3, 5, 5), np.float32)
+    noisy = clean.copy()
+    noisy[:, 1, 2, 2] = 0
+    np.testing.assert_array_equal(imagescore.median(noisy), clean)
+    assert imagescore.quality("noisy", clean, noisy).ssim < 1

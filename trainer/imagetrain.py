@@ -1,0 +1,150 @@
+"""The straight line of `ecg-trainer denoiser`: read, fit, judge, write the model, report."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import click
+import torch
+
+from monitor.network import resolve
+from trainer import denoiserfile, imagefit, imagereport, images, imagescore
+from trainer.denoiser import DenoiserConfig, dead_filters
+from trainer.denoiserfile import DenoiserManifest, DenoiserModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trainer.imagefit import Fit, ImageRecipe
+    from trainer.images import ImageSet
+    from trainer.imagescore import Quality
+
+EPOCHS = {"classic": 10, "best": 4}
+JUDGED = 2000
+QUICK_TRAIN, QUICK_JUDGED = 2000, 200
+VERSIONS = ("numpy", "scikit-image", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person asked for."""
+
+    source: Path
+    url: str
+    out: Path
+    report: Path | None
+    device: str
+    quick: bool
+
+
+def main(order: Order, recipe: ImageRecipe) -> DenoiserModel:
+    """Train a denoiser and write it to `order.out`; with a report, the classic one beside any other.
+
+    Raises RefusedError when the pictures, the device or the place to write to cannot be used.
+    """
+    torch.set_num_threads(1)  # sums in one order: same seed, same bytes
+    device = resolve(order.device)
+    found = _prepared(order, recipe.config.channels)
+    fits = {recipe.config.network: _fit(found, recipe, device)}
+    if order.report is not None and recipe.config.network != "classic" and not _only(fits).interrupted:
+        classic = replace(recipe, config=DenoiserConfig("classic", recipe.config.channels), epochs=EPOCHS["classic"])
+        fits["classic"] = _fit(found, replace(classic, epochs=1) if order.quick else classic, device)
+    rows = _rows(found, recipe, fits)
+    table = [imagescore.quality(name, rows["clean"], values) for name, values in list(rows.items())[1:]]
+    click.echo(f"{len(rows['clean']):,} pictures to judge by, all from the same noise:\n{imagescore.table(table)}")
+    model = DenoiserModel(fits[recipe.config.network].network, _manifest(found, recipe, fits, table))
+    denoiserfile.save(order.out, model)
+    click.echo(f"wrote {order.out}")
+    if order.report is not None:
+        imagereport.write(order.report, _findings(model, rows, fits))
+        click.echo(f"wrote pictures.png, training.png and figures.json to {order.report}")
+    return model
+
+
+def _only(fits: dict[str, Fit]) -> Fit:
+    return next(iter(fits.values()))
+
+
+def _prepared(order: Order, channels: int) -> ImageSet:
+    found = images.read(order.source, channels, order.url)
+    for note in found.notes:
+        click.echo(note)
+    found = found.first(QUICK_TRAIN, QUICK_JUDGED) if order.quick else found
+    click.echo(f"{found.name}: {len(found.train):,} pictures to learn from, {len(found.validation):,} to judge by")
+    return found
+
+
+def _fit(found: ImageSet, recipe: ImageRecipe, device: torch.device) -> Fit:
+    steps = recipe.epochs * recipe.batches(len(found.train))
+    with click.progressbar(
+        length=steps,
+        label=f"training {recipe.config.network}",
+        item_show_func=lambda loss: "" if loss is None else f"loss {loss:.5f}",
+        file=sys.stderr,
+        update_min_steps=max(1, steps // 1000),
+    ) as bar:
+        done = imagefit.fit(found.train, found.validation, recipe, device, lambda loss: bar.update(1, loss))
+    if done.interrupted:
+        click.echo(f"interrupted in epoch {len(done.curve)} of {recipe.epochs}: the best weights so far are kept")
+    last, best = done.curve[-1], done.curve[done.best]
+    click.echo(
+        f"{recipe.config.network}: validation MSE {best.validation:.5f} in epoch {done.best + 1} of {len(done.curve)}, "
+        f"{last.seconds:.0f} s of computing"
+    )
+    _warn_of_dead(done, found, recipe)
+    return done
+
+
+def _warn_of_dead(done: Fit, found: ImageSet, recipe: ImageRecipe) -> None:
+    _, noisy = imagefit.held_out(found.validation[:JUDGED], recipe.corruption)
+    dead = dead_filters(done.network, noisy) if recipe.config.network == "classic" else 0
+    if dead:
+        click.echo(f"{dead} of its 48 ReLU filters never fire: another --seed may come out better")
+
+
+def _rows(found: ImageSet, recipe: ImageRecipe, fits: dict[str, Fit]) -> dict[str, NDArray[np.float32]]:
+    """Clean, noisy and denoised pictures; what is denoised is always the noisy one."""
+    clean, noisy = imagefit.held_out(found.validation[:JUDGED], recipe.corruption)
+    rows = {"clean": clean.numpy(), "noisy": noisy.numpy(), "median 3 x 3": imagescore.median(noisy.numpy())}
+    for name in sorted(fits, key=lambda name: name != "classic"):
+        rows[name] = imagefit.denoised(fits[name].network, noisy).numpy()
+    return rows
+
+
+def _manifest(found: ImageSet, recipe: ImageRecipe, fits: dict[str, Fit], table: list[Quality]) -> DenoiserManifest:
+    done = _only(fits)
+    return DenoiserManifest(
+        kind=denoiserfile.KIND,
+        schema=1,
+        digest=denoiserfile.UNSEALED,
+        network=recipe.config,
+        noise=recipe.corruption,
+        data={
+            "name": found.name, "fingerprint": found.fingerprint,
+            "train": len(found.train), "validation": len(found.validation), "judged": len(found.validation[:JUDGED]),
+        },
+        training={
+            "epochs": recipe.epochs, "epochs_begun": len(done.curve), "best_epoch": done.best + 1,
+            "interrupted": "yes" if done.interrupted else "no", "seed": recipe.seed, "batch": recipe.batch,
+            "learning_rate": recipe.learning_rate, "validation_mse": done.curve[done.best].validation,
+        },
+        evaluation=tuple(table),
+        versions={name: version(name) for name in VERSIONS},
+    )  # fmt: skip
+
+
+def _findings(model: DenoiserModel, rows: dict[str, NDArray[np.float32]], fits: dict[str, Fit]) -> imagereport.Findings:
+    manifest = model.manifest
+    facts = {
+        "network": manifest.network.network, "channels": manifest.network.channels, "noise": str(manifest.noise),
+        "weights": sum(weight.numel() for weight in model.network.parameters()),
+        **{f"data_{key}": value for key, value in manifest.data.items()}, **manifest.training,
+    }  # fmt: skip
+    title = f"{manifest.data['name']}, {manifest.noise.kind} noise {manifest.noise.level:g}"
+    return imagereport.Findings(title, rows, fits, manifest.evaluation, facts)
