@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Scores = NDArray[np.float32]
+    Scoring = Callable[[NDArray[np.float32]], Scores]
+
 FOLDS = 5
 MAX_SCORES = 20_000  # p-values down to 1 in 20,000; a manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
@@ -33,19 +36,22 @@ class Budget:
     confidence: float = 0.9
 
 
-def cross_fit(
-    samples: NDArray[np.float32],
-    fit: Callable[[NDArray[np.float32]], Callable[[NDArray[np.float32]], NDArray[np.float32]]],
-    seed: int,
-) -> NDArray[np.float32]:
+def cross_fit(samples: NDArray[np.float32], fit: Callable[[NDArray[np.float32]], Scoring], seed: int) -> Scores:
     """The score (n,) of each normal beat by a detector that was fitted without it.
 
     `fit` takes beats (k, 140) and returns what scores others. In-sample scores are too small to set a threshold by.
     """
+    return cross_fit_together(samples, lambda parts: [fit(samples[rows]) for rows in parts], seed)
+
+
+def cross_fit_together(
+    samples: NDArray[np.float32], fit: Callable[[list[NDArray[np.int64]]], list[Scoring]], seed: int
+) -> Scores:
+    """The same, where `fit` takes the rows to learn from of every fold at once."""
     fold = np.random.default_rng(seed).permutation(len(samples)) % FOLDS
     scores = np.empty(len(samples), np.float32)
-    for number in range(FOLDS):
-        scores[fold == number] = fit(samples[fold != number])(samples[fold == number])
+    for number, score in enumerate(fit([np.flatnonzero(fold != number) for number in range(FOLDS)])):
+        scores[fold == number] = score(samples[fold == number])
     return scores
 
 

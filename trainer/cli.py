@@ -57,9 +57,17 @@ def fetch(out: Path, place: str | None) -> None:
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Model file to write.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Same seed, same file.")
-@click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 1500 steps].")
+@click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 6000 steps].")
 @click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
-def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str) -> None:
+@click.option(
+    "--network", type=click.Choice(["plain", "stacked", "conv"]), default="stacked", show_default=True,
+    help="One hidden layer, several (the mean of two such), or 1-D convolutions.",
+)  # fmt: skip
+@click.option("--noise", metavar="none|gaussian:S|dropout:P", help="What is done to the input; the target is clean.")
+@click.option("--quick", is_flag=True, help="Hardly any training: to try things out.")
+def ecg(
+    data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None, quick: bool
+) -> None:
     """Train an autoencoder on normal beats, set its threshold, judge it, and write the model file.
 
     A file of beats has one beat a line (CSV) or row (NPY): 140 samples, in any amplitude unit, and perhaps a label in
@@ -68,9 +76,10 @@ def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str) -> No
     """
     _require_extra("sklearn")
     from trainer import ecg as training  # noqa: PLC0415 - `--help` and `fetch` start without torch
-    from trainer.train import Recipe  # noqa: PLC0415
+    from trainer import recipe  # noqa: PLC0415
 
-    training.main(data, out, Recipe(epochs=epochs, seed=seed), device)
+    chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
+    training.main(data, out, chosen, device)
 
 
 def _require_extra(module: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +11,7 @@ import torch
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import calibrate, data, evaluate, export, train
+from trainer import calibrate, data, evaluate, export, progress, train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from monitor.model import Evaluation, Limit, Model
+    from monitor.model import Detector, Evaluation, Limit, Model
     from trainer.data import Dataset, Part
     from trainer.evaluate import Scoring
-    from trainer.train import Recipe
+    from trainer.recipe import Recipe
 
 MIN_NORMALS = 30
 
@@ -36,21 +36,26 @@ def main(source: Path, out: Path, recipe: Recipe, device: str) -> Model:
     dataset = _prepared(source)
     normals = dataset.train.normal_samples
     budget = calibrate.Budget()
-    fits = calibrate.FOLDS + 1
-    with click.progressbar(length=fits * recipe.epochs_for(len(normals)), label="training", file=sys.stderr) as bar:
-
-        def fit(samples: NDArray[np.float32]) -> Scoring:
-            fitted = train.detector(samples, recipe, device, lambda: bar.update(1))
-            return lambda others: train.scores(fitted, others)
-
-        detector = train.detector(normals, recipe, device, lambda: bar.update(1))
-        calibration = calibrate.calibration(calibrate.cross_fit(normals, fit, recipe.seed))
+    detector, scores = _fitted(normals, recipe, device)
+    calibration = calibrate.calibration(scores)
     limit = calibrate.limit(calibration, budget)
     evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, budget)
     model = export.model(detector, recipe, dataset, calibration, limit, evaluation)
     artifact.save(out, model)
     _report(model, out)
     return model
+
+
+def _fitted(normals: NDArray[np.float32], recipe: Recipe, device: str) -> tuple[Detector, NDArray[np.float32]]:
+    """A detector, and the cross-fitted scores of the beats that it was fitted on."""
+    length = train.passes(len(normals), 1, recipe) + train.passes(len(normals), calibrate.FOLDS, recipe)
+    with progress.bar(length) as tick:
+
+        def fit(parts: list[NDArray[np.int64]]) -> list[Scoring]:
+            fitted = train.detectors(normals, parts, recipe, device, tick)
+            return [partial(train.scores, each) for each in fitted]
+
+        return train.detector(normals, recipe, device, tick), calibrate.cross_fit_together(normals, fit, recipe.seed)
 
 
 def _prepared(source: Path) -> Dataset:

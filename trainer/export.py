@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.model import Detector
     from trainer.data import Dataset, Part
-    from trainer.train import Recipe
+    from trainer.recipe import Recipe
 
 TOOLS = ("ecg-monitor", "numpy", "safetensors", "scikit-learn", "torch")
 

@@ -14,7 +14,7 @@ from monitor.scorer import Scorer
 from monitor.threshold import Threshold
 from tests.trainer.conftest import REPOSITORY
 from trainer import ecg
-from trainer.train import Recipe
+from trainer.recipe import Recipe
 
 QUICK = ("--epochs", 2)
 
