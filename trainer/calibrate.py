@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
     Scoring = Callable[[NDArray[np.float32]], Scores]
 
-FOLDS = 5
+FOLDS = 10
 MAX_SCORES = 20_000  # p-values down to 1 in 20,000; a manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
 
@@ -28,7 +28,7 @@ class Budget:
     """At most this share of normal beats may be flagged, with this confidence over calibration sets.
 
     5 % is the finest that the 292 normals of ECG5000 support with room (their tenth largest score); 1 % would hang on
-    the single largest one. The 3-of-5 rule turns 5 % of beats into some five episodes an hour, when errors are
+    the single largest one. The 3-of-5 rule turns 5 % of beats into some three episodes an hour, when errors are
     independent (`docs/experiments.md`).
     """
 
@@ -99,3 +99,14 @@ def finest_rate(n: int, confidence: float) -> float:
 def _log_binomial(n: int, k: int, rate: float) -> float:
     ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
     return ways + k * math.log(rate) + (n - k) * math.log1p(-rate)
+
+
+def sentence(limit: Limit) -> str:
+    """The threshold and what was promised of it."""
+    if not limit.confidence:
+        return f"threshold {limit.value:.6g}: {limit.rule}; {limit.note}"
+    promised = (
+        f"threshold {limit.value:.6g}: a budget of {limit.false_alarm_rate:.1%} false alarms on normal beats with "
+        f"confidence {limit.confidence:g} (score {limit.rank} from the top of {limit.normals:,}: {limit.rule})"
+    )
+    return f"{promised}\n{limit.note}" if limit.note else promised

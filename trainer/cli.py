@@ -11,6 +11,14 @@ import click
 from monitor.errors import MonitorError, RefusedError
 
 DEFAULT_FOLDER = Path("data/ecg5000")
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+rate_option = click.option(
+    "--false-alarm-rate", type=SHARE, default=0.05, show_default=True,
+    help="Budget: at most this share of normal beats may be flagged.",
+)  # fmt: skip
+confidence_option = click.option(
+    "--confidence", type=SHARE, default=0.9, show_default=True, help="How sure the budget must be kept."
+)
 
 
 def main() -> None:
@@ -64,10 +72,17 @@ def fetch(out: Path, place: str | None) -> None:
     help="One hidden layer, several (the mean of two such), or 1-D convolutions.",
 )  # fmt: skip
 @click.option("--noise", metavar="none|gaussian:S|dropout:P", help="What is done to the input; the target is clean.")
+@rate_option
+@confidence_option
+@click.option(
+    "--threshold-rule", default="budget", show_default=True, metavar="RULE",
+    help="budget, f1, precision:P, recall:R or mean-plus-sd:K; f1, P and R look at labelled training beats.",
+)  # fmt: skip
 @click.option("--quick", is_flag=True, help="Hardly any training: to try things out.")
 def ecg(
-    data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None, quick: bool
-) -> None:
+    data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
+    false_alarm_rate: float, confidence: float, threshold_rule: str, quick: bool,
+) -> None:  # fmt: skip
     """Train an autoencoder on normal beats, set its threshold, judge it, and write the model file.
 
     A file of beats has one beat a line (CSV) or row (NPY): 140 samples, in any amplitude unit, and perhaps a label in
@@ -75,11 +90,32 @@ def ecg(
     class first and separated by blanks or tabs, are read as well.
     """
     _require_extra("sklearn")
+    from trainer import calibrate, recipe  # noqa: PLC0415
     from trainer import ecg as training  # noqa: PLC0415 - `--help` and `fetch` start without torch
-    from trainer import recipe  # noqa: PLC0415
+    from trainer.rule import Rule  # noqa: PLC0415
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
-    training.main(data, out, chosen, device)
+    rule = Rule.parse(threshold_rule, calibrate.Budget(false_alarm_rate, confidence))
+    training.main(data, out, chosen, device, rule)
+
+
+@commands.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file to start from.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Normal beats that it has not learnt from."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Model file to write.")
+@rate_option
+@confidence_option
+def calibrate(model: Path, data: Path, out: Path, *, false_alarm_rate: float, confidence: float) -> None:
+    """Set a new threshold from your own normal beats, without training: the network and its id stay.
+
+    In a file with labels the normal beats alone are used.
+    """
+    from trainer import recalibrate  # noqa: PLC0415
+    from trainer.calibrate import Budget  # noqa: PLC0415
+
+    recalibrate.main(model, data, out, Budget(false_alarm_rate, confidence))
 
 
 def _require_extra(module: str) -> None:

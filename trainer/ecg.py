@@ -12,6 +12,8 @@ import torch
 from monitor import artifact
 from monitor.errors import RefusedError
 from trainer import calibrate, data, evaluate, export, progress, train
+from trainer.rule import Rule
+from trainer.sweep import bedside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
     from trainer.recipe import Recipe
 
 MIN_NORMALS = 30
+BUDGET = Rule()
 
 
-def main(source: Path, out: Path, recipe: Recipe, device: str) -> Model:
+def main(source: Path, out: Path, recipe: Recipe, device: str, rule: Rule = BUDGET) -> Model:
     """Train on the normal beats of `source`, and write the model to `out`.
 
     Raises RefusedError when the beats, the device or the place to write to cannot be used.
@@ -35,11 +38,13 @@ def main(source: Path, out: Path, recipe: Recipe, device: str) -> Model:
     torch.set_num_threads(1)  # sums in one order: same seed, same bytes
     dataset = _prepared(source)
     normals = dataset.train.normal_samples
-    budget = calibrate.Budget()
+    abnormal = dataset.train.samples[dataset.train.abnormal]
+    if rule.needs_labels and not len(abnormal):
+        raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")
     detector, scores = _fitted(normals, recipe, device)
     calibration = calibrate.calibration(scores)
-    limit = calibrate.limit(calibration, budget)
-    evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, budget)
+    limit = rule.limit(calibration, train.scores(detector, abnormal))  # no network ever learnt from these
+    evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, rule.budget)
     model = export.model(detector, recipe, dataset, calibration, limit, evaluation)
     artifact.save(out, model)
     _report(model, out)
@@ -97,10 +102,8 @@ def _report(model: Model, out: Path) -> None:
         )
         click.echo(evaluate.table(found))
     limit = manifest.threshold
+    click.echo(calibrate.sentence(limit))
     click.echo(
-        f"threshold {limit.value:.6g}: a budget of {limit.false_alarm_rate:.1%} false alarms on normal beats with "
-        f"confidence {limit.confidence:g} (score {limit.rank} from the top of {limit.normals:,} cross-fitted beats)"
+        f"{'within the budget' if limit.confidence else 'on the training beats'}, {bedside(limit.false_alarm_rate)}"
     )
-    if limit.note:
-        click.echo(limit.note)
     click.echo(f"wrote {out} (model {manifest.model_id})")
