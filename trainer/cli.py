@@ -118,6 +118,24 @@ def calibrate(model: Path, data: Path, out: Path, *, false_alarm_rate: float, co
     recalibrate.main(model, data, out, Budget(false_alarm_rate, confidence))
 
 
+@commands.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file to judge.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with ECG5000, or labelled beats.")
+@click.option(
+    "--split", type=click.Choice(["official", "tensorflow", "normals80"]),
+    help="Learn the model's recipe anew on this split [default: judge the model itself].",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Learn anew so many times.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
+@click.option("--sweep", is_flag=True, help="Precision, recall and false flags of every threshold; never to choose by.")
+def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_file: Path | None, sweep: bool) -> None:
+    """Judge a model on labelled test beats, beside PCA, the nearest neighbour and TensorFlow's tutorial."""
+    _require_extra("sklearn")
+    from trainer import judge  # noqa: PLC0415
+
+    judge.main(model, judge.Task(data, split, seeds), json_file, show_sweep=sweep)
+
+
 def _require_extra(module: str) -> None:
     try:
         __import__(module)

@@ -41,7 +41,7 @@ def main(source: Path, out: Path, recipe: Recipe, device: str, rule: Rule = BUDG
     abnormal = dataset.train.samples[dataset.train.abnormal]
     if rule.needs_labels and not len(abnormal):
         raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")
-    detector, scores = _fitted(normals, recipe, device)
+    detector, scores = fitted(normals, recipe, device)
     calibration = calibrate.calibration(scores)
     limit = rule.limit(calibration, train.scores(detector, abnormal))  # no network ever learnt from these
     evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, rule.budget)
@@ -51,14 +51,13 @@ def main(source: Path, out: Path, recipe: Recipe, device: str, rule: Rule = BUDG
     return model
 
 
-def _fitted(normals: NDArray[np.float32], recipe: Recipe, device: str) -> tuple[Detector, NDArray[np.float32]]:
+def fitted(normals: NDArray[np.float32], recipe: Recipe, device: str) -> tuple[Detector, NDArray[np.float32]]:
     """A detector, and the cross-fitted scores of the beats that it was fitted on."""
     length = train.passes(len(normals), 1, recipe) + train.passes(len(normals), calibrate.FOLDS, recipe)
     with progress.bar(length) as tick:
 
         def fit(parts: list[NDArray[np.int64]]) -> list[Scoring]:
-            fitted = train.detectors(normals, parts, recipe, device, tick)
-            return [partial(train.scores, each) for each in fitted]
+            return [partial(train.scores, each) for each in train.detectors(normals, parts, recipe, device, tick)]
 
         return train.detector(normals, recipe, device, tick), calibrate.cross_fit_together(normals, fit, recipe.seed)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from monitor.errors import RefusedError
 from monitor.model import ScoreConfig
 from monitor.network import NetworkConfig
 from trainer.projection import Shaping
+
+if TYPE_CHECKING:
+    from monitor.model import Manifest
 
 STEPS = 6000
 DEFAULT = NetworkConfig("stacked", (70, 64, 32, 16), members=2)
@@ -59,6 +63,16 @@ def chosen(network: str, noise: str | None, *, epochs: int | None, seed: int) ->
     """The recipe that a person asked for. Raises RefusedError when the noise makes no sense."""
     recipe = Recipe(NETWORKS[network], epochs=epochs, seed=seed)
     return recipe if noise is None else _noisy(recipe, noise)
+
+
+def of(manifest: Manifest, seed: int) -> Recipe:
+    """The recipe that a model was made by, with another seed; what its file does not say is as it is now."""
+    told: dict[str, Any] = dict(manifest.training)
+    names = {each.name for each in fields(Recipe)} - {"network", "score", "shaping", "betas", "seed", "epochs"}
+    shaping = replace(Shaping(), **{each.name: told[each.name] for each in fields(Shaping) if each.name in told})
+    by_hand = {"epochs": told["epochs"]} if told.get("epochs_by_hand") else {}
+    kept = {name: told[name] for name in names if name in told}
+    return replace(Recipe(manifest.network, manifest.score, shaping, seed=seed), **kept, **by_hand)
 
 
 def _noisy(recipe: Recipe, noise: str) -> Recipe:
