@@ -38,6 +38,7 @@ def main(source: Path, out: Path, recipe: Recipe, device: str, rule: Rule = BUDG
     torch.set_num_threads(1)  # sums in one order: same seed, same bytes
     dataset = _prepared(source)
     normals = dataset.train.normal_samples
+    recipe = recipe.suited(len(normals))
     abnormal = dataset.train.samples[dataset.train.abnormal]
     if rule.needs_labels and not len(abnormal):
         raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")

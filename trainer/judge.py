@@ -106,7 +106,7 @@ def _contenders(model: Model, task: Task, learnt: Part, seed: int) -> Iterator[C
 
 
 def _retrained(model: Model, learnt: Part, seed: int, budget: Budget) -> Contender:
-    told = recipe.of(model.manifest, seed)
+    told = recipe.of(model.manifest, seed).suited(len(learnt.normal_samples))
     fitted, scores = ecg.fitted(learnt.normal_samples, told, "cpu")
     limit = Rule("budget", budget=budget).limit(calibration(scores), scores[:0])
     return evaluate.Contender(evaluate.AUTOENCODER, lambda samples: train.scores(fitted, samples), limit.value)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from monitor.model import Manifest
 
 STEPS = 6000
+MANY_BEATS = 1000  # of which more can be learnt: docs/experiments.md
 DEFAULT = NetworkConfig("stacked", (70, 64, 32, 16), members=2)
 NETWORKS = {
     "plain": NetworkConfig("plain", (70, 16), members=2),
@@ -40,6 +41,11 @@ class Recipe:
     noise_sd: float = 0.1  # Gaussian, added to each input sample, in sd of the beat
     dropout: float = 0.0  # share of input samples set to 0
     gain_sd: float = 0.1  # one factor a beat, on input and target alike
+
+    def suited(self, beats: int) -> Recipe:
+        """The same for so many beats: of many it learns in larger batches and is held back less."""
+        batch, weight_decay = (32, 0.1) if beats > MANY_BEATS else (16, 0.3)
+        return replace(self, batch=batch, weight_decay=weight_decay)
 
     def epochs_for(self, beats: int) -> int:
         """Passes over so many beats."""
