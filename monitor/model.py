@@ -66,7 +66,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The threshold and the rule that chose it; a budget that the normals cannot support says so in `note`."""
+    """The threshold and the rule that chose it; a budget that the normals cannot support says so in `note`.
+
+    A confidence of 0 is a rule that promises nothing: its rate is the share of the calibration scores above.
+    """
 
     value: float
     rule: str
@@ -75,6 +78,7 @@ class Limit:
     normals: int
     rank: int
     note: str = ""
+    abnormals: int = 0  # labelled abnormal training beats that the rule looked at
 
     def __post_init__(self) -> None:
         if not self.value > 0:

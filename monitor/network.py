@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,38 +16,54 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
-KINDS = ("stacked",)
-LAYERS = range(2, 9)
+LAYERS = {"plain": range(2, 3), "stacked": range(2, 9), "conv": range(2, 6)}
 WIDTHS = range(1, 1025)
+CHANNELS = range(1, 129)
+MEMBERS = range(1, 17)
+KERNEL, STRIDE, PADDING = 7, 2, 3  # a convolution halves the length, rounded up
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """A symmetric autoencoder by its widths from the input to the bottleneck.
 
-    Bounded, so that a hostile model file allocates a few megabytes at most. Raises RefusedError when it makes no sense.
+    `plain` has one hidden layer, `stacked` several, all dense; `conv` goes from the input's length to so many channels
+    a layer, each half as long as the one before. Several `members` are as many dense networks in one, whose
+    reconstruction is the mean of theirs. Bounded; a model file's tensors must have these shapes before any is built.
+    Raises RefusedError when it makes no sense.
     """
 
     kind: str = "stacked"
     widths: tuple[int, ...] = (70, 32, 16, 8)
+    members: int = field(default=1, repr=False)  # the weights' shapes say it; so a model of before keeps its id
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise RefusedError(f"network kind {self.kind!r} is unknown, where {', '.join(KINDS)} can be built")
-        if len(self.widths) not in LAYERS or not all(width in WIDTHS for width in self.widths):
+        if self.kind not in LAYERS:
+            raise RefusedError(f"network kind {self.kind!r} is unknown, where {', '.join(LAYERS)} can be built")
+        layers, inner = LAYERS[self.kind], CHANNELS if self.kind == "conv" else WIDTHS
+        fit = (
+            len(self.widths) in layers and self.widths[0] in WIDTHS and all(width in inner for width in self.widths[1:])
+        )
+        if not fit:
             raise RefusedError(
-                f"network widths are {self.widths}, where {LAYERS[0]} to {LAYERS[-1]} numbers "
-                f"from {WIDTHS[0]} to {WIDTHS[-1]} are expected"
+                f"network widths are {self.widths!s:.80}, where {layers[0]} to {layers[-1]} numbers "
+                f"from {inner[0]} to {inner[-1]} are expected of a {self.kind} one"
             )
+        if self.members not in MEMBERS or (self.kind == "conv" and self.members > 1):
+            raise RefusedError(f"network members are {self.members}, where 1 to {MEMBERS[-1]} dense ones can be built")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, in the order of the layers."""
+        if self.kind == "conv":
+            return self._convolutions()
+        several = (self.members,) if self.members > 1 else ()
         named: dict[str, tuple[int, ...]] = {}
         for layer, (inputs, outputs) in enumerate(pairwise(self.mirrored)):
-            named[f"{2 * layer}.weight"] = (outputs, inputs)
-            named[f"{2 * layer}.bias"] = (outputs,)
+            named[f"{2 * layer}.weight"] = (*several, outputs, inputs)
+            named[f"{2 * layer}.bias"] = (*several, outputs)
         return named
 
     @property
@@ -55,16 +71,90 @@ class NetworkConfig:
         """Widths from the input through the bottleneck to the output."""
         return (*self.widths, *self.widths[-2::-1])
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Samples that each layer of a convolutional network's encoder gives, its input first."""
+        found = [self.widths[0]]
+        for _ in self.widths[1:]:
+            found.append(-(-found[-1] // STRIDE))
+        return tuple(found)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels from the beat to the bottleneck of a convolutional network."""
+        return (1, *self.widths[1:])
+
+    def _convolutions(self) -> dict[str, tuple[int, ...]]:
+        down = list(pairwise(self.channels))
+        named: dict[str, tuple[int, ...]] = {}
+        for layer, (inputs, outputs) in enumerate(down):
+            named[f"{2 * layer + 1}.weight"] = (outputs, inputs, KERNEL)
+            named[f"{2 * layer + 1}.bias"] = (outputs,)
+        for layer, (outputs, inputs) in enumerate(reversed(down), len(down)):
+            named[f"{2 * layer + 1}.weight"] = (inputs, outputs, KERNEL)
+            named[f"{2 * layer + 1}.bias"] = (outputs,)
+        return named
+
+
+class Members(nn.Sequential):
+    """Dense networks side by side, each layer one product for all of them; together they say their mean."""
+
+    def __init__(self, mirrored: tuple[int, ...], members: int) -> None:
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(mirrored):
+            layers += [_Side(members, inputs, outputs), nn.ReLU()]
+        super().__init__(*layers[:-1])
+        self._members = members
+
+    def forward(self, beats: Tensor) -> Tensor:
+        """(n, m) → (n, m)."""
+        return self.apart(beats.expand(self._members, *beats.shape)).mean(0)
+
+    def apart(self, beats: Tensor) -> Tensor:
+        """(members, n, m) → (members, n, m): to each member its own beats."""
+        for layer in self:
+            beats = layer(beats)
+        return beats
+
+
+class _Side(nn.Module):
+    """The same dense layer of every member: (k, n, inputs) → (k, n, outputs)."""
+
+    def __init__(self, members: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(members, outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(members, outputs))
+        bound = (6 / (inputs + outputs)) ** 0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, beats: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias[:, None], beats, self.weight.transpose(1, 2))
+
 
 def build(config: NetworkConfig) -> nn.Sequential:
     """A fresh network (n, widths[0]) → (n, widths[0]): ReLU on every layer with the bottleneck, linear output.
 
     Glorot-uniform weights from torch's global generator, biases 0.
     """
+    if config.kind == "conv":
+        return _convolutional(config)
+    if config.members > 1:
+        return Members(config.mirrored, config.members)
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(config.mirrored):
-        layers += [_linear(inputs, outputs), nn.ReLU()]
+        layers += [_started(nn.Linear(inputs, outputs)), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def _convolutional(config: NetworkConfig) -> nn.Sequential:
+    """Convolutions that halve the length, then transposed ones that double it back."""
+    lengths, layers = config.lengths, list[nn.Module]([nn.Unflatten(1, (1, -1))])
+    for inputs, outputs in pairwise(config.channels):
+        layers += [_started(nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING)), nn.ReLU()]
+    for layer, (inputs, outputs) in enumerate(pairwise(config.channels[::-1])):
+        even = 1 - lengths[-2 - layer] % 2  # doubling gives an odd length: one sample is added where it was even
+        layers += [_started(nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, PADDING, even)), nn.ReLU()]
+    return nn.Sequential(*layers[:-1], nn.Flatten(1))
 
 
 def rebuild(config: NetworkConfig, weights: Mapping[str, NDArray[np.float32]]) -> nn.Sequential:
@@ -98,8 +188,8 @@ def resolve(device: str) -> torch.device:
     return named
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
+def _started(layer: nn.Linear | nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
     nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer

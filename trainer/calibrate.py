@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FOLDS = 5
+    Scores = NDArray[np.float32]
+    Scoring = Callable[[NDArray[np.float32]], Scores]
+
+FOLDS = 10
 MAX_SCORES = 20_000  # p-values down to 1 in 20,000; a manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
 
@@ -25,7 +28,7 @@ class Budget:
     """At most this share of normal beats may be flagged, with this confidence over calibration sets.
 
     5 % is the finest that the 292 normals of ECG5000 support with room (their tenth largest score); 1 % would hang on
-    the single largest one. The 3-of-5 rule turns 5 % of beats into some five episodes an hour, when errors are
+    the single largest one. The 3-of-5 rule turns 5 % of beats into some three episodes an hour, when errors are
     independent (`docs/experiments.md`).
     """
 
@@ -33,19 +36,22 @@ class Budget:
     confidence: float = 0.9
 
 
-def cross_fit(
-    samples: NDArray[np.float32],
-    fit: Callable[[NDArray[np.float32]], Callable[[NDArray[np.float32]], NDArray[np.float32]]],
-    seed: int,
-) -> NDArray[np.float32]:
+def cross_fit(samples: NDArray[np.float32], fit: Callable[[NDArray[np.float32]], Scoring], seed: int) -> Scores:
     """The score (n,) of each normal beat by a detector that was fitted without it.
 
     `fit` takes beats (k, 140) and returns what scores others. In-sample scores are too small to set a threshold by.
     """
+    return cross_fit_together(samples, lambda parts: [fit(samples[rows]) for rows in parts], seed)
+
+
+def cross_fit_together(
+    samples: NDArray[np.float32], fit: Callable[[list[NDArray[np.int64]]], list[Scoring]], seed: int
+) -> Scores:
+    """The same, where `fit` takes the rows to learn from of every fold at once."""
     fold = np.random.default_rng(seed).permutation(len(samples)) % FOLDS
     scores = np.empty(len(samples), np.float32)
-    for number in range(FOLDS):
-        scores[fold == number] = fit(samples[fold != number])(samples[fold == number])
+    for number, score in enumerate(fit([np.flatnonzero(fold != number) for number in range(FOLDS)])):
+        scores[fold == number] = score(samples[fold == number])
     return scores
 
 
@@ -93,3 +99,14 @@ def finest_rate(n: int, confidence: float) -> float:
 def _log_binomial(n: int, k: int, rate: float) -> float:
     ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
     return ways + k * math.log(rate) + (n - k) * math.log1p(-rate)
+
+
+def sentence(limit: Limit) -> str:
+    """The threshold and what was promised of it."""
+    if not limit.confidence:
+        return f"threshold {limit.value:.6g}: {limit.rule}; {limit.note}"
+    promised = (
+        f"threshold {limit.value:.6g}: a budget of {limit.false_alarm_rate:.1%} false alarms on normal beats with "
+        f"confidence {limit.confidence:g} (score {limit.rank} from the top of {limit.normals:,}: {limit.rule})"
+    )
+    return f"{promised}\n{limit.note}" if limit.note else promised

@@ -11,6 +11,14 @@ import click
 from monitor.errors import MonitorError, RefusedError
 
 DEFAULT_FOLDER = Path("data/ecg5000")
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+rate_option = click.option(
+    "--false-alarm-rate", type=SHARE, default=0.05, show_default=True,
+    help="Budget: at most this share of normal beats may be flagged.",
+)  # fmt: skip
+confidence_option = click.option(
+    "--confidence", type=SHARE, default=0.9, show_default=True, help="How sure the budget must be kept."
+)
 
 
 def main() -> None:
@@ -57,9 +65,24 @@ def fetch(out: Path, place: str | None) -> None:
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Model file to write.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Same seed, same file.")
-@click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 1500 steps].")
+@click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 6000 steps].")
 @click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
-def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str) -> None:
+@click.option(
+    "--network", type=click.Choice(["plain", "stacked", "conv"]), default="stacked", show_default=True,
+    help="One hidden layer, several (the mean of two such), or 1-D convolutions.",
+)  # fmt: skip
+@click.option("--noise", metavar="none|gaussian:S|dropout:P", help="What is done to the input; the target is clean.")
+@rate_option
+@confidence_option
+@click.option(
+    "--threshold-rule", default="budget", show_default=True, metavar="RULE",
+    help="budget, f1, precision:P, recall:R or mean-plus-sd:K; f1, P and R look at labelled training beats.",
+)  # fmt: skip
+@click.option("--quick", is_flag=True, help="Hardly any training: to try things out.")
+def ecg(
+    data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
+    false_alarm_rate: float, confidence: float, threshold_rule: str, quick: bool,
+) -> None:  # fmt: skip
     """Train an autoencoder on normal beats, set its threshold, judge it, and write the model file.
 
     A file of beats has one beat a line (CSV) or row (NPY): 140 samples, in any amplitude unit, and perhaps a label in
@@ -67,10 +90,50 @@ def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str) -> No
     class first and separated by blanks or tabs, are read as well.
     """
     _require_extra("sklearn")
+    from trainer import calibrate, recipe  # noqa: PLC0415
     from trainer import ecg as training  # noqa: PLC0415 - `--help` and `fetch` start without torch
-    from trainer.train import Recipe  # noqa: PLC0415
+    from trainer.rule import Rule  # noqa: PLC0415
 
-    training.main(data, out, Recipe(epochs=epochs, seed=seed), device)
+    chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
+    rule = Rule.parse(threshold_rule, calibrate.Budget(false_alarm_rate, confidence))
+    training.main(data, out, chosen, device, rule)
+
+
+@commands.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file to start from.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Normal beats that it has not learnt from."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Model file to write.")
+@rate_option
+@confidence_option
+def calibrate(model: Path, data: Path, out: Path, *, false_alarm_rate: float, confidence: float) -> None:
+    """Set a new threshold from your own normal beats, without training: the network and its id stay.
+
+    In a file with labels the normal beats alone are used.
+    """
+    from trainer import recalibrate  # noqa: PLC0415
+    from trainer.calibrate import Budget  # noqa: PLC0415
+
+    recalibrate.main(model, data, out, Budget(false_alarm_rate, confidence))
+
+
+@commands.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file to judge.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with ECG5000, or labelled beats.")
+@click.option(
+    "--split", type=click.Choice(["official", "tensorflow", "normals80"]),
+    help="Learn the model's recipe anew on this split [default: judge the model itself].",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Learn anew so many times.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
+@click.option("--sweep", is_flag=True, help="Precision, recall and false flags of every threshold; never to choose by.")
+def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_file: Path | None, sweep: bool) -> None:
+    """Judge a model on labelled test beats, beside PCA, the nearest neighbour and TensorFlow's tutorial."""
+    _require_extra("sklearn")
+    from trainer import judge  # noqa: PLC0415
+
+    judge.main(model, judge.Task(data, split, seeds), json_file, show_sweep=sweep)
 
 
 @commands.command()

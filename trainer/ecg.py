@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +11,9 @@ import torch
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import calibrate, data, evaluate, export, train
+from trainer import calibrate, data, evaluate, export, progress, train
+from trainer.rule import Rule
+from trainer.sweep import bedside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,15 +21,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from monitor.model import Evaluation, Limit, Model
+    from monitor.model import Detector, Evaluation, Limit, Model
     from trainer.data import Dataset, Part
     from trainer.evaluate import Scoring
-    from trainer.train import Recipe
+    from trainer.recipe import Recipe
 
 MIN_NORMALS = 30
+BUDGET = Rule()
 
 
-def main(source: Path, out: Path, recipe: Recipe, device: str) -> Model:
+def main(source: Path, out: Path, recipe: Recipe, device: str, rule: Rule = BUDGET) -> Model:
     """Train on the normal beats of `source`, and write the model to `out`.
 
     Raises RefusedError when the beats, the device or the place to write to cannot be used.
@@ -35,22 +38,29 @@ def main(source: Path, out: Path, recipe: Recipe, device: str) -> Model:
     torch.set_num_threads(1)  # sums in one order: same seed, same bytes
     dataset = _prepared(source)
     normals = dataset.train.normal_samples
-    budget = calibrate.Budget()
-    fits = calibrate.FOLDS + 1
-    with click.progressbar(length=fits * recipe.epochs_for(len(normals)), label="training", file=sys.stderr) as bar:
-
-        def fit(samples: NDArray[np.float32]) -> Scoring:
-            fitted = train.detector(samples, recipe, device, lambda: bar.update(1))
-            return lambda others: train.scores(fitted, others)
-
-        detector = train.detector(normals, recipe, device, lambda: bar.update(1))
-        calibration = calibrate.calibration(calibrate.cross_fit(normals, fit, recipe.seed))
-    limit = calibrate.limit(calibration, budget)
-    evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, budget)
+    recipe = recipe.suited(len(normals))
+    abnormal = dataset.train.samples[dataset.train.abnormal]
+    if rule.needs_labels and not len(abnormal):
+        raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")
+    detector, scores = fitted(normals, recipe, device)
+    calibration = calibrate.calibration(scores)
+    limit = rule.limit(calibration, train.scores(detector, abnormal))  # no network ever learnt from these
+    evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, rule.budget)
     model = export.model(detector, recipe, dataset, calibration, limit, evaluation)
     artifact.save(out, model)
     _report(model, out)
     return model
+
+
+def fitted(normals: NDArray[np.float32], recipe: Recipe, device: str) -> tuple[Detector, NDArray[np.float32]]:
+    """A detector, and the cross-fitted scores of the beats that it was fitted on."""
+    length = train.passes(len(normals), 1, recipe) + train.passes(len(normals), calibrate.FOLDS, recipe)
+    with progress.bar(length) as tick:
+
+        def fit(parts: list[NDArray[np.int64]]) -> list[Scoring]:
+            return [partial(train.scores, each) for each in train.detectors(normals, parts, recipe, device, tick)]
+
+        return train.detector(normals, recipe, device, tick), calibrate.cross_fit_together(normals, fit, recipe.seed)
 
 
 def _prepared(source: Path) -> Dataset:
@@ -92,10 +102,8 @@ def _report(model: Model, out: Path) -> None:
         )
         click.echo(evaluate.table(found))
     limit = manifest.threshold
+    click.echo(calibrate.sentence(limit))
     click.echo(
-        f"threshold {limit.value:.6g}: a budget of {limit.false_alarm_rate:.1%} false alarms on normal beats with "
-        f"confidence {limit.confidence:g} (score {limit.rank} from the top of {limit.normals:,} cross-fitted beats)"
+        f"{'within the budget' if limit.confidence else 'on the training beats'}, {bedside(limit.false_alarm_rate)}"
     )
-    if limit.note:
-        click.echo(limit.note)
     click.echo(f"wrote {out} (model {manifest.model_id})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from monitor.scorer import normalise
 from trainer import calibrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -28,15 +29,31 @@ COMPONENTS = 4
 AUTOENCODER = "autoencoder"
 
 
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A detector under its name, and the score above which it flags."""
+
+    name: str
+    score: Scoring
+    threshold: float
+
+
 def evaluate(split: str, ours: Scoring, threshold: float, train: Part, test: Part, budget: Budget) -> Evaluation:
     """Figures of the model, of PCA and of the nearest neighbour on the test split, which is read here and only here."""
     rows = [figures(AUTOENCODER, ours(test.samples), test.abnormal, threshold)]
-    for name, fit in ((f"PCA-{COMPONENTS}", pca), ("1-NN", nearest)):
-        normals = train.normal_samples
-        limit = calibrate.limit(calibrate.calibration(calibrate.cross_fit(normals, fit, seed=0)), budget)
-        rows.append(figures(name, fit(normals)(test.samples), test.abnormal, limit.value))
+    rows += [
+        figures(each.name, each.score(test.samples), test.abnormal, each.threshold)
+        for each in simple(train.normal_samples, budget)
+    ]
     abnormals = int(test.abnormal.sum())
     return Evaluation(split, len(test) - abnormals, abnormals, tuple(rows))
+
+
+def simple(normals: NDArray[np.float32], budget: Budget) -> Iterator[Contender]:
+    """PCA and the nearest neighbour, fitted on normal beats, each with a threshold by the budget."""
+    for name, fit in ((f"PCA-{COMPONENTS}", pca), ("1-NN", nearest)):
+        limit = calibrate.limit(calibrate.calibration(calibrate.cross_fit(normals, fit, seed=0)), budget)
+        yield Contender(name, fit(normals), limit.value)
 
 
 def figures(detector: str, scores: NDArray[np.float32], abnormal: NDArray[np.bool_], threshold: float) -> Figures:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.model import Detector
     from trainer.data import Dataset, Part
-    from trainer.train import Recipe
+    from trainer.recipe import Recipe
 
 TOOLS = ("ecg-monitor", "numpy", "safetensors", "scikit-learn", "torch")
 
@@ -60,7 +60,13 @@ def _training(recipe: Recipe, part: Part) -> dict[str, int | float | str]:
     beats = len(part.normal_samples)
     told = {name: value for name, value in asdict(recipe).items() if isinstance(value, int | float)}
     shaping = asdict(recipe.shaping)
-    return told | shaping | {"epochs": recipe.epochs_for(beats), "loss": "mean absolute error", "optimiser": "AdamW"}
+    by_hand = {} if recipe.epochs is None else {"epochs_by_hand": 1}
+    return (
+        told
+        | shaping
+        | by_hand
+        | {"epochs": recipe.epochs_for(beats), "loss": "mean absolute error", "optimiser": "AdamW"}
+    )
 
 
 def _golden(detector: Detector, samples: NDArray[np.float32]) -> Golden:

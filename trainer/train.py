@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from monitor.errors import RefusedError
 from monitor.model import Detector, ScoreConfig
-from monitor.network import NetworkConfig, build, resolve
+from monitor.network import resolve
 from monitor.scorer import SCORED, Scorer, normalise
-from trainer.projection import Shaping, projection
+from trainer.bank import Bank, batched
+from trainer.projection import projection
+from trainer.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,54 +23,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-STEPS = 1500
-STEPS_OF_MANY = 3000
-MANY_BEATS = 1000
+    Tick = Callable[[float], None]
+
 SCORING_BATCH = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that a fit depends on beside the beats; `docs/experiments.md` says why it is so."""
-
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    score: ScoreConfig = field(default_factory=ScoreConfig)
-    shaping: Shaping = field(default_factory=Shaping)
-    epochs: int | None = None  # None: as many as make STEPS
-    seed: int = 0
-    batch: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.99)
-    warmup_steps: int = 50
-    final_rate: float = 0.01  # share of the learning rate that the cosine ends at
-    noise_sd: float = 0.3  # added to each input sample, in sd of the beat
-    gain_sd: float = 0.1  # one factor a beat, on input and target alike
-
-    def epochs_for(self, beats: int) -> int:
-        """Passes over so many beats."""
-        if self.epochs is not None:
-            return self.epochs
-        return math.ceil((STEPS_OF_MANY if beats > MANY_BEATS else STEPS) / self.batches(beats))
-
-    def batches(self, beats: int) -> int:
-        return math.ceil(beats / self.batch)
-
-    def rate(self, step: int, steps: int) -> float:
-        """Share of the learning rate at a step: a linear warm-up, then half a cosine."""
-        warmup = min(self.warmup_steps, steps // 10)
-        if step < warmup:
-            return (step + 1) / warmup
-        turn = math.cos(math.pi * (step - warmup) / max(1, steps - warmup))
-        return self.final_rate + (1 - self.final_rate) * (1 + turn) / 2
+def ignore(_: float) -> None:
+    """Nobody watches."""
 
 
-def detector(
-    samples: NDArray[np.float32], recipe: Recipe, device: str = "cpu", tick: Callable[[], None] = lambda: None
-) -> Detector:
+def detector(samples: NDArray[np.float32], recipe: Recipe, device: str = "cpu", tick: Tick = ignore) -> Detector:
     """A detector fitted on normal beats (n, 140) in any unit; it comes back on the CPU."""
+    return detectors(samples, [np.arange(len(samples))], recipe, device, tick)[0]
+
+
+def detectors(
+    samples: NDArray[np.float32], parts: list[NDArray[np.int64]], recipe: Recipe, device: str, tick: Tick = ignore
+) -> list[Detector]:
+    """A detector for each part, fitted on those rows of the normal beats alone; all in one go, which is far cheaper."""
     shapes = normalise(torch.from_numpy(samples).to(resolve(device)), recipe.score.pool).pooled
-    network = fit(shapes, recipe, tick)
+    networks = fit(shapes, [torch.from_numpy(rows) for rows in parts], recipe, tick)
+    return [_detector(network, shapes[rows], recipe) for network, rows in zip(networks, parts, strict=True)]
+
+
+def _detector(network: nn.Sequential, shapes: Tensor, recipe: Recipe) -> Detector:
     residuals = (shapes - network(shapes)).double().cpu().numpy()
     return Detector(network.cpu(), recipe.score, projection(residuals, recipe.shaping))
 
@@ -86,37 +62,64 @@ def scorable(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.equal(Scorer(indifferent, "cpu", SCORING_BATCH).score(samples).cause, SCORED)
 
 
-def fit(shapes: Tensor, recipe: Recipe, tick: Callable[[], None] = lambda: None) -> nn.Sequential:
-    """A network fitted on normalised beats (n, m); `tick` is called after each epoch.
+def passes(beats: int, parts: int, recipe: Recipe) -> int:
+    """How often `fit` ticks for so many parts of so many beats."""
+    return recipe.epochs_for(beats) * (1 if batched(recipe.network) else parts)
+
+
+def fit(shapes: Tensor, parts: list[Tensor], recipe: Recipe, tick: Tick = ignore) -> list[nn.Sequential]:
+    """A network for each part, fitted on those rows of normalised beats (n, m); `tick` hears the loss of each epoch.
 
     Same beats, recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
     """
+    if len(parts) > 1 and not batched(recipe.network):
+        return [fit(shapes, [rows], recipe, tick)[0] for rows in parts]
     draw = torch.Generator().manual_seed(recipe.seed)  # on the CPU, so that a GPU sees the same noise
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        network = build(recipe.network).to(shapes.device)
+        bank = Bank(recipe.network, len(parts)).to(shapes.device)
+    _learn(bank, shapes, _Orders([rows for rows in parts for _ in range(recipe.network.members)], draw), recipe, tick)
+    return bank.networks()
+
+
+class _Orders:
+    """Each epoch a fresh order of each network's own rows; of unequal parts as many rows as the smallest has."""
+
+    def __init__(self, parts: list[Tensor], draw: torch.Generator) -> None:
+        self._parts, self.draw = parts, draw
+        self.beats = min(map(len, parts))
+
+    def next(self) -> Tensor:
+        """(networks, beats) row numbers."""
+        return torch.stack([rows[torch.randperm(len(rows), generator=self.draw)[: self.beats]] for rows in self._parts])
+
+
+def _learn(bank: Bank, shapes: Tensor, orders: _Orders, recipe: Recipe, tick: Tick) -> None:
     optimiser = torch.optim.AdamW(
-        network.parameters(), recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+        bank.parameters(), recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
     )
-    epochs = recipe.epochs_for(len(shapes))
-    steps = epochs * recipe.batches(len(shapes))
+    epochs = recipe.epochs_for(orders.beats)
+    steps = epochs * recipe.batches(orders.beats)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps))
     for _ in range(epochs):
-        order = torch.randperm(len(shapes), generator=draw)
-        for rows in torch.split(order, recipe.batch):
-            loss = _loss(network, shapes[rows.to(shapes.device)], recipe, draw)
+        for rows in torch.split(orders.next(), recipe.batch, dim=1):
+            loss = _loss(bank, shapes[rows.to(shapes.device)], recipe, orders.draw)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+            loss.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
             optimiser.step()
             schedule.step()
-        if not loss.isfinite():
-            raise RefusedError(f"training failed: the loss is {loss.item()}; look at the beats' amplitudes")
-        tick()
-    return network.requires_grad_(requires_grad=False).eval()
+        mean = loss.mean().item()
+        if not math.isfinite(mean):
+            raise RefusedError(f"training failed: the loss is {mean}; look at the beats' amplitudes")
+        tick(mean)
 
 
-def _loss(network: nn.Module, beats: Tensor, recipe: Recipe, draw: torch.Generator) -> Tensor:
-    gain = 1 + recipe.gain_sd * torch.randn((len(beats), 1), generator=draw)
-    noise = recipe.noise_sd * torch.randn(beats.shape, generator=draw)
+def _loss(bank: Bank, beats: Tensor, recipe: Recipe, draw: torch.Generator) -> Tensor:
+    """Mean absolute error of each network on its own beats (k, n, m): noisy input, clean target."""
+    gain = 1 + recipe.gain_sd * torch.randn((*beats.shape[:2], 1), generator=draw)
     target = beats * gain.to(beats.device)
-    return functional.l1_loss(network(target + noise.to(beats.device)), target)
+    noisy = target + recipe.noise_sd * torch.randn(beats.shape, generator=draw).to(beats.device)
+    if recipe.dropout:
+        noisy = noisy * (torch.rand(beats.shape, generator=draw) >= recipe.dropout).to(beats.device)
+    loss: Tensor = (bank(noisy) - target).abs().mean((1, 2))
+    return loss

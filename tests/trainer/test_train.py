@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from monitor import network
 from monitor.errors import RefusedError
 from monitor.network import NetworkConfig
-from trainer import train
+from trainer import recipe, train
 from trainer.projection import Shaping, projection
-from trainer.train import Recipe
+from trainer.recipe import Recipe
 
 QUICK = Recipe(NetworkConfig("stacked", (70, 16, 4)), epochs=6)
 
@@ -49,15 +50,49 @@ def test_training_leaves_torchs_own_generator_alone(ecg5000):
 
 def test_each_epoch_ticks_once(ecg5000):
     ticks = []
-    train.detector(ecg5000.train.normal_samples[:40], QUICK, tick=lambda: ticks.append(1))
+    train.detector(ecg5000.train.normal_samples[:40], QUICK, tick=ticks.append)
     assert len(ticks) == 6
+    assert ticks[-1] < ticks[0], "it hears the loss"
 
 
-@pytest.mark.parametrize(("beats", "steps"), [(30, 1500), (292, 1500), (5000, 3000), (500_000, 15_625)])
+@pytest.mark.parametrize(("beats", "steps"), [(30, 6000), (292, 6000), (5000, 6000), (500_000, 31_250)])
 def test_epochs_follow_from_the_number_of_beats(beats, steps):
-    recipe = Recipe()
-    made = recipe.epochs_for(beats) * recipe.batches(beats)
-    assert steps <= made < steps + recipe.batches(beats)
+    made = Recipe().epochs_for(beats) * Recipe().batches(beats)
+    assert steps <= made < steps + Recipe().batches(beats)
+
+
+def test_parts_that_learn_side_by_side_learn_nothing_from_each_other(ecg5000):
+    beats = ecg5000.train.normal_samples[:64].copy()
+    parts = [np.arange(32), np.arange(32, 64)]
+    before = train.detectors(beats, parts, QUICK, "cpu")
+    beats[32:] = beats[32:, ::-1]
+    after = train.detectors(beats, parts, QUICK, "cpu")
+    same = [
+        one.identity(QUICK.network) == other.identity(QUICK.network) for one, other in zip(before, after, strict=True)
+    ]
+    assert same == [True, False]
+
+
+@pytest.mark.parametrize("name", ["plain", "stacked", "conv"])
+@pytest.mark.parametrize("noise", ["none", "gaussian:0.2", "dropout:0.3"])
+def test_every_network_learns_from_every_noise(ecg5000, name, noise):
+    wanted = recipe.chosen(name, noise, epochs=8, seed=0)
+    beats, losses = ecg5000.train.normal_samples[:96], []
+    fitted = train.detector(beats, wanted, tick=losses.append)
+    assert losses[-1] < 0.9 * losses[0]
+    assert {n: a.shape for n, a in network.weights(fitted.network).items()} == wanted.network.shapes
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "gaussian:x", "gaussian:-1", "gaussian:nan", "dropout:1", "salt:1", ""])
+def test_a_noise_that_makes_no_sense_is_refused(noise):
+    with pytest.raises(RefusedError, match=r"where none, gaussian:S"):
+        recipe.chosen("stacked", noise, epochs=None, seed=0)
+
+
+def test_of_many_beats_it_learns_in_larger_batches_and_freer():
+    few, many = Recipe(seed=3).suited(292), Recipe(seed=3).suited(2335)
+    assert few == Recipe(seed=3)
+    assert (many.batch, many.weight_decay, many.seed) == (32, 0.1, 3)
 
 
 def test_the_learning_rate_rises_then_falls():
@@ -70,7 +105,7 @@ def test_the_learning_rate_rises_then_falls():
 
 def test_a_loss_that_is_not_finite_ends_the_training():
     with pytest.raises(RefusedError, match="training failed: the loss is nan"):
-        train.fit(torch.full((40, 70), torch.nan), QUICK)
+        train.fit(torch.full((40, 70), torch.nan), [torch.arange(40)], QUICK)
 
 
 def test_flat_beats_are_not_scorable(ecg5000):

@@ -53,6 +53,12 @@ def test_a_model_comes_back_as_it_was_saved(path):
     assert (loaded.score, loaded.manifest.threshold) == (saved.score, saved.manifest.threshold)
 
 
+def test_a_file_from_before_networks_had_members_is_still_read(path):
+    models.forge(path, lambda manifest, _: manifest["network"].pop("members"))
+    assert artifact.load(path, "cpu").manifest.network.members == 1
+    assert repr(models.SMALL) == "NetworkConfig(kind='stacked', widths=(70, 6, 3))", "model ids hang on these words"
+
+
 def test_the_same_model_makes_the_same_bytes(path, tmp_path):
     artifact.save(tmp_path / "again", models.model())
     artifact.save(tmp_path / "loaded", artifact.load(path, "cpu"))

@@ -21,6 +21,9 @@ from monitor.network import NetworkConfig
         ("stacked", (70, -3), "widths"),
         ("stacked", (70, 2**40), "widths"),
         ("stacked", (8,) * 1000, "widths"),
+        ("plain", (70, 32, 16), "2 to 2 numbers from 1 to 1024 are expected of a plain one"),
+        ("conv", (70, 1024), "from 1 to 128"),
+        ("conv", (70, 8, 8, 8, 8, 8), "widths"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(kind, widths, said):
@@ -34,8 +37,39 @@ def test_the_network_is_symmetric_around_its_bottleneck():
     assert network.build(config)(torch.zeros(3, 70)).shape == (3, 70)
 
 
-def test_the_shapes_promised_are_the_shapes_built():
-    config = NetworkConfig("stacked", (70, 9, 4))
+@pytest.mark.parametrize(("kind", "members"), [("stacked", 0), ("stacked", 17), ("stacked", 2**40), ("conv", 2)])
+def test_members_that_cannot_be_built_are_refused(kind, members):
+    with pytest.raises(RefusedError, match="network members are"):
+        NetworkConfig(kind, (70, 8), members)
+
+
+@pytest.mark.parametrize("samples", [70, 71, 140, 9, 1])
+def test_a_convolutional_network_gives_as_many_samples_as_it_takes(samples):
+    config = NetworkConfig("conv", (samples, 6, 4, 2))
+    assert network.build(config)(torch.zeros(3, samples)).shape == (3, samples)
+
+
+def test_members_say_the_mean_of_what_each_of_them_says():
+    config = NetworkConfig("stacked", (70, 9, 4), members=3)
+    together = network.build(config)
+    one = NetworkConfig("stacked", (70, 9, 4))
+    found = network.weights(together)
+    alone = [network.rebuild(one, {name: found[name][member] for name in found}) for member in range(3)]
+    beats = torch.randn(5, 70)
+    expected = torch.stack([each(beats) for each in alone]).mean(0)
+    assert torch.allclose(together(beats), expected, atol=1e-5)
+
+
+CONFIGS = [
+    NetworkConfig("plain", (70, 9)),
+    NetworkConfig("stacked", (70, 9, 4)),
+    NetworkConfig("stacked", (70, 9, 4), members=3),
+    NetworkConfig("conv", (70, 5, 3)),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_the_shapes_promised_are_the_shapes_built(config):
     assert {name: array.shape for name, array in network.weights(network.build(config)).items()} == config.shapes
 
 
@@ -51,8 +85,8 @@ def test_glorot_weights_fill_their_bounds_and_biases_are_zero():
     assert not weights["0.bias"].any()
 
 
-def test_a_rebuilt_network_gives_what_the_first_one_gave():
-    config = NetworkConfig("stacked", (70, 9, 4))
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_a_rebuilt_network_gives_what_the_first_one_gave(config):
     first = network.build(config)
     again = network.rebuild(config, network.weights(first))
     beats = torch.randn(5, 70)

@@ -1,0 +1,65 @@
+"""`ecg-trainer calibrate`: a new threshold from one's own normal beats, the network untouched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monitor import artifact
+from monitor.errors import RefusedError
+from trainer import ecg, recalibrate
+from trainer.calibrate import Budget
+from trainer.recipe import Recipe
+
+
+@pytest.fixture
+def trained(own_beats, tmp_path):
+    path = tmp_path / "m"
+    return path, ecg.main(own_beats(60, labels=False), path, Recipe(epochs=2), "cpu")
+
+
+def test_the_network_and_its_id_stay_and_the_threshold_is_that_of_the_new_beats(trained, own_beats, tmp_path):
+    path, before = trained
+    made = recalibrate.main(path, own_beats(150, 20), tmp_path / "n", Budget(0.1, 0.8))
+    after = artifact.load(tmp_path / "n", "cpu")
+    assert after.manifest.model_id == before.manifest.model_id
+    assert (after.tensors()["network.0.weight"] == before.tensors()["network.0.weight"]).all()
+    found = after.manifest.threshold
+    assert (found.normals, found.false_alarm_rate, found.confidence) == (150, 0.1, 0.8)
+    assert found.value == made.manifest.calibration[-found.rank] != before.manifest.threshold.value
+    assert "held-out" in found.rule
+    assert after.manifest.training["calibrated_on"] == "own.csv"
+
+
+def test_beats_that_the_model_was_fitted_on_are_refused(trained, own_beats, tmp_path):
+    with pytest.raises(RefusedError, match="fitted on these beats"):
+        recalibrate.main(trained[0], own_beats(60, labels=False), tmp_path / "n", Budget())
+    assert not (tmp_path / "n").exists()
+
+
+def test_too_few_normal_beats_are_refused(trained, own_beats, tmp_path):
+    with pytest.raises(RefusedError, match="29 normal beats to calibrate on"):
+        recalibrate.main(trained[0], own_beats(29, 40), tmp_path / "n", Budget())
+
+
+def test_the_command_says_what_the_threshold_means(trained, own_beats, tmp_path, command):
+    words = ("--model", trained[0], "--data", own_beats(150, labels=False), "--out", tmp_path / "n")
+    done = command("calibrate", *words, "--false-alarm-rate", "0.01")
+    assert done.returncode == 0, done.stderr
+    assert "150 normal beats cannot support 1.0%" in done.stdout
+    assert "false episodes (3 of 5) per source-hour" in done.stdout
+
+
+def test_the_promise_holds_in_as_many_random_splits_as_it_says(ecg5000):
+    """Held-out calibration on real beats; an exactly valid rule has 183 or more with 95 % chance at least."""
+    from trainer import calibrate, evaluate  # noqa: PLC0415
+
+    normals = np.concatenate([ecg5000.train.normal_samples, ecg5000.test.normal_samples])
+    scores = evaluate.pca(normals[:292])(normals[292:])
+    random = np.random.default_rng(0)
+    kept = 0
+    for _ in range(200):
+        shuffled = random.permutation(scores)
+        limit = calibrate.limit(np.sort(shuffled[:600]), Budget(0.05, 0.95))
+        kept += (shuffled[600:] > np.float32(limit.value)).mean() <= limit.false_alarm_rate
+    assert kept >= 183

@@ -1,0 +1,173 @@
+"""The straight line of `ecg-trainer evaluate`: figures over seeds and splits, beside what is simple and published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+import torch
+
+from monitor import artifact
+from monitor.errors import RefusedError
+from trainer import ecg, evaluate, recipe, split, sweep, train, tutorial
+from trainer.calibrate import Budget, calibration
+from trainer.rule import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from monitor.model import Figures, Model
+    from trainer.data import Part
+    from trainer.evaluate import Contender
+
+MEASURES = (
+    "auc", "average_precision", "tpr_at_1_percent_fpr", "tpr_at_5_percent_fpr", "accuracy", "precision", "recall",
+    "f1", "false_positive_rate", "normal_precision", "normal_recall",
+)  # fmt: skip
+HEADS = ("AUC", "AP", "TPR@1%", "TPR@5%", "accuracy", "precision", "recall", "F1", "FPR")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be judged: the model itself, or its recipe learnt anew on a split with so many seeds."""
+
+    data: Path
+    split: str | None = None
+    seeds: int = 1
+
+    @property
+    def retrains(self) -> bool:
+        return self.split is not None or self.seeds > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A measure over the seeds."""
+
+    mean: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One detector over the seeds; abnormal is the positive class, except in the measures named normal_."""
+
+    detector: str
+    measures: Mapping[str, Spread]
+    class_recall: Mapping[str, Spread]
+
+
+def main(model_file: Path, task: Task, json_file: Path | None, *, show_sweep: bool) -> list[Result]:
+    """Judge, print the table, and write the JSON. Raises ArtifactError or RefusedError when that cannot be done."""
+    torch.set_num_threads(1)
+    model = artifact.load(model_file, "cpu")
+    known = split.classes(task.data)
+    runs: dict[str, list[Mapping[str, float]]] = {}
+    for seed in range(task.seeds):
+        learnt, test = _parts(task, seed)
+        names = split.class_names(test, known)
+        for contender in _contenders(model, task, learnt, seed):
+            scores = contender.score(test.samples)
+            runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
+            if show_sweep and not seed and contender.name == evaluate.AUTOENCODER:
+                click.echo(sweep.table(sweep.sweep(scores, test.abnormal)))
+    results = [_result(name, rows) for name, rows in runs.items()]
+    _report(task, results, json_file)
+    return results
+
+
+def _parts(task: Task, seed: int) -> tuple[Part, Part]:
+    """Training and test beats, of those that the monitor would score."""
+    learnt, test = split.split(task.split or split.OFFICIAL, task.data, seed)
+    if not test.abnormal.any() or test.abnormal.all():
+        raise RefusedError(f"{task.data}: it takes labelled beats of both kinds to judge by")
+    click.echo(f"seed {seed}: {len(learnt.normal_samples):,} normal beats to learn from", err=True)
+    return learnt.only(train.scorable(learnt.samples)), test.only(train.scorable(test.samples))
+
+
+def _contenders(model: Model, task: Task, learnt: Part, seed: int) -> Iterator[Contender]:
+    budget = _budget(model)
+    yield (
+        _retrained(model, learnt, seed, budget)
+        if task.retrains
+        else evaluate.Contender(
+            evaluate.AUTOENCODER, lambda samples: train.scores(model, samples), model.manifest.threshold.value
+        )
+    )
+    yield from evaluate.simple(learnt.normal_samples, budget)
+    yield evaluate.Contender(tutorial.NAME, *tutorial.fit(learnt, seed))
+
+
+def _retrained(model: Model, learnt: Part, seed: int, budget: Budget) -> Contender:
+    told = recipe.of(model.manifest, seed).suited(len(learnt.normal_samples))
+    fitted, scores = ecg.fitted(learnt.normal_samples, told, "cpu")
+    limit = Rule("budget", budget=budget).limit(calibration(scores), scores[:0])
+    return evaluate.Contender(evaluate.AUTOENCODER, lambda samples: train.scores(fitted, samples), limit.value)
+
+
+def _budget(model: Model) -> Budget:
+    """The model's own; of a model whose rule promises nothing, the default one."""
+    limit = model.manifest.threshold
+    return Budget(limit.false_alarm_rate, limit.confidence) if limit.confidence else Budget()
+
+
+def _measured(
+    contender: Contender, scores: NDArray[np.float32], test: Part, names: NDArray[np.str_]
+) -> Mapping[str, float]:
+    """Every measure of one run, the recall of each class under its name."""
+    found = evaluate.figures(contender.name, scores, test.abnormal, contender.threshold)
+    flagged = scores > np.float32(contender.threshold)
+    classes = {name: float(flagged[names == name].mean()) for name in split.CLASSES.values() if (names == name).any()}
+    return _numbers(found) | _derived(found, flagged, test.abnormal) | classes
+
+
+def _numbers(found: Figures) -> dict[str, float]:
+    return {name: value for name, value in asdict(found).items() if isinstance(value, float)}
+
+
+def _derived(found: Figures, flagged: NDArray[np.bool_], abnormal: NDArray[np.bool_]) -> dict[str, float]:
+    precision = found.precision or 0.0
+    total = precision + found.recall
+    return {
+        "f1": 2 * precision * found.recall / total if total else 0.0,
+        "normal_precision": float((~abnormal[~flagged]).mean()) if not flagged.all() else 0.0,
+        "normal_recall": 1 - found.false_positive_rate,
+    }
+
+
+def _result(detector: str, rows: list[Mapping[str, float]]) -> Result:
+    def spread(names: tuple[str, ...]) -> Mapping[str, Spread]:
+        columns = {name: [row[name] for row in rows if name in row] for name in names}
+        return {name: Spread(float(np.mean(c)), min(c), max(c)) for name, c in columns.items() if c}
+
+    return Result(detector, spread((*MEASURES, "threshold")), spread(tuple(split.CLASSES.values())))
+
+
+def _report(task: Task, results: list[Result], json_file: Path | None) -> None:
+    how = f"learnt anew, {task.seeds} seeds" if task.retrains else "the model as it is"
+    click.echo(f"split {task.split or 'of the data'}; {how}; abnormal is the positive class")
+    click.echo(f"{'detector':<20}" + "".join(f"{head:>10}" for head in HEADS))
+    for result in results:
+        for part in ("mean", "min", "max") if task.seeds > 1 else ("mean",):
+            values = [getattr(result.measures[name], part) for name in MEASURES[:9] if name in result.measures]
+            click.echo(f"{result.detector + ' ' + part:<20}" + "".join(f"{value:>10.4f}" for value in values))
+        click.echo(_classes(result))
+    if json_file is not None:
+        found = asdict(task) | {"data": task.data.name, "detectors": [asdict(result) for result in results]}
+        try:
+            json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise RefusedError(f"{json_file}: cannot be written: {error.strerror}") from error
+
+
+def _classes(result: Result) -> str:
+    normal = f"normal as positive: precision {result.measures['normal_precision'].mean:.3f}, "
+    recalls = [f"{name} {spread.mean:.3f}" for name, spread in result.class_recall.items()]
+    return f"    {normal}recall {result.measures['normal_recall'].mean:.3f}" + "".join(f"; {each}" for each in recalls)

@@ -1,0 +1,69 @@
+"""The straight line of `ecg-trainer calibrate`: a new threshold from a hospital's own normal beats, no new network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from monitor import artifact
+from monitor.errors import RefusedError
+from trainer import calibrate, data, train
+from trainer.data import Part
+from trainer.sweep import bedside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.model import Limit, Model
+    from trainer.calibrate import Budget
+    from trainer.data import Dataset
+
+MIN_NORMALS = 30
+RULE = "false-alarm budget, conformal rank on held-out normal beats"
+
+
+def main(model_file: Path, source: Path, out: Path, budget: Budget) -> Model:
+    """Write the model of `model_file` to `out` with calibration and threshold from the normal beats of `source`.
+
+    Raises ArtifactError or RefusedError when the model or the beats cannot be used.
+    """
+    model = artifact.load(model_file, "cpu")
+    dataset = data.read(source)
+    part = _held_out(dataset, source, model)
+    calibration = calibrate.calibration(train.scores(model, part.normal_samples))
+    limit = replace(calibrate.limit(calibration, budget), rule=RULE)
+    manifest = replace(
+        model.manifest,
+        threshold=limit,
+        calibration=tuple(calibration.tolist()),
+        evaluation=None,  # its figures were those of another threshold
+        training=model.manifest.training
+        | {"calibrated_on": dataset.name, "calibration_fingerprint": data.fingerprint(part)},
+    )
+    made = replace(model, manifest=manifest)
+    artifact.save(out, made)
+    _report(limit, manifest.model_id, out)
+    return made
+
+
+def _held_out(dataset: Dataset, source: Path, model: Model) -> Part:
+    """Every beat that can be scored, once it is known that the model has not learnt from them."""
+    if data.fingerprint(dataset.train) == model.manifest.data.fingerprint:
+        raise RefusedError(f"{source}: the model was fitted on these beats; a threshold takes beats it never saw")
+    parts = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
+    whole = Part(np.concatenate([part.samples for part in parts]), np.concatenate([part.abnormal for part in parts]))
+    kept = whole.only(train.scorable(whole.samples))
+    normals = len(kept.normal_samples)
+    if normals < MIN_NORMALS:
+        raise RefusedError(f"{source}: {normals} normal beats to calibrate on, where at least {MIN_NORMALS} are needed")
+    click.echo(f"{dataset.name}: {normals:,} normal beats to calibrate on; {len(whole) - normals:,} others left out")
+    return kept
+
+
+def _report(limit: Limit, model_id: str, out: Path) -> None:
+    click.echo(calibrate.sentence(limit))
+    click.echo(f"within the budget, {bedside(limit.false_alarm_rate)}")
+    click.echo(f"wrote {out} (model {model_id}, as before)")

@@ -1,0 +1,80 @@
+"""The splits of ECG5000 that published figures were measured on, each from a seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from monitor import beatfile
+from monitor.errors import RefusedError
+from trainer import data
+from trainer.data import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainer.data import Dataset
+
+OFFICIAL, TENSORFLOW, NORMALS80 = "official", "tensorflow", "normals80"
+NAMES = (OFFICIAL, TENSORFLOW, NORMALS80)
+TENSORFLOW_STATE = 21  # of its tutorial's train_test_split
+TRAIN_SHARE = 0.8
+CLASSES = {2: "R-on-T PVC", 3: "PVC", 4: "SP or EB", 5: "UB"}
+
+
+def split(name: str, folder: Path, seed: int) -> tuple[Part, Part]:
+    """Training and test part. Raises RefusedError when the folder has not what the split is made of."""
+    if name == TENSORFLOW:
+        return _tensorflow(folder)
+    dataset = data.read(folder)
+    if dataset.test is None:
+        raise RefusedError(f"{folder}: has no labels, and nothing to judge by")
+    return (dataset.train, dataset.test) if name == OFFICIAL else _normals80(dataset, dataset.test, seed)
+
+
+def classes(folder: Path) -> Mapping[bytes, str]:
+    """The name of the class of each abnormal beat, by its samples; empty where the files do not say."""
+    found: dict[bytes, str] = {}
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.stem.upper() in (data.TRAIN, data.TEST) and file.suffix.lower() in data.FORMS:
+            found |= _classes(np.loadtxt(file, ndmin=2))
+    return found
+
+
+def _classes(rows: NDArray[np.float64]) -> Mapping[bytes, str]:
+    """Of rows with the class first."""
+    beats = zip(rows[:, 0], rows[:, 1:].astype(np.float32), strict=True)
+    return {samples.tobytes(): CLASSES[int(number)] for number, samples in beats if number in CLASSES}
+
+
+def class_names(part: Part, known: Mapping[bytes, str]) -> NDArray[np.str_]:
+    """(n,) names; empty for normal beats and for those whose class is not known."""
+    return np.array([known.get(beat.tobytes(), "") for beat in part.samples])
+
+
+def _tensorflow(folder: Path) -> tuple[Part, Part]:
+    """As the tutorial splits its one file; which rows are judged depends on the order and number of its lines."""
+    path = folder / data.TENSORFLOW if folder.is_dir() else folder
+    if not path.is_file():
+        raise RefusedError(f"{folder}: the split is made of TensorFlow's {data.TENSORFLOW}, which is not there")
+    file = beatfile.read(path)
+    if file.abnormal is None:
+        raise RefusedError(f"{path}: has no labels, and nothing to judge by")
+    rows = train_test_split(np.arange(len(file.samples)), test_size=1 - TRAIN_SHARE, random_state=TENSORFLOW_STATE)
+    train, test = (Part(file.samples[each], file.abnormal[each]) for each in rows)
+    return train, test
+
+
+def _normals80(dataset: Dataset, test: Part, seed: int) -> tuple[Part, Part]:
+    """80 % of all normal beats to learn from; the others and every abnormal one to judge by."""
+    samples = np.concatenate([dataset.train.samples, test.samples])
+    whole = Part(samples, np.concatenate([dataset.train.abnormal, test.abnormal]))
+    normals = np.random.default_rng(seed).permutation(np.flatnonzero(~whole.abnormal))
+    learnt = np.zeros(len(whole), np.bool_)
+    learnt[normals[: round(TRAIN_SHARE * len(normals))]] = True
+    return whole.only(learnt), whole.only(~learnt)
