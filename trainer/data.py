@@ -39,10 +39,11 @@ TRAIN_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Beats with their labels: (n, 140) in any unit, (n,)."""
+    """Beats with their labels: (n, 140) in any unit, (n,), and ECG5000's class of each (n,) where a file has it."""
 
     samples: NDArray[np.float32]
     abnormal: NDArray[np.bool_]
+    classes: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -52,7 +53,7 @@ class Part:
         return self.samples[~self.abnormal]
 
     def only(self, rows: NDArray[np.bool_] | slice) -> Part:
-        return Part(self.samples[rows], self.abnormal[rows])
+        return Part(self.samples[rows], self.abnormal[rows], None if self.classes is None else self.classes[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _labelled(path: Path) -> Part:
     file = beatfile.read(path)
     if file.abnormal is None:
         raise RefusedError(f"{path}: has no labels, where the class of each beat is expected in the first column")
-    return Part(file.samples, file.abnormal)
+    return Part(file.samples, file.abnormal, file.classes)
 
 
 def _official(path: Path, train: Part, test: Part) -> Dataset:
