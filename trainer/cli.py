@@ -59,7 +59,8 @@ def fetch(out: Path, place: str | None) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Same seed, same file.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 1500 steps].")
 @click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
-def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str) -> None:
+@click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Folder for a page with pictures.")
+def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str, report: Path | None) -> None:
     """Train an autoencoder on normal beats, set its threshold, judge it, and write the model file.
 
     A file of beats has one beat a line (CSV) or row (NPY): 140 samples, in any amplitude unit, and perhaps a label in
@@ -67,10 +68,12 @@ def ecg(data: Path, out: Path, seed: int, epochs: int | None, device: str) -> No
     class first and separated by blanks or tabs, are read as well.
     """
     _require_extra("sklearn")
+    if report is not None:
+        _require_extra("matplotlib")
     from trainer import ecg as training  # noqa: PLC0415 - `--help` and `fetch` start without torch
     from trainer.train import Recipe  # noqa: PLC0415
 
-    training.main(data, out, Recipe(epochs=epochs, seed=seed), device)
+    training.main(data, out, Recipe(epochs=epochs, seed=seed), device, report)
 
 
 def _require_extra(module: str) -> None:

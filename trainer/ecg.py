@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MIN_NORMALS = 30
 
 
-def main(source: Path, out: Path, recipe: Recipe, device: str) -> Model:
-    """Train on the normal beats of `source`, and write the model to `out`.
+def main(source: Path, out: Path, recipe: Recipe, device: str, report_to: Path | None = None) -> Model:
+    """Train on the normal beats of `source`, write the model to `out` and, when asked to, a report into a folder.
 
     Raises RefusedError when the beats, the device or the place to write to cannot be used.
     """
@@ -37,19 +37,28 @@ def main(source: Path, out: Path, recipe: Recipe, device: str) -> Model:
     normals = dataset.train.normal_samples
     budget = calibrate.Budget()
     fits = calibrate.FOLDS + 1
+    losses: list[float] = []
     with click.progressbar(length=fits * recipe.epochs_for(len(normals)), label="training", file=sys.stderr) as bar:
 
+        def heard(loss: float) -> None:
+            losses.append(loss)
+            bar.update(1)
+
         def fit(samples: NDArray[np.float32]) -> Scoring:
-            fitted = train.detector(samples, recipe, device, lambda: bar.update(1))
+            fitted = train.detector(samples, recipe, device, lambda _: bar.update(1))
             return lambda others: train.scores(fitted, others)
 
-        detector = train.detector(normals, recipe, device, lambda: bar.update(1))
+        detector = train.detector(normals, recipe, device, heard)
         calibration = calibrate.calibration(calibrate.cross_fit(normals, fit, recipe.seed))
     limit = calibrate.limit(calibration, budget)
     evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, budget)
     model = export.model(detector, recipe, dataset, calibration, limit, evaluation)
     artifact.save(out, model)
     _report(model, out)
+    if report_to is not None:
+        from trainer import report  # noqa: PLC0415 - drawing takes a second to import
+
+        click.echo(f"wrote {report.write(report_to, model, dataset, losses)}")
     return model
 
 

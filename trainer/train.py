@@ -66,7 +66,7 @@ class Recipe:
 
 
 def detector(
-    samples: NDArray[np.float32], recipe: Recipe, device: str = "cpu", tick: Callable[[], None] = lambda: None
+    samples: NDArray[np.float32], recipe: Recipe, device: str = "cpu", tick: Callable[[float], None] = lambda _: None
 ) -> Detector:
     """A detector fitted on normal beats (n, 140) in any unit; it comes back on the CPU."""
     shapes = normalise(torch.from_numpy(samples).to(resolve(device)), recipe.score.pool).pooled
@@ -86,8 +86,8 @@ def scorable(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.equal(Scorer(indifferent, "cpu", SCORING_BATCH).score(samples).cause, SCORED)
 
 
-def fit(shapes: Tensor, recipe: Recipe, tick: Callable[[], None] = lambda: None) -> nn.Sequential:
-    """A network fitted on normalised beats (n, m); `tick` is called after each epoch.
+def fit(shapes: Tensor, recipe: Recipe, tick: Callable[[float], None] = lambda _: None) -> nn.Sequential:
+    """A network fitted on normalised beats (n, m); `tick` is called after each epoch with its mean loss.
 
     Same beats, recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
     """
@@ -103,15 +103,17 @@ def fit(shapes: Tensor, recipe: Recipe, tick: Callable[[], None] = lambda: None)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps))
     for _ in range(epochs):
         order = torch.randperm(len(shapes), generator=draw)
+        total = torch.zeros((), device=shapes.device)
         for rows in torch.split(order, recipe.batch):
             loss = _loss(network, shapes[rows.to(shapes.device)], recipe, draw)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
             optimiser.step()
             schedule.step()
+            total += loss.detach() * len(rows)
         if not loss.isfinite():
             raise RefusedError(f"training failed: the loss is {loss.item()}; look at the beats' amplitudes")
-        tick()
+        tick(float(total) / len(shapes))
     return network.requires_grad_(requires_grad=False).eval()
 
 
