@@ -47,10 +47,11 @@ def test_training_leaves_torchs_own_generator_alone(ecg5000):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_each_epoch_ticks_once(ecg5000):
-    ticks = []
-    train.detector(ecg5000.train.normal_samples[:40], QUICK, tick=lambda: ticks.append(1))
-    assert len(ticks) == 6
+def test_each_epoch_ticks_once_with_its_loss(ecg5000):
+    losses = []
+    train.detector(ecg5000.train.normal_samples[:40], QUICK, tick=losses.append)
+    assert len(losses) == 6
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize(("beats", "steps"), [(30, 1500), (292, 1500), (5000, 3000), (500_000, 15_625)])
