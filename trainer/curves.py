@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-BINS = 70
+BINS = (15, 70)  # fewest and most
 CLOSER = 0.1  # the part of an axis that the second panel shows
 
 
@@ -27,7 +27,8 @@ def histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], thresh
     """Counts of scores on logarithmic axes, so that both the bulk and the few near the threshold are seen."""
     both = np.concatenate([normal, abnormal, [threshold]])
     low = max(float(both.min()), float(both.max()) * 1e-6)
-    edges = np.geomspace(low * 0.95, float(both.max()) * 1.05, BINS)
+    bins = int(np.clip(2 * np.sqrt(len(both)), *BINS))
+    edges = np.geomspace(low * 0.95, float(both.max()) * 1.05, bins)
 
     def draw(panels: list[Axes]) -> None:
         axes = panels[0]

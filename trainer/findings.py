@@ -101,9 +101,12 @@ class Promise:
 
 
 def judged(model: Model, dataset: Dataset) -> Judged:
-    """The test beats, or where there are none the training beats, with their scores."""
+    """The test beats, or where none of them is normal the training beats, with their scores."""
     test = dataset.test
-    part, name = (dataset.train, "training beats") if test is None else (test, "test beats")
+    if test is None or test.abnormal.all():
+        part, name = dataset.train, "training beats"
+    else:
+        part, name = test, "test beats"
     scores = train.scores(model, part.samples)
     return Judged(name, part, scores, model.manifest.threshold.value, model.manifest.evaluation is not None)
 

@@ -21,7 +21,7 @@ body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper)
 h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem }
 p, li { max-width: 46rem }
 .notice { border-left: .3rem solid #d1495b; padding: .2rem .8rem; margin: 1rem 0 }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+.wide { overflow-x: auto; margin-bottom: 1rem } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--edge); white-space: nowrap }
 th:first-child { text-align: left; vertical-align: top } td.text { text-align: left; white-space: normal }
 tr.ours { font-weight: 600; background: var(--card) }

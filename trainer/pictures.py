@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from monitor.scorer import Scorer
 
@@ -64,6 +64,8 @@ def training(losses: Sequence[float]) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if min(losses) > 0 and max(losses) > 10 * min(losses):
             axes.set_yscale("log")
+            for place in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                place(FuncFormatter(lambda value, _: f"{value:g}"))
         else:
             axes.set_ylim(bottom=0)
 
@@ -115,7 +117,7 @@ def _legend(axes: Axes) -> None:
 
 
 def _title(found: Judged, row: int, *, named: bool) -> str:
-    score = f"score {found.scores[row]:.3g}"
+    score = f"score {found.scores[row]:#.3g}"
     return f"{_wrapped(found.kind(row))}\n{score}" if named else score
 
 

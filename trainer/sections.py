@@ -123,7 +123,7 @@ def scores(model: Model, found: Judged) -> Section:
     return Section(
         "Scores",
         (),
-        None,
+        _by_kind(found),
         (
             split,
             Picture(
@@ -148,6 +148,16 @@ def scores(model: Model, found: Judged) -> Section:
             ),
         ),
     )
+
+
+def _by_kind(found: Judged) -> Table:
+    """How many of each kind are flagged: of normal beats as few as possible, of the others all."""
+    kinds = [("normal", found.normal_rows()), *found.abnormal_kinds()]
+    rows = tuple(
+        (kind, f"{len(rows):,}", f"{int(found.flagged[rows].sum()):,}", f"{found.flagged[rows].mean():.2%}")
+        for kind, rows in kinds
+    )
+    return Table(("kind", "beats", "flagged", "share"), rows)
 
 
 def _histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], found: Judged, name: str) -> Picture:
@@ -179,8 +189,8 @@ def _kept(kept: Promise, rate: float) -> str:
     return (
         f"{findings.SPLITS} times the cross-fitted scores of normal beats are split at random: the rule sets a "
         f"threshold by {kept.half:,} of them, the others tell what it flags. A promise of {kept.promised[at]:.1%} was "
-        f"kept in {kept.kept()[at]:.0%} of the splits (confidence {kept.confidence:.0%}; so few beats to count by make "
-        "it look less)."
+        f"kept in {kept.kept()[at]:.0%} of the splits (the rule's confidence is {kept.confidence:.0%}; counting by so "
+        "few beats adds a chance of its own)."
     )
 
 
@@ -189,7 +199,7 @@ def mistakes(model: Model, found: Judged) -> Section:
     if not found.labelled:
         rows = found.normal_rows()[::-1][:WORST]
         caption = f"The {len(rows)} {found.name} with the highest scores, the highest first: worth a look by someone "
-        caption += "who can tell whether they are normal. The model has learnt from them."
+        caption += "who can tell whether they are normal."
         return Section("The most unusual beats", (), None, (_worst(model, found, rows, "worst", caption),))
     drawn, texts = [], []
     for name, rows, all_ in (
@@ -207,7 +217,7 @@ def mistakes(model: Model, found: Judged) -> Section:
 
 def _worst(model: Model, found: Judged, rows: NDArray[np.int64], name: str, caption: str) -> Picture:
     lines = pictures.in_lines(rows, WORST)
-    listed = "; ".join(f"{found.kind(row)}, score {found.scores[row]:.3g}" for line in lines for row in line)
+    listed = "; ".join(f"{found.kind(row)}, score {found.scores[row]:#.3g}" for line in lines for row in line)
     return Picture(name, pictures.beats(model, found, lines, named=True), f"Beats: {listed}", caption)
 
 

@@ -121,6 +121,14 @@ def test_every_kind_of_abnormal_beats_is_shown_by_its_name(folder):
     text = page(folder).text
     for kind in ("R-on-T PVC", "PVC", "supraventricular or ectopic", "unclassified"):
         assert kind in text
+    assert "normal2,627491.87%" in text.replace("\n", "")
+
+
+def test_a_test_without_normal_beats_leaves_those_learnt_from_to_show(reported, own_beats):
+    beats = own_beats(60, 20)
+    whole = data.read(beats)
+    shown = reported(beats, {"test": whole.test.only(whole.test.abnormal)}, evaluation=None)
+    assert "The 6 training beats with the highest scores" in shown.text
 
 
 def test_the_same_model_and_beats_make_the_same_bytes(folder, default, ecg5000, tmp_path):
@@ -138,9 +146,10 @@ def test_labelled_beats_of_ones_own_are_called_abnormal_and_no_more(reported, ow
     assert not shown.open
 
 
-def test_unlabelled_beats_have_a_page_that_says_what_is_missing(reported, own_beats):
+def test_unlabelled_beats_have_a_page_that_says_what_is_missing(reported, own_beats, tmp_path):
     shown = reported(own_beats(80, labels=False), evaluation=None)
     assert "What is missing here" in shown.text
+    assert str(tmp_path) not in shown.text
     assert "all 80 beats are taken as normal" in shown.text
     names = {attributes["id"] for tag, attributes in shown.attributes if tag == "figure"}
     assert names == {"training", "reconstruction-normal", "scores", "calibration", "worst"}
