@@ -23,7 +23,8 @@ p, li { max-width: 46rem }
 .notice { border-left: .3rem solid #d1495b; padding: .2rem .8rem; margin: 1rem 0 }
 .wide { overflow-x: auto; margin-bottom: 1rem } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--edge); white-space: nowrap }
-th:first-child { text-align: left; vertical-align: top } td.text { text-align: left; white-space: normal }
+th:first-child { text-align: left; vertical-align: top }
+th[scope=row] { white-space: normal; overflow-wrap: break-word } td.text { text-align: left; white-space: normal }
 tr.ours { font-weight: 600; background: var(--card) }
 .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr));
   align-items: start }
