@@ -31,7 +31,9 @@ tr.ours { font-weight: 600; background: var(--card) }
 figure { margin: 0; padding: .6rem; background: var(--card); border: 1px solid var(--edge); border-radius: .5rem;
   max-width: 40rem }
 img { width: 100%; height: auto; border-radius: .3rem; display: block; background: #fff }
-@media (max-width: 36rem) { .facts th, .facts td { display: block; border: 0; padding: .1rem 0 } }
+@media (max-width: 36rem) {
+  th, td { padding: .25rem .4rem }
+  .facts th, .facts td { display: block; border: 0; padding: .1rem 0 } }
 figcaption { color: var(--soft); font-size: .9rem; padding-top: .5rem }
 """
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

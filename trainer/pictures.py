@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from monitor.scorer import Scorer
 
@@ -64,8 +64,9 @@ def training(losses: Sequence[float]) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if min(losses) > 0 and max(losses) > 10 * min(losses):
             axes.set_yscale("log")
-            for place in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                place(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_ylim(bottom=0)
 
