@@ -78,10 +78,11 @@ def fetch(out: Path, place: str | None) -> None:
     "--threshold-rule", default="budget", show_default=True, metavar="RULE",
     help="budget, f1, precision:P, recall:R or mean-plus-sd:K; f1, P and R look at labelled training beats.",
 )  # fmt: skip
+@click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Folder for a page with pictures.")
 @click.option("--quick", is_flag=True, help="Hardly any training: to try things out.")
 def ecg(
     data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
-    false_alarm_rate: float, confidence: float, threshold_rule: str, quick: bool,
+    false_alarm_rate: float, confidence: float, threshold_rule: str, report: Path | None, quick: bool,
 ) -> None:  # fmt: skip
     """Train an autoencoder on normal beats, set its threshold, judge it, and write the model file.
 
@@ -90,13 +91,15 @@ def ecg(
     class first and separated by blanks or tabs, are read as well.
     """
     _require_extra("sklearn")
+    if report is not None:
+        _require_extra("matplotlib")
     from trainer import calibrate, recipe  # noqa: PLC0415
     from trainer import ecg as training  # noqa: PLC0415 - `--help` and `fetch` start without torch
     from trainer.rule import Rule  # noqa: PLC0415
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
     rule = Rule.parse(threshold_rule, calibrate.Budget(false_alarm_rate, confidence))
-    training.main(data, out, chosen, device, rule)
+    training.main(data, training.Target(out, report), chosen, device, rule)
 
 
 @commands.command()

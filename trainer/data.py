@@ -39,10 +39,11 @@ TRAIN_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Beats with their labels: (n, 140) in any unit, (n,)."""
+    """Beats with their labels: (n, 140) in any unit, (n,), and ECG5000's class of each (n,) where a file has it."""
 
     samples: NDArray[np.float32]
     abnormal: NDArray[np.bool_]
+    classes: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -52,7 +53,7 @@ class Part:
         return self.samples[~self.abnormal]
 
     def only(self, rows: NDArray[np.bool_] | slice) -> Part:
-        return Part(self.samples[rows], self.abnormal[rows])
+        return Part(self.samples[rows], self.abnormal[rows], None if self.classes is None else self.classes[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def read(path: Path) -> Dataset:
     file = beatfile.read(path)
     if file.abnormal is None:
         part = Part(file.samples, np.zeros(len(file.samples), np.bool_))
-        note = f"{path} has no labels: all {len(part):,} beats are taken as normal, and nothing is left to judge by"
+        note = f"{path.name} has no labels: all {len(part):,} beats are taken as normal, none are left to judge by"
         return Dataset(path.name, f"beats of {path.name}", None, part, None, (note,))
     return _tensorflow(path, file) or _own(path, file)
 
@@ -118,13 +119,13 @@ def _labelled(path: Path) -> Part:
     file = beatfile.read(path)
     if file.abnormal is None:
         raise RefusedError(f"{path}: has no labels, where the class of each beat is expected in the first column")
-    return Part(file.samples, file.abnormal)
+    return Part(file.samples, file.abnormal, file.classes)
 
 
 def _official(path: Path, train: Part, test: Part) -> Dataset:
     if is_official(train, test):
         return Dataset(OFFICIAL_NAME, OFFICIAL_SOURCE, OFFICIAL_HZ, train, test)
-    note = f"{path} holds other beats than the archive's ECG5000: figures cannot be compared with published ones"
+    note = f"{path.name} holds other beats than the archive's ECG5000: figures cannot be compared with published ones"
     return Dataset(path.name, f"beats of {path.name}", None, train, test, (note,))
 
 
@@ -141,7 +142,7 @@ def _own(path: Path, file: BeatFile) -> Dataset:
     for abnormal in (False, True):
         rows = np.flatnonzero(whole.abnormal == abnormal)
         early[rows[: round(TRAIN_SHARE * len(rows))]] = True
-    note = f"{path}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats train, the rest test"
+    note = f"{path.name}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats train, the rest test"
     return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (note,))
 
 

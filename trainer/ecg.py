@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from trainer.rule import Rule
 from trainer.sweep import bedside
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
@@ -30,8 +31,16 @@ MIN_NORMALS = 30
 BUDGET = Rule()
 
 
-def main(source: Path, out: Path, recipe: Recipe, device: str, rule: Rule = BUDGET) -> Model:
-    """Train on the normal beats of `source`, and write the model to `out`.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the model goes, and the folder of its report when one is wanted."""
+
+    model: Path
+    report: Path | None = None
+
+
+def main(source: Path, target: Target, recipe: Recipe, device: str, rule: Rule = BUDGET) -> Model:
+    """Train on the normal beats of `source`, write the model and, when asked to, a report.
 
     Raises RefusedError when the beats, the device or the place to write to cannot be used.
     """
@@ -42,25 +51,37 @@ def main(source: Path, out: Path, recipe: Recipe, device: str, rule: Rule = BUDG
     abnormal = dataset.train.samples[dataset.train.abnormal]
     if rule.needs_labels and not len(abnormal):
         raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")
-    detector, scores = fitted(normals, recipe, device)
+    losses: list[float] = []
+    detector, scores = fitted(normals, recipe, device, losses.append)
     calibration = calibrate.calibration(scores)
     limit = rule.limit(calibration, train.scores(detector, abnormal))  # no network ever learnt from these
     evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, rule.budget)
     model = export.model(detector, recipe, dataset, calibration, limit, evaluation)
-    artifact.save(out, model)
-    _report(model, out)
+    artifact.save(target.model, model)
+    _tell(model, target.model)
+    if target.report is not None:
+        from trainer import report  # noqa: PLC0415 - drawing takes a second to import
+
+        click.echo(f"wrote {report.write(target.report, model, dataset, losses)}")
     return model
 
 
-def fitted(normals: NDArray[np.float32], recipe: Recipe, device: str) -> tuple[Detector, NDArray[np.float32]]:
-    """A detector, and the cross-fitted scores of the beats that it was fitted on."""
+def fitted(
+    normals: NDArray[np.float32], recipe: Recipe, device: str, heard: Callable[[float], None] = lambda _: None
+) -> tuple[Detector, NDArray[np.float32]]:
+    """A detector, and the cross-fitted scores of its own beats; `heard` gets the loss of each of its epochs."""
     length = train.passes(len(normals), 1, recipe) + train.passes(len(normals), calibrate.FOLDS, recipe)
     with progress.bar(length) as tick:
 
         def fit(parts: list[NDArray[np.int64]]) -> list[Scoring]:
             return [partial(train.scores, each) for each in train.detectors(normals, parts, recipe, device, tick)]
 
-        return train.detector(normals, recipe, device, tick), calibrate.cross_fit_together(normals, fit, recipe.seed)
+        def tick_and_tell(loss: float) -> None:
+            tick(loss)
+            heard(loss)
+
+        detector = train.detector(normals, recipe, device, tick_and_tell)
+        return detector, calibrate.cross_fit_together(normals, fit, recipe.seed)
 
 
 def _prepared(source: Path) -> Dataset:
@@ -93,7 +114,7 @@ def _evaluated(dataset: Dataset, ours: Scoring, limit: Limit, budget: calibrate.
     return evaluate.evaluate(split, ours, limit.value, dataset.train, test, budget)
 
 
-def _report(model: Model, out: Path) -> None:
+def _tell(model: Model, out: Path) -> None:
     manifest = model.manifest
     if manifest.evaluation is not None:
         found = manifest.evaluation

@@ -24,7 +24,7 @@ def trained(tmp_path, capsys):
     """The manifest of a model trained within this process, and what was said meanwhile."""
 
     def train(beats, epochs=2):
-        ecg.main(beats, tmp_path / "m", Recipe(epochs=epochs), "cpu")
+        ecg.main(beats, ecg.Target(tmp_path / "m"), Recipe(epochs=epochs), "cpu")
         return artifact.load(tmp_path / "m", "cpu").manifest, capsys.readouterr().out
 
     return train

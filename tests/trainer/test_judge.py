@@ -17,7 +17,7 @@ from trainer.train import scores
 @pytest.fixture(scope="module")
 def trained(ecg_data, tmp_path_factory):
     path = tmp_path_factory.mktemp("judged") / "m"
-    return path, ecg.main(ecg_data, path, Recipe(epochs=2, noise_sd=0.2), "cpu")
+    return path, ecg.main(ecg_data, ecg.Target(path), Recipe(epochs=2, noise_sd=0.2), "cpu")
 
 
 def row(results, name):

@@ -15,7 +15,7 @@ from trainer.recipe import Recipe
 @pytest.fixture
 def trained(own_beats, tmp_path):
     path = tmp_path / "m"
-    return path, ecg.main(own_beats(60, labels=False), path, Recipe(epochs=2), "cpu")
+    return path, ecg.main(own_beats(60, labels=False), ecg.Target(path), Recipe(epochs=2), "cpu")
 
 
 def test_the_network_and_its_id_stay_and_the_threshold_is_that_of_the_new_beats(trained, own_beats, tmp_path):
