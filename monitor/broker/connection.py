@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
 
-from monitor.errors import BrokerError, RefusedError
+from monitor.errors import BrokerError, MonitorError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,5 +63,9 @@ def speaking(what: str) -> Iterator[None]:
         yield
     except AuthorizationError as error:
         raise BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker") from error
-    except (KafkaError, OSError, ValueError) as error:  # ValueError: a topic that vanished has no partition to choose
+    except MonitorError:
+        raise
+    except KafkaError as error:
         raise BrokerError(f"{what}: {error}") from error
+    except Exception as error:  # a deleted topic, a leader that is gone: the client lets KeyError and ValueError out
+        raise BrokerError(f"{what}: {type(error).__name__} {error} in the Kafka client") from error

@@ -67,6 +67,7 @@ class Outbox:
         self._producer: KafkaProducer | None = build_producer(settings, START_SECONDS)
         self._batch: tuple[Message, ...] = ()
         self._waiting: list[tuple[Message, Any]] = []
+        self._failure: KafkaError | None = None  # the last one that a message met
 
     def deliver(self, messages: tuple[Message, ...]) -> None:
         """Return when the broker has acknowledged every message.
@@ -85,7 +86,8 @@ class Outbox:
             if any(future.is_done for _, future in self._waiting):
                 self._send_alone()
         if self._waiting:
-            raise BrokerError(f"{len(self._waiting)} of {len(messages)} messages are not acknowledged")
+            left = f"{len(self._waiting)} of {len(messages)} messages"
+            raise BrokerError(f"{left} are not acknowledged: {self._failure}") from self._failure
 
     def _send(self, message: Message) -> Any:
         if self._producer is None:
@@ -98,7 +100,7 @@ class Outbox:
             try:
                 future.get(timeout=max(0.0, deadline - time.monotonic()))
             except KafkaError as error:
-                log.warning("no acknowledgement: %s", error)
+                self._failure = error
         self._waiting = [(message, future) for message, future in self._waiting if not future.succeeded()]
 
     def _send_alone(self) -> None:
