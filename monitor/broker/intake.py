@@ -78,7 +78,8 @@ class Intake:
                 batches = self._consumer.poll(timeout_ms=POLL_MS)
             except CorruptRecordError as error:  # after which this client's next poll would never return
                 log.warning("%s: reading it again, leniently", error)
-                be_lenient()
+                if not be_lenient():  # it was already: damage that only the broker can mend
+                    self._failure = BrokerError(f"reading beats: {error}")
                 self._rebuild()
                 batches = {}
         if self._failure is not None and not batches:  # an empty poll is no sign of life

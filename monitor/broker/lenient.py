@@ -37,6 +37,11 @@ class _LenientBatch(DefaultRecordBatch):  # type: ignore[misc]
             return super()._read_msg(*arguments)
 
 
-def be_lenient() -> None:
-    """From now on, for every consumer of this process. Costs a call a record: the daemon waits until it is needed."""
+def be_lenient() -> bool:
+    """From now on, for every consumer of this process; whether that is new.
+
+    It costs a call a record: the daemon waits until it is needed.
+    """
+    is_new = memory_records.DefaultRecordBatch is not _LenientBatch
     memory_records.DefaultRecordBatch = _LenientBatch
+    return is_new
