@@ -28,7 +28,7 @@ from monitor.metrics import Metrics
 from monitor.publish import encode, source_name
 from monitor.record import Message
 from monitor.scorer import Scorer, use_one_thread
-from monitor.threshold import Threshold
+from monitor.threshold import Thresholds
 from monitor.worker import Line, Worker
 from tests.brokers import broker_at_hand
 
@@ -92,9 +92,9 @@ def judge_in_batches(case: Case, group: str) -> float:
     settings = case.settings(group)
     registry = CollectorRegistry()
     scorer = Scorer(case.model, "cpu", settings.batch_size)
-    threshold = Threshold.from_manifest(case.model.manifest)
-    with closing(KafkaBroker(settings)) as broker:
-        line = Line(broker, scorer, threshold, Episodes(Rule(3, 5, 5, 60_000)), Metrics(registry), Health())
+    thresholds, metrics = Thresholds.from_manifest(case.model.manifest), Metrics(registry)
+    with closing(KafkaBroker(settings, metrics)) as broker:
+        line = Line(broker, scorer, thresholds, Episodes(Rule(3, 5, 5, 60_000)), metrics, Health())
         worker = Worker(line, settings, case.model.manifest.model_id)
         tune_collector()
         began = 0.0

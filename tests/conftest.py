@@ -64,7 +64,8 @@ def make_settings(broker: TestBroker) -> Callable[..., Settings]:
     """Settings for the broker at hand, their topics made."""
 
     def make(partitions: int = 2, **overrides: Any) -> Settings:
-        settings = settings_on(broker.address, **overrides)
+        delivery = "exactly-once" if broker.is_kafka else "at-least-once"
+        settings = settings_on(broker.address, **({"delivery": delivery} | overrides))
         list(create_topics(settings, TopicPlan(partitions, 1, 1)))
         return settings
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
+from monitor.broker import KafkaBroker
 from monitor.errors import BrokerError
+from monitor.metrics import Metrics
 from monitor.record import Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.record import Delivery, Message
+    from monitor.settings import Settings
 
 
 def records(
@@ -36,6 +40,11 @@ def records(
     )
 
 
+def kafka_broker(settings: Settings) -> KafkaBroker:
+    """The real one, with metrics that nobody reads."""
+    return KafkaBroker(settings, Metrics(CollectorRegistry()))
+
+
 class FakeBroker:
     """One partition's log in memory; `failures` makes the next calls of `deliver` fail after their messages went."""
 
@@ -45,15 +54,15 @@ class FakeBroker:
         self.committed: dict[int, int] = {}
         self.failures = 0
         self.closed = False
-        self._acknowledged: tuple[Message, ...] = ()
+        self._acknowledged: Delivery | None = None
 
     def poll(self) -> Records:
         return self.log.pop(0) if self.log else records([])
 
     def deliver(self, delivery: Delivery) -> None:
-        if delivery.messages is not self._acknowledged:
-            self.delivered.extend(delivery.messages)
-            self._acknowledged = delivery.messages
+        if delivery is not self._acknowledged:
+            self.delivered.extend((*delivery.messages, *delivery.deletions))
+            self._acknowledged = delivery
         if self.failures:
             self.failures -= 1
             raise BrokerError("the fake broker is away")
