@@ -36,6 +36,7 @@ class Judged:
     abnormal: NDArray[np.bool_]
     cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
     cause_code: NDArray[np.int8]
+    threshold: NDArray[np.float64] | None = None  # what each score was held against; None: the stamp's, all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +114,17 @@ def _samples(samples: NDArray[np.float32] | None) -> list[float | None] | None:
 def scores(judged: Judged, stamp: Stamp, topic: str) -> Iterator[Message]:
     """A message for each beat; null where it could not be scored."""
     beats = judged.beats
-    columns: list[Any] = [beats.source, judged.score, judged.p_value, judged.abnormal, beats.time, beats.partition]
-    for source, score, p_value, abnormal, time, partition, offset in zip(
-        *(column.tolist() for column in (*columns, beats.offset)), strict=True
+    threshold = np.broadcast_to(stamp.threshold, len(beats)) if judged.threshold is None else judged.threshold
+    verdicts: list[Any] = [judged.score, judged.p_value, judged.abnormal, threshold]
+    columns = [beats.source, *verdicts, beats.time, beats.partition, beats.offset]
+    for source, score, p_value, abnormal, held, time, partition, offset in zip(
+        *(column.tolist() for column in columns), strict=True
     ):
         value = {
             "score": _number(score),
             "p_value": _number(p_value),
             "abnormal": None if np.isnan(score) else abnormal,
-            "threshold": stamp.threshold,
+            "threshold": held,
             "beat_time": rfc3339(time),
             "partition": partition,
             "offset": offset,

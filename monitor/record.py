@@ -65,6 +65,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One record of the control topic, as it came."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """All that one step has to say, and how far it read: delivered together, or tried again together."""
 
