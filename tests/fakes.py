@@ -8,7 +8,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from monitor.broker import KafkaBroker
-from monitor.errors import BrokerError
+from monitor.errors import BrokerError, RewoundError
 from monitor.metrics import Metrics
 from monitor.record import Records
 
@@ -46,13 +46,18 @@ def kafka_broker(settings: Settings) -> KafkaBroker:
 
 
 class FakeBroker:
-    """One partition's log in memory; `failures` makes the next calls of `deliver` fail after their messages went."""
+    """One partition's log in memory.
+
+    `failures` makes the next calls of `deliver` fail after their messages went, `rewinds` makes them come to nothing.
+    """
 
     def __init__(self, log: Sequence[Records] = ()) -> None:
         self.log = list(log)
         self.delivered: list[Message] = []
         self.committed: dict[int, int] = {}
+        self.clocks: dict[int, int] = {}
         self.failures = 0
+        self.rewinds = 0
         self.closed = False
         self._acknowledged: Delivery | None = None
 
@@ -60,6 +65,9 @@ class FakeBroker:
         return self.log.pop(0) if self.log else records([])
 
     def deliver(self, delivery: Delivery) -> None:
+        if self.rewinds:
+            self.rewinds -= 1
+            raise RewoundError("the fake broker takes nothing")
         if delivery is not self._acknowledged:
             self.delivered.extend((*delivery.messages, *delivery.deletions))
             self._acknowledged = delivery
@@ -67,6 +75,7 @@ class FakeBroker:
             self.failures -= 1
             raise BrokerError("the fake broker is away")
         self.committed.update(delivery.offsets)
+        self.clocks.update(delivery.clocks)
 
     def lag(self) -> Mapping[int, int]:
         return {0: sum(map(len, self.log))}

@@ -118,8 +118,8 @@ class Seats:
         self._metrics.offset_resets.inc()
         self._metrics.lost_records.inc(lost)
         log.error(
-            "%s partition %d: offset %d is out of range (the first kept is %d), %d records are lost to this group; going "
-            "on at %d as MONITOR_OFFSET_RESET=%s says. Raise the topic's retention or add instances",
+            "%s partition %d: offset %d is out of range (the first kept is %d), %d records are lost to this group; it "
+            "goes on at %d as MONITOR_OFFSET_RESET=%s says. Raise the topic's retention or add instances",
             tp.topic,
             tp.partition,
             expected,
