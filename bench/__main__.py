@@ -52,7 +52,7 @@ def main(path: Path, data: Path, beats: int, rounds: int, *, profile: bool) -> N
     use_one_thread()
     model = artifact.load(path, "cpu")
     with tempfile.TemporaryDirectory() as folder, broker_at_hand(Path(folder)) as broker:
-        case = Case(broker.address, model, beats)
+        case = Case(broker.address, model, beats, "exactly-once" if broker.is_kafka else "at-least-once")
         fill(case, beatfile.read(data / "ECG5000_TEST.tsv"))
         if profile:
             show_profile(case)
