@@ -39,6 +39,7 @@ class Node:
     """One broker and controller; its data outlive it."""
 
     def __init__(self, home: Path, folder: Path, port: int, properties: dict[str, object]) -> None:
+        self.number = properties["node.id"]
         self.port = port
         self.is_frozen = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -134,7 +135,7 @@ class Cluster:
 
     def coordinator_of(self, name: str, topic: str) -> Node | None:
         """The node that keeps a group (`__consumer_offsets`) or a transactional id (`__transaction_state`)."""
-        return self.leader_of(topic, (java_hash(name) & 0x7FFFFFFF) % INTERNAL_PARTITIONS)
+        return self.leader_of(topic, abs(java_hash(name)) % INTERNAL_PARTITIONS)
 
     def is_whole(self) -> bool:
         """Every partition has all its replicas in step, so that the next node may be killed."""
@@ -162,7 +163,7 @@ def java_hash(text: str) -> int:
     found = 0
     for letter in text:
         found = (31 * found + ord(letter)) & 0xFFFFFFFF
-    return found
+    return found - (found >> 31 << 32)
 
 
 def _properties(number: int, ports: tuple[int, int], voters: str, nodes: int) -> dict[str, object]:
