@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,10 +46,11 @@ class Node:
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "kafka.log"
         self._file = folder / "server.properties"
+        self.data = folder / "log"
         self._java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         self._java += ["-cp", f"{home}/libs/*"]
         folder.mkdir(parents=True)
-        lines = properties | {"log.dirs": folder / "log"}
+        lines = properties | {"log.dirs": self.data}
         self._file.write_text("\n".join(f"{name}={value}" for name, value in lines.items()))
         with self._log.open("ab") as log:
             command = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config", str(self._file)]
@@ -127,6 +129,7 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         for node in self.nodes.values():
             node.stop()
+            shutil.rmtree(node.data, ignore_errors=True)  # its log stays
 
     def leader_of(self, topic: str, partition: int) -> Node | None:
         """The node that leads a partition, None while nobody does or nobody can tell."""
