@@ -1,0 +1,223 @@
+"""What one Kafka transaction promises, and what of it the client would break if it were let."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.structs import ConsumerGroupMetadata
+from prometheus_client import CollectorRegistry
+
+from monitor.broker import KafkaBroker, Publisher, Reader
+from monitor.broker.transaction import Transactions
+from monitor.errors import RefusedError, RewoundError
+from monitor.metrics import Metrics
+from monitor.record import Change, Delivery, Message, Resumed
+from tests.fakes import kafka_broker
+
+pytestmark = pytest.mark.usefixtures("kafka")
+LIMIT_SECONDS = 60
+
+
+def publish(settings, count, topic=None, value=b"beat"):
+    with closing(Publisher(settings)) as publisher:
+        for _ in range(count):
+            publisher.send(Message(topic or settings.beats_topic, b"source", value))
+        publisher.flush()
+
+
+def read(broker, count):
+    """Polls until so many records came; everything that was resumed, and the number of records."""
+    resumed, found, deadline = {}, 0, time.monotonic() + LIMIT_SECONDS
+    while found < count:
+        assert time.monotonic() < deadline
+        records = broker.poll()
+        resumed |= records.resumed
+        found += len(records)
+    return resumed, found
+
+
+def alerts(settings):
+    with Reader(settings, settings.alerts_topic, from_beginning=True) as reader:
+        return [record.value for record in reader.until_end()]
+
+
+def committed(settings):
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, group_id=settings.group_id)
+    with closing(consumer):
+        return [consumer.committed(TopicPartition(settings.beats_topic, partition)) for partition in range(2)]
+
+
+def alert(settings, value):
+    return Message(settings.alerts_topic, b"source", value)
+
+
+def test_messages_state_and_offsets_come_together_and_the_next_member_resumes_from_them(make_settings):
+    settings = make_settings(partitions=1)
+    publish(settings, 3)
+    row = Message(settings.state_topic, b"bed", b"open", partition=0)
+    with closing(kafka_broker(settings)) as broker:
+        read(broker, 3)
+        broker.deliver(Delivery((alert(settings, b"one"), row), offsets={0: 2}, clocks={0: 77}))
+    with closing(kafka_broker(settings)) as broker:
+        resumed, _ = read(broker, 1)
+        assert resumed == {0: Resumed(2, 77, {b"bed": b"open"}, atomic=True)}
+        broker.deliver(Delivery((), (replace(row, value=None),), offsets={0: 3}, clocks={0: 78}))
+    with closing(kafka_broker(settings)) as broker:
+        resumed = broker.poll().resumed
+        while not resumed:
+            resumed = broker.poll().resumed
+    assert resumed == {0: Resumed(3, 78, {}, atomic=True)}
+    assert alerts(settings) == [b"one"]
+
+
+def test_a_member_of_an_older_generation_delivers_nothing_and_what_it_meant_to_commit_leaks_nowhere(make_settings):
+    """kafka-python 3.0.12 commits the offsets of the aborted transaction with the next one."""
+    settings = make_settings(partitions=2)
+    first, second = (TopicPartition(settings.beats_topic, partition) for partition in range(2))
+    consumer = KafkaConsumer(
+        settings.beats_topic, bootstrap_servers=settings.bootstrap_servers, group_id=settings.group_id
+    )
+    with closing(consumer), closing(Transactions(settings)) as transactions:
+        while not consumer.assignment():
+            consumer.poll(1000)
+        member = consumer.group_metadata()
+        stale = ConsumerGroupMetadata(settings.group_id, member.generation_id - 1, member.member_id, None)
+        with pytest.raises(RewoundError, match="metadata mismatch"):
+            transactions.deliver([alert(settings, b"stale")], {first: OffsetAndMetadata(10, "", -1)}, stale)
+        transactions.deliver([alert(settings, b"good")], {second: OffsetAndMetadata(5, "", -1)}, member)
+        assert alerts(settings) == [b"good"]
+        assert committed(settings) == [None, 5]
+
+
+def test_a_member_that_was_put_out_of_the_group_commits_nothing(make_settings):
+    """kafka-python 3.0.12 hands out (-1, '') then, and the broker takes offsets under it from anybody."""
+    settings = make_settings()
+    nobody = ConsumerGroupMetadata(settings.group_id, -1, "", None)
+    with closing(Transactions(settings)) as transactions, pytest.raises(RewoundError, match="out of the group"):
+        transactions.deliver([], {TopicPartition(settings.beats_topic, 0): OffsetAndMetadata(10, "", -1)}, nobody)
+    assert committed(settings) == [None, None]
+
+
+def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(make_settings, monkeypatch):
+    settings = make_settings(partitions=1)
+    publish(settings, 3)
+    with closing(kafka_broker(settings)) as broker:
+        read(broker, 3)
+        delivery = Delivery((alert(settings, b"one"),), offsets={0: 3})
+        with monkeypatch.context() as patch:
+            patch.setattr("monitor.broker.transaction.DELIVER_SECONDS", 0.0)  # nothing can be done within
+            with pytest.raises(RewoundError):
+                broker.deliver(delivery)
+        resumed, found = read(broker, 3)
+        assert (resumed[0].offset, found) == (0, 3)
+        broker.deliver(replace(delivery))
+    assert alerts(settings) == [b"one"]
+    assert committed(settings)[0] == 3
+
+
+def test_a_restart_under_the_same_name_ends_what_the_dead_one_left_open(make_settings):
+    settings = make_settings(partitions=1)
+    dead = KafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers,
+        transactional_id=f"{settings.group_id}.{settings.instance}",
+        transaction_timeout_ms=60_000,
+    )
+    dead.init_transactions()
+    dead.begin_transaction()
+    dead.send(settings.alerts_topic, key=b"source", value=b"half").get(timeout=30)
+    began = time.monotonic()
+    with closing(kafka_broker(settings)):
+        publish(settings, 1, settings.alerts_topic, b"whole")
+        assert alerts(settings) == [b"whole"]
+    assert time.monotonic() - began < LIMIT_SECONDS / 2  # the broker itself would have waited for it longer
+    dead.close(timeout=0)
+
+
+def test_two_processes_of_one_name_are_told_and_one_of_them_ends(make_settings):
+    settings = make_settings(partitions=1)
+    publish(settings, 1)
+    with closing(kafka_broker(settings)) as one:
+        read(one, 1)
+        with closing(Transactions(settings)) as other:
+            for _ in range(2):
+                take_over(other)
+                with pytest.raises(RewoundError, match="ProducerFenced"):
+                    one.deliver(Delivery((alert(settings, b"lost"),), offsets={0: 1}))
+                read(one, 1)
+            take_over(other)
+            with pytest.raises(RefusedError, match="give each process a name of its own"):
+                one.deliver(Delivery((alert(settings, b"lost"),), offsets={0: 1}))
+    assert alerts(settings) == []
+
+
+def take_over(other):
+    """As a process does that starts under the same name."""
+    other.close()
+    other.prepare()
+
+
+def test_partitions_that_are_added_are_read_and_the_state_topic_follows(make_settings):
+    settings = make_settings(partitions=1)
+    with closing(kafka_broker(settings)) as broker, closing(_admin(settings)) as admin:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while 0 not in broker.poll().resumed:
+            assert time.monotonic() < deadline
+        admin.create_partitions({settings.beats_topic: 3})
+        resumed = {}
+        while resumed.keys() != {1, 2}:
+            resumed |= broker.poll().resumed
+            assert time.monotonic() < deadline
+        row = Message(settings.state_topic, b"bed", b"open", partition=2)
+        broker.deliver(Delivery((row,), offsets={2: 0}))
+        assert len(admin.describe_topics([settings.state_topic])[0]["partitions"]) == 3
+
+
+def test_what_retention_deleted_before_it_was_read_is_counted_and_the_rest_is_read(make_settings):
+    settings = make_settings(partitions=1)
+    publish(settings, 10)
+    with closing(kafka_broker(settings)) as broker:
+        read(broker, 10)
+        broker.deliver(Delivery((alert(settings, b"one"),), offsets={0: 4}))
+    with closing(_admin(settings)) as admin:
+        admin.delete_records({TopicPartition(settings.beats_topic, 0): 7})
+    registry = CollectorRegistry()
+    with closing(KafkaBroker(settings, Metrics(registry))) as broker:
+        resumed, found = read(broker, 3)
+    assert (resumed[0].offset, found) == (7, 3)
+    assert registry.get_sample_value("ecg_monitor_lost_records_total") == 3
+    assert registry.get_sample_value("ecg_monitor_offset_resets_total") == 1
+
+
+def test_a_new_group_that_begins_at_the_end_stays_where_it_began(make_settings):
+    settings = make_settings(partitions=1, offset_reset="latest", commit_interval_ms=0)
+    publish(settings, 3)
+    with closing(kafka_broker(settings)) as broker:
+        resumed, deadline = {}, time.monotonic() + LIMIT_SECONDS
+        while not resumed or committed(settings)[0] is None:
+            resumed |= broker.poll().resumed
+            assert time.monotonic() < deadline
+    publish(settings, 2)
+    with closing(kafka_broker(settings)) as broker:
+        assert read(broker, 2)[0][0].offset == 3
+
+
+def test_control_records_come_whole_at_first_and_then_as_they_are_written(make_settings):
+    settings = make_settings(partitions=1)
+    publish(settings, 2, settings.control_topic, b"{}")
+    with closing(kafka_broker(settings)) as broker:
+        first = broker.poll().changes
+        assert first == (Change(b"source", b"{}", 0), Change(b"source", b"{}", 1))
+        publish(settings, 1, settings.control_topic, b"[]")
+        later, deadline = (), time.monotonic() + LIMIT_SECONDS
+        while not later:
+            later = broker.poll().changes
+            assert time.monotonic() < deadline
+    assert later == (Change(b"source", b"[]", 2),)
+
+
+def _admin(settings):
+    return KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
