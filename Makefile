@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # For CPU-only machines: make setup PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
-# Where `make bench` finds ECG5000, or puts it
+# Where `make bench` and `make chaos` find ECG5000, or put it
 DATA ?= demo/ecg5000
 
-.PHONY: help setup demo test check bench up clean
+.PHONY: help setup demo test check bench chaos up clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,11 @@ bench: setup ## this monitor beside a record-at-a-time loop, in one run
 	$(BIN)/ecg-trainer fetch --out $(DATA)
 	$(BIN)/ecg-trainer ecg --data $(DATA) --out demo/bench.safetensors
 	$(BIN)/python -m bench --model demo/bench.safetensors --data $(DATA) $(ARGS)
+
+chaos: setup ## monitors and Kafka (KAFKA_HOME) killed at random, alerts compared; ARGS="--scenario kills", ARGS=--help
+	$(BIN)/ecg-trainer fetch --out $(DATA)
+	$(BIN)/ecg-trainer ecg --data $(DATA) --out demo/chaos.safetensors
+	$(BIN)/python -m tests.chaos --model demo/chaos.safetensors --data $(DATA) $(ARGS)
 
 up: ## the whole stack with Docker, demo beats included
 	docker compose --profile demo up --build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import fields, replace
@@ -53,7 +54,10 @@ def main(scenario: str, seed: int, out: Path | None, seconds: float | None, **gi
     if not (home := os.environ.get("KAFKA_HOME")):
         raise click.UsageError("KAFKA_HOME names no folder of Apache Kafka 4")
     folder = out or Path(tempfile.mkdtemp(prefix="chaos-"))
+    if (folder / "kafka").exists():
+        raise click.UsageError(f"{folder} has been played in: name another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing that was started here is left behind
     model, data, delivery = (given.pop(name) for name in ("model", "data", "delivery"))
     means = Means(Path(home).resolve(), model.resolve(), data.resolve(), folder.resolve(), delivery)
     changed = {name: value for name, value in given.items() if value is not None}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+    from tests.chaos.reading import Letter, Place
 
 FACTS = ("source", "kind", "cause", "beat_time", "opened_at", "closed_at", "beats", "partition", "offset")
 
@@ -56,8 +58,19 @@ def compare_alerts(undisturbed: Sequence[Mapping[str, Any]], disturbed: Sequence
         for alert in disturbed
         if (known := reference.get(_name(alert))) and any(known[fact] != alert[fact] for fact in FACTS)
     }
-    changed = tuple(sorted(others - set(found.doubled)))
-    return Difference(found.expected, found.found, found.lost, found.made_up, found.doubled, changed)
+    return replace(found, changed=tuple(sorted(others - set(found.doubled))))
+
+
+def compare_letters(refused: Mapping[Place, Any], letters: Sequence[Letter]) -> Difference:
+    """Dead letters against the records that are no beats: each once, with a reason and every byte of it."""
+    found = compare(refused, (letter.place for letter in letters))
+    spoilt = {letter.place for letter in letters if not letter.reason or not _is_whole(letter, refused)}
+    return replace(found, changed=tuple(sorted(spoilt)))
+
+
+def _is_whole(letter: Letter, refused: Mapping[Place, Any]) -> bool:
+    record = refused.get(letter.place)
+    return record is None or (letter.key, letter.value) == (record.key, record.value)
 
 
 def _name(alert: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,15 +40,17 @@ class Node:
     """One broker and controller; its data outlive it."""
 
     def __init__(self, home: Path, folder: Path, port: int, properties: dict[str, object]) -> None:
+        self.number = properties["node.id"]
         self.port = port
         self.is_frozen = False
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "kafka.log"
         self._file = folder / "server.properties"
+        self.data = folder / "log"
         self._java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         self._java += ["-cp", f"{home}/libs/*"]
         folder.mkdir(parents=True)
-        lines = properties | {"log.dirs": folder / "log"}
+        lines = properties | {"log.dirs": self.data}
         self._file.write_text("\n".join(f"{name}={value}" for name, value in lines.items()))
         with self._log.open("ab") as log:
             command = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config", str(self._file)]
@@ -126,6 +129,7 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         for node in self.nodes.values():
             node.stop()
+            shutil.rmtree(node.data, ignore_errors=True)  # its log stays
 
     def leader_of(self, topic: str, partition: int) -> Node | None:
         """The node that leads a partition, None while nobody does or nobody can tell."""
@@ -134,7 +138,7 @@ class Cluster:
 
     def coordinator_of(self, name: str, topic: str) -> Node | None:
         """The node that keeps a group (`__consumer_offsets`) or a transactional id (`__transaction_state`)."""
-        return self.leader_of(topic, (java_hash(name) & 0x7FFFFFFF) % INTERNAL_PARTITIONS)
+        return self.leader_of(topic, abs(java_hash(name)) % INTERNAL_PARTITIONS)
 
     def is_whole(self) -> bool:
         """Every partition has all its replicas in step, so that the next node may be killed."""
@@ -162,7 +166,7 @@ def java_hash(text: str) -> int:
     found = 0
     for letter in text:
         found = (31 * found + ord(letter)) & 0xFFFFFFFF
-    return found
+    return found - (found >> 31 << 32)
 
 
 def _properties(number: int, ports: tuple[int, int], voters: str, nodes: int) -> dict[str, object]:

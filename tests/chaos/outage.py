@@ -15,7 +15,7 @@ from tests.chaos.scenario import compare_groups, tracebacks
 from tests.chaos.stage import READY_SECONDS, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.chaos.members import Member
     from tests.chaos.plan import Plan
@@ -112,7 +112,7 @@ def _interrupt(stage: Stage, member: Member) -> tuple[float, float]:
     return lost, back
 
 
-def _wait(member: Member, done, seconds: float) -> None:
+def _wait(member: Member, done: Callable[[], bool], seconds: float) -> None:
     deadline = Deadline(seconds, f"what comes next; the monitor said: {member.told()}")
     while not done():
         if (ended := member.ended()) is not None:

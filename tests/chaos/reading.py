@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 ASK_MS = 10_000
 SETTLE_SECONDS = 90.0  # a transaction of the dead is ended by the broker: its timeout, and up to 10 s more
 READ_SECONDS = 300.0
+Place = tuple[int, int]  # partition and offset
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: where its record stands, why it was refused, and what it keeps of it."""
+
+    place: Place
+    reason: str
+    key: bytes | None
+    value: bytes | None
 
 
 def _consumer(settings: Settings, isolation_level: str) -> KafkaConsumer:
@@ -43,7 +55,7 @@ def behind(settings: Settings) -> int | None:
     ):  # any error will do
         partitions = _partitions(consumer, settings.beats_topic)
         ends = consumer.end_offsets(partitions, timeout_ms=ASK_MS)
-        return sum(end - (consumer.committed(tp, timeout_ms=ASK_MS) or 0) for tp, end in ends.items())
+        return sum(int(end - (consumer.committed(tp, timeout_ms=ASK_MS) or 0)) for tp, end in ends.items())
     return None
 
 
@@ -75,19 +87,20 @@ def read_alerts(settings: Settings) -> list[dict[str, Any]]:
     return [orjson.loads(record.value) for record in read(settings, settings.alerts_topic)]
 
 
-def score_places(settings: Settings) -> list[tuple[int, int]]:
+def score_places(settings: Settings) -> list[Place]:
     """Partition and offset of each beat that has a score."""
     scores = (orjson.loads(record.value) for record in read(settings, settings.scores_topic))
     return [(score["partition"], score["offset"]) for score in scores]
 
 
-def letters(settings: Settings) -> list[tuple[tuple[int, int], str]]:
-    """Where each dead letter's record stands, and its reason."""
-    found = (dict(record.headers) for record in read(settings, settings.dead_letters_topic))
-    return [((int(one["partition"]), int(one["offset"])), one["reason"].decode()) for one in found]
+def letters(settings: Settings) -> list[Letter]:
+    found = [(record, dict(record.headers)) for record in read(settings, settings.dead_letters_topic)]
+    return [
+        Letter((int(said["partition"]), int(said["offset"])), said["reason"].decode(), record.key, record.value)
+        for record, said in found
+    ]
 
 
-def kinds(settings: Settings) -> dict[tuple[int, int], str]:
-    """What each record of the load is, by where it stands."""
-    found = read(settings, settings.beats_topic)
-    return {(record.partition, record.offset): dict(record.headers)["kind"].decode() for record in found}
+def beats(settings: Settings) -> dict[Place, Any]:
+    """Each record of the load, by where it stands."""
+    return {(record.partition, record.offset): record for record in read(settings, settings.beats_topic)}

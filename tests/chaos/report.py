@@ -23,6 +23,7 @@ class Report:
     figures: dict[str, Any]
     differences: dict[str, Difference] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    acts: tuple[str, ...] = ()  # what happened when; in the JSON alone
 
     @property
     def holds(self) -> bool:

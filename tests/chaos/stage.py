@@ -79,6 +79,16 @@ class Stage:
         self._open.callback(member.close)
         return member
 
+    def bring_to_rest(self) -> None:
+        """No monitor runs and every node does."""
+        for member in self.members:
+            member.close()
+        for node in self.cluster.nodes.values():
+            node.thaw()
+            if not node.is_up:
+                node.start()
+            node.wait_until_up()
+
     def play_in_peace(self) -> Settings:
         """One monitor judges the whole load undisturbed; the settings that name its topics."""
         member = self._member("in-peace", self._in_peace)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from tests.chaos import reading
 from tests.chaos.clock import Deadline
+from tests.chaos.members import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.chaos.cluster import Node
-    from tests.chaos.members import Ended, Member
+    from tests.chaos.members import Member
     from tests.chaos.stage import Stage
 
 TURN_SECONDS = 0.03
@@ -29,7 +30,7 @@ IN_ORDER = (0, -15)  # exit codes after SIGTERM; the latter before the monitor l
 
 @dataclass(slots=True)
 class Tally:
-    """What was done, and what ended without being asked to."""
+    """What was done, and how monitors ended that were not killed."""
 
     kills: int = 0
     kills_with_work: int = 0  # beats were waiting or in hand
@@ -37,8 +38,9 @@ class Tally:
     leaves: int = 0
     node_kills: int = 0
     ended: list[Ended] = field(default_factory=list)
-    left: list[tuple[str, int, str]] = field(default_factory=list)  # who did not leave with 0, its code, its last words
+    left: list[Ended] = field(default_factory=list)  # was asked to, but not with 0
     drain_seconds: float = 0.0
+    acts: list[str] = field(default_factory=list)  # what happened when, for whoever looks for the cause of a difference
 
 
 class Storm:
@@ -48,13 +50,13 @@ class Storm:
         self._stage = stage
         self._plan = stage.plan
         self._rng = random.Random(stage.seed)
-        self._later: list[tuple[float, Callable[[], None]]] = []
+        self._later: list[tuple[float, Callable[[], None], str]] = []
         self._looked = 0.0
         self._limit = Deadline(self._plan.limit_seconds, "every act played and the load judged to its end")
         self.tally = Tally()
 
-    def run(self) -> Tally:
-        """Everything up to the last beat committed and every member gone in order."""
+    def run(self) -> None:
+        """Everything up to the last beat committed and every member gone in order. Raises TimeoutError where not."""
         plan = self._plan
         acts = ["kill"] * plan.kills + ["freeze"] * plan.freezes + ["leave"] * plan.leaves
         acts += ["node"] * plan.node_kills
@@ -66,7 +68,6 @@ class Storm:
             self._act(act, records * count // len(acts))
         self._stage.feeder.allow(records)
         self._calm()
-        return self.tally
 
     def _act(self, act: str, records: int) -> None:
         """Let the load come in up to `records`, and strike while it is being judged."""
@@ -91,18 +92,21 @@ class Storm:
 
     def _kill(self, victim: Member) -> None:
         victim.kill()
+        self._note(f"kill {victim.name}")
         self.tally.kills += 1
         if all(node.is_up for node in self._stage.cluster.nodes.values()):
             self.tally.kills_with_work += bool(reading.behind(self._stage.settings))
-        self._in(self._plan.away_seconds, victim.start)
+        self._in(self._plan.away_seconds, victim.start, f"start {victim.name}")
 
     def _freeze(self, victim: Member) -> None:
         victim.freeze()
+        self._note(f"freeze {victim.name}")
         self.tally.freezes += 1
-        self._in(self._plan.freeze_seconds, victim.thaw)
+        self._in(self._plan.freeze_seconds, victim.thaw, f"thaw {victim.name}")
 
     def _leave(self, victim: Member) -> None:
         victim.ask_to_leave()
+        self._note(f"send {victim.name} away")
         self.tally.leaves += 1
         self._see_off(victim, Deadline(LEAVE_SECONDS, f"{victim.name} gone after SIGTERM"))
 
@@ -110,7 +114,7 @@ class Storm:
         """Look again and again until the process is gone; then bring it back."""
         if member.is_gone():
             self._note_leave(member)
-            self._in(self._plan.away_seconds, member.start)
+            self._in(self._plan.away_seconds, member.start, f"start {member.name}")
         else:
             deadline.wait(0)
             self._in((0.2, 0.2), lambda: self._see_off(member, deadline))
@@ -118,7 +122,7 @@ class Storm:
     def _note_leave(self, member: Member) -> None:
         code = member.wait_until_gone()
         if code not in IN_ORDER:
-            self.tally.left.append((member.name, code, member.told()))
+            self.tally.left.append(Ended(member.name, code, member.told()))
 
     def _kill_node(self) -> None:
         """One at a time; in turn the leader of beats, the keeper of a member's transactions, that of the group."""
@@ -128,8 +132,9 @@ class Storm:
         if not (node := self._chosen_node()).is_up:
             return
         node.kill()
+        self._note(f"kill node {node.number}")
         self.tally.node_kills += 1
-        self._in(self._plan.node_away_seconds, node.start)
+        self._in(self._plan.node_away_seconds, node.start, f"start node {node.number}")
 
     def _chosen_node(self) -> Node:
         cluster, settings = self._stage.cluster, self._stage.settings
@@ -145,6 +150,7 @@ class Storm:
     def _calm(self) -> None:
         """Let what is under way come back, and the rest of the load be judged."""
         began = time.monotonic()
+        self._note("calm")
         self._until(lambda: not self._later, self._plan.limit_seconds)
         self._until(self._stage.feeder.is_done, self._plan.limit_seconds)
         self._until(lambda: self._look(lambda: reading.behind(self._stage.settings) == 0), self._plan.limit_seconds)
@@ -155,8 +161,11 @@ class Storm:
         for member in self._stage.members:
             self._note_leave(member)
 
-    def _in(self, bounds: tuple[float, float], what: Callable[[], None]) -> None:
-        self._later.append((time.monotonic() + self._rng.uniform(*bounds), what))
+    def _in(self, bounds: tuple[float, float], what: Callable[[], None], name: str = "") -> None:
+        self._later.append((time.monotonic() + self._rng.uniform(*bounds), what, name))
+
+    def _note(self, act: str) -> None:
+        self.tally.acts.append(f"{self._limit.passed:.2f} s {act}")
 
     def _pause(self, bounds: tuple[float, float]) -> None:
         self._until(lambda: False, self._rng.uniform(*bounds))
@@ -181,11 +190,14 @@ class Storm:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        due = [what for at, what in self._later if at <= now]
-        self._later = [(at, what) for at, what in self._later if at > now]
-        for what in due:
+        due = [later for later in self._later if later[0] <= now]
+        self._later = [later for later in self._later if later[0] > now]
+        for _, what, name in due:
             what()
+            if name:
+                self._note(name)
         for member in self._stage.members:
             if (ended := member.ended()) is not None:
                 self.tally.ended.append(ended)
+                self._note(f"{member.name} ended by itself and is started")
                 member.start()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import types
+from dataclasses import replace
+
 import pytest
 
-from tests.chaos.checker import FACTS, compare, compare_alerts, doubles
+from tests.chaos.checker import FACTS, compare, compare_alerts, compare_letters, doubles
+from tests.chaos.reading import Letter
 
 
 def alert(opened, event, offset, **other):
@@ -57,6 +61,24 @@ def test_the_last_bits_of_a_score_are_no_difference():
 def test_a_beat_scored_twice_and_one_not_scored_are_found():
     found = compare([(0, 1), (0, 2), (1, 1)], [(0, 1), (0, 1), (1, 1)])
     assert (found.lost, found.doubled, found.made_up) == (((0, 2),), ((0, 1),), ())
+
+
+LETTER = Letter((0, 3), "not-json", b"bed", b"junk")
+REFUSED = {(0, 3): types.SimpleNamespace(key=b"bed", value=b"junk")}
+
+
+def test_a_dead_letter_with_every_byte_and_a_reason_is_no_difference():
+    assert compare_letters(REFUSED, [LETTER]).holds
+
+
+@pytest.mark.parametrize("spoilt", [{"reason": ""}, {"value": b"jun"}, {"value": None}, {"key": b"bad"}])
+def test_a_dead_letter_that_lost_something_is_found(spoilt):
+    assert compare_letters(REFUSED, [replace(LETTER, **spoilt)]).changed == ((0, 3),)
+
+
+def test_a_dead_letter_of_a_good_beat_and_one_that_is_missing_are_found():
+    found = compare_letters(REFUSED, [replace(LETTER, place=(0, 4))])
+    assert (found.lost, found.made_up) == (((0, 3),), ((0, 4),))
 
 
 def test_an_undisturbed_run_that_doubles_is_no_reference():
