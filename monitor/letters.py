@@ -55,7 +55,7 @@ def dead_letters() -> None:
 def list_command(*, reason: str | None, wants_json: bool) -> None:
     """Show the dead letters that there are now, with a count for each reason at the end."""
     wanted = settings.read()
-    replayed, _ = _notes(wanted, broker.describe_letters(wanted))
+    replayed = _replayed(wanted)
     show = as_json if wants_json else as_line
     seen: Counter[str] = Counter()
     done: Counter[str] = Counter()
@@ -76,23 +76,29 @@ def _letters(wanted: Settings) -> Iterator[Letter]:
         yield from map(read, reader.until_end())
 
 
-def _notes(wanted: Settings, topic: broker.LettersTopic) -> tuple[Replayed, list[Message]]:
-    """What went back already, and what takes away the notes about letters that are gone."""
-    replayed, name = Replayed(topic.topic_id), broker.notes_topic(wanted)
+def _replayed(wanted: Settings) -> Replayed:
+    topic = broker.describe_letters(wanted)
+    replayed = Replayed(topic.topic_id)
+    if topic.has_notes:
+        _read_notes(wanted, replayed)
+    return replayed
+
+
+def _read_notes(wanted: Settings, replayed: Replayed) -> list[Message]:
+    """Learn what went back already; gives what takes away the notes about letters that are gone."""
+    name = broker.notes_topic(wanted)
     obsolete: dict[bytes, Message] = {}
-    if not topic.has_notes:
-        return replayed, []
     with broker.Reader(wanted, wanted.dead_letters_topic, from_beginning=True) as reader:
         beginnings = reader.beginnings()
     with broker.Reader(wanted, name, from_beginning=True) as reader:
         for record in reader.until_end():
-            last = {} if record.value is None else replayed.add(record.value)
             obsolete.pop(record.key, None)
+            last = {} if record.value is None else replayed.add(record.value)
             if last is None:
                 click.echo(f"warning: {name} offset {record.offset} is no note of a replay: left out", err=True)
             elif record.value is not None and is_obsolete(last, beginnings):
                 obsolete[record.key] = Message(name, record.key, None)
-    return replayed, list(obsolete.values())
+    return list(obsolete.values())
 
 
 @dead_letters.command(name="replay")
@@ -125,35 +131,41 @@ def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> Non
 
 
 def _try(wanted: Settings, tally: _Tally) -> None:
-    replayed, _ = _notes(wanted, broker.describe_letters(wanted))
-    for _ in tally.due(_letters(wanted), replayed):
+    for _ in tally.due(_letters(wanted), _replayed(wanted)):
         tally.counts[BACK] += 1
 
 
 def _replay(wanted: Settings, tally: _Tally) -> None:
     topic = broker.describe_letters(wanted)
+    replayed = Replayed(topic.topic_id)
     if not topic.has_notes:
-        topic = broker.make_notes_topic(wanted, topic)
+        broker.make_notes_topic(wanted, topic)
     with closing(broker.Replay(wanted)) as replay:
-        replayed, obsolete = _notes(wanted, topic)  # not before: from now on no other replay can add to them
+        obsolete = _read_notes(wanted, replayed)  # not before: from now on no other replay can write any
         for chunk in _chunks(tally.due(_letters(wanted), replayed)):
-            _put_back(replay, chunk, replayed, tally)
+            _put_back(wanted, replay, chunk, replayed, tally)
         if obsolete:
             replay.deliver((), obsolete)
 
 
-def _put_back(replay: broker.Replay, due: list[Due], replayed: Replayed, tally: _Tally) -> None:
+def _put_back(wanted: Settings, replay: broker.Replay, due: list[Due], replayed: Replayed, tally: _Tally) -> None:
     """All of them, or halves until those are alone that the broker does not take."""
     key, value = replayed.note([letter.place for letter, _ in due])
-    complaint = replay.deliver([returned for _, returned in due], [Message(replay.notes_topic, key, value)])
+    note = Message(broker.notes_topic(wanted), key, value)
+    complaint = replay.deliver([returned for _, returned in due], [note])
     if complaint is None:
         tally.counts[BACK] += len(due)
-    elif len(due) == 1:
+        return
+    _read_notes(wanted, replayed)  # another replay may have come between
+    if len(due) == 1:
         tally.leave(due[0][0], FAILED, f"is refused by the broker: {complaint}")
-    else:
-        middle = len(due) // 2
-        for half in (due[:middle], due[middle:]):
-            _put_back(replay, half, replayed, tally)
+        return
+    middle = len(due) // 2
+    for half in (due[:middle], due[middle:]):
+        left = [(letter, returned) for letter, returned in half if letter.place not in replayed]
+        tally.counts[REPLAYED] += len(half) - len(left)
+        if left:
+            _put_back(wanted, replay, left, replayed, tally)
 
 
 def _chunks(due: Iterable[Due]) -> Iterator[list[Due]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -67,17 +67,19 @@ def notes_topic(settings: Settings) -> str:
 
 
 def describe_letters(settings: Settings) -> LettersTopic:
-    """Raises BrokerError where there is no such topic."""
+    """Raises BrokerError where that topic is missing, or the one that letters go back to."""
     with closing(_admin(settings)) as admin, speaking("looking at the dead letters"):
-        name, notes = settings.dead_letters_topic, notes_topic(settings)
-        found = {topic["name"]: topic for topic in admin.describe_topics([name, notes])}
-    if not found[name]["partitions"]:
-        raise BrokerError(f"no topic {name} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it")
-    replicas = len(found[name]["partitions"][0]["replica_nodes"])
-    return LettersTopic(str(found[name]["topic_id"]), replicas, bool(found[notes]["partitions"]))
+        needed, notes = (settings.dead_letters_topic, settings.beats_topic), notes_topic(settings)
+        found = {topic["name"]: topic for topic in admin.describe_topics([*needed, notes])}
+    missing = ", ".join(name for name in needed if not found[name]["partitions"])
+    if missing:
+        raise BrokerError(f"no topic {missing} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it")
+    letters = found[settings.dead_letters_topic]
+    replicas = len(letters["partitions"][0]["replica_nodes"])
+    return LettersTopic(str(letters["topic_id"]), replicas, bool(found[notes]["partitions"]))
 
 
-def make_notes_topic(settings: Settings, letters: LettersTopic) -> LettersTopic:
+def make_notes_topic(settings: Settings, letters: LettersTopic) -> None:
     """Compacted, so that a note lives as long as the letters it names; one partition, so that all are read in order."""
     options = {"num_partitions": 1, "replication_factor": letters.replicas, "configs": {"cleanup.policy": "compact"}}
     name = notes_topic(settings)
@@ -86,7 +88,6 @@ def make_notes_topic(settings: Settings, letters: LettersTopic) -> LettersTopic:
             admin.create_topics({name: options}, wait_for_metadata=True)
         except TopicAlreadyExistsError:
             log.debug("somebody else's replay was quicker")
-    return replace(letters, has_notes=True)
 
 
 def _admin(settings: Settings) -> KafkaAdminClient:
@@ -102,7 +103,6 @@ class Replay:
 
     def __init__(self, settings: Settings) -> None:
         """Ends what an earlier replay left open, so that the notes read after this are complete."""
-        self.notes_topic = notes_topic(settings)
         self._settings = settings
         self._is_transactional = settings.delivery == "exactly-once"
         self._is_open = False
@@ -111,7 +111,7 @@ class Replay:
     def _build(self) -> KafkaProducer:
         if not self._is_transactional:
             return build_producer(self._settings, COMMAND_SECONDS)
-        name = self.notes_topic
+        name = notes_topic(self._settings)
         options = {"transactional_id": name, "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS}
         producer = build_producer(self._settings, COMMAND_SECONDS, **options)
         with speaking(f"beginning transactions of {name}"):
@@ -121,7 +121,8 @@ class Replay:
     def deliver(self, returns: Sequence[Return], notes: Sequence[Message] = ()) -> str | None:
         """Every message, then the notes; None, or why the broker refuses one of them for good: then none of them went.
 
-        Raises BrokerError on any other failure; nothing more can be delivered after that.
+        After a refusal the notes must be read again: a replay may have come and gone before this one had a producer
+        again. Raises BrokerError on any other failure, after which nothing more can be delivered.
         """
         try:
             with self._fencing(), speaking("putting dead letters back"):
@@ -132,7 +133,7 @@ class Replay:
         except BrokerError as error:
             if not isinstance(error.__cause__, _REFUSED):
                 raise
-            self.close()
+            self.close()  # kafka-python 3.0.12: after a refused batch its sequence numbers have a gap, abort or not
             self._producer = self._build()
             return str(error.__cause__)
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,13 +13,15 @@ import numpy as np
 import orjson
 import pytest
 from click.testing import CliRunner
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 
-from monitor import alert, cli
+from monitor import alert, broker, cli
 from monitor.beat import Rejected
 from monitor.broker import Publisher
 from monitor.embedded import stop
+from monitor.errors import BrokerError
 from monitor.record import Message, Records
+from tests.conftest import settings_on
 from tests.e2e.daemon import TOPICS, Daemon, clean_environment, read_all
 from tests.unit.test_deadletter import unpack
 
@@ -29,8 +30,9 @@ SMALL = "import monitor.letters as l; from monitor import cli; l.CHUNK_LETTERS =
 
 
 @pytest.fixture
-def desk(make_settings, broker):
-    return Desk(make_settings(), "exactly-once" if broker.is_kafka else "at-least-once")
+def desk(make_settings, request):
+    is_kafka = request.getfixturevalue("broker").is_kafka
+    return Desk(make_settings(), "exactly-once" if is_kafka else "at-least-once")
 
 
 class Desk:
@@ -88,6 +90,8 @@ def test_a_replay_puts_every_letter_back_once_as_it_came(desk):
         assert (record.value, record.partition) == (value, partition)
         assert tuple(record.headers) == (*own, ("replays", rounds))
     assert not found
+    refused = {record.key: record.timestamp for record in read_all(desk.settings, desk.settings.dead_letters_topic)}
+    assert {record.key: record.timestamp for record in desk.beats()} == refused
     assert "0 dead letters put back" in desk.run("replay")[0]
     assert len(desk.beats()) == 3
 
@@ -139,6 +143,12 @@ def test_what_must_stay_is_said_and_counted_and_may_go_later(desk):
     assert desk.values() == {b"tired": 1}
 
 
+def test_a_partition_that_is_not_there_leaves_it_to_the_key(desk):
+    desk.write([desk.letter(b"v", partition=9)])
+    desk.run("replay")
+    assert desk.values() == {b"v": 1}
+
+
 def test_only_the_first_sentences_of_a_kind_are_said(desk):
     desk.write(desk.letter(b"v", topic="other.beats") for _ in range(15))
     said, told = desk.run("replay")
@@ -153,6 +163,29 @@ def test_a_letter_that_the_broker_does_not_take_holds_up_no_other(desk):
     assert said.startswith("7 dead letters put back")
     assert "1 refused by the broker" in said
     assert "MessageSizeTooLarge" in told
+    assert desk.values() == Counter(b"%d" % count for count in range(8) if count != 3)
+
+
+class Overtaken(broker.Replay):
+    """Another replay comes and goes when this one has just given up its producer."""
+
+    meddle = None
+
+    def close(self):
+        super().close()
+        meddle, Overtaken.meddle = Overtaken.meddle, None
+        if meddle:
+            meddle()
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_replay_that_was_overtaken_while_it_had_no_producer_doubles_nothing(desk, monkeypatch):
+    desk.write(desk.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
+    monkeypatch.setattr(broker, "Replay", Overtaken)
+    Overtaken.meddle = lambda: desk.run("replay", code=1)
+    said, _ = desk.run("replay", code=1)
+    assert "0 dead letters put back" in said
+    assert "7 put back before" in said
     assert desk.values() == Counter(b"%d" % count for count in range(8) if count != 3)
 
 
@@ -215,7 +248,7 @@ def test_notes_about_letters_that_are_gone_are_taken_away(desk, kafka):
     desk.run("replay")
     with closing(KafkaAdminClient(bootstrap_servers=kafka.address)) as admin:
         topic = desk.settings.dead_letters_topic
-        admin.delete_records({(topic, 0): -1, (topic, 1): -1})
+        admin.delete_records({TopicPartition(topic, partition): -1 for partition in (0, 1)})
     desk.write([desk.letter(b"new")])
     desk.run("replay")
     notes = [(record.key, record.value is None) for record in read_all(desk.settings, f"{topic}.replayed")]
@@ -262,12 +295,32 @@ def test_an_unknown_reason_is_refused_with_those_that_there_are(desk):
         assert "'not-json'" in told
 
 
+def test_topics_that_are_missing_are_named(desk):
+    desk = Desk(settings_on(desk.settings.bootstrap_servers), "at-least-once")
+    for command in (["list"], ["replay"], ["replay", "--dry-run"]):
+        done = CliRunner().invoke(cli.commands, ["dead-letters", *command], env=desk.environment)
+        assert desk.settings.dead_letters_topic in str(done.exception)
+        assert "topics create" in str(done.exception)
+
+
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_a_broker_that_does_not_answer_is_named(command):
+    environment = {"MONITOR_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MONITOR_BROKER_TIMEOUT_SECONDS": "0.5"}
+    done = CliRunner().invoke(cli.commands, ["dead-letters", command], env=environment)
+    assert isinstance(done.exception, BrokerError)
+    assert "no Kafka answers at 127.0.0.1:1" in str(done.exception)
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"], ["replay"]])
+def test_every_command_has_help(arguments):
+    done = CliRunner().invoke(cli.commands, ["dead-letters", *arguments, "--help"])
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) >= 5
+
+
 def test_what_fails_again_comes_back_with_its_rounds(desk, model_file, tmp_path):
-    delivery = {"MONITOR_DELIVERY": desk.environment["MONITOR_DELIVERY"]}
-    if os.environ.get("ECG_LETTERS_BASE"):
-        delivery = {}
     desk.write([Message(desk.settings.beats_topic, b"bed", b"no beat", (("own", b"1"),))])
-    with Daemon(desk.settings, model_file, tmp_path / "log", **delivery) as daemon:
+    with Daemon(desk.settings, model_file, tmp_path / "log") as daemon:
         daemon.wait_until(lambda: daemon.metric("dead_letters_total") == 1, "refused")
         assert "1 dead letters put back" in desk.run("replay")[0]
         daemon.wait_until(lambda: daemon.metric("dead_letters_total") == 2, "refused again")
