@@ -126,7 +126,7 @@ def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> Non
         click.echo("interrupted: run it again, it goes on where it was", err=True)
         sys.exit(1)
     finally:
-        click.echo(tally.summary("would be put back" if dry_run else "put back"))
+        click.echo(tally.summary("that would be put back" if dry_run else "put back"))
     sys.exit(1 if tally.counts[FAILED] else 0)
 
 
@@ -213,5 +213,5 @@ class _Tally:
             click.echo(f"left: more that are {SAID[word]}; `ecg-monitor dead-letters list` shows all", err=True)
 
     def summary(self, done: str) -> str:
-        rest = [f"{self.counts[word]} {said}" for word, said in SAID.items() if self.counts[word]]
-        return "; ".join([f"{self.counts[BACK]} dead letters {done} onto {self._rules.topic}", *rest])
+        rest = [f"{said}: {self.counts[word]}" for word, said in SAID.items() if self.counts[word]]
+        return "; ".join([f"dead letters {done} onto {self._rules.topic}: {self.counts[BACK]}", *rest])

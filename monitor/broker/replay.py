@@ -135,7 +135,7 @@ class Replay:
                 raise
             self.close()  # kafka-python 3.0.12: after a refused batch its sequence numbers have a gap, abort or not
             self._producer = self._build()
-            return str(error.__cause__)
+            return type(error.__cause__).__name__
         return None
 
     def _begin(self) -> None:
