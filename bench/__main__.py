@@ -28,7 +28,7 @@ from monitor.metrics import Metrics
 from monitor.publish import encode, source_name
 from monitor.record import Message
 from monitor.scorer import Scorer, use_one_thread
-from monitor.threshold import Threshold
+from monitor.threshold import Thresholds
 from monitor.worker import Line, Worker
 from tests.brokers import broker_at_hand
 
@@ -52,7 +52,7 @@ def main(path: Path, data: Path, beats: int, rounds: int, *, profile: bool) -> N
     use_one_thread()
     model = artifact.load(path, "cpu")
     with tempfile.TemporaryDirectory() as folder, broker_at_hand(Path(folder)) as broker:
-        case = Case(broker.address, model, beats)
+        case = Case(broker.address, model, beats, "exactly-once" if broker.is_kafka else "at-least-once")
         fill(case, beatfile.read(data / "ECG5000_TEST.tsv"))
         if profile:
             show_profile(case)
@@ -92,9 +92,9 @@ def judge_in_batches(case: Case, group: str) -> float:
     settings = case.settings(group)
     registry = CollectorRegistry()
     scorer = Scorer(case.model, "cpu", settings.batch_size)
-    threshold = Threshold.from_manifest(case.model.manifest)
-    with closing(KafkaBroker(settings)) as broker:
-        line = Line(broker, scorer, threshold, Episodes(Rule(3, 5, 5, 60_000)), Metrics(registry), Health())
+    thresholds, metrics = Thresholds.from_manifest(case.model.manifest), Metrics(registry)
+    with closing(KafkaBroker(settings, metrics)) as broker:
+        line = Line(broker, scorer, thresholds, Episodes(Rule(3, 5, 5, 60_000)), metrics, Health())
         worker = Worker(line, settings, case.model.manifest.model_id)
         tune_collector()
         began = 0.0

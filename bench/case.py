@@ -15,6 +15,7 @@ class Case:
     address: str
     model: Model
     beats: int
+    delivery: str
 
     def settings(self, group: str) -> Settings:
-        return Settings(bootstrap_servers=self.address, group_id=group, session_timeout_ms=6000)
+        return Settings(bootstrap_servers=self.address, group_id=group, session_timeout_ms=6000, delivery=self.delivery)

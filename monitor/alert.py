@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monitor.beat import Beats, Rejected
     from monitor.episode import Event
     from monitor.record import Records
+    from monitor.threshold import Level
 
 VERSION = version("ecg-monitor")
 PRIORITY = "medium"
@@ -33,6 +34,7 @@ class Judged:
     beats: Beats
     score: NDArray[np.float32]  # NaN where the beat could not be scored
     p_value: NDArray[np.float64]
+    threshold: NDArray[np.float64]  # what each score was held against
     abnormal: NDArray[np.bool_]
     cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
     cause_code: NDArray[np.int8]
@@ -44,8 +46,6 @@ class Stamp:
 
     topic: str
     model_id: str
-    threshold: float
-    threshold_version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def rfc3339(ms: int) -> str:
     return f"{np.datetime64(ms, 'ms')}Z"
 
 
-def alert(event: Event, judged: Judged, shape: Shape, stamp: Stamp) -> bytes:
-    """One alert, JSON. Its id names the episode; (id, event, offset) is unique."""
+def alert(event: Event, judged: Judged, shape: Shape, stamp: Stamp, level: Level) -> bytes:
+    """One alert, JSON; `level` is its source's threshold. Its id names the episode; (id, event, offset) is unique."""
     beats, row, track = judged.beats, event.row, event.track
     partition, now = int(beats.partition[row]), rfc3339(int(beats.time[row]))
     own = not event.silent  # a silent episode was ended by another source's beat, whose score is none of its business
@@ -80,8 +80,8 @@ def alert(event: Event, judged: Judged, shape: Shape, stamp: Stamp) -> bytes:
             "beats": {"abnormal": track.flagged_beats, "seen": track.seen_beats},
             "score": _number(judged.score[row]) if own else None,
             "p_value": _number(judged.p_value[row]) if own else None,
-            "threshold": stamp.threshold,
-            "threshold_version": stamp.threshold_version,
+            "threshold": level.value,
+            "threshold_version": level.version,
             "model_id": stamp.model_id,
             "topic": stamp.topic,
             "partition": partition,
@@ -110,18 +110,19 @@ def _samples(samples: NDArray[np.float32] | None) -> list[float | None] | None:
     return None if samples is None else [_number(sample, 4) for sample in samples.tolist()]
 
 
-def scores(judged: Judged, stamp: Stamp, topic: str) -> Iterator[Message]:
+def scores(judged: Judged, topic: str) -> Iterator[Message]:
     """A message for each beat; null where it could not be scored."""
     beats = judged.beats
-    columns: list[Any] = [beats.source, judged.score, judged.p_value, judged.abnormal, beats.time, beats.partition]
-    for source, score, p_value, abnormal, time, partition, offset in zip(
-        *(column.tolist() for column in (*columns, beats.offset)), strict=True
+    verdicts: list[Any] = [judged.score, judged.p_value, judged.abnormal, judged.threshold]
+    columns = [beats.source, *verdicts, beats.time, beats.partition, beats.offset]
+    for source, score, p_value, abnormal, threshold, time, partition, offset in zip(
+        *(column.tolist() for column in columns), strict=True
     ):
         value = {
             "score": _number(score),
             "p_value": _number(p_value),
             "abnormal": None if np.isnan(score) else abnormal,
-            "threshold": stamp.threshold,
+            "threshold": threshold,
             "beat_time": rfc3339(time),
             "partition": partition,
             "offset": offset,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.jsonbeat import MAX_AMPLITUDE, SAMPLES, NotABeatError, json_samples
+from monitor.document import UnclearError
+from monitor.jsonbeat import MAX_AMPLITUDE, SAMPLES, json_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,21 +154,21 @@ def _parse_one(value: bytes | None, row: int, samples: NDArray[np.float32], reje
         return
     try:
         samples[row] = np.frombuffer(json_samples(_json_text(value)), "<f4")
-    except NotABeatError as error:
+    except UnclearError as error:
         rejected[row] = Rejected(row, error.reason, error.detail)
 
 
 def _json_text(value: bytes | None) -> bytes:
     """The value when it can only be a JSON object; raises what it is otherwise."""
     if not value:
-        raise NotABeatError("empty", "the record has no value" if value is None else "the record's value is empty")
+        raise UnclearError("empty", "the record has no value" if value is None else "the record's value is empty")
     if len(value) > MAX_VALUE_BYTES:
-        raise NotABeatError("too-large", f"{len(value)} bytes, where a beat has at most {MAX_VALUE_BYTES}")
+        raise UnclearError("too-large", f"{len(value)} bytes, where a beat has at most {MAX_VALUE_BYTES}")
     if _is_json(value):
         return value
     if _TEXT.fullmatch(value):
-        raise NotABeatError("not-json", f"{len(value)} bytes of text that are no JSON object")
-    raise NotABeatError("wrong-length", f"{len(value)} bytes, where {SAMPLES} float32 samples are {FLOAT32_BYTES}")
+        raise UnclearError("not-json", f"{len(value)} bytes of text that are no JSON object")
+    raise UnclearError("wrong-length", f"{len(value)} bytes, where {SAMPLES} float32 samples are {FLOAT32_BYTES}")
 
 
 def _reject_amplitudes(samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor import broker, letters, publish, settings, terminal
+from monitor import broker, letters, publish, settings, terminal, tuning
 from monitor.alert import VERSION
 from monitor.errors import MonitorError, RefusedError
 
@@ -145,6 +145,9 @@ def create(partitions: int, replication_factor: int, retention_hours: float) -> 
         settings.read(), broker.TopicPlan(partitions, replication_factor, retention_hours)
     ):
         click.echo(line)
+
+
+commands.add_command(tuning.threshold)
 
 
 @commands.command()

@@ -24,7 +24,7 @@ from monitor.broker import KafkaBroker
 from monitor.episode import Episodes, Rule
 from monitor.metrics import Metrics
 from monitor.scorer import Scorer, use_one_thread
-from monitor.threshold import Threshold
+from monitor.threshold import Thresholds
 from monitor.worker import Line, Worker
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def run(settings: Settings) -> None:
         logger.info("metrics and health at http://%s:%d", settings.http_host, port)
         model = artifact.load(settings.model, settings.device)
         scorer = Scorer(model, settings.device, settings.batch_size, metrics.device_fallbacks.inc)
-        threshold = Threshold.from_manifest(model.manifest, settings.threshold)
-        _tell_model(model, scorer.device, threshold.value, metrics)
-        with closing(KafkaBroker(settings, metrics.commits.inc)) as broker:
-            line = Line(broker, scorer, threshold, _episodes(settings), metrics, state)
+        thresholds = Thresholds.from_manifest(model.manifest, settings.threshold)
+        _tell_model(model, scorer.device, thresholds.value, metrics)
+        with closing(KafkaBroker(settings, metrics)) as broker:
+            line = Line(broker, scorer, thresholds, _episodes(settings), metrics, state)
             worker = Worker(line, settings, model.manifest.model_id)
             tune_collector()
             stop.in_loop = True

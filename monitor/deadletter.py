@@ -55,7 +55,7 @@ class Rules:
 
     topic: str
     max_rounds: int
-    oldest_ms: int | None  # the topic deletes what is older; None: nothing
+    oldest_ms: int  # what is older is deleted by the topic, or left out by the monitor
 
 
 def read(record: Any) -> Letter:
@@ -100,9 +100,9 @@ def objection(letter: Letter, refusal: Refusal, rules: Rules) -> tuple[str, str]
         return "past-limit", (
             f"was put back {letter.rounds} times and failed again: mend the cause, then raise --max-rounds"
         )
-    if rules.oldest_ms is not None and 0 <= letter.time < rules.oldest_ms:
+    if 0 <= letter.time < rules.oldest_ms:
         return "too-old", (
-            f"is older than {rules.topic} keeps records, which would delete it unread: raise its retention.ms first"
+            f"is older than the retention.ms of {rules.topic} or MONITOR_MAX_AGE_SECONDS: it would go unread"
         )
     return None
 
@@ -114,7 +114,7 @@ def _origin(refusal: Refusal) -> str:
 def back(letter: Letter, refusal: Refusal) -> Message:
     """The record as it was before it was refused, and how often it has been put back."""
     rounds = (ROUNDS, b"%d" % (letter.rounds + 1))
-    return Message(refusal.topic, letter.key, letter.value, (*letter.headers, rounds))
+    return Message(refusal.topic, letter.key, letter.value, (*letter.headers, rounds), partition=refusal.partition)
 
 
 def place_name(letter: Letter) -> str:

@@ -50,6 +50,7 @@ def main(data: Path | None, out: Path) -> int:
             bootstrap_servers=address,
             model=model.resolve(),
             scores=True,
+            delivery="at-least-once",  # the embedded broker has no transactions
             session_timeout_ms=SESSION_TIMEOUT_MS,
             http_port=free_port(),
         )
@@ -129,6 +130,7 @@ def _daemon(wanted: Settings, log: Path) -> Iterator[None]:
         "MONITOR_BOOTSTRAP_SERVERS": wanted.bootstrap_servers,
         "MONITOR_MODEL": str(wanted.model),
         "MONITOR_SCORES": "true",
+        "MONITOR_DELIVERY": wanted.delivery,
         "MONITOR_SESSION_TIMEOUT_MS": str(wanted.session_timeout_ms),
         "MONITOR_HTTP_PORT": str(wanted.http_port),
     }

@@ -1,20 +1,21 @@
-"""Verdicts on beats become episodes: a pure state machine for each source in trouble, none for all the others.
+"""Verdicts on beats become episodes: a small memory for each source in trouble, none for all the others.
 
-An episode opens when k of the source's last n beats are flagged, closes after m unflagged ones in a row, or as silent
-when the partition's beat time has moved too far since the source's last beat. Two kinds run side by side: abnormal
-shape (physiological) and beats that cannot be scored (technical); the latter leave the former as it is.
+What opens and closes an episode is `track`'s business; one also ends as silent, when the partition's beat time has
+moved too far since the source's last beat. Beats that cannot be scored leave the physiological track as it is.
 
-Every decision follows from the records of one partition in their order, never from how polls cut them into batches.
+Every decision follows from the records of one partition in their order, never from how polls cut them into batches,
+and never from which member read them: what is remembered, and the partition's clock, are delivered with the alerts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from monitor.record import parts
+from monitor.track import EVENTS, KINDS, QUIET, EventName, Kind, Rule, Track, Trouble, advance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,45 +24,7 @@ if TYPE_CHECKING:
 
     from monitor.beat import Beats
 
-Kind = Literal["physiological", "technical"]
-EventName = Literal["opened", "closed"]
-KINDS: tuple[Kind, Kind] = ("physiological", "technical")
-EVENTS: tuple[EventName, EventName] = ("opened", "closed")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """When an episode opens (`flagged` of the last `window` beats), closes, and falls silent."""
-
-    flagged: int
-    window: int
-    close: int
-    silence_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One kind of trouble of one source."""
-
-    recent: int = 0  # one bit a beat, the newest lowest: 1 = flagged
-    length: int = 0  # beats in `recent`
-    unflagged: int = 0  # in a row, up to now
-    opened_offset: int = -1  # -1 while no episode is open
-    opened_at: int = 0  # time of the beat that opened it, ms since the epoch
-    flagged_beats: int = 0  # since it opened, the beats that opened it included
-    seen_beats: int = 0
-    cause: int = 0  # of the last flagged beat
-
-    @property
-    def is_open(self) -> bool:
-        return self.opened_offset >= 0
-
-    @property
-    def is_quiet(self) -> bool:
-        return not self.is_open and not self.recent
-
-
-QUIET = Track()
+__all__ = ["EVENTS", "KINDS", "Episodes", "Event", "Kind", "Memory", "Observed", "Rule", "Trouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +39,22 @@ class Event:
     silent: bool = False
 
 
+class Memory(NamedTuple):
+    """What is to be remembered of a source from now on; None when its trouble is over."""
+
+    partition: int
+    source: bytes
+    trouble: Trouble | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a batch came to: events in the order of their beats, and every change of memory."""
+
+    events: list[Event]
+    memories: list[Memory]
+
+
 class _Beat(NamedTuple):
     source: bytes
     row: int
@@ -86,39 +65,9 @@ class _Beat(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Source:
-    tracks: tuple[Track, Track]
-    clock: int  # the partition's beat time at the source's last beat
-
-
-@dataclass(slots=True)
 class _Partition:
-    next_offset: int = -1
     clock: int | None = None  # highest beat time so far
-    sources: dict[bytes, _Source] = field(default_factory=dict)  # in trouble only, longest unheard first
-
-
-def advance(track: Track, rule: Rule, *, cause: int, offset: int, time: int) -> tuple[Track, EventName | None]:
-    """The track after one more beat, and what that beat caused; `cause` is 0 for a beat that is not flagged."""
-    flagged = cause != 0
-    recent = (track.recent << 1 | flagged) & ((1 << rule.window) - 1)
-    moved = replace(
-        track,
-        recent=recent,
-        length=min(track.length + 1, rule.window),
-        unflagged=0 if flagged else track.unflagged + 1,
-        flagged_beats=track.flagged_beats + flagged,
-        seen_beats=track.seen_beats + 1,
-        cause=cause or track.cause,
-    )
-    if track.is_open:
-        return (moved, "closed") if moved.unflagged >= rule.close else (moved, None)
-    if recent.bit_count() < rule.flagged:
-        return moved, None
-    opened = replace(
-        moved, opened_offset=offset, opened_at=time, flagged_beats=recent.bit_count(), seen_beats=moved.length
-    )
-    return opened, "opened"
+    sources: dict[bytes, Trouble] = field(default_factory=dict)  # longest unheard first
 
 
 class Episodes:
@@ -129,44 +78,49 @@ class Episodes:
         self._partitions: dict[int, _Partition] = {}
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
-    def resume(self, partition: int, offset: int) -> None:
-        """A partition was assigned, its next record has `offset`: forget its sources if another member went on."""
-        if offset > self.next_offset(partition):
-            self._forget(partition)
+    def restore(self, partition: int, clock: int | None, sources: Mapping[bytes, Trouble]) -> None:
+        """Begin or go back to reading a partition: from now on this is what is known of it."""
+        self.forget(partition)
+        in_order = sorted(sources.items(), key=lambda item: item[1].clock)
+        self._partitions[partition] = _Partition(clock, dict(in_order))
+        self._count(sources, 1)
 
-    def next_offset(self, partition: int) -> int:
-        """The offset up to which the partition's records were judged; those below are not to be judged again."""
+    def forget(self, partition: int) -> None:
+        """The partition is read by somebody else now."""
+        known = self._partitions.pop(partition, None)
+        if known is not None:
+            self._count(known.sources, -1)
+
+    def _count(self, sources: Mapping[bytes, Trouble], sign: int) -> None:
+        for trouble in sources.values():
+            for kind, track in zip(KINDS, trouble.tracks, strict=True):
+                self.open[kind] += sign * track.is_open
+
+    def clock(self, partition: int) -> int | None:
+        """Highest beat time so far of a partition, ms since the epoch."""
         known = self._partitions.get(partition)
-        return -1 if known is None else known.next_offset
+        return None if known is None else known.clock
 
-    def judged(self, offsets: Mapping[int, int]) -> None:
-        """Note how far each partition was read: the offset of its next record."""
-        for partition, offset in offsets.items():
-            known = self._partitions.setdefault(partition, _Partition())
-            known.next_offset = max(known.next_offset, offset)
-
-    def _forget(self, partition: int) -> None:
-        known = self._partitions.pop(partition, _Partition())
-        for source in known.sources.values():
-            for kind, track in zip(KINDS, source.tracks, strict=True):
-                self.open[kind] -= track.is_open
-
-    def observe(self, beats: Beats, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> list[Event]:
-        """Events that the beats cause, in their order; `unscorable` (n,) is a cause's code, 0 with a score."""
-        events: list[Event] = []
+    def observe(self, beats: Beats, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> Observed:
+        """What the beats cause, partition by partition; `unscorable` (n,) is a cause's code, 0 with a score."""
+        observed = Observed([], [])
         for partition, rows in parts(beats.partition):
             known = self._partitions.setdefault(partition, _Partition())
-            events += self._observe_partition(known, beats, rows, abnormal, unscorable)
-        return events
+            walk = self._walk(known, beats, rows, abnormal, unscorable)
+            observed.events.extend(sorted(walk.events, key=lambda event: event.row))
+            observed.memories.extend(walk.memories(partition))
+        for event in observed.events:
+            self.open[event.kind] += 1 if event.name == "opened" else -1
+        return observed
 
-    def _observe_partition(
+    def _walk(
         self,
         known: _Partition,
         beats: Beats,
         part: slice,
         abnormal: NDArray[np.bool_],
         unscorable: NDArray[np.int8],
-    ) -> list[Event]:
+    ) -> _Walk:
         clock = np.maximum.accumulate(beats.time[part])
         if known.clock is not None:
             clock = np.maximum(clock, known.clock)
@@ -178,9 +132,7 @@ class Episodes:
         for beat in map(_Beat, *(column[rows].tolist() for column in columns)):
             walk.beat(beat)
         walk.expire()
-        for event in walk.events:
-            self.open[event.kind] += 1 if event.name == "opened" else -1
-        return sorted(walk.events, key=lambda event: event.row)
+        return walk
 
     @staticmethod
     def _rows_in_trouble(
@@ -196,27 +148,29 @@ class Episodes:
 class _Walk:
     """One batch of one partition, beat by beat for the sources in trouble."""
 
-    def __init__(self, rule: Rule, sources: dict[bytes, _Source], clock: NDArray[np.int64], start: int) -> None:
+    def __init__(self, rule: Rule, sources: dict[bytes, Trouble], clock: NDArray[np.int64], start: int) -> None:
         self._rule = rule
         self._sources = sources
         self._clock = clock
         self._start = start
+        self._touched: dict[bytes, bool] = {}  # source -> whether it was in trouble before this batch
         self.events: list[Event] = []
 
     def beat(self, beat: _Beat) -> None:
         now = int(self._clock[beat.row - self._start])
-        source = self._sources.pop(beat.source, None)
-        if source is not None and now - source.clock > self._rule.silence_ms:
-            self._silence(beat.source, source)
-            source = None
-        if source is None and not (beat.abnormal or beat.unscorable):
+        known = self._sources.get(beat.source)
+        if known is not None and beat.offset <= known.offset:
+            return  # read again after a crash, when its state had been delivered already
+        if known is not None and now - known.clock > self._rule.silence_ms:
+            self._silence(beat.source, known)
+            known = None
+        if known is None and not (beat.abnormal or beat.unscorable):
             return
-        shape, signal = source.tracks if source else (QUIET, QUIET)
+        shape, signal = known.tracks if known else (QUIET, QUIET)
         if not beat.unscorable:
             shape = self._advance(shape, "physiological", beat, int(beat.abnormal))
         signal = self._advance(signal, "technical", beat, beat.unscorable)
-        if not (shape.is_quiet and signal.is_quiet):
-            self._sources[beat.source] = _Source((shape, signal), now)
+        self._remember(beat.source, Trouble((shape, signal), now, beat.offset))
 
     def _advance(self, track: Track, kind: Kind, beat: _Beat, cause: int) -> Track:
         if track.is_quiet and not cause:
@@ -226,22 +180,37 @@ class _Walk:
             self.events.append(Event(event, kind, beat.source, beat.row, moved))
         return QUIET if event == "closed" else moved
 
+    def _remember(self, source: bytes, trouble: Trouble) -> None:
+        self._touched.setdefault(source, source in self._sources)
+        self._sources.pop(source, None)  # to the end of the order
+        if not trouble.is_over:
+            self._sources[source] = trouble
+
     def expire(self) -> None:
         """Close what has been silent for too long at the end of the batch; the longest unheard come first."""
-        for name, source in self._silent_ones():
-            del self._sources[name]
-            self._silence(name, source)
+        for source, trouble in self._silent_ones():
+            self._silence(source, trouble)
 
-    def _silent_ones(self) -> list[tuple[bytes, _Source]]:
+    def _silent_ones(self) -> list[tuple[bytes, Trouble]]:
         found = []
-        for name, source in self._sources.items():
-            if int(self._clock[-1]) - source.clock <= self._rule.silence_ms:
+        for source, trouble in self._sources.items():
+            if int(self._clock[-1]) - trouble.clock <= self._rule.silence_ms:
                 break
-            found.append((name, source))
+            found.append((source, trouble))
         return found
 
-    def _silence(self, name: bytes, source: _Source) -> None:
-        row = self._start + int(np.searchsorted(self._clock, source.clock + self._rule.silence_ms, side="right"))
-        for kind, track in zip(KINDS, source.tracks, strict=True):
+    def _silence(self, source: bytes, trouble: Trouble) -> None:
+        row = self._start + int(np.searchsorted(self._clock, trouble.clock + self._rule.silence_ms, side="right"))
+        for kind, track in zip(KINDS, trouble.tracks, strict=True):
             if track.is_open:
-                self.events.append(Event("closed", kind, name, row, track, silent=True))
+                self.events.append(Event("closed", kind, source, row, track, silent=True))
+        self._touched.setdefault(source, True)
+        del self._sources[source]
+
+    def memories(self, partition: int) -> list[Memory]:
+        """One for each source whose memory this batch changed; none where trouble came and went within it."""
+        return [
+            Memory(partition, source, self._sources.get(source))
+            for source, was_known in self._touched.items()
+            if was_known or source in self._sources
+        ]

@@ -3,6 +3,7 @@
 MonitorError
 ├── RefusedError   a setting, a file or an artifact is wrong: refuse to start, exit 2
 └── BrokerError    Kafka's fault: retry within the limit, then exit 1 and be restarted
+    └── RewoundError   … and what is in hand is void: drop it, it will be read again
 
 A bad beat is no exception: it is a value (`beat.Rejected`) that goes to the dead letters while its neighbours go on.
 Each message is one sentence that names what is wrong, where, and what to do.
@@ -29,3 +30,7 @@ class ArtifactError(RefusedError):
 
 class BrokerError(MonitorError):
     """Kafka cannot be reached or refuses; the same call may go through later."""
+
+
+class RewoundError(BrokerError):
+    """A transaction came to nothing: its beats are read again from the last committed offsets."""

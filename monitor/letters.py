@@ -34,7 +34,7 @@ SAID = {  # in the summary, in this order
     "incomplete": "incomplete",
     "other-topic": "from another topic",
     "past-limit": "past the limit of rounds",
-    "too-old": "too old for the topic",
+    "too-old": "too old to be judged",
     REPLAYED: "put back before",
     FOREIGN: "not written by a monitor",
 }
@@ -117,9 +117,7 @@ def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> Non
     Only those that are there when it begins. After Ctrl-C or a crash, run it again: it goes on where it was.
     """
     wanted = settings.read()
-    kept_ms = broker.retention_ms(wanted, wanted.beats_topic)
-    oldest_ms = None if kept_ms is None else int(1000 * time.time()) - kept_ms
-    tally = _Tally(reason, Rules(wanted.beats_topic, max_rounds, oldest_ms))
+    tally = _Tally(reason, Rules(wanted.beats_topic, max_rounds, _oldest_ms(wanted)))
     try:
         (_try if dry_run else _replay)(wanted, tally)
     except KeyboardInterrupt:
@@ -128,6 +126,13 @@ def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> Non
     finally:
         click.echo(tally.summary("that would be put back" if dry_run else "put back"))
     sys.exit(1 if tally.counts[FAILED] else 0)
+
+
+def _oldest_ms(wanted: Settings) -> int:
+    now = time.time()
+    kept_ms = broker.retention_ms(wanted, wanted.beats_topic)
+    kept_seconds = now if kept_ms is None else kept_ms / 1000
+    return int(1000 * (now - min(kept_seconds, wanted.max_age_seconds or now)))
 
 
 def _try(wanted: Settings, tally: _Tally) -> None:
@@ -203,7 +208,7 @@ class _Tally:
             elif why := objection(letter, refusal, self._rules):
                 self.leave(letter, *why)
             else:
-                yield letter, broker.Return(back(letter, refusal), refusal.partition, letter.time)
+                yield letter, broker.Return(back(letter, refusal), letter.time)
 
     def leave(self, letter: Letter, word: str, sentence: str) -> None:
         self.counts[word] += 1

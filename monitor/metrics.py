@@ -57,6 +57,7 @@ class Metrics:
         self._build_alerts(registry)
         self._build_progress(registry)
         self._build_broker(registry)
+        self._build_state(registry)
 
     def _build_beats(self, registry: CollectorRegistry) -> None:
         self.beats = Counter(
@@ -77,6 +78,11 @@ class Metrics:
             "ecg_monitor_dead_letters",
             "Records that are no beats, by reason. Rising: a publisher sends something else; read the dead letters.",
             ["reason"],
+            registry=registry,
+        )
+        self.shed_records = Counter(
+            "ecg_monitor_shed_records",
+            "Records left out as older than MONITOR_MAX_AGE_SECONDS. Rising: the monitor is behind.",
             registry=registry,
         )
         for cause in CAUSES:
@@ -108,6 +114,11 @@ class Metrics:
         )
         self.threshold = Gauge(
             "ecg_monitor_threshold", "Score above which a beat is abnormal, for all sources.", registry=registry
+        )
+        self.control_ignored = Counter(
+            "ecg_monitor_control_ignored",
+            "Records of the control topic that make no sense and are ignored. Rising: the log says which and why.",
+            registry=registry,
         )
         self.model_info = Info("ecg_monitor_model", "The model that is served.", registry=registry)
         self.build_info = Info("ecg_monitor_build", "The monitor's version.", registry=registry)
@@ -168,5 +179,30 @@ class Metrics:
         self.device_fallbacks = Counter(
             "ecg_monitor_device_fallbacks",
             "Batches that did not fit into GPU memory and were halved or scored on the CPU. Lower MONITOR_BATCH_SIZE.",
+            registry=registry,
+        )
+
+    def _build_state(self, registry: CollectorRegistry) -> None:
+        self.rewinds = Counter(
+            "ecg_monitor_rewinds",
+            "Transactions that came to nothing: their beats are read again. Some at a rebalance; many: the broker.",
+            registry=registry,
+        )
+        self.restored_sources = Counter(
+            "ecg_monitor_restored_sources", "Rows of episode state read back.", registry=registry
+        )
+        self.state_ignored = Counter(
+            "ecg_monitor_state_ignored",
+            "Rows of episode state that cannot be read: their sources start afresh. The log says why.",
+            registry=registry,
+        )
+        self.offset_resets = Counter(
+            "ecg_monitor_offset_resets",
+            "Partitions whose next offset was out of range: retention overtook the monitor. Raise it, add instances.",
+            registry=registry,
+        )
+        self.lost_records = Counter(
+            "ecg_monitor_lost_records",
+            "Records that were deleted before this group read them, as told by offset resets.",
             registry=registry,
         )

@@ -17,6 +17,25 @@ Headers = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A record of the control topic; its offset is the version of what it sets."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a partition stands that this member begins to read, or reads again after its last step came to nothing."""
+
+    offset: int  # of the next record
+    clock: int | None  # highest beat time before it, ms since the epoch; None where nobody noted it
+    state: Mapping[bytes, bytes]  # source -> its episode state, as it was delivered
+    atomic: bool  # state and offsets are delivered in one transaction
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
     """What one poll brought, as columns of equal length n; records of a partition stand together, in offset order."""
 
@@ -27,7 +46,8 @@ class Records:
     key: tuple[bytes | None, ...]
     value: tuple[bytes | None, ...]
     headers: tuple[Headers, ...]
-    fresh: frozenset[int] = frozenset()  # partitions assigned since the last records: their offsets may have jumped
+    resumed: Mapping[int, Resumed] = field(default_factory=dict)  # partitions that begin anew: forget what was known
+    changes: tuple[Change, ...] = ()  # control records since the last poll; with the first one, the topic's whole past
 
     def __len__(self) -> int:
         return len(self.value)
@@ -43,7 +63,8 @@ class Records:
             tuple(map(self.key.__getitem__, rows)),
             tuple(map(self.value.__getitem__, rows)),
             tuple(map(self.headers.__getitem__, rows)),
-            self.fresh,
+            self.resumed,
+            self.changes,
         )
 
 
@@ -62,11 +83,22 @@ class Message:
     value: bytes | None
     headers: Headers = ()
     may_omit_value: bool = False  # rather than hold up everything behind it when the broker finds it too large
+    partition: int | None = None  # where the key does not choose it
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """All that one step has to say, and how far it read: delivered together, or tried again together."""
+    """All that one step has to say, and how far it read: delivered together, or not at all.
+
+    Where nothing can be delivered together, deletions of state follow the offsets: state that is there once too often
+    only repeats an alert under the same id, state that is gone too early makes one up.
+    """
 
     messages: tuple[Message, ...] = ()
+    deletions: tuple[Message, ...] = ()
     offsets: Mapping[int, int] = field(default_factory=dict)  # partition -> offset of the next record to read
+    clocks: Mapping[int, int] = field(default_factory=dict)  # partition -> highest beat time so far, ms
+
+    def __bool__(self) -> bool:
+        """Whether it says anything beyond how far was read."""
+        return bool(self.messages or self.deletions)

@@ -37,8 +37,8 @@ class Settings(BaseSettings):
     dead_letters_topic: str = Field("ecg.dead-letters", min_length=1, description="where records that are no beats go")
     control_topic: str = Field("ecg.control", min_length=1, description="where thresholds are changed")
     state_topic: str = Field("", description="where episode state is kept (default: `<group id>.state`)")
-    delivery: Literal["at-least-once", "exactly-once"] = Field(
-        "at-least-once", description="`at-least-once`; `exactly-once` is refused by this version"
+    delivery: Literal["exactly-once", "at-least-once"] = Field(
+        "exactly-once", description="`exactly-once`, or `at-least-once` for brokers without transactions"
     )
     offset_reset: Literal["earliest", "latest"] = Field(
         "earliest", description="where a group without committed offsets begins"
@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     episode_close: int = Field(5, ge=1, description="normal beats in a row that close it")
     episode_silence_seconds: float = Field(
         60, gt=0, allow_inf_nan=False, description="beat time without a beat that closes it as silent"
+    )
+    max_age_seconds: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="records older than this are counted and left out, to catch up (default: none are)",
     )
     commit_interval_ms: int = Field(
         1000, ge=0, description="how often offsets are committed when there is nothing to say"

@@ -7,25 +7,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from monitor import alert, beat
+from monitor import alert, beat, state
+from monitor.account import Account, Step
 from monitor.alert import Judged, Shape, Stamp
-from monitor.errors import BrokerError
+from monitor.errors import BrokerError, RewoundError
 from monitor.record import Delivery, Message, parts
 from monitor.scorer import CAUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from monitor.broker import Broker
     from monitor.episode import Episodes, Event
     from monitor.health import Health
     from monitor.metrics import Metrics
-    from monitor.record import Records
+    from monitor.record import Change, Records, Resumed
     from monitor.scorer import Scorer
     from monitor.settings import Settings
-    from monitor.threshold import Threshold
+    from monitor.threshold import Thresholds
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +34,12 @@ DRAIN_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one batch came to, until it is delivered."""
-
-    delivery: Delivery
-    judged: Judged
-    events: list[Event]
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
     """The parts that the worker walks through."""
 
     broker: Broker
     scorer: Scorer
-    threshold: Threshold
+    thresholds: Thresholds
     episodes: Episodes
     metrics: Metrics
     health: Health
@@ -63,12 +52,13 @@ class Worker:
         self._line = line
         self._settings = settings
         self._clock = clock
-        self._stamp = Stamp(settings.beats_topic, model_id, line.threshold.value, line.threshold.version)
+        self._stamp = Stamp(settings.beats_topic, model_id)
+        self._account = Account(line.metrics, line.health, settings.beats_topic)
         self._in_hand: Step | None = None
+        self._outdated: tuple[Message, ...] = ()  # state of a future that was taken back, to be deleted
         self._lost_since: float | None = None
-        self._assigned: frozenset[int] = frozenset()
-        self._heard: dict[int, int] = {}  # partition -> time of its last judged beat, ms
-        line.metrics.threshold.set(line.threshold.value)
+        self._is_rewound = False
+        line.metrics.threshold.set(line.thresholds.value)
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Turn until `should_stop`; then deliver what is in hand.
@@ -89,6 +79,8 @@ class Worker:
         try:
             self._step()
         except BrokerError as error:
+            if isinstance(error, RewoundError):
+                self._in_hand, self._is_rewound = None, True
             self._wait_for_broker(error)
         else:
             self._note_broker()
@@ -97,118 +89,105 @@ class Worker:
 
     def _step(self) -> None:
         began = time.perf_counter()
+        broker = self._line.broker
         if self._in_hand is None:
-            records = self._line.broker.poll()
-            self._note_assignment(self._line.broker.lag())
+            records = broker.poll()
+            for partition in self._account.assigned(broker.lag()):
+                self._line.episodes.forget(partition)
             began = time.perf_counter()
+            self._hear(records.changes)
+            self._resume(records.resumed)
             self._in_hand = self._walk(records) if len(records) else None
         read: set[int] = set()
         if self._in_hand is not None:
-            self._line.broker.deliver(self._in_hand.delivery)
-            self._count(self._in_hand)
+            broker.deliver(self._in_hand.delivery)
+            self._account.delivered(self._in_hand, self._clock())
             self._line.metrics.step.observe(time.perf_counter() - began)
             read, self._in_hand = set(self._in_hand.delivery.offsets), None
-        self._note_lag(self._line.broker.lag(), read)
+            self._outdated, self._is_rewound = (), False
+        self._account.opened(self._line.episodes.open)
+        self._line.health.joined = broker.joined()
+        self._account.behind(broker.lag(), read, self._clock())
 
-    def _unjudged(self, records: Records) -> Records:
-        """Without the records that were judged before their partition was taken away and given back."""
-        episodes, keep = self._line.episodes, np.ones(len(records), np.bool_)
-        for partition, rows in parts(records.partition):
-            first = int(records.offset[rows.start])
-            if partition in records.fresh:
-                episodes.resume(partition, first)
-            if first < episodes.next_offset(partition):
-                keep[rows] = records.offset[rows] >= episodes.next_offset(partition)
-        return records if keep.all() else records.select(keep)
+    def _hear(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            complaint = self._line.thresholds.change(change)
+            if complaint:
+                log.warning("control: %s", complaint)
+                self._line.metrics.control_ignored.inc()
+        self._line.metrics.threshold.set(self._line.thresholds.value)
+
+    def _resume(self, resumed: Mapping[int, Resumed]) -> None:
+        """Partitions that begin, or go back: what was known of them gives way to what was delivered."""
+        for partition, one in resumed.items():
+            restored = state.restore(one)
+            self._line.episodes.restore(partition, one.clock, restored.sources)
+            log.info("partition %d goes on at %d, %d sources in trouble", partition, one.offset, len(restored.sources))
+            for sentence in restored.useless:
+                log.warning("partition %d: %s", partition, sentence)
+            self._line.metrics.state_ignored.inc(len(restored.useless))
+            topic = self._settings.state_topic_name
+            self._outdated += tuple(state.deletion(topic, partition, source) for source in restored.outdated)
 
     def _walk(self, records: Records) -> Step:
-        line = self._line
+        line, settings = self._line, self._settings
         offsets = {partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in parts(records.partition)}
-        records = self._unjudged(records)
+        total = len(records)
+        records = self._young(records)
         beats, rejected = beat.parse(records)
         scores = line.scorer.score(beats.samples)
-        verdicts = line.threshold.judge(scores.score)
-        judged = Judged(beats, scores.score, verdicts.p_value, verdicts.abnormal, CAUSE_NAMES, scores.cause)
-        events = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
-        line.episodes.judged(offsets)
-        messages = self._alerts(events, judged)
-        if self._settings.scores:
-            messages += alert.scores(judged, self._stamp, self._settings.scores_topic)
+        verdicts = line.thresholds.judge(beats.source, scores.score)
+        held = verdicts.p_value, verdicts.threshold, verdicts.abnormal
+        judged = Judged(beats, scores.score, *held, CAUSE_NAMES, scores.cause)
+        observed = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
+        messages = self._alerts(observed.events, judged)
+        if settings.scores:
+            messages += alert.scores(judged, settings.scores_topic)
         now_ms = int(1000 * self._clock())
-        letters = self._settings.dead_letters_topic
-        messages += [alert.dead_letter(records, one, letters, now_ms) for one in rejected]
-        return Step(Delivery(tuple(messages), offsets), judged, events, tuple(one.reason for one in rejected))
+        messages += [alert.dead_letter(records, one, settings.dead_letters_topic, now_ms) for one in rejected]
+        written, deleted = state.rows(observed.memories, settings.state_topic_name)
+        clocks = {partition: line.episodes.clock(partition) for partition in offsets}
+        delivery = Delivery(
+            (*messages, *written),
+            (*self._outdated, *deleted),
+            offsets,
+            {partition: clock for partition, clock in clocks.items() if clock is not None},
+        )
+        return Step(delivery, judged, observed.events, tuple(one.reason for one in rejected), total - len(records))
+
+    def _young(self, records: Records) -> Records:
+        """Without the records that are older than the setting allows, where it does."""
+        limit = self._settings.max_age_seconds
+        if limit is None:
+            return records
+        keep = records.time >= 1000 * (self._clock() - limit)
+        return records if keep.all() else records.select(keep)
 
     def _alerts(self, events: list[Event], judged: Judged) -> list[Message]:
         rows = [event.row for event in events if event.name == "opened" and event.kind == "physiological"]
         explained = self._line.scorer.explain(judged.beats.samples[rows])
         shapes = dict(zip(rows, map(Shape, explained.samples, explained.reconstruction), strict=True))
-        topic = self._settings.alerts_topic
+        topic, of = self._settings.alerts_topic, self._line.thresholds.of
         return [
-            Message(topic, event.source, alert.alert(event, judged, _shape(event, judged, shapes), self._stamp))
+            Message(
+                topic,
+                event.source,
+                alert.alert(event, judged, _shape(event, judged, shapes), self._stamp, of(event.source)),
+            )
             for event in events
         ]
 
-    def _count(self, step: Step) -> None:
-        """Move the counters, now that the broker has it all."""
-        metrics, judged = self._line.metrics, step.judged
-        metrics.batch.observe(len(judged.beats) + len(step.reasons))
-        metrics.beats.inc(len(judged.beats))
-        metrics.abnormal_beats.inc(int(judged.abnormal.sum()))
-        metrics.score.observe(judged.score[judged.cause_code == 0])
-        for cause, count in zip(CAUSES, np.bincount(judged.cause_code, minlength=len(CAUSE_NAMES))[1:], strict=True):
-            metrics.unscorable_beats.labels(cause).inc(int(count))
-        for reason in step.reasons:
-            metrics.dead_letters.labels(reason).inc()
-        now = self._clock()
-        for event in step.events:
-            metrics.alerts.labels(event.kind, event.name).inc()
-            metrics.alert_latency.observe(max(0.0, now - int(judged.beats.time[event.row]) / 1000))
-        for kind, count in self._line.episodes.open.items():
-            metrics.episodes.labels(kind).set(count)
-        for partition in step.delivery.offsets:
-            times = judged.beats.time[judged.beats.partition == partition]
-            if len(times):
-                self._heard[partition] = int(times[-1])
-
-    def _note_assignment(self, lag: Mapping[int, int]) -> None:
-        assigned = frozenset(lag)
-        if assigned == self._assigned:
-            return
-        log.info("partitions of %s read here: %s", self._settings.beats_topic, sorted(assigned) or "none")
-        metrics = self._line.metrics
-        metrics.rebalances.inc()
-        metrics.assigned_partitions.set(len(assigned))
-        for partition in self._assigned - assigned:
-            metrics.lag_records.remove(str(partition))
-            metrics.lag_seconds.remove(str(partition))
-            self._heard.pop(partition, None)
-        self._assigned = assigned
-
-    def _note_lag(self, lag: Mapping[int, int], read: set[int]) -> None:
-        metrics, health, now = self._line.metrics, self._line.health, self._clock()
-        for partition, records in lag.items():
-            metrics.lag_records.labels(str(partition)).set(records)
-            heard = self._heard.get(partition)
-            late = now - heard / 1000 if records and heard is not None else 0.0
-            metrics.lag_seconds.labels(str(partition)).set(max(0.0, late))
-        health.joined = self._line.broker.joined()
-        health.note_partitions(lag, read, time.monotonic())
-
     def _note_broker(self) -> None:
+        if self._is_rewound:  # only a delivery shows that it works again
+            return
         if self._lost_since is not None:
             log.info("the broker answers again, after %.0f s", time.monotonic() - self._lost_since)
         self._lost_since = None
-        self._line.health.broker_failure = ""
-        self._line.metrics.broker_up.set(1)
+        self._account.broker_answers()
 
     def _wait_for_broker(self, error: BrokerError) -> None:
         now = time.monotonic()
-        metrics, health = self._line.metrics, self._line.health
-        metrics.broker_failures.inc()
-        metrics.broker_up.set(0)
-        health.broker_failure = str(error)
-        health.note_partitions(self._line.broker.lag(), set(), now)
+        self._account.broker_fails(str(error), self._line.broker.lag())
         if self._lost_since is None:
             self._lost_since = now
             log.warning("%s: trying again", error)

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from monitor.broker import TopicPlan, create_topics
@@ -18,6 +19,9 @@ from tests.brokers import TestBroker, broker_at_hand, docker_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # how long a case takes is no verdict on it
+hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).parents[1]
 TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state")
@@ -64,7 +68,8 @@ def make_settings(broker: TestBroker) -> Callable[..., Settings]:
     """Settings for the broker at hand, their topics made."""
 
     def make(partitions: int = 2, **overrides: Any) -> Settings:
-        settings = settings_on(broker.address, **overrides)
+        delivery = "exactly-once" if broker.is_kafka else "at-least-once"
+        settings = settings_on(broker.address, **({"delivery": delivery} | overrides))
         list(create_topics(settings, TopicPlan(partitions, 1, 1)))
         return settings
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
-from monitor.errors import BrokerError
+from monitor.broker import KafkaBroker
+from monitor.errors import BrokerError, RewoundError
+from monitor.metrics import Metrics
 from monitor.record import Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.record import Delivery, Message
+    from monitor.settings import Settings
 
 
 def records(
@@ -36,28 +40,42 @@ def records(
     )
 
 
+def kafka_broker(settings: Settings) -> KafkaBroker:
+    """The real one, with metrics that nobody reads."""
+    return KafkaBroker(settings, Metrics(CollectorRegistry()))
+
+
 class FakeBroker:
-    """One partition's log in memory; `failures` makes the next calls of `deliver` fail after their messages went."""
+    """One partition's log in memory.
+
+    `failures` makes the next calls of `deliver` fail after their messages went, `rewinds` makes them come to nothing.
+    """
 
     def __init__(self, log: Sequence[Records] = ()) -> None:
         self.log = list(log)
         self.delivered: list[Message] = []
         self.committed: dict[int, int] = {}
+        self.clocks: dict[int, int] = {}
         self.failures = 0
+        self.rewinds = 0
         self.closed = False
-        self._acknowledged: tuple[Message, ...] = ()
+        self._acknowledged: Delivery | None = None
 
     def poll(self) -> Records:
         return self.log.pop(0) if self.log else records([])
 
     def deliver(self, delivery: Delivery) -> None:
-        if delivery.messages is not self._acknowledged:
-            self.delivered.extend(delivery.messages)
-            self._acknowledged = delivery.messages
+        if self.rewinds:
+            self.rewinds -= 1
+            raise RewoundError("the fake broker takes nothing")
+        if delivery is not self._acknowledged:
+            self.delivered.extend((*delivery.messages, *delivery.deletions))
+            self._acknowledged = delivery
         if self.failures:
             self.failures -= 1
             raise BrokerError("the fake broker is away")
         self.committed.update(delivery.offsets)
+        self.clocks.update(delivery.clocks)
 
     def lag(self) -> Mapping[int, int]:
         return {0: sum(map(len, self.log))}

@@ -56,7 +56,8 @@ class Publisher:
 class Reader:
     """Every partition of one topic, committed records only, from its beginning or from now on."""
 
-    def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:
+    def __init__(self, settings: Settings, topic: str, *, from_beginning: bool, wait_ms: int = 500) -> None:
+        """`wait_ms`: how long the broker may keep a request for records that are not there yet."""
         be_lenient()
         with connecting(settings):
             self._consumer = KafkaConsumer(
@@ -66,6 +67,7 @@ class Reader:
                 allow_auto_create_topics=False,
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",
+                fetch_max_wait_ms=wait_ms,
                 metrics_enabled=False,
             )
         with speaking(f"opening {topic}"):

@@ -1,4 +1,4 @@
-"""The reading half: one member of the consumer group, its records as columns, its lag and its offsets."""
+"""The reading half: one member of the consumer group, its records as columns, its lag and where it stands."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from kafka.structs import MemberState
 
 from monitor.broker.connection import START_SECONDS, client_config, connecting, speaking
 from monitor.broker.lenient import be_lenient
+from monitor.broker.seat import Seats
 from monitor.errors import BrokerError
 from monitor.record import Records
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from kafka.structs import ConsumerGroupMetadata
+
+    from monitor.broker.store import Store
+    from monitor.metrics import Metrics
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,15 +41,17 @@ STUCK_SECONDS = 30.0
 class Intake:
     """The consumer. Every method is for the one thread that walks the line."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store, metrics: Metrics) -> None:
         self._settings = settings
         self._topic = settings.beats_topic
         self._changes = _Changes()
+        self._seats = Seats(settings, store, metrics)
         self._lag: dict[int, int] = {}
         self._failure: BrokerError | None = None  # of the last look
         self._looked = self._stable = time.monotonic()
         self._is_broken = False
         self._consumer = self._build()
+        self.member: ConsumerGroupMetadata = self._consumer.group_metadata()  # as of the last poll
 
     def _build(self) -> KafkaConsumer:
         settings = self._settings
@@ -55,6 +62,8 @@ class Intake:
                 auto_offset_reset=settings.offset_reset,
                 enable_auto_commit=False,
                 allow_auto_create_topics=False,
+                # for the offsets as much as for the beats: only then does asking for committed ones wait for a
+                # transaction that is still open, as that of a member which was frozen
                 isolation_level="read_committed",
                 partition_assignment_strategy=(CooperativeStickyAssignor,),
                 session_timeout_ms=settings.session_timeout_ms,
@@ -70,24 +79,38 @@ class Intake:
         return consumer
 
     def poll(self) -> Records:
+        """Records of partitions whose place is known; where it is not, what to resume from, and no records yet."""
         if self._is_broken:  # the broker was away when it was to be rebuilt
             self._rebuild()
         self._look()
+        if resumed := self._seats.take(self._consumer):
+            return self._columns({}, resumed)
+        batches = self._poll()
+        # First the member, then what it lost: a partition that was lost later is refused under this generation.
+        self.member = self._consumer.group_metadata()
+        self._seats.lose(self._changes.take())
+        try:
+            batches = {tp: batch for tp, batch in batches.items() if self._seats.expects(self._consumer, tp, batch)}
+        except BrokerError:
+            self.rewind()  # the client would not bring these records again
+            raise
+        if self._failure is not None and not batches:  # an empty poll is no sign of life
+            raise self._failure
+        self._failure = None
+        return self._columns(batches, {})
+
+    def _poll(self) -> Mapping[TopicPartition, list[Any]]:
         with speaking("reading beats"):
             try:
-                batches = self._consumer.poll(timeout_ms=POLL_MS)
+                return self._consumer.poll(timeout_ms=POLL_MS)  # type: ignore[no-any-return]  # no types there
             except CorruptRecordError as error:  # after which this client's next poll would never return
                 log.warning("%s: reading it again, leniently", error)
                 if not be_lenient():  # it was already: damage that only the broker can mend
                     self._failure = BrokerError(f"reading beats: {error}")
                 self._rebuild()
-                batches = {}
-        if self._failure is not None and not batches:  # an empty poll is no sign of life
-            raise self._failure
-        self._failure = None
-        return self._columns(batches)
+                return {}
 
-    def _columns(self, batches: Mapping[TopicPartition, list[Any]]) -> Records:
+    def _columns(self, batches: Mapping[TopicPartition, list[Any]], resumed: Mapping[int, Any]) -> Records:
         """The client's records as columns; nothing here runs once a record in Python."""
         rows = list(chain.from_iterable(batches.values()))
         _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*rows, strict=True) if rows else ((),) * 9
@@ -99,7 +122,7 @@ class Intake:
             key,
             value,
             headers,
-            self._changes.take({tp.partition for tp in batches}),
+            resumed,
         )
 
     def _look(self) -> None:
@@ -149,8 +172,17 @@ class Intake:
     def _rebuild(self) -> None:
         self._is_broken = True
         self.close()
+        self.rewind()
         self._consumer = self._build()
         self._is_broken = False
+
+    def rewind(self) -> None:
+        """What was read since the last commit is void: go on from there."""
+        self._seats.lose(None)
+
+    def owns(self, partition: int) -> bool:
+        """Whether its offsets are this member's to commit, as of the last poll."""
+        return self._seats.has(partition)
 
     def lag(self) -> Mapping[int, int]:
         return self._lag
@@ -158,19 +190,11 @@ class Intake:
     def joined(self) -> bool:
         return bool(self._consumer.group_metadata().state == MemberState.STABLE)
 
-    def commit(self, offsets: Mapping[int, int]) -> bool:
-        """Commit the offsets of the partitions that are still ours; False when the group asks to come again later."""
-        mine = {tp.partition for tp in self._consumer.assignment()}
-        wanted = {
-            TopicPartition(self._topic, partition): OffsetAndMetadata(offset, "", -1)
-            for partition, offset in offsets.items()
-            if partition in mine
-        }
-        if not wanted:
-            return True
+    def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Commit offsets outside of a transaction; False when the group asks to come again later."""
         with speaking("committing offsets"):
             try:
-                self._consumer.commit(wanted, timeout_ms=COMMIT_TIMEOUT_MS)
+                self._consumer.commit(dict(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
             except RebalanceInProgressError:
                 return False
             except CommitFailedError:
@@ -185,22 +209,17 @@ class Intake:
 
 
 class _Changes(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes which partitions were assigned. Called on the client's IO thread, where any call to Kafka would fail."""
+    """Notes which partitions came and went. Called on the client's IO thread, where any call to Kafka would fail."""
 
     def __init__(self) -> None:
-        self._assigned: deque[int] = deque()
-        self._pending: set[int] = set()
+        self._noted: deque[int] = deque()
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        pass
+        self._noted.extend(tp.partition for tp in revoked)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._assigned.extend(tp.partition for tp in assigned)
+        self._noted.extend(tp.partition for tp in assigned)
 
-    def take(self, present: set[int]) -> frozenset[int]:
-        """Of the partitions that have records now, those that were assigned since their last ones."""
-        while self._assigned:
-            self._pending.add(self._assigned.popleft())
-        fresh = frozenset(self._pending & present)
-        self._pending -= fresh
-        return fresh
+    def take(self) -> set[int]:
+        """The partitions whose place has to be looked up anew."""
+        return {self._noted.popleft() for _ in range(len(self._noted))}

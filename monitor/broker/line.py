@@ -1,73 +1,163 @@
-"""Kafka as the worker sees it: beats in, deliveries out, at least once."""
+"""Kafka as the worker sees it: beats in, deliveries out, exactly once or at least once."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
+from kafka import TopicPartition
+
+from monitor.broker.client import Reader
 from monitor.broker.intake import Intake
 from monitor.broker.outbox import Outbox
+from monitor.broker.seat import note
+from monitor.broker.store import Store
 from monitor.broker.topics import missing_topics
-from monitor.errors import BrokerError, RefusedError
+from monitor.broker.transaction import Transactions
+from monitor.errors import BrokerError, MonitorError, RewoundError
+from monitor.record import Change, Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from monitor.record import Delivery, Records
+    from kafka import OffsetAndMetadata
+
+    from monitor.metrics import Metrics
+    from monitor.record import Records
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
 
+CONTROL_WAIT_MS = 2000  # longer than a poll for beats: a request for news is always under way
+
+
+class _Courier(Protocol):
+    """How a delivery reaches Kafka."""
+
+    def prepare(self) -> None:
+        """Be ready to deliver; BrokerError when that is not possible now."""
+
+    def deliver(self, delivery: Delivery, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Have it all acknowledged; False when the group asks to come again later with the offsets."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+class _ExactlyOnce:
+    """Everything in one transaction; offsets without anything to say as well, so that no stale member commits them."""
+
+    def __init__(self, settings: Settings, intake: Intake) -> None:
+        self._intake = intake
+        self._transactions = Transactions(settings)
+        self.prepare, self.close = self._transactions.prepare, self._transactions.close
+
+    def deliver(self, delivery: Delivery, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        self._transactions.deliver((*delivery.messages, *delivery.deletions), offsets, self._intake.member)
+        return True
+
+
+class _AtLeastOnce:
+    """Messages with the state, then offsets, then deletions of state, each acknowledged before the next."""
+
+    def __init__(self, settings: Settings, intake: Intake) -> None:
+        self._intake = intake
+        self._outbox = Outbox(settings)
+        self._sent: Delivery | None = None
+        self.close = self._outbox.close
+
+    def prepare(self) -> None:
+        """A producer without transactions needs no preparing."""
+
+    def deliver(self, delivery: Delivery, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        if delivery.messages and delivery is not self._sent:
+            self._outbox.deliver(delivery.messages)
+        self._sent = delivery
+        if offsets and not self._intake.commit(offsets):
+            return False
+        if delivery.deletions:
+            self._outbox.deliver(delivery.deletions)
+        return True
+
 
 class KafkaBroker:
-    """At least once: messages are acknowledged before the offsets of their beats are committed.
+    """One member of the group and its producer; the offsets of what had nothing to say follow now and then."""
 
-    Exactly once takes its place here: `deliver` becomes one transaction of messages and offsets.
-    """
-
-    def __init__(self, settings: Settings, on_commit: Callable[[], None] = lambda: None) -> None:
-        """Connect, check that the topics are there, join the group. `on_commit` is called after each commit.
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Connect, check that the topics are there, read the control topic, ask for the group.
 
         Raises BrokerError where Kafka does not answer or topics are missing, RefusedError where settings cannot be.
         """
-        if settings.delivery == "exactly-once":
-            raise RefusedError(
-                "MONITOR_DELIVERY=exactly-once is not there yet: this version delivers at least once, and alert ids "
-                "let readers drop doubles; set MONITOR_DELIVERY=at-least-once"
-            )
         missing = missing_topics(settings)
         if missing:
             raise BrokerError(
                 f"no topic {', '.join(missing)} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
             )
-        self._on_commit = on_commit
-        self._outbox = Outbox(settings)
-        self._intake = Intake(settings)
+        self._topic = settings.beats_topic
+        self._metrics = metrics
         self._commit_interval_seconds = settings.commit_interval_ms / 1000
-        self._pending: dict[int, int] = {}
         self._committed = time.monotonic()
+        self._pending: dict[int, OffsetAndMetadata] = {}
+        self._delivered: Delivery | None = None
+        self._control = Reader(settings, settings.control_topic, from_beginning=True, wait_ms=CONTROL_WAIT_MS)
+        self._changes = [_change(record) for record in self._control.until_end()]
+        self._store = Store(settings)
+        self._intake = Intake(settings, self._store, metrics)
+        courier = _ExactlyOnce if settings.delivery == "exactly-once" else _AtLeastOnce
+        self._courier: _Courier = courier(settings, self._intake)
+        self._courier.prepare()
 
     def poll(self) -> Records:
+        self._courier.prepare()  # after a failure, first of all: it settles what became of the last transaction
         self._commit_when_due()
-        return self._intake.poll()
+        records = self._intake.poll()
+        for partition, resumed in records.resumed.items():  # also where a new group begins, so that it stays there
+            self._pending[partition] = note(resumed.offset, resumed.clock)
+        self._hear()
+        changes, self._changes = tuple(self._changes), []
+        return replace(records, changes=changes)
+
+    def _hear(self) -> None:
+        """What came on the control topic. Its failing must not take the records with it."""
+        try:
+            self._changes += [_change(record) for record in self._control.poll(0)]
+        except BrokerError as error:
+            log.warning("control topic: %s", error)
 
     def deliver(self, delivery: Delivery) -> None:
-        if delivery.messages:
-            self._outbox.deliver(delivery.messages)
-        self._pending.update(delivery.offsets)
-        if delivery.messages:
-            self._commit()
+        if delivery is self._delivered:
+            return
+        for partition, offset in delivery.offsets.items():
+            self._pending[partition] = note(offset, delivery.clocks.get(partition))
+        if delivery:
+            self._commit(delivery)
+        self._delivered = delivery
 
     def _commit_when_due(self) -> None:
         if self._pending and time.monotonic() - self._committed >= self._commit_interval_seconds:
-            self._commit()
+            self._commit(Delivery())
 
-    def _commit(self) -> None:
-        if self._pending and self._intake.commit(self._pending):
+    def _commit(self, delivery: Delivery) -> None:
+        offsets = {
+            TopicPartition(self._topic, partition): offset
+            for partition, offset in self._pending.items()
+            if self._intake.owns(partition)
+        }
+        if not offsets and not delivery:
+            return
+        try:
+            is_done = self._courier.deliver(delivery, offsets)
+        except RewoundError:
+            self._metrics.rewinds.inc()
+            self._pending = {}
+            self._intake.rewind()
+            raise
+        if is_done:
             self._pending = {}
             self._committed = time.monotonic()
-            self._on_commit()
+            self._metrics.commits.inc()
 
     def lag(self) -> Mapping[int, int]:
         return self._intake.lag()
@@ -78,8 +168,12 @@ class KafkaBroker:
     def close(self) -> None:
         """Commit what was delivered, leave the group; what cannot be committed now will be read again."""
         try:
-            self._commit()
-        except BrokerError as error:
+            self._commit(Delivery())
+        except MonitorError as error:
             log.warning("%s: the last beats will be read again", error)
-        self._intake.close()
-        self._outbox.close()
+        for part in (self._intake, self._courier, self._store, self._control):
+            part.close()
+
+
+def _change(record: Any) -> Change:
+    return Change(record.key, record.value, record.offset)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 5.0
 OWN_HEADER_BYTES = 1024
 MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _NULL_KEY = object()
 
 
@@ -42,9 +42,8 @@ def build_producer(settings: Settings, wait_seconds: float, **options: Any) -> K
             allow_auto_create_topics=False,
             max_block_ms=int(1000 * WAIT_SECONDS),
             max_request_size=MAX_REQUEST_BYTES,
-            retry_backoff_ms=20,
             metrics_enabled=False,
-            **options,
+            **({"retry_backoff_ms": 20} | options),
         )
 
 
@@ -54,6 +53,7 @@ def send(producer: KafkaProducer, message: Message, timestamp_ms: int | None = N
         message.topic,
         key=_NULL_KEY if message.key is None else message.key,
         value=message.value,
+        partition=message.partition,
         headers=[(name, value or b"") for name, value in message.headers],  # the client cannot write a null one
         timestamp_ms=timestamp_ms,
     )
@@ -116,7 +116,7 @@ class Outbox:
                 self._waiting[0] = (message, None)
                 try:
                     self._send(message).get(timeout=WAIT_SECONDS)
-                except _TOO_LARGE:
+                except TOO_LARGE:
                     self._waiting[0] = (_smaller(message), None)
                     self.close()
                     raise
@@ -135,8 +135,12 @@ def _smaller(message: Message) -> Message:
     """A record too large for its topic must not hold up its partition: keep its key and the reason, say what went."""
     size = len(message.value or b"")
     log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", size, message.topic)
-    if not message.may_omit_value:
-        return message
+    return without_value(message) if message.may_omit_value else message
+
+
+def without_value(message: Message) -> Message:
+    """The same without its value; the second time, without what headers of others are large."""
+    size = len(message.value or b"")
     if message.value is not None:
         return replace(message, value=None, headers=(*message.headers, ("omitted", b"value, %d bytes" % size)))
     ours = tuple(header for header in message.headers if len(header[1]) <= OWN_HEADER_BYTES)

@@ -14,12 +14,16 @@ class Broker(Protocol):
     """One member of the consumer group, and one producer; every call raises BrokerError when Kafka is at fault."""
 
     def poll(self) -> Records:
-        """Records that were not read before, none after about a second without any."""
+        """Records that were not read before, none after about a second without any.
+
+        A partition that begins, or goes back after a failure, is told in `resumed` before its first record comes.
+        """
 
     def deliver(self, delivery: Delivery) -> None:
-        """Have every message acknowledged, then let the offsets follow.
+        """Have every message acknowledged and let the offsets follow, or have all of it become visible together.
 
-        After a BrokerError the same delivery may be handed in again: what was acknowledged is not sent twice.
+        After a BrokerError the same delivery may be handed in again: what was acknowledged is not sent twice. After a
+        RewoundError it is to be forgotten: `poll` resumes every partition from the last committed offset.
         """
 
     def lag(self) -> Mapping[int, int]:

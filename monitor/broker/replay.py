@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient
@@ -17,14 +16,12 @@ from kafka.errors import (
     InvalidTimestampError,
     KafkaError,
     KafkaTimeoutError,
-    MessageSizeTooLargeError,
     ProducerFencedError,
-    RecordListTooLargeError,
     TopicAlreadyExistsError,
 )
 
 from monitor.broker.connection import COMMAND_SECONDS, START_SECONDS, client_config, connecting, speaking
-from monitor.broker.outbox import build_producer, send
+from monitor.broker.outbox import TOO_LARGE, build_producer, send
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -37,18 +34,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WAIT_SECONDS = 30
-TRANSACTION_TIMEOUT_MS = 10_000  # an open one holds up every reader of the beats: not for longer than it must
-_REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError, InvalidRecordError)
+TRANSACTION_MS = 10_000  # after which the broker ends it: an open one holds up every reader of the beats
+DELIVER_SECONDS = 8.0
+CLOSE_SECONDS = 5.0
+_REFUSED = (*TOO_LARGE, InvalidTimestampError, InvalidRecordError)
 _FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A message and where and when it belongs."""
+    """A message and when it belongs."""
 
     message: Message
-    partition: int
     time_ms: int  # negative: now
 
 
@@ -112,7 +109,7 @@ class Replay:
         if not self._is_transactional:
             return build_producer(self._settings, COMMAND_SECONDS)
         name = notes_topic(self._settings)
-        options = {"transactional_id": name, "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS}
+        options = {"transactional_id": name, "transaction_timeout_ms": TRANSACTION_MS, "retry_backoff_ms": 5}
         producer = build_producer(self._settings, COMMAND_SECONDS, **options)
         with speaking(f"beginning transactions of {name}"):
             _init(producer)
@@ -145,13 +142,13 @@ class Replay:
 
     def _send(self, returned: Return) -> Any:
         """To the partition it came from, where the source's other beats are, whatever partitioner its publisher has."""
-        there = self._producer.partitions_for(returned.message.topic)
-        partition = returned.partition if returned.partition in there else None
-        pinned = SimpleNamespace(send=partial(self._producer.send, partition=partition))
-        return send(pinned, returned.message, None if returned.time_ms < 0 else returned.time_ms)
+        message = returned.message
+        if message.partition not in self._producer.partitions_for(message.topic):
+            message = replace(message, partition=None)
+        return send(self._producer, message, None if returned.time_ms < 0 else returned.time_ms)
 
     def _send_all(self, sendings: Sequence[partial[Any]]) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + DELIVER_SECONDS
         for future in [sending() for sending in sendings]:
             future.get(timeout=max(0.0, deadline - time.monotonic()))
 
@@ -163,7 +160,7 @@ class Replay:
     def _wait(self, result: Any) -> None:
         """kafka-python 3.0.12: `commit_transaction` and `abort_transaction` wait without a limit; this has one."""
         self._producer._sender.wakeup()  # noqa: SLF001
-        if not result.wait(timeout_ms=1000 * WAIT_SECONDS):
+        if not result.wait(timeout_ms=1000 * CLOSE_SECONDS):
             raise BrokerError("the broker does not end the transaction: run the replay again, it knows what went back")
 
     @contextmanager
@@ -176,7 +173,8 @@ class Replay:
             causes = (error.__cause__, manager.last_error if manager else None)
             if any(isinstance(cause, _FENCED) for cause in causes):
                 raise BrokerError(
-                    f"another replay of {self._settings.dead_letters_topic} has started and goes on where this one was"
+                    f"another replay of {self._settings.dead_letters_topic} has started and goes on where this one was; "
+                    "if nobody started one, the broker was too slow: run it again"
                 ) from error
             raise
 
@@ -189,7 +187,7 @@ class Replay:
         except (KafkaError, BrokerError) as error:
             log.debug("the transaction is left to its time limit: %s", error)
         try:
-            self._producer.close(timeout=WAIT_SECONDS)
+            self._producer.close(timeout=CLOSE_SECONDS)
         except KafkaError as error:
             log.warning("the producer did not close in order: %s", error)
 

@@ -45,7 +45,7 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
             options = {"num_partitions": partitions, "replication_factor": plan.replication_factor, "configs": config}
             yield f"{name}: {_create(admin, name, options)}"
         if settings.state_topic_name in there:
-            yield from _extend_state(admin, settings)
+            yield from extend_state(admin, settings)
 
 
 def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> str:
@@ -67,7 +67,7 @@ def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dic
     yield settings.state_topic_name, plan.partitions, compacted
 
 
-def _extend_state(admin: KafkaAdminClient, settings: Settings) -> Iterator[str]:
+def extend_state(admin: KafkaAdminClient, settings: Settings) -> list[str]:
     """State is kept in the partition that the beats come from: give it as many as the beats have."""
     beats, state = (_partitions(admin, name) for name in (settings.beats_topic, settings.state_topic_name))
     if state > beats:
@@ -75,9 +75,10 @@ def _extend_state(admin: KafkaAdminClient, settings: Settings) -> Iterator[str]:
             f"{settings.state_topic_name} has {state} partitions and {settings.beats_topic} only {beats}: "
             "give the beats as many, or name another MONITOR_STATE_TOPIC"
         )
-    if state < beats:
-        admin.create_partitions({settings.state_topic_name: beats})
-        yield f"{settings.state_topic_name}: extended from {state} to {beats} partitions"
+    if state >= beats:
+        return []
+    admin.create_partitions({settings.state_topic_name: beats})
+    return [f"{settings.state_topic_name}: extended from {state} to {beats} partitions"]
 
 
 def _partitions(admin: KafkaAdminClient, name: str) -> int:
@@ -87,6 +88,7 @@ def _partitions(admin: KafkaAdminClient, name: str) -> int:
 def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> list[str]:
     """Names of the topics that the daemon needs and the broker has not."""
     needed = [settings.beats_topic, settings.alerts_topic, settings.dead_letters_topic]
+    needed += [settings.control_topic, settings.state_topic_name]
     if settings.scores:
         needed.append(settings.scores_topic)
     with closing(_admin(settings, wait_seconds)) as admin, speaking("listing topics"):

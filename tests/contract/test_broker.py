@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.broker import KafkaBroker, Publisher, Reader
+from monitor.broker import Publisher, Reader
 from monitor.record import Delivery, Message
-from tests.fakes import FakeBroker, records
+from tests.fakes import FakeBroker, kafka_broker, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def _real(settings, values):
         with Reader(settings, settings.alerts_topic, from_beginning=True) as reader:
             return [(r.key, r.value, tuple(r.headers)) for r in reader.until_end()]
 
-    return Case(lambda: KafkaBroker(settings), sent, settings.alerts_topic)
+    return Case(lambda: kafka_broker(settings), sent, settings.alerts_topic)
 
 
 def read(broker: Broker, count: int) -> list[Records]:
@@ -88,7 +88,7 @@ def test_what_was_delivered_is_not_read_again_by_the_next_member(case):
     one = case([b"one", b"two", b"three"])
     with closing(one.open()) as broker:
         read(broker, 3)
-        broker.deliver(Delivery((), {0: 2}))
+        broker.deliver(Delivery(offsets={0: 2}))
     with closing(one.open()) as broker:
         assert values_of(read(broker, 1)) == [b"three"]
 
@@ -111,13 +111,13 @@ def test_messages_arrive_with_key_value_and_headers_nulls_included(case):
     )
     with closing(one.open()) as broker:
         read(broker, 1)
-        broker.deliver(Delivery(messages, {0: 1}))
+        broker.deliver(Delivery(messages, offsets={0: 1}))
     assert one.sent() == [(m.key, m.value, m.headers) for m in messages]
 
 
 def test_the_same_delivery_handed_in_twice_is_sent_once(case):
     one = case([b"one"])
-    delivery = Delivery((Message(one.topic, b"key", b"value"),), {0: 1})
+    delivery = Delivery((Message(one.topic, b"key", b"value"),), offsets={0: 1})
     with closing(one.open()) as broker:
         read(broker, 1)
         broker.deliver(delivery)

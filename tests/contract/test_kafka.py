@@ -8,10 +8,11 @@ from contextlib import closing
 import pytest
 from kafka import KafkaProducer
 
-from monitor.broker import KafkaBroker, Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
+from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.errors import BrokerError, RefusedError
 from monitor.record import Delivery, Message
 from tests.conftest import settings_on
+from tests.fakes import kafka_broker
 
 LIMIT_SECONDS = 60
 
@@ -45,14 +46,14 @@ def read(broker, count):
 def test_beats_may_come_compressed(make_settings, codec):
     settings = make_settings()
     publish(settings, [(b"x" * 560, [])], compression_type=codec)
-    with closing(KafkaBroker(settings)) as broker:
+    with closing(kafka_broker(settings)) as broker:
         assert read(broker, 1) == [(0, b"x" * 560, [])]
 
 
 def test_a_header_name_that_is_not_utf8_does_not_stop_its_partition(make_settings):
     settings = make_settings()
     publish(settings, [(b"one", []), (b"two", [(NotUtf8("?"), b"1")]), (b"three", [])])
-    with closing(KafkaBroker(settings)) as broker:
+    with closing(kafka_broker(settings)) as broker:
         found = {offset: rest for offset, *rest in read(broker, 3)}
     assert found[1] == [b"two", [("\\xff\\xfe", b"1")]]
     assert found[2] == [b"three", []]
@@ -63,10 +64,12 @@ def test_a_dead_letter_too_large_for_the_broker_loses_its_value_and_nothing_else
     settings = make_settings(partitions=1)
     large = Message(settings.dead_letters_topic, b"k", b"z" * 3_000_000, (("reason", b"too-large"),), True)
     small = Message(settings.alerts_topic, b"k", b"alert")
-    delivery = Delivery((small, large, small), {})
-    with closing(KafkaBroker(settings)) as broker:
+    delivery = Delivery((small, large, small))
+    with closing(kafka_broker(settings)) as broker:
+        read_until_assigned(broker)
         with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
             broker.deliver(delivery)
+        read_until_assigned(broker)
         broker.deliver(delivery)
     with Reader(settings, settings.dead_letters_topic, from_beginning=True) as reader:
         (letter,) = reader.until_end()
@@ -81,8 +84,8 @@ def test_a_dead_letter_too_large_for_the_broker_loses_its_value_and_nothing_else
 @pytest.mark.usefixtures("kafka")
 def test_members_of_a_group_share_the_partitions_and_a_leaver_gives_them_back(make_settings):
     settings = make_settings(partitions=4)
-    with closing(KafkaBroker(settings)) as one:
-        with closing(KafkaBroker(settings)) as other:
+    with closing(kafka_broker(settings)) as one:
+        with closing(kafka_broker(settings.model_copy(update={"instance": "other"}))) as other:
             poll_until((one, other), lambda: len(one.lag()) == len(other.lag()) == 2)
             assert not one.lag().keys() & other.lag().keys()
         poll_until((one,), lambda: len(one.lag()) == 4)
@@ -96,10 +99,14 @@ def poll_until(brokers, done):
             broker.poll()
 
 
+def read_until_assigned(broker):
+    poll_until((broker,), broker.joined)
+
+
 def test_lag_counts_the_records_behind(make_settings):
     settings = make_settings(partitions=1, batch_size=2)
     publish(settings, [(b"%d" % count, []) for count in range(7)])
-    with closing(KafkaBroker(settings)) as broker:
+    with closing(kafka_broker(settings)) as broker:
         read(broker, 1)
         poll_until((broker,), lambda: broker.lag() == {0: 0})
 
@@ -123,9 +130,10 @@ def test_a_state_topic_with_more_partitions_than_the_beats_is_refused(kafka):
 
 def test_missing_topics_are_named(broker):
     settings = settings_on(broker.address)
-    assert missing_topics(settings) == [settings.beats_topic, settings.alerts_topic, settings.dead_letters_topic]
+    needed = ("beats", "alerts", "dead_letters", "control", "state")
+    assert missing_topics(settings) == [getattr(settings, f"{name}_topic") for name in needed]
     with pytest.raises(BrokerError, match="topics create"):
-        KafkaBroker(settings)
+        kafka_broker(settings)
 
 
 def test_a_publisher_says_when_the_topic_is_not_there(kafka):

@@ -8,5 +8,5 @@ from tests.e2e.desk import Desk
 
 
 @pytest.fixture
-def desk(make_settings, broker):
-    return Desk(make_settings(), "exactly-once" if broker.is_kafka else "at-least-once")
+def desk(make_settings):
+    return Desk(make_settings())

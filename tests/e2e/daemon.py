@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 LIMIT_SECONDS = 90.0
-SET = ("bootstrap_servers", "group_id", "session_timeout_ms", "scores", "broker_timeout_seconds", "batch_size")
+SET = (
+    "bootstrap_servers",
+    "group_id",
+    "session_timeout_ms",
+    "scores",
+    "broker_timeout_seconds",
+    "batch_size",
+    "delivery",
+)
 TOPICS = ("beats_topic", "alerts_topic", "scores_topic", "dead_letters_topic", "control_topic", "state_topic")
 
 

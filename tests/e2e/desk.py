@@ -23,11 +23,11 @@ SMALL = "import monitor.letters as l; from monitor import cli; l.CHUNK_LETTERS =
 class Desk:
     """Dead letters on topics of their own, and the commands that look after them."""
 
-    def __init__(self, settings, delivery):
+    def __init__(self, settings):
         self.settings = settings
-        names = ("bootstrap_servers", *TOPICS)
+        names = ("bootstrap_servers", "delivery", *TOPICS)
         own = {f"MONITOR_{name.upper()}": str(getattr(settings, name)) for name in names}
-        self.environment = clean_environment() | own | {"MONITOR_DELIVERY": delivery}
+        self.environment = clean_environment() | own
 
     def run(self, *arguments, code=0):
         """Standard output and standard error of `ecg-monitor dead-letters …`."""

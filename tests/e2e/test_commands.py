@@ -98,7 +98,13 @@ def test_check_is_content_with_what_is_right(run, model_file):
     assert "the topics are there" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["publish"], ["alerts"], ["topics", "create"], ["check"], ["demo"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([], ["run"], ["publish"], ["alerts"], ["topics", "create"], ["check"], ["demo"]),
+        *(["threshold"], ["threshold", "set"], ["threshold", "show"], ["threshold", "clear"]),
+    ],
+)
 def test_every_command_has_help(run, arguments):
     done = run(*arguments, "--help")
     assert done.returncode == 0

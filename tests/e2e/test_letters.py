@@ -92,6 +92,15 @@ def test_a_partition_that_is_not_there_leaves_it_to_the_key(desk):
     assert desk.values() == {b"v": 1}
 
 
+def test_what_the_monitor_would_leave_out_as_too_old_stays(desk):
+    desk.write([desk.letter(b"v")])
+    desk.environment["MONITOR_MAX_AGE_SECONDS"] = "0.001"
+    said, told = desk.run("replay")
+    assert "too old to be judged: 1" in said
+    assert "MONITOR_MAX_AGE_SECONDS" in told
+    assert not desk.beats()
+
+
 def test_only_the_first_sentences_of_a_kind_are_said(desk):
     desk.write(desk.letter(b"v", topic="other.beats") for _ in range(15))
     said, told = desk.run("replay")
@@ -126,7 +135,7 @@ def test_an_unknown_reason_is_refused_with_those_that_there_are(desk):
 
 
 def test_topics_that_are_missing_are_named(desk):
-    desk = Desk(settings_on(desk.settings.bootstrap_servers), "at-least-once")
+    desk = Desk(settings_on(desk.settings.bootstrap_servers))
     for command in (["list"], ["replay"], ["replay", "--dry-run"]):
         done = CliRunner().invoke(cli.commands, ["dead-letters", *command], env=desk.environment)
         assert desk.settings.dead_letters_topic in str(done.exception)

@@ -12,9 +12,8 @@ from tests.e2e.daemon import LIMIT_SECONDS, Daemon
 
 def test_a_broker_that_stays_away_is_told_at_once_and_ends_the_daemon_after_the_limit(model_file, tmp_path):
     with ExitStack() as broker:
-        settings = settings_on(
-            broker.enter_context(embedded_broker(tmp_path / "broker.log")), broker_timeout_seconds=12
-        )
+        address = broker.enter_context(embedded_broker(tmp_path / "broker.log"))
+        settings = settings_on(address, broker_timeout_seconds=12, delivery="at-least-once")
         list(create_topics(settings, TopicPlan(2, 1, 1)))
         with Daemon(settings, model_file, tmp_path / "log") as daemon:
             daemon.wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready")

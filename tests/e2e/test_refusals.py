@@ -81,12 +81,6 @@ def test_a_damaged_model_is_refused(command, model_file, tmp_path):
     assert "damaged: its bytes are not those that were written" in said
 
 
-def test_exactly_once_is_refused_by_this_version(command, model_file):
-    code, said = command("run", model=model_file, delivery="exactly-once", http_port=0, bootstrap_servers=NOBODY)
-    assert code == 2
-    assert "at-least-once" in said
-
-
 @pytest.mark.parametrize("arguments", [["run"], ["topics", "create"], ["alerts"]])
 def test_a_broker_that_does_not_answer_is_exit_1(command, model_file, arguments):
     settings = {"bootstrap_servers": NOBODY, "broker_timeout_seconds": 0.5, "model": model_file, "http_port": 0}

@@ -17,7 +17,7 @@ from monitor.beat import Rejected
 from monitor.deadletter import OWN_HEADERS, Rules, as_json, as_line, back, objection, read
 from monitor.record import Records
 
-RULES = Rules("ecg.beats", 3, None)
+RULES = Rules("ecg.beats", 3, 0)
 BYTES = st.binary(max_size=20)
 NAMES = st.one_of(st.sampled_from([*OWN_HEADERS, "omitted", "replays"]), st.text(max_size=8))
 HEADERS = st.lists(st.tuples(NAMES, BYTES), max_size=9).map(tuple)
@@ -43,7 +43,8 @@ def test_a_letter_goes_back_as_it_came_and_its_rounds_are_counted(key, value, he
     for already in range(start.rounds, start.rounds + 3):
         letter = read(stored(refused(key, value, headers)))
         message = back(letter, letter.refusal)
-        assert (message.topic, message.key, message.value) == ("ecg.beats", key, value)
+        assert (message.topic, message.partition) == ("ecg.beats", 1)
+        assert (message.key, message.value) == (key, value)
         assert message.headers == (*own, ("replays", b"%d" % (already + 1)))
         headers = message.headers
 
@@ -77,7 +78,7 @@ def test_a_place_that_is_none_makes_no_letter(name, value):
         ({"headers": (("replays", b"2"),)}, RULES, None, ""),
         ({"headers": (("replays", b"3"),)}, RULES, "past-limit", "put back 3 times"),
         ({"headers": (("replays", b"3"),)}, replace(RULES, max_rounds=4), None, ""),
-        ({}, replace(RULES, oldest_ms=6001), "too-old", "delete it unread"),
+        ({}, replace(RULES, oldest_ms=6001), "too-old", "it would go unread"),
         ({}, replace(RULES, oldest_ms=6000), None, ""),
     ],
 )

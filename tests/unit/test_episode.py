@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor import state
 from monitor.beat import Beats
 from monitor.episode import Episodes, Rule
 
@@ -37,7 +38,7 @@ def told(events: list[Event], first_offset: int = 0):
 
 
 def play(verdicts, rule=RULE, **columns):
-    return told(Episodes(rule).observe(*stream(verdicts, **columns)))
+    return told(Episodes(rule).observe(*stream(verdicts, **columns)).events)
 
 
 def test_normal_beats_cause_nothing():
@@ -76,7 +77,7 @@ def test_beats_that_cannot_be_scored_are_a_technical_episode_and_leave_the_other
 
 
 def test_counts_begin_with_the_window_that_opened_the_episode():
-    opened, closed = Episodes(RULE).observe(*stream("A.AA....."))
+    opened, closed = Episodes(RULE).observe(*stream("A.AA.....")).events
     assert (opened.track.flagged_beats, opened.track.seen_beats) == (3, 4)
     assert (closed.track.flagged_beats, closed.track.seen_beats) == (3, 9)
     assert opened.track.opened_offset == closed.track.opened_offset == 3
@@ -111,25 +112,13 @@ def test_the_number_of_open_episodes_follows():
     assert episodes.open == {"physiological": 0, "technical": 0}
 
 
-def test_a_partition_that_comes_back_untouched_goes_on_where_it_was():
-    episodes = Episodes(RULE)
-    episodes.observe(*stream("AA"))
-    episodes.judged({0: 2})
-    episodes.resume(0, offset=1)
-    assert episodes.next_offset(0) == 2
-    assert told(episodes.observe(*stream("A", first_offset=2, times=[1600])), 2) == [
-        ("opened", "physiological", 2, False)
-    ]
-
-
-def test_a_partition_that_somebody_else_read_meanwhile_is_forgotten():
+def test_a_partition_that_is_forgotten_has_no_open_episodes():
     episodes = Episodes(RULE)
     episodes.observe(*stream("AAA"))
-    episodes.judged({0: 3})
-    episodes.resume(0, offset=10)
-    assert episodes.next_offset(0) == -1
+    episodes.forget(0)
     assert episodes.open == {"physiological": 0, "technical": 0}
-    assert episodes.observe(*stream("AA", first_offset=10, times=[9000, 9800])) == []
+    assert episodes.clock(0) is None
+    assert episodes.observe(*stream("AA", first_offset=10, times=[9000, 9800])).events == []
 
 
 beats = st.lists(
@@ -140,16 +129,24 @@ beats = st.lists(
 
 
 @given(beats, st.data())
-def test_decisions_do_not_depend_on_how_the_stream_is_cut(rows, data):
+def test_decisions_depend_neither_on_how_the_stream_is_cut_nor_on_who_reads_on(rows, data):
     verdicts, sources, gaps = zip(*rows, strict=True)
     times = np.cumsum(gaps).tolist()
     whole = Episodes(RULE)
-    wanted = told(whole.observe(*stream(verdicts, sources=list(sources), times=times)))
+    wanted = told(whole.observe(*stream(verdicts, sources=list(sources), times=times)).events)
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(rows) - 1)))) | {0, len(rows)})
-    episodes, found = Episodes(RULE), []
+    episodes, topic, found = Episodes(RULE), {}, []
     for start, end in pairwise(cuts):
+        if data.draw(st.booleans()):  # another member takes over, from what was delivered
+            clock, episodes = episodes.clock(0), Episodes(RULE)
+            episodes.restore(0, clock, {source: state.decode(value) for source, value in topic.items()})
         piece = slice(start, end)
-        events = episodes.observe(*stream(verdicts[piece], sources=list(sources[piece]), times=times[piece]))
-        found += told(events, start)
+        columns = {"sources": list(sources[piece]), "times": times[piece], "first_offset": start}
+        observed = episodes.observe(*stream(verdicts[piece], **columns))
+        found += told(observed.events, start)
+        for _, source, trouble in observed.memories:
+            topic.pop(source, None)
+            if trouble is not None:
+                topic[source] = state.encode(trouble)
     assert sorted(found) == sorted(wanted)
     assert episodes.open == whole.open

@@ -15,9 +15,10 @@ from monitor.episode import Episodes, Rule
 from monitor.errors import BrokerError
 from monitor.health import Health
 from monitor.metrics import Metrics
+from monitor.record import Change, Resumed
 from monitor.scorer import CAUSES, Explanation, Scores
 from monitor.settings import Settings
-from monitor.threshold import Threshold
+from monitor.threshold import Level, Thresholds
 from monitor.worker import Line, Worker
 from tests.fakes import FakeBroker, records
 
@@ -54,7 +55,7 @@ class Bench:
             Line(
                 self.broker,
                 AmplitudeScorer(),
-                Threshold(2.0, None, np.array([0.5, 1.0, 1.5])),
+                Thresholds(Level(2.0, None), np.array([0.5, 1.0, 1.5])),
                 Episodes(Rule(3, 5, 5, 60_000)),
                 Metrics(self.registry),
                 self.health,
@@ -203,23 +204,110 @@ def test_a_stop_delivers_what_is_in_hand():
     assert bench.broker.committed == {0: 3}
 
 
-def assigned_anew(batch):
-    return replace(batch, fresh=frozenset({0}))
+def resumed(offset, clock=None, state=None, *, atomic=True):
+    """What a poll says of a partition that begins, or begins anew."""
+    return replace(records([]), resumed={0: Resumed(offset, clock, state or {}, atomic)})
 
 
-def test_records_that_come_again_after_a_rebalance_are_not_judged_twice():
-    again = assigned_anew(records([ABNORMAL])), records([ABNORMAL] * 2, first_offset=1)
-    bench = Bench(records([ABNORMAL] * 2), *again).turn(2)
-    assert bench.metric("beats_total") == 2
+def kept(bench):
+    """The state topic, compacted."""
+    rows = {}
+    for message in bench.sent("ecg-monitor.state"):
+        rows[message.key] = message.value
+    return {source: value for source, value in rows.items() if value is not None}
+
+
+def test_a_monitor_that_takes_over_decides_as_the_one_before_would_have():
+    first = Bench(records([ABNORMAL] * 2)).turn()
+    assert first.alerts() == []
+    assert first.broker.clocks == {0: 1000}
+    second = Bench(resumed(2, 1000, kept(first)), records([ABNORMAL], first_offset=2, times=[2000])).turn(2)
+    assert [alert["id"] for alert in second.alerts()] == ["physiological:ecg.beats:0:2"]
+    third = Bench(resumed(3, 2000, kept(second)), records([NORMAL] * 5, first_offset=3)).turn()
+    assert third.metric("episodes", kind="physiological") == 1
+    third.turn()
+    assert [(alert["event"], alert["id"]) for alert in third.alerts()] == [("closed", "physiological:ecg.beats:0:2")]
+    assert kept(third) == {}
+    assert third.sent("ecg-monitor.state")[0].partition == 0
+
+
+def test_a_source_whose_trouble_came_and_went_within_a_batch_leaves_no_state():
+    assert Bench(records([ABNORMAL] + [NORMAL] * 5)).turn().sent("ecg-monitor.state") == []
+
+
+def test_silence_is_told_by_the_clock_that_was_committed():
+    first = Bench(records([ABNORMAL] * 3)).turn()
+    second = Bench(resumed(3, 70_000, kept(first)), records([NORMAL], keys=[b"x"], times=[5], first_offset=3)).turn(2)
+    assert [(alert["event"], alert["cause"]) for alert in second.alerts()] == [("closed", "silent")]
+
+
+def test_a_step_that_came_to_nothing_is_forgotten_and_read_again():
+    again = resumed(0), records([ABNORMAL] * 3)
+    bench = Bench(records([ABNORMAL] * 2), *again)
+    bench.broker.rewinds = 1
     bench.turn()
+    assert bench.broker.committed == {}
+    assert bench.metric("broker_up") == 0
+    bench.turn(2)
+    assert [alert["id"] for alert in bench.alerts()] == ["physiological:ecg.beats:0:2"]
     assert bench.metric("beats_total") == 3
-    assert [alert["offset"] for alert in bench.alerts()] == [2]
-    assert bench.broker.committed == {0: 3}
+    assert bench.metric("broker_up") == 1
 
 
-def test_what_somebody_else_judged_meanwhile_ends_what_was_known():
-    bench = Bench(records([ABNORMAL] * 2), assigned_anew(records([ABNORMAL], first_offset=9))).turn(2)
-    assert bench.alerts() == []
+def test_a_broker_that_takes_nothing_but_lets_itself_be_read_ends_the_monitor():
+    log = [one for _ in range(9) for one in (resumed(0), records([ABNORMAL] * 3))]
+    bench = Bench(*log, broker_timeout_seconds=0.01)
+    bench.broker.rewinds = 1000
+    with pytest.raises(BrokerError, match="was lost for"):
+        bench.turn(9)
+
+
+def test_at_least_once_a_beat_that_its_state_includes_is_not_observed_again():
+    first = Bench(records([ABNORMAL] * 2)).turn()
+    second = Bench(resumed(0, 0, kept(first), atomic=False), records([ABNORMAL] * 3)).turn(2)
+    assert [alert["offset"] for alert in second.alerts()] == [2]
+    assert second.metric("beats_total") == 3
+
+
+@pytest.mark.parametrize(("clock", "atomic"), [(None, False), (0, True)])
+def test_state_from_beyond_offsets_that_were_set_back_is_ignored_and_deleted(clock, atomic):
+    first = Bench(records([ABNORMAL] * 2)).turn()
+    second = Bench(resumed(0, clock, kept(first), atomic=atomic), records([ABNORMAL] + [NORMAL] * 5)).turn(2)
+    assert second.alerts() == []
+    assert [(row.key, row.value, row.partition) for row in second.sent("ecg-monitor.state")] == [(b"source", None, 0)]
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"schema":2}', b"\xff", b'{"schema":1,"offset":"x"}'])
+def test_state_that_cannot_be_read_is_counted_and_its_neighbours_hold(value):
+    good = kept(Bench(records([ABNORMAL] * 2)).turn())
+    bench = Bench(resumed(2, 1000, {b"other": value} | good), records([ABNORMAL], first_offset=2)).turn(2)
+    assert len(bench.alerts()) == 1
+    assert bench.metric("state_ignored_total") == 1
+
+
+def test_a_threshold_is_changed_for_one_source_and_stamped_with_its_version():
+    change = Change(b"threshold/bed 1", b'{"threshold": 4.0, "by": "nurse"}', 17)
+    nonsense = Change(b"threshold/bed 2", b"{", 18)
+    beats = records([ABNORMAL] * 3, keys=[b"bed 1"] * 3), records([ABNORMAL] * 3, keys=[b"bed 2"] * 3, first_offset=3)
+    bench = Bench(replace(beats[0], changes=(change, nonsense)), beats[1]).turn(2)
+    assert [(alert["source"], alert["threshold"], alert["threshold_version"]) for alert in bench.alerts()] == [
+        ("bed 2", 2.0, None)
+    ]
+    assert bench.metric("control_ignored_total") == 1
+
+
+def test_a_threshold_for_all_is_on_the_alert_and_in_the_metrics():
+    change = Change(b"threshold/*", b'{"threshold": 2.5}', 3)
+    bench = Bench(replace(records([ABNORMAL] * 3), changes=(change,))).turn()
+    assert [(alert["threshold"], alert["threshold_version"]) for alert in bench.alerts()] == [(2.5, 3)]
+    assert bench.metric("threshold") == 2.5
+
+
+def test_records_older_than_the_limit_are_counted_and_left_out():
+    bench = Bench(records([ABNORMAL] * 4, times=[1000, 2000, 98_000, 99_000]), max_age_seconds=5).turn()
+    assert bench.metric("shed_records_total") == 2
+    assert bench.metric("beats_total") == 2
+    assert bench.broker.committed == {0: 4}
 
 
 def test_a_batch_of_several_partitions_is_judged_partition_by_partition():

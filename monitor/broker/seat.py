@@ -1,0 +1,130 @@
+"""Where a member stands in each of its partitions: the committed offset, the clock, and the state that goes with it.
+
+A partition is read only after it was *taken*: its committed offset was asked for, its state read back, the consumer
+set there. Whatever casts doubt on that (it was revoked, lost, assigned anew, or a transaction failed) gives the seat
+up, and it is taken again before its next record is judged.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+
+from monitor.broker.connection import speaking
+from monitor.record import Resumed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from monitor.broker.store import Store
+    from monitor.metrics import Metrics
+    from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+COMMITTED_MS = 20_000  # an open transaction of another member is waited out: 10 s, and the broker's scan every 10 s
+CLOCK = "clock="
+
+
+def note(offset: int, clock: int | None) -> OffsetAndMetadata:
+    """An offset to commit, with the partition's clock in its metadata: the two are one decision."""
+    return OffsetAndMetadata(offset, "" if clock is None else f"{CLOCK}{clock}", -1)
+
+
+def noted_clock(metadata: str | None) -> int | None:
+    """The clock that was committed with an offset; None where somebody else set it."""
+    text = (metadata or "").removeprefix(CLOCK)
+    return int(text) if text != metadata and text.removeprefix("-").isdecimal() else None
+
+
+class Seats:
+    """The partitions of one member, each with the offset that is expected next."""
+
+    def __init__(self, settings: Settings, store: Store, metrics: Metrics) -> None:
+        self._settings, self._store, self._metrics = settings, store, metrics
+        self._is_atomic = settings.delivery == "exactly-once"
+        self._next: dict[int, int] = {}
+
+    def has(self, partition: int) -> bool:
+        return partition in self._next
+
+    def lose(self, partitions: Collection[int] | None) -> None:
+        """Give up these, or all."""
+        for partition in list(self._next) if partitions is None else partitions:
+            self._next.pop(partition, None)
+
+    def take(self, consumer: KafkaConsumer) -> dict[int, Resumed]:
+        """Take every assigned partition that is not taken, and set the consumer to its place.
+
+        Raises BrokerError when that is not known in time; then none of them is taken.
+        """
+        wanted = [tp for tp in sorted(consumer.assignment()) if tp.partition not in self._next]
+        if not wanted:
+            return {}
+        with speaking("taking over partitions"):
+            places = self._places(consumer, wanted)
+            states = self._store.read([tp.partition for tp in wanted])
+            for tp in wanted:
+                consumer.seek(tp, places[tp].offset)
+        self._next |= {tp.partition: places[tp].offset for tp in wanted}
+        self._metrics.restored_sources.inc(sum(map(len, states.values())))
+        return {
+            tp.partition: Resumed(
+                places[tp].offset, noted_clock(places[tp].metadata), states[tp.partition], self._is_atomic
+            )
+            for tp in wanted
+        }
+
+    def _places(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        first, end = consumer.beginning_offsets(wanted), consumer.end_offsets(wanted)
+        policy = first if self._settings.offset_reset == "earliest" else end
+        places = {}
+        for tp in wanted:
+            committed = consumer.committed(tp, metadata=True, timeout_ms=COMMITTED_MS)
+            if committed is None:
+                places[tp] = note(policy[tp], None)
+            elif first[tp] <= committed.offset and (committed.offset <= end[tp] or not self._is_atomic):
+                places[tp] = committed  # what else than Kafka tells as the end is not always the end
+            else:
+                self._tell_gap(tp, committed.offset, policy[tp], first[tp])
+                places[tp] = note(policy[tp], noted_clock(committed.metadata))
+        return places
+
+    def expects(self, consumer: KafkaConsumer, tp: TopicPartition, batch: Sequence[Any]) -> bool:
+        """Whether records may be judged: the partition is taken, and they go on where it stood.
+
+        Gaps are usual (transaction markers, compaction), but not below the first record that is kept: there the
+        client, overtaken by retention, went on by MONITOR_OFFSET_RESET without a word.
+        """
+        expected = self._next.get(tp.partition)
+        if expected is None:
+            return False
+        offset = batch[0].offset
+        if offset < expected and self._is_atomic:  # nobody may read backwards: look again where this partition stands
+            self.lose({tp.partition})
+            return False
+        if not expected <= offset <= expected + 1:
+            with speaking("asking for the first beats"):
+                self._tell_gap(tp, expected, offset, consumer.beginning_offsets([tp])[tp])
+        self._next[tp.partition] = batch[-1].offset + 1
+        return True
+
+    def _tell_gap(self, tp: TopicPartition, expected: int, offset: int, first: int) -> None:
+        if first <= expected <= offset:
+            return
+        lost = max(0, offset - expected)
+        self._metrics.offset_resets.inc()
+        self._metrics.lost_records.inc(lost)
+        log.error(
+            "%s partition %d: offset %d is out of range (the first kept is %d), %d records are lost to this group; it "
+            "goes on at %d as MONITOR_OFFSET_RESET=%s says. Raise the topic's retention or add instances",
+            tp.topic,
+            tp.partition,
+            expected,
+            first,
+            lost,
+            offset,
+            self._settings.offset_reset,
+        )

@@ -1,0 +1,94 @@
+"""Reads episode state back from its compacted topic, a few partitions at a time."""
+
+from __future__ import annotations
+
+import time
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from kafka import KafkaAdminClient, KafkaConsumer, OffsetSpec, TopicPartition
+
+from monitor.broker.connection import COMMAND_SECONDS, client_config, connecting, speaking
+from monitor.broker.topics import extend_state
+from monitor.errors import BrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.settings import Settings
+
+# A namesake that died in a transaction holds the end back until the broker ends it: 10 s, and its scan every 10 s.
+RESTORE_SECONDS = 40.0
+POLL_MS = 200
+POSITION_MS = 5000
+
+
+class Store:
+    """The state topic. Its clients are made when they are first needed, and kept: a restore takes some 30 ms then."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.state_topic_name
+        self._consumer: KafkaConsumer | None = None
+        self._admin: KafkaAdminClient | None = None
+
+    def read(self, partitions: list[int]) -> dict[int, dict[bytes, bytes]]:
+        """The last value of each source in each of the partitions.
+
+        Up to the end of everything written, as far as it is committed: what a dying member left open is waited out.
+        Raises BrokerError when that takes too long.
+        """
+        try:
+            with speaking(f"reading {self._topic}"):
+                return self._read([TopicPartition(self._topic, partition) for partition in partitions])
+        except BrokerError:
+            self.close()
+            raise
+
+    def _read(self, wanted: list[TopicPartition]) -> dict[int, dict[bytes, bytes]]:
+        rows: dict[int, dict[bytes, bytes]] = {tp.partition: {} for tp in wanted}
+        ends = self._ends(wanted)
+        if not ends:
+            return rows
+        consumer = self._consumer = self._consumer or self._build_consumer()
+        consumer.assign(list(ends))
+        consumer.seek_to_beginning(*ends)
+        deadline = time.monotonic() + RESTORE_SECONDS
+        # an empty poll is no end, and the last record is not at `end - 1`: logs end in transaction markers
+        while any((consumer.position(tp, POSITION_MS) or 0) < end for tp, end in ends.items()):
+            if time.monotonic() > deadline:
+                raise BrokerError(f"the end of {self._topic} was not reached within {RESTORE_SECONDS:g} s")
+            for record in chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values()):
+                rows[record.partition].pop(record.key, None)
+                if record.value is not None:
+                    rows[record.partition][record.key] = record.value
+        return rows
+
+    def _ends(self, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """The ends of those that have records, uncommitted ones included."""
+        with connecting(self._settings):
+            admin = self._admin = self._admin or KafkaAdminClient(**client_config(self._settings, COMMAND_SECONDS))
+        if max(tp.partition for tp in wanted) >= len(admin.describe_topics([self._topic])[0]["partitions"]):
+            extend_state(admin, self._settings)
+        found = admin.list_partition_offsets(dict.fromkeys(wanted, OffsetSpec.LATEST))
+        return {tp: answer.offset for tp, answer in found.items() if answer.offset > 0}
+
+    def _build_consumer(self) -> KafkaConsumer:
+        with connecting(self._settings):
+            return KafkaConsumer(
+                **client_config(self._settings, COMMAND_SECONDS),
+                group_id=None,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                max_poll_records=10_000,
+                metrics_enabled=False,
+            )
+
+    def close(self) -> None:
+        clients: Iterable[KafkaConsumer | KafkaAdminClient | None] = (self._consumer, self._admin)
+        self._consumer = self._admin = None
+        for client in clients:
+            if client is not None:
+                client.close()

@@ -1,0 +1,57 @@
+"""JSON objects from outside, read so strictly that no two readers can disagree about what they say."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+class UnclearError(Exception):
+    """Why a value is refused: a fixed word and a sentence; caught by the one who knows what was to be read."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def read(value: bytes) -> dict[str, Any]:
+    """The fields of one object, every number a float (so that a boolean is none); no field twice, at any depth.
+
+    Raises UnclearError.
+    """
+    try:
+        found = json.loads(value.decode(), parse_int=_number, parse_float=_number, object_pairs_hook=_without_doubles)
+    except UnicodeDecodeError as error:
+        raise UnclearError("not-json", f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise UnclearError("not-json", "nested too deeply") from None
+    except ValueError as error:
+        raise UnclearError("not-json", f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UnclearError("not-json", f"the value is {kind(found)}, where an object is expected")
+    return found
+
+
+def kind(value: object) -> str:
+    """What a value of a document is, in words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", float: "a number", type(None): "null"}
+    return names[type(value)]
+
+
+def _number(text: str) -> float:
+    """A JSON number; one too large for a double is out of range rather than infinite."""
+    number = float(text)
+    if math.isinf(number):
+        raise UnclearError("out-of-range", f"{text[:20]} is beyond what a double can hold")
+    return number
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UnclearError("duplicate-keys", f"the field {twice[:40]!r} stands more than once")
+    return fields

@@ -1,0 +1,102 @@
+"""What is remembered of a source in trouble, as the state topic holds it: JSON with a schema number.
+
+Kept as Kafka Streams keeps its stores: a compacted topic beside the beats, a row for each source in trouble, written
+with the alerts and the offsets of the same step, to the partition that the beats came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import orjson
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from monitor.record import Message
+from monitor.track import KINDS, QUIET, Track, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.episode import Memory
+    from monitor.record import Resumed
+
+SCHEMA: Literal[1] = 1
+_Int64 = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    schema: Literal[1]
+    offset: _Int64
+    clock: _Int64
+    tracks: dict[Literal["physiological", "technical"], Track]
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+
+_ROW = TypeAdapter(_Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A partition's sources in trouble; rows that were of no use, and those that are to be deleted because of it."""
+
+    sources: dict[bytes, Trouble]
+    useless: tuple[str, ...]  # a sentence for each
+    outdated: tuple[bytes, ...]  # sources
+
+
+def rows(memories: Iterable[Memory], topic: str) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """Messages that write down what is remembered, and those that delete what is over."""
+    written, deleted = [], []
+    for partition, source, trouble in memories:
+        if trouble is None:
+            deleted.append(deletion(topic, partition, source))
+        else:
+            written.append(Message(topic, source, encode(trouble), partition=partition))
+    return tuple(written), tuple(deleted)
+
+
+def deletion(topic: str, partition: int, source: bytes) -> Message:
+    return Message(topic, source, None, partition=partition)
+
+
+def encode(trouble: Trouble) -> bytes:
+    """A row's value; a quiet track is left out."""
+    tracks = {kind: track for kind, track in zip(KINDS, trouble.tracks, strict=True) if track != QUIET}
+    return orjson.dumps({"schema": SCHEMA, "offset": trouble.offset, "clock": trouble.clock, "tracks": tracks})
+
+
+def decode(value: bytes) -> Trouble:
+    """The reverse. Raises ValueError with a sentence for what is no row of this schema."""
+    try:
+        row = _ROW.validate_json(value)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, fault["loc"])) or "its JSON"
+        raise ValueError(f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
+    shape, signal = (row.tracks.get(kind, QUIET) for kind in KINDS)
+    return Trouble((shape, signal), row.clock, row.offset)
+
+
+def restore(resumed: Resumed) -> Restored:
+    """What a partition's rows say.
+
+    A row that includes beats from beyond the committed offset was written in a future that somebody took back by
+    setting the group's offsets, unless offsets only follow the rows (at least once): then those beats are known
+    already. Who sets offsets by hand leaves no clock with them.
+    """
+    sources, useless, outdated = {}, [], []
+    is_taken_back = resumed.atomic or resumed.clock is None
+    for source, value in resumed.state.items():
+        try:
+            trouble = decode(value)
+        except ValueError as error:
+            useless.append(f"state of {source!r:.80} is not used: {error}")
+            continue
+        if is_taken_back and trouble.offset >= resumed.offset:
+            outdated.append(source)
+        elif not trouble.is_over:
+            sources[source] = trouble
+    return Restored(sources, tuple(useless), tuple(outdated))

@@ -1,0 +1,86 @@
+"""One source in trouble, beat by beat: when its episode opens and when it closes. Pure.
+
+An episode opens when k of the source's last n beats are flagged, and closes after m unflagged ones in a row. Two kinds
+run side by side: abnormal shape (physiological) and beats that cannot be scored (technical).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Kind = Literal["physiological", "technical"]
+EventName = Literal["opened", "closed"]
+KINDS: tuple[Kind, Kind] = ("physiological", "technical")
+EVENTS: tuple[EventName, EventName] = ("opened", "closed")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When an episode opens (`flagged` of the last `window` beats), closes, and falls silent."""
+
+    flagged: int
+    window: int
+    close: int
+    silence_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One kind of trouble of one source."""
+
+    recent: int = 0  # one bit a beat, the newest lowest: 1 = flagged
+    length: int = 0  # beats in `recent`
+    unflagged: int = 0  # in a row, up to now
+    opened_offset: int = -1  # -1 while no episode is open
+    opened_at: int = 0  # time of the beat that opened it, ms since the epoch
+    flagged_beats: int = 0  # since it opened, the beats that opened it included
+    seen_beats: int = 0
+    cause: int = 0  # of the last flagged beat
+
+    @property
+    def is_open(self) -> bool:
+        return self.opened_offset >= 0
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self.is_open and not self.recent
+
+
+QUIET = Track()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """All that is remembered of a source in trouble; of any other, nothing."""
+
+    tracks: tuple[Track, Track]  # one a kind, in the order of KINDS
+    clock: int  # the partition's beat time at the source's last beat, ms since the epoch
+    offset: int  # of that beat
+
+    @property
+    def is_over(self) -> bool:
+        return all(track.is_quiet for track in self.tracks)
+
+
+def advance(track: Track, rule: Rule, *, cause: int, offset: int, time: int) -> tuple[Track, EventName | None]:
+    """The track after one more beat, and what that beat caused; `cause` is 0 for a beat that is not flagged."""
+    flagged = cause != 0
+    recent = (track.recent << 1 | flagged) & ((1 << rule.window) - 1)
+    moved = replace(
+        track,
+        recent=recent,
+        length=min(track.length + 1, rule.window),
+        unflagged=0 if flagged else track.unflagged + 1,
+        flagged_beats=track.flagged_beats + flagged,
+        seen_beats=track.seen_beats + 1,
+        cause=cause or track.cause,
+    )
+    if track.is_open:
+        return (moved, "closed") if moved.unflagged >= rule.close else (moved, None)
+    if recent.bit_count() < rule.flagged:
+        return moved, None
+    opened = replace(
+        moved, opened_offset=offset, opened_at=time, flagged_beats=recent.bit_count(), seen_beats=moved.length
+    )
+    return opened, "opened"

@@ -1,0 +1,76 @@
+"""`make chaos`: bounded and seeded; ends with 1 when anything is lost, made up or doubled."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tests.chaos.outage import play_outage
+from tests.chaos.plan import OUTAGE, SOAK, STORMS, Plan
+from tests.chaos.scenario import play_storm
+from tests.chaos.soak import play_soak
+from tests.chaos.stage import Means
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.chaos.report import Report
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def _numbers(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for each whole number of a plan, which wins over the scenario's own."""
+    for field in reversed(fields(Plan)):
+        if field.type == "int":
+            command = click.option(f"--{field.name.replace('_', '-')}", field.name, type=click.IntRange(min=0))(command)
+    return command
+
+
+@click.command()
+@click.option("--scenario", type=click.Choice([*STORMS, "outage", "soak"]), default="all", show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--model", type=click.Path(exists=True, path_type=Path), required=True, help="Model file.")
+@click.option("--data", type=FOLDER, required=True, help="Folder with ECG5000_TEST.tsv.")
+@click.option("--out", type=FOLDER, help="Where logs, Kafka's data and the report go (default: a new folder in /tmp).")
+@click.option("--delivery", type=click.Choice(["exactly-once", "at-least-once"]), help="Default: the monitor's own.")
+@click.option("--scores/--no-scores", default=None, help="Write and check the score of each beat.")
+@click.option("--seconds", type=float, help="Of the outage (600) or the soak (1200).")
+@_numbers
+def main(scenario: str, seed: int, out: Path | None, seconds: float | None, **given: Any) -> None:
+    """Kill, freeze and restart monitors and Kafka; compare what came of it with an undisturbed run.
+
+    KAFKA_HOME names a folder of Apache Kafka 4. The options below replace the scenario's own numbers.
+    """
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its brokers are killed: it has much to say
+    if not (home := os.environ.get("KAFKA_HOME")):
+        raise click.UsageError("KAFKA_HOME names no folder of Apache Kafka 4")
+    folder = out or Path(tempfile.mkdtemp(prefix="chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    model, data, delivery = (given.pop(name) for name in ("model", "data", "delivery"))
+    means = Means(Path(home).resolve(), model.resolve(), data.resolve(), folder.resolve(), delivery)
+    changed = {name: value for name, value in given.items() if value is not None}
+    report = _play(scenario, seed, means, changed, seconds)
+    report.write(folder / f"{scenario}-{seed}.json")
+    click.echo(report.text())
+    click.echo(f"logs and {scenario}-{seed}.json in {folder}")
+    sys.exit(not report.holds)
+
+
+def _play(scenario: str, seed: int, means: Means, changed: dict[str, Any], seconds: float | None) -> Report:
+    if scenario == "outage":
+        plan = replace(OUTAGE, **changed, outage_seconds=seconds or OUTAGE.outage_seconds)
+        return play_outage(plan, seed, means)
+    if scenario == "soak":
+        return play_soak(replace(SOAK, **changed), seed, means, seconds or 1200.0)
+    return play_storm(scenario, replace(STORMS[scenario], **changed), seed, means)
+
+
+main()

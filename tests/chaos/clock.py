@@ -1,0 +1,29 @@
+"""Time for what is made of moments: every wait has an end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Deadline:
+    """`seconds` from now; waiting past it fails, naming what was waited for."""
+
+    seconds: float
+    what: str
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def passed(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def is_over(self) -> bool:
+        return self.passed > self.seconds
+
+    def wait(self, seconds: float) -> None:
+        """Let a moment pass. Raises TimeoutError when it was the last one."""
+        if self.is_over:
+            raise TimeoutError(f"not within {self.seconds:g} s: {self.what}")
+        time.sleep(seconds)

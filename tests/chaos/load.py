@@ -1,0 +1,195 @@
+"""The load: beats of many sources in and out of trouble, with records among them that are none; the same for one seed.
+
+It is published once. The disturbed and the undisturbed monitors read the same records at the same offsets.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor import artifact, beatfile
+from monitor.broker import Publisher
+from monitor.errors import MonitorError
+from monitor.publish import BEAT_MS, encode, source_name
+from monitor.record import Message
+from monitor.scorer import Scorer, use_one_thread
+from tests.chaos.clock import Deadline
+from tests.chaos.junk import OWN, junk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from monitor.settings import Settings
+
+HOUR_MS = 3_600_000
+NORMAL, ABNORMAL, FLAT, SILENT = range(4)
+SILENCE_SECONDS = 10  # MONITOR_EPISODE_SILENCE_SECONDS of chaos: 12.5 beats
+MARGIN = 1e-3  # a verdict must not hang on the last bits of a score, which the size of a batch may change
+JITTER_MS = 3000
+JITTER_SHARE = 0.03
+FLAT_BEAT = encode(np.full(140, 0.25, np.float32), "float32")
+GOOD = "good"
+CHUNK = 2000
+SEND_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much, from how many sources, and how many records that are no beats."""
+
+    beats: int
+    sources: int
+    bad: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Encoded beats whose verdict is beyond doubt, by `NORMAL`, `ABNORMAL` and `FLAT`."""
+
+    values: tuple[list[bytes], list[bytes], list[bytes]]
+
+
+def stock(data: Path, model: Path) -> Stock:
+    """The test beats of ECG5000, without those that score too near to the threshold."""
+    use_one_thread()
+    loaded, found = artifact.load(model, "cpu"), beatfile.read(data / "ECG5000_TEST.tsv")
+    if found.abnormal is None:
+        raise RuntimeError(f"{data}: the beats need labels")
+    scores = Scorer(loaded, "cpu", 2048).score(found.samples).score
+    clear = np.abs(scores / loaded.manifest.threshold.value - 1) > MARGIN
+    kinds = (clear & ~found.abnormal, clear & found.abnormal)
+    normal, abnormal = ([encode(samples, "float32") for samples in found.samples[rows]] for rows in kinds)
+    return Stock((normal, abnormal, [FLAT_BEAT]))
+
+
+def records(stock: Stock, load: Load, topic: str) -> Iterator[tuple[Message, int]]:
+    """Every record with its timestamp, ms; the header `kind` says what it is, which the monitor never reads."""
+    rng = random.Random(load.seed)
+    start_ms = int(1000 * time.time()) - HOUR_MS - (load.beats // load.sources) * BEAT_MS
+    bad = set(rng.sample(range(load.beats), load.bad))
+    stream = junk(rng)
+    turns = ((turn, *one) for turn, row in enumerate(_turns(rng, load.sources)) for one in row)
+    beats = ((turn, source, code) for turn, source, code in turns if code != SILENT)
+    for count, (turn, source, code) in enumerate(islice(beats, load.beats)):
+        at = start_ms + turn * BEAT_MS
+        if rng.random() < JITTER_SHARE:
+            at += rng.randint(-JITTER_MS, JITTER_MS)
+        yield Message(topic, source_name(source), rng.choice(stock.values[code]), (("kind", GOOD.encode()),)), at
+        if count in bad:
+            kind, key, value = next(stream)
+            yield Message(topic, source_name(source) if key == OWN else key, value, (("kind", kind.encode()),)), at
+
+
+def _turns(rng: random.Random, sources: int) -> Iterator[list[tuple[int, int]]]:
+    """For each turn, the sources in their order with what each of them sends."""
+    streams = [_source(random.Random(rng.random())) for _ in range(sources)]
+    while True:
+        yield [(source, next(stream)) for source, stream in enumerate(streams)]
+
+
+def _source(rng: random.Random) -> Iterator[int]:
+    """Normal beats, then a trouble, and so on without end."""
+    while True:
+        yield from [NORMAL] * rng.randint(5, 40)
+        yield from rng.choice(_TROUBLES)(rng)
+
+
+def _run(rng: random.Random) -> list[int]:
+    return [ABNORMAL] * rng.randint(3, 12)
+
+
+def _broken_run(rng: random.Random) -> list[int]:
+    """Opens late, or not at all, and stays open over normal beats in between."""
+    pieces = ([ABNORMAL] * rng.randint(1, 2) + [NORMAL] * rng.randint(1, 3) for _ in range(rng.randint(2, 6)))
+    return list(chain.from_iterable(pieces))
+
+
+def _lead_off(rng: random.Random) -> list[int]:
+    return [FLAT] * rng.randint(3, 9)
+
+
+def _falls_silent(rng: random.Random) -> list[int]:
+    return _run(rng) + [SILENT] * rng.randint(14, 40)
+
+
+_TROUBLES = (_run, _run, _broken_run, _lead_off, _falls_silent)
+
+
+class Feeder:
+    """Publishes on a thread of its own, as far as it is allowed to; a broker that is away is waited for.
+
+    What was not acknowledged is sent again and may stand twice: it does so for both groups that read it.
+    """
+
+    def __init__(self, settings: Settings, items: Iterator[tuple[Message, int]]) -> None:
+        self.sent = 0
+        self.failure: BaseException | None = None
+        self._settings = settings
+        self._items = items
+        self._allowed = 0
+        self._is_closed = False
+        self._wake = threading.Condition()
+        self._publisher: Publisher | None = None
+        self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
+        self._thread.start()
+
+    def allow(self, count: int) -> None:
+        """Publish up to `count` records in all."""
+        with self._wake:
+            self._allowed = max(self._allowed, count)
+            self._wake.notify()
+
+    def is_done(self) -> bool:
+        """Whether all that is allowed is acknowledged. Raises RuntimeError when it never will be."""
+        if self.failure is not None:
+            raise RuntimeError("the load could not be published") from self.failure
+        return self.sent >= self._allowed
+
+    def close(self) -> None:
+        with self._wake:
+            self._is_closed = True
+            self._wake.notify()
+        self._thread.join(SEND_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while chunk := self._next():
+                self._send(chunk)
+                self.sent += len(chunk)
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits
+            self.failure = error
+        finally:
+            self._drop()
+
+    def _next(self) -> list[tuple[Message, int]]:
+        with self._wake:
+            self._wake.wait_for(lambda: self._is_closed or self.sent < self._allowed)
+            return [] if self._is_closed else list(islice(self._items, min(CHUNK, self._allowed - self.sent)))
+
+    def _send(self, chunk: list[tuple[Message, int]]) -> None:
+        deadline = Deadline(SEND_SECONDS, "the broker took the load")
+        while not self._is_closed:
+            try:
+                self._publisher = self._publisher or Publisher(self._settings)
+                for message, stamp in chunk:
+                    self._publisher.send(message, stamp)
+                self._publisher.flush()
+            except MonitorError:
+                self._drop()
+                deadline.wait(0.5)
+            else:
+                return
+
+    def _drop(self) -> None:
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.close()

@@ -1,0 +1,133 @@
+"""The monitors of one group: each a place with a name, whose process is killed, frozen, ended and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tests.chaos.cluster import steady_port
+from tests.e2e.daemon import Daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from monitor.settings import Settings
+
+CLOSE_SECONDS = 40.0
+TAIL_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """What all members of a group have in common."""
+
+    settings: Settings
+    model: Path
+    folder: Path  # for their logs
+    variables: Mapping[str, str]  # further MONITOR_* of theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process that ended though nobody asked it to."""
+
+    member: str
+    code: int
+    said: str  # at the end of its log
+
+
+class Member:
+    """A monitor under one MONITOR_INSTANCE, through all its lives."""
+
+    def __init__(self, name: str, crew: Crew) -> None:
+        self.name = name
+        self.state: Literal["away", "running", "frozen"] = "away"
+        self.lives = 0
+        self._crew = crew
+        self._log = crew.folder / f"{name}.log"
+        self._daemon: Daemon | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.daemon.process.pid
+
+    @property
+    def daemon(self) -> Daemon:
+        if self._daemon is None:
+            raise RuntimeError(f"{self.name} is away")
+        return self._daemon
+
+    def start(self) -> None:
+        port = steady_port()
+        own = {"MONITOR_INSTANCE": self.name, "MONITOR_HTTP_PORT": str(port)}
+        daemon = Daemon(self._crew.settings, self._crew.model, self._log, **{**self._crew.variables, **own})
+        daemon.port = port
+        self._daemon = daemon.__enter__()
+        self.state = "running"
+        self.lives += 1
+
+    def is_ready(self) -> bool:
+        return self.state == "running" and self.daemon.get("/readyz")[0] == 200
+
+    def kill(self) -> None:
+        self.daemon.process.kill()
+        self._bury()
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+        self.state = "frozen"
+
+    def thaw(self) -> None:
+        if self.state == "frozen":
+            os.kill(self.pid, signal.SIGCONT)
+            self.state = "running"
+
+    def ask_to_leave(self) -> None:
+        """SIGTERM, without waiting for what comes of it."""
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.state = "away"
+
+    def leave(self) -> int:
+        """SIGTERM; the exit code."""
+        self.ask_to_leave()
+        return self.wait_until_gone()
+
+    def wait_until_gone(self) -> int:
+        """The exit code of a process that was asked to leave; it is killed when it does not."""
+        try:
+            return self.daemon.process.wait(CLOSE_SECONDS)
+        finally:
+            self._bury()
+
+    def is_gone(self) -> bool:
+        return self._daemon is None or self._daemon.process.poll() is not None
+
+    def ended(self) -> Ended | None:
+        """How the process ended by itself; None while it goes on."""
+        if self.state == "away" or not self.is_gone():
+            return None
+        code = self.daemon.process.wait()
+        self._bury()
+        return Ended(self.name, code, "\n".join(self.log().splitlines()[-TAIL_LINES:] if code != 1 else [self.told()]))
+
+    def told(self) -> str:
+        """The last line of the log."""
+        return (self.log().splitlines() or [""])[-1]
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def close(self) -> None:
+        if self._daemon is not None:
+            self.daemon.process.kill()
+            self._bury()
+
+    def _bury(self) -> None:
+        daemon, self._daemon, self.state = self._daemon, None, "away"
+        if daemon is not None:
+            daemon.process.kill()
+            daemon.process.wait()
+            daemon.__exit__()

@@ -1,0 +1,93 @@
+"""Reading back: how far a group has come, and topics whole, committed records only."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+
+from monitor.broker import Reader
+from tests.chaos.clock import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.settings import Settings
+
+ASK_MS = 10_000
+SETTLE_SECONDS = 90.0  # a transaction of the dead is ended by the broker: its timeout, and up to 10 s more
+READ_SECONDS = 300.0
+
+
+def _consumer(settings: Settings, isolation_level: str) -> KafkaConsumer:
+    return KafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers.split(","),
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        allow_auto_create_topics=False,
+        isolation_level=isolation_level,
+        bootstrap_timeout_ms=ASK_MS,
+        request_timeout_ms=ASK_MS,
+        metrics_enabled=False,
+    )
+
+
+def behind(settings: Settings) -> int | None:
+    """Beats that the group has still to commit; None while the broker cannot tell."""
+    with (
+        contextlib.suppress(Exception),
+        closing(_consumer(settings, "read_committed")) as consumer,
+    ):  # any error will do
+        partitions = _partitions(consumer, settings.beats_topic)
+        ends = consumer.end_offsets(partitions, timeout_ms=ASK_MS)
+        return sum(end - (consumer.committed(tp, timeout_ms=ASK_MS) or 0) for tp, end in ends.items())
+    return None
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
+
+
+def settle(settings: Settings, topic: str) -> float:
+    """Wait until no transaction is open on a topic, so that all of it can be read; the seconds that took."""
+    deadline = Deadline(SETTLE_SECONDS, f"every transaction on {topic} ended")
+    with (
+        closing(_consumer(settings, "read_committed")) as stable,
+        closing(_consumer(settings, "read_uncommitted")) as raw,
+    ):
+        partitions = _partitions(raw, topic)
+        while stable.end_offsets(partitions) != raw.end_offsets(partitions):
+            deadline.wait(0.2)
+    return deadline.passed
+
+
+def read(settings: Settings, topic: str) -> Iterator[Any]:
+    """Every committed record of a topic."""
+    settle(settings, topic)
+    with Reader(settings, topic, from_beginning=True) as reader:
+        yield from reader.until_end(READ_SECONDS)
+
+
+def read_alerts(settings: Settings) -> list[dict[str, Any]]:
+    return [orjson.loads(record.value) for record in read(settings, settings.alerts_topic)]
+
+
+def score_places(settings: Settings) -> list[tuple[int, int]]:
+    """Partition and offset of each beat that has a score."""
+    scores = (orjson.loads(record.value) for record in read(settings, settings.scores_topic))
+    return [(score["partition"], score["offset"]) for score in scores]
+
+
+def letters(settings: Settings) -> list[tuple[tuple[int, int], str]]:
+    """Where each dead letter's record stands, and its reason."""
+    found = (dict(record.headers) for record in read(settings, settings.dead_letters_topic))
+    return [((int(one["partition"]), int(one["offset"])), one["reason"].decode()) for one in found]
+
+
+def kinds(settings: Settings) -> dict[tuple[int, int], str]:
+    """What each record of the load is, by where it stands."""
+    found = read(settings, settings.beats_topic)
+    return {(record.partition, record.offset): dict(record.headers)["kind"].decode() for record in found}

@@ -1,0 +1,191 @@
+"""Monitors and nodes killed, frozen, sent away and brought back at random moments, while the load comes in."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.chaos import reading
+from tests.chaos.clock import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.chaos.cluster import Node
+    from tests.chaos.members import Ended, Member
+    from tests.chaos.stage import Stage
+
+TURN_SECONDS = 0.03
+LOOK_SECONDS = 0.25
+READY_SECONDS = 20.0  # a group may be busy with itself for longer; then it is hit as it is
+WHOLE_SECONDS = 90.0
+UNREADY_SHARE = 0.25  # of the acts come whether their member is ready or not
+START_SECONDS = 3.0  # about what a member takes to get ready
+LEAVE_SECONDS = 60.0
+IN_ORDER = (0, -15)  # exit codes after SIGTERM; the latter before the monitor listens to signals
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was done, and what ended without being asked to."""
+
+    kills: int = 0
+    kills_with_work: int = 0  # beats were waiting or in hand
+    freezes: int = 0
+    leaves: int = 0
+    node_kills: int = 0
+    ended: list[Ended] = field(default_factory=list)
+    left: list[tuple[str, int, str]] = field(default_factory=list)  # who did not leave with 0, its code, its last words
+    drain_seconds: float = 0.0
+
+
+class Storm:
+    """One run of a plan's acts in an order and at moments that the seed draws."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._plan = stage.plan
+        self._rng = random.Random(stage.seed)
+        self._later: list[tuple[float, Callable[[], None]]] = []
+        self._looked = 0.0
+        self._limit = Deadline(self._plan.limit_seconds, "every act played and the load judged to its end")
+        self.tally = Tally()
+
+    def run(self) -> Tally:
+        """Everything up to the last beat committed and every member gone in order."""
+        plan = self._plan
+        acts = ["kill"] * plan.kills + ["freeze"] * plan.freezes + ["leave"] * plan.leaves
+        acts += ["node"] * plan.node_kills
+        self._rng.shuffle(acts)
+        records = plan.beats + plan.bad
+        for member in self._stage.members:
+            member.start()
+        for count, act in enumerate(acts, 1):
+            self._act(act, records * count // len(acts))
+        self._stage.feeder.allow(records)
+        self._calm()
+        return self.tally
+
+    def _act(self, act: str, records: int) -> None:
+        """Let the load come in up to `records`, and strike while it is being judged."""
+        self._until(lambda: bool(self._running()), self._plan.limit_seconds)
+        pause = (0.0, START_SECONDS)
+        if self._rng.random() >= UNREADY_SHARE:
+            victim, pause = self._victim(), self._plan.pause_seconds
+            self._until(lambda: victim is None or self._look(victim.is_ready), READY_SECONDS)
+        self._stage.feeder.allow(records)
+        self._pause(pause)
+        if act == "node":
+            self._kill_node()
+        elif (victim := self._victim()) is not None:
+            {"kill": self._kill, "freeze": self._freeze, "leave": self._leave}[act](victim)
+
+    def _running(self) -> list[Member]:
+        return [member for member in self._stage.members if member.state == "running"]
+
+    def _victim(self) -> Member | None:
+        running = self._running()
+        return self._rng.choice(running) if running else None
+
+    def _kill(self, victim: Member) -> None:
+        victim.kill()
+        self.tally.kills += 1
+        if all(node.is_up for node in self._stage.cluster.nodes.values()):
+            self.tally.kills_with_work += bool(reading.behind(self._stage.settings))
+        self._in(self._plan.away_seconds, victim.start)
+
+    def _freeze(self, victim: Member) -> None:
+        victim.freeze()
+        self.tally.freezes += 1
+        self._in(self._plan.freeze_seconds, victim.thaw)
+
+    def _leave(self, victim: Member) -> None:
+        victim.ask_to_leave()
+        self.tally.leaves += 1
+        self._see_off(victim, Deadline(LEAVE_SECONDS, f"{victim.name} gone after SIGTERM"))
+
+    def _see_off(self, member: Member, deadline: Deadline) -> None:
+        """Look again and again until the process is gone; then bring it back."""
+        if member.is_gone():
+            self._note_leave(member)
+            self._in(self._plan.away_seconds, member.start)
+        else:
+            deadline.wait(0)
+            self._in((0.2, 0.2), lambda: self._see_off(member, deadline))
+
+    def _note_leave(self, member: Member) -> None:
+        code = member.wait_until_gone()
+        if code not in IN_ORDER:
+            self.tally.left.append((member.name, code, member.told()))
+
+    def _kill_node(self) -> None:
+        """One at a time; in turn the leader of beats, the keeper of a member's transactions, that of the group."""
+        cluster = self._stage.cluster
+        if not self._until(lambda: self._look(cluster.is_whole), WHOLE_SECONDS):
+            raise TimeoutError("the nodes did not get in step again")
+        if not (node := self._chosen_node()).is_up:
+            return
+        node.kill()
+        self.tally.node_kills += 1
+        self._in(self._plan.node_away_seconds, node.start)
+
+    def _chosen_node(self) -> Node:
+        cluster, settings = self._stage.cluster, self._stage.settings
+        member = self._rng.choice(self._stage.members).name
+        ways: Sequence[Callable[[], Node | None]] = (
+            lambda: cluster.leader_of(settings.beats_topic, self._rng.randrange(self._plan.partitions)),
+            lambda: cluster.coordinator_of(f"{settings.group_id}.{member}", "__transaction_state"),
+            lambda: cluster.coordinator_of(settings.group_id, "__consumer_offsets"),
+        )
+        found = ways[self.tally.node_kills % len(ways)]()
+        return found or self._rng.choice(list(cluster.nodes.values()))
+
+    def _calm(self) -> None:
+        """Let what is under way come back, and the rest of the load be judged."""
+        began = time.monotonic()
+        self._until(lambda: not self._later, self._plan.limit_seconds)
+        self._until(self._stage.feeder.is_done, self._plan.limit_seconds)
+        self._until(lambda: self._look(lambda: reading.behind(self._stage.settings) == 0), self._plan.limit_seconds)
+        self.tally.drain_seconds = time.monotonic() - began
+        for member in self._stage.members:
+            if member.state != "away":
+                member.ask_to_leave()
+        for member in self._stage.members:
+            self._note_leave(member)
+
+    def _in(self, bounds: tuple[float, float], what: Callable[[], None]) -> None:
+        self._later.append((time.monotonic() + self._rng.uniform(*bounds), what))
+
+    def _pause(self, bounds: tuple[float, float]) -> None:
+        self._until(lambda: False, self._rng.uniform(*bounds))
+
+    def _until(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Go on with what is under way until `done`, at most so long; whether it was done.
+
+        Raises TimeoutError when the whole scenario takes too long.
+        """
+        deadline = Deadline(seconds, "")
+        while not (found := done()) and not deadline.is_over:
+            self._limit.wait(TURN_SECONDS)
+            self._turn()
+        return found
+
+    def _look(self, at: Callable[[], bool]) -> bool:
+        """What costs those who are asked: not at every turn."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        return at()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        due = [what for at, what in self._later if at <= now]
+        self._later = [(at, what) for at, what in self._later if at > now]
+        for what in due:
+            what()
+        for member in self._stage.members:
+            if (ended := member.ended()) is not None:
+                self.tally.ended.append(ended)
+                member.start()

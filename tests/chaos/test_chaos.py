@@ -1,0 +1,33 @@
+"""Monitors killed, frozen and sent away, and their broker restarted, all at once: the alerts of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.plan import STORMS
+from tests.chaos.scenario import play_storm
+from tests.chaos.stage import Means
+
+
+@pytest.fixture
+def means(model_file, ecg_data, tmp_path):
+    """A Kafka of this test's own: killing it disturbs nobody else."""
+    home = os.environ.get("KAFKA_HOME")
+    if not home or not shutil.which("java"):
+        reason = "needs an Apache Kafka to kill: set KAFKA_HOME, with Java 17 on the PATH"
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    return Means(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
+
+
+def test_no_alert_is_lost_made_up_or_doubled_whatever_happens(means):
+    plan = STORMS["short"]
+    report = play_storm("short", plan, 1, means)
+    report.write(means.folder / "report.json")
+    assert report.holds, report.text()
+    done = [report.figures[name] for name in ("kills", "freezes", "leaves", "node kills")]
+    assert done == [plan.kills, plan.freezes, plan.leaves, plan.node_kills]
+    assert report.figures["episodes"] > 100

@@ -1,0 +1,64 @@
+"""The checker can fail: it finds a planted loss, a double, what was made up and what was changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.checker import FACTS, compare, compare_alerts, doubles
+
+
+def alert(opened, event, offset, **other):
+    facts = dict.fromkeys(FACTS, "as it was") | {"offset": offset, "score": 1.0}
+    return facts | {"id": f"physiological:ecg.beats:0:{opened}", "event": event} | other
+
+
+UNDISTURBED = [alert(5, "opened", 5), alert(5, "closed", 19), alert(31, "opened", 31)]
+
+
+def test_the_same_alerts_in_another_order_are_no_difference():
+    found = compare_alerts(UNDISTURBED, UNDISTURBED[::-1])
+    assert found.holds
+    assert found.counts() == {"expected": 3, "found": 3, "lost": 0, "made_up": 0, "doubled": 0, "changed": 0}
+
+
+def test_a_lost_alert_is_found():
+    found = compare_alerts(UNDISTURBED, UNDISTURBED[:2])
+    assert found.lost == (("physiological:ecg.beats:0:31", "opened"),)
+    assert not found.holds
+
+
+def test_a_made_up_alert_is_found():
+    found = compare_alerts(UNDISTURBED, [*UNDISTURBED, alert(32, "opened", 32)])
+    assert found.made_up == (("physiological:ecg.beats:0:32", "opened"),)
+    assert not found.holds
+
+
+@pytest.mark.parametrize("offset", [19, 20], ids=["at the same offset", "at another offset"])
+def test_a_doubled_alert_is_found(offset):
+    found = compare_alerts(UNDISTURBED, [*UNDISTURBED, alert(5, "closed", offset)])
+    assert found.doubled == (("physiological:ecg.beats:0:5", "closed"),)
+    assert not found.lost
+    assert not found.made_up
+    assert not found.changed
+    assert not found.holds
+
+
+@pytest.mark.parametrize("change", [{"offset": 20}, {"cause": "silent"}, {"beats": {"abnormal": 3, "seen": 9}}])
+def test_an_alert_that_tells_something_else_is_found(change):
+    found = compare_alerts(UNDISTURBED, [UNDISTURBED[0], UNDISTURBED[1] | change, UNDISTURBED[2]])
+    assert found.changed == (("physiological:ecg.beats:0:5", "closed"),)
+    assert not found.holds
+
+
+def test_the_last_bits_of_a_score_are_no_difference():
+    assert compare_alerts(UNDISTURBED, [*UNDISTURBED[:2], alert(31, "opened", 31, score=1.0000001)]).holds
+
+
+def test_a_beat_scored_twice_and_one_not_scored_are_found():
+    found = compare([(0, 1), (0, 2), (1, 1)], [(0, 1), (0, 1), (1, 1)])
+    assert (found.lost, found.doubled, found.made_up) == (((0, 2),), ((0, 1),), ())
+
+
+def test_an_undisturbed_run_that_doubles_is_no_reference():
+    assert doubles(UNDISTURBED) == ()
+    assert doubles([*UNDISTURBED, UNDISTURBED[0]]) == (("physiological:ecg.beats:0:5", "opened"),)

@@ -1,0 +1,60 @@
+"""The load is the same for one seed, brings every kind of trouble, and its junk is junk."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from monitor import beat
+from tests.chaos.cluster import java_hash
+from tests.chaos.junk import KINDS, junk
+from tests.chaos.load import FLAT_BEAT, GOOD, Load, Stock, records
+from tests.fakes import records as polled
+from tests.unit.test_beat import FLOAT32
+
+STOCK = Stock(([b"normal"], [b"abnormal"], [FLAT_BEAT]))
+LOAD = Load(beats=3000, sources=20, bad=120, seed=7)
+
+
+def kinds_of(load):
+    return Counter(dict(message.headers)["kind"].decode() for message, _ in records(STOCK, load, "beats"))
+
+
+def test_one_seed_makes_the_same_records_and_another_one_others():
+    first, again, other = ([one for one, _ in records(STOCK, Load(500, 20, 10, seed), "beats")] for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_the_load_has_as_many_beats_and_bad_records_as_were_asked_for():
+    kinds = kinds_of(LOAD)
+    assert kinds[GOOD] == LOAD.beats
+    assert kinds.total() == LOAD.beats + LOAD.bad
+    assert len(kinds) == KINDS + 1
+
+
+def test_the_load_has_trouble_of_every_kind_and_times_a_little_out_of_order():
+    good = [(message, at) for message, at in records(STOCK, LOAD, "beats") if message.headers[0][1] == b"good"]
+    assert Counter(message.value for message, _ in good).keys() == {b"normal", b"abnormal", FLAT_BEAT}
+    times = [at for _, at in good]
+    assert 0 < sum(later < earlier for earlier, later in zip(times, times[1:], strict=False)) < len(times) / 5
+    own = [at for message, at in good if message.key == good[0][0].key]
+    assert max(later - earlier for earlier, later in zip(own, own[1:], strict=False)) > 10_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_junk_is_refused_whatever_the_seed(seed):
+    found = list(islice(junk(random.Random(seed)), 500))
+    assert len({kind for kind, _, _ in found}) == KINDS >= 40
+    batch = polled([value for _, _, value in found], keys=[key for _, key, _ in found])
+    beats, rejected = beat.parse(batch)
+    assert [found[batch.offset.tolist().index(offset)][0] for offset in beats.offset.tolist()] == []
+    assert {one.reason for one in rejected} == set(beat.REASONS)
+    assert not beat.parse(polled([FLOAT32]))[1]
+
+
+def test_names_are_hashed_as_java_does():
+    assert java_hash("ecg-monitor") == 0x1F5F5E6B or java_hash("abc") == 96354
