@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor import broker, publish, settings, terminal, tuning
+from monitor import broker, letters, publish, settings, terminal, tuning
 from monitor.alert import VERSION
 from monitor.errors import MonitorError, RefusedError
 
@@ -37,6 +37,9 @@ def commands() -> None:
 
     Every setting is a variable MONITOR_*, or stands in the file .env; `ecg-monitor check` lists them.
     """
+
+
+commands.add_command(letters.dead_letters)
 
 
 @commands.command()

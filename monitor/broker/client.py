@@ -81,20 +81,27 @@ class Reader:
             for partition in self._partitions:
                 self._consumer.position(partition)  # resolves now, not at the first poll
 
+    def beginnings(self) -> dict[int, int]:
+        """Offset of the oldest record that is kept, for each partition."""
+        with speaking("asking for the beginning"):
+            return {tp.partition: offset for tp, offset in self._consumer.beginning_offsets(self._partitions).items()}
+
     def poll(self, seconds: float = 0.5) -> list[Any]:
         """Records (with `key`, `value`, `headers`, `timestamp`, `partition`, `offset`) that came within `seconds`."""
         with speaking("reading"):
             return list(chain.from_iterable(self._consumer.poll(timeout_ms=int(1000 * seconds)).values()))
 
     def until_end(self, limit_seconds: float = 60.0) -> Iterator[Any]:
-        """Every record up to the end as it is now. Raises BrokerError when that takes longer than the limit."""
+        """Every record up to the end as it is now. Raises BrokerError when none comes for as long as the limit."""
         with speaking("asking for the end"):
             ends = self._consumer.end_offsets(self._partitions)
         deadline = time.monotonic() + limit_seconds
         while any(self._consumer.position(tp) < end for tp, end in ends.items()):
             if time.monotonic() > deadline:
-                raise BrokerError(f"the topic's end was not reached within {limit_seconds:g} s")
-            yield from self.poll()
+                raise BrokerError(f"the topic's end was not reached: nothing came for {limit_seconds:g} s")
+            if records := self.poll():
+                yield from records
+                deadline = time.monotonic() + limit_seconds
 
     def close(self) -> None:
         self._consumer.close()
