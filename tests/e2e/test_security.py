@@ -197,7 +197,7 @@ def test_a_shut_door_is_told_at_once_and_every_time(locked, case):
 
 def open_files():
     gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize(
