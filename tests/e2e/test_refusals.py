@@ -60,7 +60,9 @@ def test_an_unknown_setting_in_the_dotenv_file_is_named_and_foreign_keys_are_lef
 
 
 def test_a_password_file_that_is_not_there_is_named(command):
-    code, said = command("topics", "create", security_protocol="SASL_PLAINTEXT", sasl_password_file="nowhere")
+    code, said = command(
+        "topics", "create", security_protocol="SASL_PLAINTEXT", sasl_username="monitor", sasl_password_file="nowhere"
+    )
     assert code == 2
     assert "MONITOR_SASL_PASSWORD_FILE=nowhere" in said
 
