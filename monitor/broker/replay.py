@@ -173,8 +173,8 @@ class Replay:
             causes = (error.__cause__, manager.last_error if manager else None)
             if any(isinstance(cause, _FENCED) for cause in causes):
                 raise BrokerError(
-                    f"another replay of {self._settings.dead_letters_topic} has begun and goes on where this one was; "
-                    "if nobody started one, the broker was too slow: run it again"
+                    f"another replay of {self._settings.dead_letters_topic} has started and goes on where this one "
+                    "was; if nobody started one, the broker was too slow: run it again"
                 ) from error
             raise
 
