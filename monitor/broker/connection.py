@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
 
@@ -13,11 +15,16 @@ from monitor.broker.tls import tls_context
 from monitor.errors import BrokerError, MonitorError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from monitor.settings import Settings
 
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
 START_SECONDS = 60.0
+RETRY_SECONDS = 0.5
 COMMAND_SECONDS = 15.0
 
 
@@ -58,6 +65,22 @@ def connecting(settings: Settings) -> Iterator[None]:
         raise RefusedError(f"the settings for Kafka at {settings.bootstrap_servers} cannot be used: {error}") from error
     except KafkaError as error:
         raise BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {error}") from error
+
+
+def patiently(call: Callable[[], Answer], settings: Settings) -> Answer:
+    """What the call gives, once it does: a cluster of which one node is away refuses now and then what it soon allows.
+
+    Raises BrokerError when it is refused for good, or for longer than a start may take.
+    """
+    deadline = time.monotonic() + min(START_SECONDS, settings.broker_timeout_seconds)
+    while True:
+        try:
+            return call()
+        except BrokerError as error:
+            if not getattr(error.__cause__, "retriable", False) or time.monotonic() > deadline:
+                raise
+            log.info("%s: trying again", error)
+            time.sleep(RETRY_SECONDS)
 
 
 @contextmanager
