@@ -69,11 +69,15 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
             raise
 
     def get_connection(self, node_id: Any, *args: Any, **options: Any) -> Any:
-        servers = [server.node_id for server in self.cluster.bootstrap_brokers()]
-        if not self.bootstrapped and all(server in self._refusals for server in servers):
-            raise UnreachableError(self._refusals[servers[0]])
+        """Called for every request; most find their connection there already."""
+        if self._refusals and not self.bootstrapped:
+            servers = [server.node_id for server in self.cluster.bootstrap_brokers()]
+            if all(server in self._refusals for server in servers):
+                raise UnreachableError(self._refusals[servers[0]])
+        is_new = node_id not in self._conns
         connection = super().get_connection(node_id, *args, **options)
-        connection.close_future.add_errback(partial(self._note, node_id))
+        if is_new:
+            connection.close_future.add_errback(partial(self._note, node_id))
         return connection
 
     async def _do_bootstrap(self, deadline: float | None) -> Any:

@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
 
 from monitor import beatfile
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics
@@ -239,3 +241,19 @@ def test_a_server_that_is_down_does_not_hide_what_another_said(locked):
     given = locked.at("EXPIRED") | {"bootstrap_servers": servers, "broker_timeout_seconds": 3}
     with pytest.raises(BrokerError, match="has expired"):
         missing_topics(Settings(**given))
+
+
+def test_a_client_that_is_connected_and_later_refused_says_so_in_the_log(locked, caplog):
+    with closing(KafkaAdminClient(bootstrap_servers=locked.open_address)) as admin:
+        admin.alter_user_scram_credentials([UserScramCredentialUpsertion("leaver", "SCRAM-SHA-512", PASSWORD)])
+        settings = settings_with(locked.login("SCRAM", "SCRAM-SHA-512") | {"sasl_username": "leaver"})
+        list(create_topics(settings, TopicPlan(1, 1, 1)))
+        with Reader(settings, settings.alerts_topic, from_beginning=True) as reader:
+            admin.alter_user_scram_credentials([UserScramCredentialDeletion("leaver", "SCRAM-SHA-512")])
+            manager = reader._consumer._manager  # noqa: SLF001 - the broker would not close it by itself
+            manager.run(manager.close, 1)
+            deadline = time.monotonic() + 30
+            while "refuses the login of user 'leaver'" not in caplog.text:
+                reader.poll(0.1)
+                assert time.monotonic() < deadline
+    assert_secret(caplog.text)
