@@ -89,3 +89,13 @@ def _logins() -> Iterator[str]:
         yield f'listener.name.{name}.plain.sasl.jaas.config={PLAIN_LOGIN} user_monitor="{PASSWORD}";'
         for bits in (256, 512):
             yield f"listener.name.{name}.scram-sha-{bits}.sasl.jaas.config={SCRAM_LOGIN}"
+
+
+OPEN = {
+    "PLAIN": lambda locked: locked.login("LOGIN"),
+    "SCRAM-SHA-256": lambda locked: locked.login("LOGIN", "SCRAM-SHA-256"),
+    "SCRAM-SHA-512": lambda locked: locked.login("SCRAM", "SCRAM-SHA-512"),
+    "PLAIN without TLS": lambda locked: locked.login("CLEAR"),
+    "TLS alone": lambda locked: locked.at("TLS"),
+    "mutual TLS": lambda locked: locked.mutual(),
+}

@@ -25,7 +25,7 @@ from monitor.record import Message
 from monitor.settings import Settings
 from tests.conftest import settings_on
 from tests.e2e.daemon import Daemon, clean_environment, read_json
-from tests.e2e.secure import PASSWORD, locked_kafka
+from tests.e2e.secure import OPEN, PASSWORD, locked_kafka
 
 QUICK_SECONDS = 8.0  # the client alone tries for 15, the daemon's for 60
 WRONG = "wr0ng-Sentinel/word"
@@ -44,16 +44,6 @@ def locked(tmp_path_factory):
         (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
     with locked_kafka(Path(home).resolve(), tmp_path_factory.mktemp("locked")) as found:
         yield found
-
-
-OPEN = {
-    "PLAIN": lambda locked: locked.login("LOGIN"),
-    "SCRAM-SHA-256": lambda locked: locked.login("LOGIN", "SCRAM-SHA-256"),
-    "SCRAM-SHA-512": lambda locked: locked.login("SCRAM", "SCRAM-SHA-512"),
-    "PLAIN without TLS": lambda locked: locked.login("CLEAR"),
-    "TLS alone": lambda locked: locked.at("TLS"),
-    "mutual TLS": lambda locked: locked.mutual(),
-}
 
 
 def settings_with(given, **overrides):
