@@ -64,9 +64,10 @@ class Transactions:
         try:
             with speaking(f"beginning transactions as {self._name}"):
                 self._producer.init_transactions()
-        except BrokerError as error:
-            if not isinstance(error.__cause__, KafkaTimeoutError):  # then the same producer goes on waiting
-                self._discard()
+        except BrokerError:
+            # Also when only time has run out: in kafka-python 3.0.12 a request to a coordinator that dies can stay in
+            # flight for ever, and every later one waits behind it. What it asked for is asked for again.
+            self._discard()
             raise
         self._is_ready = True
 
