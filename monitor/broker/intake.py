@@ -37,6 +37,7 @@ LOOK_TIMEOUT_MS = 3000
 COMMIT_TIMEOUT_MS = 5000
 STUCK_SECONDS = 30.0
 REBUILD_SECONDS = 5.0
+REWINDS = 3
 
 
 class Intake:
@@ -51,6 +52,7 @@ class Intake:
         self._failure: BrokerError | None = None  # of the last look
         self._looked = self._stable = time.monotonic()
         self._is_broken = False
+        self._rewinds = 0  # in a row
         self._consumer = self._build(START_SECONDS)
         self.member: ConsumerGroupMetadata = self._consumer.group_metadata()  # as of the last poll
 
@@ -174,13 +176,26 @@ class Intake:
     def _rebuild(self) -> None:
         self._is_broken = True
         self.close()
-        self.rewind()
+        self._seats.lose_all()
+        self._rewinds = 0
         self._consumer = self._build(REBUILD_SECONDS)
         self._is_broken = False
 
     def rewind(self) -> None:
-        """What was read since the last commit is void: go on from there."""
+        """What was read since the last commit is void: go on from there.
+
+        Again and again, and it is this member that the group does not want: kafka-python 3.0.12 can hold a generation
+        that is over and neither notice nor join again (see `_watch_membership`, which would take a minute or so).
+        """
         self._seats.lose_all()
+        self._rewinds += 1
+        if self._rewinds >= REWINDS:
+            log.warning("nothing can be delivered as this member of group %s: joining anew", self._settings.group_id)
+            self._is_broken = True
+
+    def settle(self) -> None:
+        """Something was delivered: this member is one."""
+        self._rewinds = 0
 
     def owns(self, partition: int) -> bool:
         """Whether its offsets are this member's to commit, as of the last poll."""

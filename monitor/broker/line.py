@@ -144,6 +144,7 @@ class KafkaBroker:
             self._intake.rewind()
             raise
         if is_done:
+            self._intake.settle()
             self._pending = {}
             self._committed = time.monotonic()
             self._metrics.commits.inc()
