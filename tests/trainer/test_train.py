@@ -101,7 +101,7 @@ def test_a_noise_that_makes_no_sense_is_refused(noise):
 def test_of_many_beats_it_learns_in_larger_batches_and_freer():
     few, many = Recipe(seed=3).suited(292), Recipe(seed=3).suited(2335)
     assert few == Recipe(seed=3)
-    assert (many.batch, many.weight_decay, many.seed) == (32, 0.1, 3)
+    assert (many.batch, many.weight_decay, many.seed) == (64, 0.1, 3)
 
 
 def test_the_learning_rate_rises_then_falls():
