@@ -94,6 +94,9 @@ class _Orders:
         self._parts, self.draw = parts, draw
         self.beats = max(map(len, parts))
 
+    def __len__(self) -> int:
+        return len(self._parts)
+
     def next(self) -> Tensor:
         """(networks, beats) row numbers."""
         return torch.stack([self._order(rows) for rows in self._parts])
@@ -111,16 +114,17 @@ def _learn(bank: Bank, shapes: Tensor, orders: _Orders, recipe: Recipe, tick: Ti
     steps = epochs * recipe.batches(orders.beats)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps))
     for _ in range(epochs):
+        total = torch.zeros(len(orders), device=shapes.device)
         for rows in torch.split(orders.next(), recipe.batch, dim=1):
             loss = _loss(bank, shapes[rows.to(shapes.device)], recipe, orders.draw)
             optimiser.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
             optimiser.step()
             schedule.step()
-        total = loss.sum().item()
-        if not math.isfinite(total):
-            raise RefusedError(f"training failed: the loss is {total}; look at the beats' amplitudes")
-        if tick(loss[: recipe.network.members].mean().item()):
+            total += loss.detach() * rows.shape[1] / orders.beats
+        if not total.isfinite().all():
+            raise RefusedError(f"training failed: the loss is {total.sum():g}; look at the beats' amplitudes")
+        if tick(total[: recipe.network.members].mean().item()):
             return
 
 
