@@ -15,7 +15,7 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 rate_option = click.option(
     "--false-alarm-rate", type=SHARE,
     help="Budget: at most this share of normal beats may be flagged "
-    "[default: 0.02 where the normal beats support it with room, as some 720 do; else 0.05].",
+    "[default: 0.02 where the normal beats support it with room, as 708 do; else 0.05].",
 )  # fmt: skip
 confidence_option = click.option(
     "--confidence", type=SHARE, default=0.9, show_default=True, help="How sure the budget must be kept."
@@ -90,6 +90,8 @@ def ecg(
     A file of beats has one beat a line (CSV) or row (NPY): 140 samples, in any amplitude unit, and perhaps a label in
     the last column (1 = normal, 0 = abnormal). Without labels all beats are taken as normal. ECG5000's own forms, the
     class first and separated by blanks or tabs, are read as well.
+
+    Ctrl-C ends the training early and writes what it has learnt; a second one writes nothing.
     """
     _require_extra("sklearn")
     if report is not None:
