@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from monitor.threshold import Threshold
 from tests.trainer.conftest import REPOSITORY
 from trainer import ecg
 from trainer.recipe import Recipe
+from trainer.rule import Rule
 
 QUICK = ("--epochs", 2)
 
@@ -143,28 +144,14 @@ def test_without_the_extra_the_sentence_names_it(tmp_path):
     assert "pip install 'ecg-monitor[trainer]'" in refusal(done)
 
 
-@pytest.fixture
-def interrupted(tmp_path):
-    """A training that would take hours, once a first Ctrl-C has reached it."""
-
-    @contextmanager
-    def train(beats, *words):
-        line = [sys.executable, "-m", "trainer", "ecg", "--data", str(beats), "--out", str(tmp_path / "out" / "m")]
-        line += ["--epochs", "100000", *words]
-        with subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
-        ) as process:
-            assert process.stderr.readline() == "training\n"  # the progress bar's label: it has begun
-            process.send_signal(signal.SIGINT)
-            yield process
-
-    return train
-
-
 @pytest.mark.parametrize("network", ["stacked", "conv"])
-def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(interrupted, own_beats, tmp_path, network):
-    with interrupted(own_beats(100, 20), "--network", network) as process:
-        said, rest = process.communicate(timeout=60)
+def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(own_beats, tmp_path, network):
+    line = [sys.executable, "-m", "trainer", "ecg", "--data", str(own_beats(100, 20)), "--network", network]
+    line += ["--out", str(tmp_path / "out" / "m"), "--epochs", "100000"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert process.stderr.readline() == "training\n"  # the progress bar's label: it has begun
+    process.send_signal(signal.SIGINT)
+    said, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest
     manifest = artifact.load(tmp_path / "out" / "m", "cpu").manifest
     assert manifest.training["interrupted"] == 1
@@ -172,14 +159,27 @@ def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(interrupted, o
     assert (len(manifest.calibration), manifest.evaluation.normals) == (80, 20)
 
 
-def test_a_second_ctrl_c_ends_it_at_once_with_nothing_written(interrupted, ecg_data, tmp_path):
-    with interrupted(ecg_data) as process:
-        while "stopped after" not in process.stdout.readline():
-            pass
-        process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "Traceback" not in rest
+class Interrupted(Recipe):
+    """A recipe in whose sixth step somebody presses Ctrl-C."""
+
+    def rate(self, step, steps):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().rate(step, steps)
+
+
+class Impatient(Rule):
+    """A rule during which somebody presses it again."""
+
+    def limit(self, calibration, abnormal):
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().limit(calibration, abnormal)
+
+
+def test_a_second_ctrl_c_ends_it_at_once_with_nothing_written(own_beats, tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        ecg.main(own_beats(40), ecg.Target(tmp_path / "out" / "m"), Interrupted(), "cpu", Impatient())
+    assert "Ctrl-C again writes nothing" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
