@@ -54,11 +54,11 @@ def main(source: Path, target: Target, recipe: Recipe, device: str, rule: Rule =
         raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")
     with interrupt.heeded() as stopped:
         learnt = fitted(normals, recipe, device, stopped.is_set)
-    ours = partial(train.scores, learnt.detector)
-    limit = rule.limit(learnt.calibration, ours(abnormal))  # no network ever learnt from these
-    evaluation = _evaluated(dataset, ours, limit, rule.budget)
-    model = export.model(learnt, recipe, dataset, rule, limit, evaluation)
-    artifact.save(target.model, model)
+        ours = partial(train.scores, learnt.detector)
+        limit = rule.limit(learnt.calibration, ours(abnormal))  # no network ever learnt from these
+        evaluation = _evaluated(dataset, ours, limit, rule.budget)
+        model = export.model(learnt, recipe, dataset, rule, limit, evaluation)
+        artifact.save(target.model, model)
     _tell(model, target.model)
     if target.report is not None:
         from trainer import report  # noqa: PLC0415 - drawing takes a second to import

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def heeded() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second does what it always does. Outside the main thread, never set."""
+    """An event that the first Ctrl-C sets; the second is a KeyboardInterrupt. Outside the main thread, never set."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
@@ -22,7 +22,7 @@ def heeded() -> Iterator[threading.Event]:
 
     def stop(*_: object) -> None:
         stopped.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     signal.signal(signal.SIGINT, stop)
     try:
