@@ -23,17 +23,27 @@ MAX_SCORES = 20_000  # p-values down to 1 in 20,000; a manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
 
 
+DEFAULT_RATES = (0.02, 0.05)
+ROOM = 10  # calibration beats that lie above a default threshold: it hangs on none of them alone
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """At most this share of normal beats may be flagged, with this confidence over calibration sets.
 
-    5 % is the finest that the 292 normals of ECG5000 support with room (their tenth largest score); 1 % would hang on
-    the single largest one. The 3-of-5 rule turns 5 % of beats into some three episodes an hour, when errors are
-    independent (`docs/experiments.md`).
+    None is the finest of DEFAULT_RATES that the calibration beats support with ROOM, or else the coarsest:
+    `docs/experiments.md` says why.
     """
 
-    false_alarm_rate: float = 0.05
+    false_alarm_rate: float | None = None
     confidence: float = 0.9
+
+    def rate(self, n: int) -> float:
+        """The share of normal beats for a threshold that n scores of normal beats decide."""
+        if self.false_alarm_rate is not None:
+            return self.false_alarm_rate
+        roomy = (rate for rate in DEFAULT_RATES if rank(n, rate, self.confidence) >= ROOM)
+        return next(roomy, DEFAULT_RATES[-1])
 
 
 def cross_fit(samples: NDArray[np.float32], fit: Callable[[NDArray[np.float32]], Scoring], seed: int) -> Scores:
@@ -41,17 +51,22 @@ def cross_fit(samples: NDArray[np.float32], fit: Callable[[NDArray[np.float32]],
 
     `fit` takes beats (k, 140) and returns what scores others. In-sample scores are too small to set a threshold by.
     """
-    return cross_fit_together(samples, lambda parts: [fit(samples[rows]) for rows in parts], seed)
+    parts = others(len(samples), seed)
+    return held_out(samples, parts, [fit(samples[rows]) for rows in parts])
 
 
-def cross_fit_together(
-    samples: NDArray[np.float32], fit: Callable[[list[NDArray[np.int64]]], list[Scoring]], seed: int
-) -> Scores:
-    """The same, where `fit` takes the rows to learn from of every fold at once."""
-    fold = np.random.default_rng(seed).permutation(len(samples)) % FOLDS
+def others(n: int, seed: int) -> list[NDArray[np.int64]]:
+    """The rows of n beats to learn from in each fold; each row is left out of one."""
+    fold = np.random.default_rng(seed).permutation(n) % FOLDS
+    return [np.flatnonzero(fold != number) for number in range(FOLDS)]
+
+
+def held_out(samples: NDArray[np.float32], parts: list[NDArray[np.int64]], fitted: list[Scoring]) -> Scores:
+    """The score (n,) of each beat by the one detector whose part it is not in."""
     scores = np.empty(len(samples), np.float32)
-    for number, score in enumerate(fit([np.flatnonzero(fold != number) for number in range(FOLDS)])):
-        scores[fold == number] = score(samples[fold == number])
+    for rows, score in zip(parts, fitted, strict=True):
+        left_out = np.setdiff1d(np.arange(len(samples)), rows)
+        scores[left_out] = score(samples[left_out])
     return scores
 
 
@@ -64,13 +79,14 @@ def calibration(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 def limit(calibration: NDArray[np.float32], budget: Budget) -> Limit:
     """The threshold from ascending scores of normal beats; when they are too few, the best that holds, and a note."""
     n = len(calibration)
-    wanted = rank(n, budget.false_alarm_rate, budget.confidence)
-    held = budget.false_alarm_rate if wanted else finest_rate(n, budget.confidence)
+    rate = budget.rate(n)
+    wanted = rank(n, rate, budget.confidence)
+    held = rate if wanted else finest_rate(n, budget.confidence)
     note = (
         ""
         if wanted
         else (
-            f"{n} normal beats cannot support {budget.false_alarm_rate:.1%} with confidence {budget.confidence:g}; "
+            f"{n} normal beats cannot support {rate:.1%} with confidence {budget.confidence:g}; "
             f"the best that holds is {held:.1%}"
         )
     )

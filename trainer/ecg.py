@@ -7,22 +7,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 import torch
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import calibrate, data, evaluate, export, progress, train
+from trainer import calibrate, data, evaluate, export, interrupt, progress, train
 from trainer.rule import Rule
 from trainer.sweep import bedside
+from trainer.train import Fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from monitor.model import Detector, Evaluation, Limit, Model
+    from monitor.model import Evaluation, Limit, Model
     from trainer.data import Dataset, Part
     from trainer.evaluate import Scoring
     from trainer.recipe import Recipe
@@ -51,37 +52,43 @@ def main(source: Path, target: Target, recipe: Recipe, device: str, rule: Rule =
     abnormal = dataset.train.samples[dataset.train.abnormal]
     if rule.needs_labels and not len(abnormal):
         raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")
-    losses: list[float] = []
-    detector, scores = fitted(normals, recipe, device, losses.append)
-    calibration = calibrate.calibration(scores)
-    limit = rule.limit(calibration, train.scores(detector, abnormal))  # no network ever learnt from these
-    evaluation = _evaluated(dataset, lambda samples: train.scores(detector, samples), limit, rule.budget)
-    model = export.model(detector, recipe, dataset, calibration, limit, evaluation)
-    artifact.save(target.model, model)
+    with interrupt.heeded() as stopped:
+        learnt = fitted(normals, recipe, device, stopped.is_set)
+        ours = partial(train.scores, learnt.detector)
+        limit = rule.limit(learnt.calibration, ours(abnormal))  # no network ever learnt from these
+        evaluation = _evaluated(dataset, ours, limit, rule.budget)
+        model = export.model(learnt, recipe, dataset, rule, limit, evaluation)
+        artifact.save(target.model, model)
     _tell(model, target.model)
     if target.report is not None:
         from trainer import report  # noqa: PLC0415 - drawing takes a second to import
 
-        click.echo(f"wrote {report.write(target.report, model, dataset, losses)}")
+        click.echo(f"wrote {report.write(target.report, model, dataset, learnt.losses)}")
     return model
 
 
 def fitted(
-    normals: NDArray[np.float32], recipe: Recipe, device: str, heard: Callable[[float], None] = lambda _: None
-) -> tuple[Detector, NDArray[np.float32]]:
-    """A detector, and the cross-fitted scores of its own beats; `heard` gets the loss of each of its epochs."""
-    length = train.passes(len(normals), 1, recipe) + train.passes(len(normals), calibrate.FOLDS, recipe)
-    with progress.bar(length) as tick:
+    normals: NDArray[np.float32], recipe: Recipe, device: str, stopped: Callable[[], bool] = lambda: False
+) -> Fitted:
+    """A detector of normal beats with its calibration.
 
-        def fit(parts: list[NDArray[np.int64]]) -> list[Scoring]:
-            return [partial(train.scores, each) for each in train.detectors(normals, parts, recipe, device, tick)]
+    The networks of the folds learn beside its own, so that all have had as many epochs when `stopped` says enough.
+    """
+    epochs, losses = recipe.epochs_for(len(normals)), list[float]()
+    parts = calibrate.others(len(normals), recipe.seed)
+    with progress.bar(epochs) as tick:
 
-        def tick_and_tell(loss: float) -> None:
+        def heard(loss: float) -> bool:
+            losses.append(loss)
             tick(loss)
-            heard(loss)
+            return stopped()
 
-        detector = train.detector(normals, recipe, device, tick_and_tell)
-        return detector, calibrate.cross_fit_together(normals, fit, recipe.seed)
+        whole, *folds = train.detectors(normals, [np.arange(len(normals)), *parts], recipe, device, heard)
+    interrupted = len(losses) < epochs
+    if interrupted:
+        click.echo(f"stopped after {len(losses):,} of {epochs:,} epochs; Ctrl-C again writes nothing")
+    scores = calibrate.held_out(normals, parts, [partial(train.scores, fold) for fold in folds])
+    return Fitted(whole, calibrate.calibration(scores), tuple(losses), interrupted)
 
 
 def _prepared(source: Path) -> Dataset:

@@ -17,21 +17,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.model import Detector
-    from trainer.data import Dataset, Part
+    from trainer.calibrate import Budget
+    from trainer.data import Dataset
     from trainer.recipe import Recipe
+    from trainer.rule import Rule
+    from trainer.train import Fitted
 
 TOOLS = ("ecg-monitor", "numpy", "safetensors", "scikit-learn", "torch")
 
 
 def model(
-    detector: Detector,
-    recipe: Recipe,
-    dataset: Dataset,
-    calibration: NDArray[np.float32],
-    limit: Limit,
-    evaluation: Evaluation | None,
+    fitted: Fitted, recipe: Recipe, dataset: Dataset, rule: Rule, limit: Limit, evaluation: Evaluation | None
 ) -> Model:
     """A model that any monitor can prove. It holds no time and no name of a machine: same input, same bytes."""
+    detector = fitted.detector
     manifest = Manifest(
         schema=SCHEMA,
         digest=UNSEALED,
@@ -42,10 +41,10 @@ def model(
         threshold=limit,
         evaluation=evaluation,
         data=_origin(dataset),
-        training=_training(recipe, dataset.train),
+        training=_training(recipe, fitted) | by_hand(rule.budget),
         versions={"python": platform.python_version()} | {tool: version(tool) for tool in TOOLS},
         golden=_golden(detector, dataset.train.samples),
-        calibration=tuple(calibration.tolist()),
+        calibration=tuple(fitted.calibration.tolist()),
     )
     return Model(detector.network, detector.score, detector.projection, manifest)
 
@@ -56,17 +55,17 @@ def _origin(dataset: Dataset) -> Origin:
     return Origin(dataset.name, print_, len(dataset.train) - abnormals, abnormals)
 
 
-def _training(recipe: Recipe, part: Part) -> dict[str, int | float | str]:
-    beats = len(part.normal_samples)
+def by_hand(budget: Budget) -> dict[str, int]:
+    """What is noted of a false-alarm rate that a person asked for; a default one follows the number of beats."""
+    return {} if budget.false_alarm_rate is None else {"false_alarm_rate_by_hand": 1}
+
+
+def _training(recipe: Recipe, fitted: Fitted) -> dict[str, int | float | str]:
     told = {name: value for name, value in asdict(recipe).items() if isinstance(value, int | float)}
     shaping = asdict(recipe.shaping)
-    by_hand = {} if recipe.epochs is None else {"epochs_by_hand": 1}
-    return (
-        told
-        | shaping
-        | by_hand
-        | {"epochs": recipe.epochs_for(beats), "loss": "mean absolute error", "optimiser": "AdamW"}
-    )
+    notes = {} if recipe.epochs is None else {"epochs_by_hand": 1}
+    notes |= {"interrupted": 1} if fitted.interrupted else {}
+    return told | shaping | notes | {"epochs": len(fitted.losses), "loss": "mean absolute error", "optimiser": "AdamW"}
 
 
 def _golden(detector: Detector, samples: NDArray[np.float32]) -> Golden:

@@ -6,32 +6,24 @@ import gzip
 import hashlib
 import io
 import math
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import numpy as np
 
-from monitor.errors import MonitorError, RefusedError
+from monitor.errors import RefusedError
+from trainer import download
+from trainer.download import DownloadError, NoAnswerError
 
 if TYPE_CHECKING:
-    from http.client import HTTPResponse
-
     from numpy.typing import NDArray
 
 OFFICIAL_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
-CONNECT_SECONDS = 10
-DOWNLOAD_SECONDS = 300
 MAX_PACKED_BYTES = 64 * 1024 * 1024
 MAX_BYTES = 256 * 1024 * 1024
-CHUNK_BYTES = 64 * 1024
 IDX_BYTES_3_AXES = b"\0\0\x08\x03"
 HEADER_BYTES = 16
 
@@ -51,10 +43,6 @@ class Files:
 
 
 OFFICIAL = Files()
-
-
-class DownloadError(MonitorError):
-    """A server does not give what it should; later it may."""
 
 
 def present(folder: Path) -> bool:
@@ -84,8 +72,7 @@ def fetch(folder: Path, url: str = OFFICIAL_URL, files: Files = OFFICIAL) -> Non
 
     Raises DownloadError, and RefusedError when the folder cannot be written to.
     """
-    if not url.startswith(("http://", "https://")):
-        raise RefusedError(f"{url}: only http:// and https:// URLs can be fetched")
+    download.require_web(url)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as place:
@@ -137,7 +124,7 @@ def _size(pictures: NDArray[np.uint8]) -> str:
 
 
 def _verified(url: str, sha256: str) -> bytes:
-    content = _download(url)
+    content = _downloaded(url)
     try:
         found = hashlib.sha256(_gunzip(content)).hexdigest()
     except (OSError, EOFError, zlib.error) as error:
@@ -147,31 +134,10 @@ def _verified(url: str, sha256: str) -> bytes:
     return content
 
 
-def _download(url: str) -> bytes:
-    """The body of a URL, of bounded size within bounded time."""
+def _downloaded(url: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:  # noqa: S310  # http(s): see `fetch`
-            return _body(url, response)
-    except urllib.error.HTTPError as error:
-        raise DownloadError(f"{url}: the server answers {error.code} {error.reason}") from error
-    except (OSError, ValueError) as error:
-        raise DownloadError(
-            f"{url}: no answer ({getattr(error, 'reason', error)}); put Fashion-MNIST's IDX files into the folder"
-        ) from error
-
-
-def _body(url: str, response: HTTPResponse) -> bytes:
-    size = int(response.headers.get("Content-Length") or 0)
-    deadline = time.monotonic() + DOWNLOAD_SECONDS
-    content = bytearray()
-    with click.progressbar(length=size, label=f"downloading {url.rpartition('/')[2]}", file=sys.stderr) as bar:
-        while size <= MAX_PACKED_BYTES and (chunk := response.read1(CHUNK_BYTES)):
-            content += chunk
-            bar.update(len(chunk))
-            if len(content) > MAX_PACKED_BYTES or time.monotonic() > deadline:
-                raise DownloadError(f"{url}: not done after {len(content):,} bytes or {DOWNLOAD_SECONDS} s")
-    if size > MAX_PACKED_BYTES:
-        raise DownloadError(f"{url}: {size:,} bytes, where at most {MAX_PACKED_BYTES:,} are expected")
-    if len(content) < size:
-        raise DownloadError(f"{url}: the download ended after {len(content):,} of {size:,} bytes")
-    return bytes(content)
+        return download.body(url, MAX_PACKED_BYTES)
+    except NoAnswerError as error:
+        raise DownloadError(f"{url}: {error}; put Fashion-MNIST's IDX files into the folder") from error
+    except DownloadError as error:
+        raise DownloadError(f"{url}: {error}") from error

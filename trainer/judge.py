@@ -12,9 +12,8 @@ import torch
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import ecg, evaluate, recipe, split, sweep, train, tutorial
-from trainer.calibrate import Budget, calibration
-from trainer.rule import Rule
+from trainer import calibrate, ecg, evaluate, recipe, split, sweep, train, tutorial
+from trainer.calibrate import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,29 +92,32 @@ def _parts(task: Task, seed: int) -> tuple[Part, Part]:
 
 
 def _contenders(model: Model, task: Task, learnt: Part, seed: int) -> Iterator[Contender]:
-    budget = _budget(model)
+    chosen = budget(model, task)
     yield (
-        _retrained(model, learnt, seed, budget)
+        _retrained(model, learnt, seed, chosen)
         if task.retrains
         else evaluate.Contender(
             evaluate.AUTOENCODER, lambda samples: train.scores(model, samples), model.manifest.threshold.value
         )
     )
-    yield from evaluate.simple(learnt.normal_samples, budget)
+    yield from evaluate.simple(learnt.normal_samples, chosen)
     yield evaluate.Contender(tutorial.NAME, *tutorial.fit(learnt, seed))
 
 
-def _retrained(model: Model, learnt: Part, seed: int, budget: Budget) -> Contender:
+def _retrained(model: Model, learnt: Part, seed: int, chosen: Budget) -> Contender:
     told = recipe.of(model.manifest, seed).suited(len(learnt.normal_samples))
-    fitted, scores = ecg.fitted(learnt.normal_samples, told, "cpu")
-    limit = Rule("budget", budget=budget).limit(calibration(scores), scores[:0])
-    return evaluate.Contender(evaluate.AUTOENCODER, lambda samples: train.scores(fitted, samples), limit.value)
+    fitted = ecg.fitted(learnt.normal_samples, told, "cpu")
+    limit = calibrate.limit(fitted.calibration, chosen)
+    return evaluate.Contender(evaluate.AUTOENCODER, lambda samples: train.scores(fitted.detector, samples), limit.value)
 
 
-def _budget(model: Model) -> Budget:
-    """The model's own; of a model whose rule promises nothing, the default one."""
+def budget(model: Model, task: Task) -> Budget:
+    """The model's own, though a default rate follows the number of beats learnt from; else the default budget."""
     limit = model.manifest.threshold
-    return Budget(limit.false_alarm_rate, limit.confidence) if limit.confidence else Budget()
+    if not limit.confidence:
+        return Budget()
+    kept = not task.retrains or "false_alarm_rate_by_hand" in model.manifest.training
+    return Budget(limit.false_alarm_rate if kept else None, limit.confidence)
 
 
 def _measured(

@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import calibrate, data, train
+from trainer import calibrate, data, export, train
 from trainer.data import Part
 from trainer.sweep import bedside
 
@@ -40,7 +40,8 @@ def main(model_file: Path, source: Path, out: Path, budget: Budget) -> Model:
         threshold=limit,
         calibration=tuple(calibration.tolist()),
         evaluation=None,  # its figures were those of another threshold
-        training=model.manifest.training
+        training={name: told for name, told in model.manifest.training.items() if name != "false_alarm_rate_by_hand"}
+        | export.by_hand(budget)
         | {"calibrated_on": dataset.name, "calibration_fingerprint": data.fingerprint(part)},
     )
     made = replace(model, manifest=manifest)

@@ -22,13 +22,14 @@ NETWORKS = {
     "stacked": DEFAULT,
     "conv": NetworkConfig("conv", (70, 16, 8)),
 }
+SCORE = ScoreConfig(window=14)
 MAX_NOISE_SD = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     network: NetworkConfig = DEFAULT
-    score: ScoreConfig = field(default_factory=ScoreConfig)
+    score: ScoreConfig = SCORE
     shaping: Shaping = field(default_factory=Shaping)
     epochs: int | None = None  # None: as many as make STEPS
     seed: int = 0
@@ -44,7 +45,7 @@ class Recipe:
 
     def suited(self, beats: int) -> Recipe:
         """The same for so many beats: of many it learns in larger batches and is held back less."""
-        batch, weight_decay = (32, 0.1) if beats > MANY_BEATS else (16, 0.3)
+        batch, weight_decay = (64, 0.1) if beats > MANY_BEATS else (16, 0.3)
         return replace(self, batch=batch, weight_decay=weight_decay)
 
     def epochs_for(self, beats: int) -> int:

@@ -26,8 +26,9 @@ NORMALS = 6
 def head(model: Model, dataset: Dataset, found: Judged) -> Section:
     """What this model is, what it learnt from, and what its threshold means."""
     said, limit = model.manifest, model.manifest.threshold
+    several = f", the mean of {said.network.members} such" if said.network.members > 1 else ""
     facts = {
-        "network": f"{said.network.kind} autoencoder, {'-'.join(map(str, said.network.mirrored))}",
+        "network": f"{said.network.kind} autoencoder, {'-'.join(map(str, said.network.mirrored))}{several}",
         "seed": str(said.training.get("seed", "not told")),
         "learnt from": f"{dataset.name}: {said.data.normals:,} normal beats "
         f"({said.data.abnormals:,} abnormal beats beside them were not learnt from)",
@@ -39,8 +40,9 @@ def head(model: Model, dataset: Dataset, found: Judged) -> Section:
     }
     if found.labelled:
         facts["… as realised"] = _at_the_bedside("what the test realised", _ours(model).false_positive_rate)
-    texts = tuple(text for text in (limit.note, *dataset.notes) if text)
-    return Section("The model", texts, Table((), tuple(facts.items())))
+    early = f"The training was stopped by hand after {said.training.get('epochs')} epochs: more would have been better."
+    notes = (early if said.training.get("interrupted") else "", limit.note, *dataset.notes)
+    return Section("The model", tuple(filter(None, notes)), Table((), tuple(facts.items())))
 
 
 def _judged_by(found: Judged) -> str:

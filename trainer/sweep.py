@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 BEATS_PER_HOUR = 75 * 60
 OPEN, WINDOW, CLOSE = 3, 5, 5  # the monitor's default rule for episodes
 TABLE_ROWS = 20
+LEAST_RATE = 0.001  # errors rarer than this are told apart no further
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,9 @@ def sweep(scores: NDArray[np.float32], abnormal: NDArray[np.bool_]) -> list[Row]
 
 
 def table(rows: list[Row]) -> str:
-    """Some of the rows for people, evenly spaced in recall and false alarms together."""
-    place = np.cumsum([0, *(abs(b.recall - a.recall) + abs(b.precision - a.precision) for a, b in pairwise(rows))])
+    """Some of the rows for people, evenly spaced in the logarithms of missed beats and false alarms together."""
+    errors = np.log([(1 - row.recall + LEAST_RATE, row.false_positive_rate + LEAST_RATE) for row in rows])
+    place = np.append(0, np.abs(np.diff(errors, axis=0)).sum(axis=1).cumsum())
     chosen = np.unique(np.searchsorted(place, np.linspace(0, place[-1], TABLE_ROWS)).clip(0, len(rows) - 1))
     heads = ("threshold", "precision", "recall", "F1", "FPR", "false flags/h")
     lines = ["".join(f"{head:>14}" for head in heads)]

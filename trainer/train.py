@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from monitor.errors import RefusedError
 from monitor.model import Detector, ScoreConfig
 from monitor.network import resolve
 from monitor.scorer import SCORED, Scorer, normalise
-from trainer.bank import Bank, batched
+from trainer.bank import Bank
 from trainer.projection import projection
 from trainer.recipe import Recipe
 
@@ -23,9 +24,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    Tick = Callable[[float], None]
+    Tick = Callable[[float], bool | None]  # hears the loss of an epoch; when it says True, that was the last
 
 SCORING_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A detector and how it came about."""
+
+    detector: Detector
+    calibration: NDArray[np.float32]  # ascending scores of its own beats, each by a network that did not see it
+    losses: tuple[float, ...]  # of each epoch
+    interrupted: bool = False
 
 
 def ignore(_: float) -> None:
@@ -62,18 +73,12 @@ def scorable(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.equal(Scorer(indifferent, "cpu", SCORING_BATCH).score(samples).cause, SCORED)
 
 
-def passes(beats: int, parts: int, recipe: Recipe) -> int:
-    """How often `fit` ticks for so many parts of so many beats."""
-    return recipe.epochs_for(beats) * (1 if batched(recipe.network) else parts)
-
-
 def fit(shapes: Tensor, parts: list[Tensor], recipe: Recipe, tick: Tick = ignore) -> list[nn.Sequential]:
-    """A network for each part, fitted on those rows of normalised beats (n, m); `tick` hears the loss of each epoch.
+    """A network for each part, fitted on those rows of normalised beats (n, m), all for as many steps.
 
-    Same beats, recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
+    `tick` hears the first part's loss after each epoch, and may end the training of all of them there. Same beats,
+    recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
     """
-    if len(parts) > 1 and not batched(recipe.network):
-        return [fit(shapes, [rows], recipe, tick)[0] for rows in parts]
     draw = torch.Generator().manual_seed(recipe.seed)  # on the CPU, so that a GPU sees the same noise
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
@@ -83,15 +88,22 @@ def fit(shapes: Tensor, parts: list[Tensor], recipe: Recipe, tick: Tick = ignore
 
 
 class _Orders:
-    """Each epoch a fresh order of each network's own rows; of unequal parts as many rows as the smallest has."""
+    """Each epoch a fresh order of each network's own rows; where others have more, some come twice."""
 
     def __init__(self, parts: list[Tensor], draw: torch.Generator) -> None:
         self._parts, self.draw = parts, draw
-        self.beats = min(map(len, parts))
+        self.beats = max(map(len, parts))
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
     def next(self) -> Tensor:
         """(networks, beats) row numbers."""
-        return torch.stack([rows[torch.randperm(len(rows), generator=self.draw)[: self.beats]] for rows in self._parts])
+        return torch.stack([self._order(rows) for rows in self._parts])
+
+    def _order(self, rows: Tensor) -> Tensor:
+        turns = math.ceil(self.beats / len(rows))
+        return torch.cat([rows[torch.randperm(len(rows), generator=self.draw)] for _ in range(turns)])[: self.beats]
 
 
 def _learn(bank: Bank, shapes: Tensor, orders: _Orders, recipe: Recipe, tick: Tick) -> None:
@@ -102,16 +114,18 @@ def _learn(bank: Bank, shapes: Tensor, orders: _Orders, recipe: Recipe, tick: Ti
     steps = epochs * recipe.batches(orders.beats)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps))
     for _ in range(epochs):
+        total = torch.zeros(len(orders), device=shapes.device)
         for rows in torch.split(orders.next(), recipe.batch, dim=1):
             loss = _loss(bank, shapes[rows.to(shapes.device)], recipe, orders.draw)
             optimiser.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
             optimiser.step()
             schedule.step()
-        mean = loss.mean().item()
-        if not math.isfinite(mean):
-            raise RefusedError(f"training failed: the loss is {mean}; look at the beats' amplitudes")
-        tick(mean)
+            total += loss.detach() * rows.shape[1] / orders.beats
+        if not total.isfinite().all():
+            raise RefusedError(f"training failed: the loss is {total.sum():g}; look at the beats' amplitudes")
+        if tick(total[: recipe.network.members].mean().item()):
+            return
 
 
 def _loss(bank: Bank, beats: Tensor, recipe: Recipe, draw: torch.Generator) -> Tensor:

@@ -48,6 +48,19 @@ def test_too_few_beats_for_the_budget_give_the_best_that_holds_and_say_so():
     assert "30 normal beats cannot support 5.0% with confidence 0.9; the best that holds is 7.4%" in limit.note
 
 
+@pytest.mark.parametrize(("n", "rate"), [(30, 0.05), (292, 0.05), (707, 0.05), (708, 0.02), (2339, 0.02)])
+def test_the_default_budget_is_the_finest_that_the_beats_support_with_room(n, rate):
+    limit = calibrate.limit(np.arange(1, n + 1, dtype=np.float32), Budget())
+    assert limit.false_alarm_rate == (rate if n > 30 else pytest.approx(0.0739, abs=1e-4))
+    assert limit.rank >= 10 or n == 30
+
+
+@given(st.integers(1, 5000), st.floats(0.001, 0.5), st.floats(0.5, 0.99))
+def test_a_budget_by_hand_is_nobodys_to_change(n, rate, confidence):
+    assert Budget(rate, confidence).rate(n) == rate
+    assert Budget(None, confidence).rate(n) in calibrate.DEFAULT_RATES
+
+
 def test_every_beat_is_scored_by_a_detector_that_never_saw_it():
     samples = np.repeat(np.arange(53, dtype=np.float32)[:, None], 140, axis=1)
 

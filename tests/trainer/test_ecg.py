@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from monitor.threshold import Thresholds
 from tests.trainer.conftest import REPOSITORY
 from trainer import ecg
 from trainer.recipe import Recipe
+from trainer.rule import Rule
 
 QUICK = ("--epochs", 2)
 
@@ -142,15 +144,42 @@ def test_without_the_extra_the_sentence_names_it(tmp_path):
     assert "pip install 'ecg-monitor[trainer]'" in refusal(done)
 
 
-def test_an_interrupt_leaves_no_file(own_beats, tmp_path):
-    line = [sys.executable, "-m", "trainer", "ecg", "--data", str(own_beats(100, labels=False))]
+@pytest.mark.parametrize("network", ["stacked", "conv"])
+def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(own_beats, tmp_path, network):
+    line = [sys.executable, "-m", "trainer", "ecg", "--data", str(own_beats(100, 20)), "--network", network]
     line += ["--out", str(tmp_path / "out" / "m"), "--epochs", "100000"]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert process.stderr.readline() == "training\n"  # the progress bar's label: it has begun
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "Traceback" not in rest
+    said, rest = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+    manifest = artifact.load(tmp_path / "out" / "m", "cpu").manifest
+    assert manifest.training["interrupted"] == 1
+    assert f"stopped after {manifest.training['epochs']} of 100,000 epochs" in said
+    assert (len(manifest.calibration), manifest.evaluation.normals) == (80, 20)
+
+
+class Interrupted(Recipe):
+    """A recipe in whose sixth step somebody presses Ctrl-C."""
+
+    def rate(self, step, steps):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().rate(step, steps)
+
+
+class Impatient(Rule):
+    """A rule during which somebody presses it again."""
+
+    def limit(self, calibration, abnormal):
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().limit(calibration, abnormal)
+
+
+def test_a_second_ctrl_c_ends_it_at_once_with_nothing_written(own_beats, tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        ecg.main(own_beats(40), ecg.Target(tmp_path / "out" / "m"), Interrupted(), "cpu", Impatient())
+    assert "Ctrl-C again writes nothing" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from monitor.errors import RefusedError
 from trainer import ecg, judge, recipe, split, tutorial
+from trainer.calibrate import Budget
 from trainer.judge import Task
 from trainer.recipe import Recipe
 from trainer.train import scores
@@ -44,6 +46,14 @@ def test_seeds_learn_the_recipe_anew_and_the_json_has_their_spread(trained, ecg_
     written = json.loads((tmp_path / "found.json").read_text())
     assert (written["split"], written["seeds"]) == ("official", 2)
     assert written["detectors"][0]["measures"]["auc"]["mean"] == found.mean
+
+
+def test_learnt_anew_a_default_budget_follows_the_beats_and_one_by_hand_stays(trained):
+    model = trained[1]
+    noted = replace(model.manifest, training=model.manifest.training | {"false_alarm_rate_by_hand": 1})
+    anew, as_it_is = Task(trained[0], "normals80"), Task(trained[0])
+    assert judge.budget(model, anew) == Budget(None, 0.9)
+    assert judge.budget(replace(model, manifest=noted), anew) == judge.budget(model, as_it_is) == Budget(0.05, 0.9)
 
 
 def test_a_recipe_comes_back_out_of_the_model_that_it_made(trained):

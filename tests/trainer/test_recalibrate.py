@@ -29,6 +29,14 @@ def test_the_network_and_its_id_stay_and_the_threshold_is_that_of_the_new_beats(
     assert found.value == made.manifest.calibration[-found.rank] != before.manifest.threshold.value
     assert "held-out" in found.rule
     assert after.manifest.training["calibrated_on"] == "own.csv"
+    assert after.manifest.training["false_alarm_rate_by_hand"] == 1
+
+
+def test_without_a_budget_by_hand_the_number_of_beats_decides(trained, own_beats, tmp_path):
+    recalibrate.main(trained[0], own_beats(150), tmp_path / "n", Budget(0.1))
+    found = recalibrate.main(tmp_path / "n", own_beats(800), tmp_path / "n", Budget()).manifest
+    assert found.threshold.false_alarm_rate == 0.02
+    assert "false_alarm_rate_by_hand" not in found.training
 
 
 def test_beats_that_the_model_was_fitted_on_are_refused(trained, own_beats, tmp_path):

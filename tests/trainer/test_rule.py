@@ -33,6 +33,8 @@ def test_a_table_of_a_sweep_has_a_head_and_some_rows():
     lines = sweep.table(many).splitlines()
     assert "recall" in lines[0]
     assert 10 < len(lines) <= 21
+    few_errors = [line for line in lines[1:] if float(line.split()[4]) < 0.05 and float(line.split()[2]) > 0.7]
+    assert len(few_errors) >= 5, "it looks closest where thresholds are chosen"
 
 
 @pytest.mark.parametrize(

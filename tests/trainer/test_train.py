@@ -55,6 +55,15 @@ def test_each_epoch_ticks_once(ecg5000):
     assert ticks[-1] < ticks[0], "it hears the loss"
 
 
+def test_whoever_listens_may_end_the_training_of_all_parts(ecg5000):
+    beats, heard = ecg5000.train.normal_samples[:60], []
+    parts = [np.arange(60), np.arange(45)]
+    stopped = train.detectors(beats, parts, QUICK, "cpu", lambda loss: heard.append(loss) or len(heard) == 3)
+    assert len(heard) == 3
+    assert len(stopped) == 2
+    assert stopped[0].identity(QUICK.network) != train.detectors(beats, parts, QUICK, "cpu")[0].identity(QUICK.network)
+
+
 @pytest.mark.parametrize(("beats", "steps"), [(30, 6000), (292, 6000), (5000, 6000), (500_000, 31_250)])
 def test_epochs_follow_from_the_number_of_beats(beats, steps):
     made = Recipe().epochs_for(beats) * Recipe().batches(beats)
@@ -92,7 +101,7 @@ def test_a_noise_that_makes_no_sense_is_refused(noise):
 def test_of_many_beats_it_learns_in_larger_batches_and_freer():
     few, many = Recipe(seed=3).suited(292), Recipe(seed=3).suited(2335)
     assert few == Recipe(seed=3)
-    assert (many.batch, many.weight_decay, many.seed) == (32, 0.1, 3)
+    assert (many.batch, many.weight_decay, many.seed) == (64, 0.1, 3)
 
 
 def test_the_learning_rate_rises_then_falls():
