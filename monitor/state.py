@@ -16,7 +16,7 @@ from monitor.record import Message
 from monitor.track import KINDS, QUIET, Track, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from monitor.episode import Memory
     from monitor.record import Resumed
@@ -47,19 +47,19 @@ class Restored:
     outdated: tuple[bytes, ...]  # sources
 
 
-def rows(memories: Iterable[Memory], topic: str) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-    """Messages that write down what is remembered, and those that delete what is over."""
-    written, deleted = [], []
-    for partition, source, trouble in memories:
-        if trouble is None:
-            deleted.append(deletion(topic, partition, source))
-        else:
-            written.append(Message(topic, source, encode(trouble), partition=partition))
-    return tuple(written), tuple(deleted)
-
-
-def deletion(topic: str, partition: int, source: bytes) -> Message:
-    return Message(topic, source, None, partition=partition)
+def rows(
+    memories: Iterable[Memory], outdated: Mapping[int, Iterable[bytes]], topic: str
+) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """Messages that write down what is remembered, and those that delete what is over, outdated rows included."""
+    known = {(partition, source): trouble for partition, source, trouble in memories}
+    stale = [(partition, source) for partition, sources in outdated.items() for source in sources]
+    gone = dict.fromkeys([place for place in stale if place not in known])
+    gone |= {place: None for place, trouble in known.items() if trouble is None}
+    written = [(place, encode(trouble)) for place, trouble in known.items() if trouble is not None]
+    return (
+        tuple(Message(topic, source, value, partition=partition) for (partition, source), value in written),
+        tuple(Message(topic, source, None, partition=partition) for partition, source in gone),
+    )
 
 
 def encode(trouble: Trouble) -> bytes:

@@ -55,7 +55,7 @@ class Worker:
         self._stamp = Stamp(settings.beats_topic, model_id)
         self._account = Account(line.metrics, line.health, settings.beats_topic)
         self._in_hand: Step | None = None
-        self._outdated: tuple[Message, ...] = ()  # state of a future that was taken back, to be deleted
+        self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> state of a future that was taken back
         self._lost_since: float | None = None
         self._is_rewound = False
         line.metrics.threshold.set(line.thresholds.value)
@@ -79,9 +79,14 @@ class Worker:
         """One step, or another try at the one in hand; a broker in trouble is waited for, up to the limit."""
         try:
             self._step()
+        except RewoundError as error:
+            self._in_hand = None
+            if self._is_rewound:  # once is a matter between this member and its group
+                self._wait_for_broker(error)
+            else:
+                log.warning("%s", error)
+            self._is_rewound = True
         except BrokerError as error:
-            if isinstance(error, RewoundError):
-                self._in_hand, self._is_rewound = None, True
             self._wait_for_broker(error)
         else:
             self._note_broker()
@@ -98,6 +103,7 @@ class Worker:
             self._hear(records.changes)
             for partition in records.lost:
                 self._line.episodes.forget(partition)
+                self._outdated.pop(partition, None)
             self._resume(records.resumed)
             self._in_hand = self._walk(records) if len(records) else None
         read: set[int] = set()
@@ -106,7 +112,9 @@ class Worker:
             self._account.delivered(self._in_hand, self._clock())
             self._line.metrics.step.observe(time.perf_counter() - began)
             read, self._in_hand = set(self._in_hand.delivery.offsets), None
-            self._outdated, self._is_rewound = (), False
+            self._outdated, self._is_rewound = {}, False
+        elif not any(broker.lag().values()):
+            self._is_rewound = False  # nothing is left to show that it works again
         self._account.opened(self._line.episodes.open)
         self._line.health.joined = broker.joined()
         self._account.behind(broker.lag(), read, self._clock())
@@ -128,8 +136,7 @@ class Worker:
             for sentence in restored.useless:
                 log.warning("partition %d: %s", partition, sentence)
             self._line.metrics.state_ignored.inc(len(restored.useless))
-            topic = self._settings.state_topic_name
-            self._outdated += tuple(state.deletion(topic, partition, source) for source in restored.outdated)
+            self._outdated[partition] = restored.outdated
 
     def _walk(self, records: Records) -> Step:
         line, settings = self._line, self._settings
@@ -147,11 +154,11 @@ class Worker:
             messages += alert.scores(judged, settings.scores_topic)
         now_ms = int(1000 * self._clock())
         messages += [alert.dead_letter(records, one, settings.dead_letters_topic, now_ms) for one in rejected]
-        written, deleted = state.rows(observed.memories, settings.state_topic_name)
+        written, deleted = state.rows(observed.memories, self._outdated, settings.state_topic_name)
         clocks = {partition: line.episodes.clock(partition) for partition in offsets}
         delivery = Delivery(
             (*messages, *written),
-            (*self._outdated, *deleted),
+            deleted,
             offsets,
             {partition: clock for partition, clock in clocks.items() if clock is not None},
         )

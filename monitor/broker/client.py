@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FLUSH_EVERY = 5000  # the client's own buffer has no bound
 FLUSH_SECONDS = 60.0
+POSITION_MS = 5000
 
 
 class Publisher:
@@ -106,12 +107,16 @@ class Reader:
         with speaking("asking for the end"):
             ends = self._consumer.end_offsets(self._partitions)
         deadline = time.monotonic() + limit_seconds
-        while any(self._consumer.position(tp) < end for tp, end in ends.items()):
+        while self._is_before(ends):
             if time.monotonic() > deadline:
                 raise BrokerError(f"the topic's end was not reached: nothing came for {limit_seconds:g} s")
             if records := self.poll():
                 yield from records
                 deadline = time.monotonic() + limit_seconds
+
+    def _is_before(self, ends: dict[TopicPartition, int]) -> bool:
+        with speaking("asking for the position"):
+            return any((self._consumer.position(tp, POSITION_MS) or 0) < end for tp, end in ends.items())
 
     def close(self) -> None:
         self._consumer.close()

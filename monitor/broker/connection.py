@@ -96,3 +96,12 @@ def speaking(what: str) -> Iterator[None]:
         raise BrokerError(f"{what}: {error}") from error
     except Exception as error:  # a deleted topic, a leader that is gone: the client lets KeyError and ValueError out
         raise BrokerError(f"{what}: {type(error).__name__} {error} in the Kafka client") from error
+
+
+def let_go(what: str, close: Callable[[], None]) -> None:
+    """Close a client; that it does not do so in order is worth a line and no more."""
+    try:
+        with speaking(f"closing {what}"):
+            close()
+    except BrokerError as error:
+        log.warning("%s", error)

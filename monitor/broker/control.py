@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WAIT_MS = 2000  # longer than a poll for beats takes: a request for news is always under way
-RETRY_SECONDS = 30.0
+IDLE_SECONDS = 10.0
+TELL_SECONDS = 60.0
 
 
 class Control:
@@ -30,7 +31,7 @@ class Control:
         """Read it whole. Raises BrokerError where that cannot be done."""
         self._settings = settings
         self._reader: Reader | None = None
-        self._failed = 0.0
+        self._told = 0.0
         self._found: list[Change] = []
         patiently(self._open, settings)
 
@@ -39,29 +40,33 @@ class Control:
             self._settings, self._settings.control_topic, from_beginning=True, is_lenient=False, wait_ms=WAIT_MS
         )
         try:
-            self._found = [_change(record) for record in self._reader.until_end()]
-        except BrokerError as error:
-            self._fail(error)
+            self._found = [_change(record) for record in self._reader.until_end(IDLE_SECONDS)]
+        except BrokerError:
+            self.close()
             raise
 
     def changes(self) -> tuple[Change, ...]:
         """What came since the last call. Trouble with this topic is told, and never takes the beats with it."""
         try:
-            if self._reader is not None:
-                self._found += [_change(record) for record in self._reader.poll(0)]
-            elif time.monotonic() - self._failed > RETRY_SECONDS:
-                self._open()
+            self._follow()
         except BrokerError as error:
-            log.warning("%s: %s; the thresholds stay as they are", self._settings.control_topic, error)
-            self._fail(error)
+            if time.monotonic() - self._told > TELL_SECONDS:
+                log.warning("%s: %s; the thresholds stay as they are", self._settings.control_topic, error)
+                self._told = time.monotonic()
         found, self._found = tuple(self._found), []
         return found
 
-    def _fail(self, error: BrokerError) -> None:
-        if isinstance(error.__cause__, CorruptRecordError):
-            be_lenient()
-        self.close()
-        self._failed = time.monotonic()
+    def _follow(self) -> None:
+        if self._reader is None:
+            self._open()
+            return
+        try:
+            self._found += [_change(record) for record in self._reader.poll(0)]
+        except BrokerError as error:
+            if isinstance(error.__cause__, CorruptRecordError):  # after which this reader's next poll would not return
+                be_lenient()
+                self.close()
+            raise
 
     def close(self) -> None:
         if self._reader is not None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import CommitFailedError, CorruptRecordError, IllegalStateError, KafkaError, RebalanceInProgressError
+from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, RebalanceInProgressError
 from kafka.structs import MemberState
 
-from monitor.broker.connection import START_SECONDS, client_config, connecting, speaking
+from monitor.beat import FLOAT32_BYTES
+from monitor.broker.connection import START_SECONDS, client_config, connecting, let_go, speaking
 from monitor.broker.lenient import be_lenient
-from monitor.broker.seat import Seats
-from monitor.errors import BrokerError
+from monitor.broker.seat import Changes, Seats
+from monitor.errors import BrokerError, RewoundError
 from monitor.record import Records
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ COMMIT_TIMEOUT_MS = 5000
 STUCK_SECONDS = 30.0
 REBUILD_SECONDS = 5.0
 REWINDS = 3
+FETCH_BYTES = 4 * 1024 * 1024
+FETCH_STEPS = 16
 
 
 class Intake:
@@ -46,7 +48,7 @@ class Intake:
     def __init__(self, settings: Settings, store: Store, metrics: Metrics) -> None:
         self._settings = settings
         self._topic = settings.beats_topic
-        self._changes = _Changes()
+        self._changes = Changes()
         self._seats = Seats(settings, store, metrics)
         self._lag: dict[int, int] = {}
         self._failure: BrokerError | None = None  # of the last look
@@ -58,6 +60,7 @@ class Intake:
 
     def _build(self, wait_seconds: float) -> KafkaConsumer:
         settings = self._settings
+        batch_bytes = settings.batch_size * FLOAT32_BYTES
         with connecting(settings):
             consumer = KafkaConsumer(
                 **client_config(settings, wait_seconds),
@@ -74,7 +77,8 @@ class Intake:
                 max_poll_records=settings.batch_size,
                 fetch_min_bytes=64 * 1024,
                 fetch_max_wait_ms=settings.max_wait_ms,
-                max_partition_fetch_bytes=4 * 1024 * 1024,
+                # one partition's fetch is drained before the next one's turn comes: not more than some steps of it
+                max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
                 metadata_max_age_ms=30_000,  # so that added partitions are found
                 metrics_enabled=False,
             )
@@ -82,25 +86,36 @@ class Intake:
         return consumer
 
     def poll(self) -> Records:
-        """Records of partitions whose place is known; where it is not, what to resume from, and no records yet."""
+        """Records of partitions whose place is known, and what to resume from of those that begin anew."""
         if self._is_broken:  # the broker was away when it was to be rebuilt
             self._rebuild()
         self._look()
-        if resumed := self._seats.take(self._consumer):
-            return self._columns({}, resumed)
-        batches = self._poll()
-        # First the member, then what it lost: a partition that was lost later is refused under this generation.
-        self.member = self._consumer.group_metadata()
-        self._seats.lose(self._changes.take())
+        resumed = self._seats.take(self._consumer) if self.stable() else {}
         try:
+            batches = self._poll()
+            self._note_member()
             batches = {tp: batch for tp, batch in batches.items() if self._seats.expects(self._consumer, tp, batch)}
-        except BrokerError:
-            self.rewind()  # the client would not bring these records again
+        except BrokerError as error:
+            self._seats.lose_all()  # the client would not bring these records again
+            self._is_broken |= not isinstance(error.__cause__, KafkaError)  # its IO thread may be dead
             raise
-        if self._failure is not None and not batches:  # an empty poll is no sign of life
+        resumed = {partition: place for partition, place in resumed.items() if self._seats.has(partition)}
+        if self._failure is not None and not batches and not resumed:  # an empty poll is no sign of life
             raise self._failure
         self._failure = None
-        return self._columns(batches, {})
+        return self._columns(batches, resumed)
+
+    def _note_member(self) -> None:
+        """First who this member is, then what it lost: what is lost later is refused under this generation.
+
+        kafka-python 3.0.12 tells no listener when a member is put out of the group while it joins: it comes back under
+        another name, claims what it had, and may get it, although others have read on meanwhile.
+        """
+        before, self.member = self.member, self._consumer.group_metadata()
+        is_same = self.member.member_id == before.member_id
+        if not is_same or not 0 <= self.member.generation_id - before.generation_id <= 1:
+            self._seats.lose_all()
+        self._seats.lose(self._changes.take())
 
     def _poll(self) -> Mapping[TopicPartition, list[Any]]:
         with speaking("reading beats"):
@@ -141,7 +156,7 @@ class Intake:
                 ends = self._consumer.end_offsets(asked, timeout_ms=LOOK_TIMEOUT_MS)
                 positions = self._positions(assigned)
         except BrokerError as error:
-            self._failure = error
+            self._failure, self._stable = error, now
             return
         finally:
             self._looked = time.monotonic()  # so that a poll comes between two looks that time out
@@ -152,10 +167,7 @@ class Intake:
     def _positions(self, assigned: Collection[TopicPartition]) -> list[tuple[TopicPartition, int]]:
         positions = []
         for tp in assigned:
-            try:
-                position = self._consumer.position(tp, timeout_ms=0)
-            except IllegalStateError:  # revoked meanwhile
-                continue
+            position = self._consumer.position(tp, timeout_ms=0)
             if position is not None:
                 positions.append((tp, position))
         return positions
@@ -166,7 +178,7 @@ class Intake:
         kafka-python 3.0.12: a poll that times out during a join caused by new metadata leaves the member unjoined for
         ever, its heartbeats off (`need_rejoin` turns false while the join never completes).
         """
-        if self.joined():
+        if self.stable():
             self._stable = now
         elif now - self._stable > max(STUCK_SECONDS, 2 * self._settings.session_timeout_ms / 1000):
             log.warning("this member has not joined group %s for long: joining anew", self._settings.group_id)
@@ -204,8 +216,13 @@ class Intake:
     def lag(self) -> Mapping[int, int]:
         return self._lag
 
-    def joined(self) -> bool:
+    def stable(self) -> bool:
+        """Whether this member belongs to the group, as far as it knows."""
         return bool(self._consumer.group_metadata().state == MemberState.STABLE)
+
+    def joined(self) -> bool:
+        """Whether this member belongs to the group and every partition of its is taken."""
+        return self.stable() and all(self._seats.has(tp.partition) for tp in self._consumer.assignment())
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
         """Commit offsets outside of a transaction; False when the group asks to come again later."""
@@ -214,29 +231,9 @@ class Intake:
                 self._consumer.commit(dict(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
             except RebalanceInProgressError:
                 return False
-            except CommitFailedError:
-                log.warning("the group moved on without this member: its last beats will be read again")
+            except CommitFailedError as error:
+                raise RewoundError("the group moved on without this member: its last beats are read again") from error
         return True
 
     def close(self) -> None:
-        try:
-            self._consumer.close(autocommit=False, timeout_ms=COMMIT_TIMEOUT_MS)
-        except KafkaError:
-            log.warning("the consumer did not close in order", exc_info=True)
-
-
-class _Changes(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes which partitions came and went. Called on the client's IO thread, where any call to Kafka would fail."""
-
-    def __init__(self) -> None:
-        self._noted: deque[int] = deque()
-
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        self._noted.extend(tp.partition for tp in revoked)
-
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._noted.extend(tp.partition for tp in assigned)
-
-    def take(self) -> set[int]:
-        """The partitions whose place has to be looked up anew."""
-        return {self._noted.popleft() for _ in range(len(self._noted))}
+        let_go("the consumer", lambda: self._consumer.close(autocommit=False, timeout_ms=COMMIT_TIMEOUT_MS))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kafka import TopicPartition
 
-from monitor.broker.connection import patiently
+from monitor.broker.connection import let_go, patiently
 from monitor.broker.control import Control
 from monitor.broker.intake import Intake
 from monitor.broker.outbox import Outbox
@@ -125,7 +125,8 @@ class KafkaBroker:
         self._delivered = delivery
 
     def _commit_when_due(self) -> None:
-        if self._pending and time.monotonic() - self._committed >= self._commit_interval_seconds:
+        is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
+        if self._pending and is_due and self._intake.stable():  # a join changes the generation before the partitions
             self._commit(Delivery())
 
     def _commit(self, delivery: Delivery) -> None:
@@ -140,7 +141,7 @@ class KafkaBroker:
             is_done = self._courier.deliver(delivery, offsets)
         except RewoundError:
             self._metrics.rewinds.inc()
-            self._pending = {}
+            self._pending, self._committed = {}, time.monotonic()
             self._intake.rewind()
             raise
         if is_done:
@@ -162,4 +163,4 @@ class KafkaBroker:
         except MonitorError as error:
             log.warning("%s: the last beats will be read again", error)
         for part in (self._intake, self._courier, self._store, self._control):
-            part.close()
+            let_go("the connections", part.close)

@@ -42,6 +42,7 @@ def build_producer(settings: Settings, wait_seconds: float, **options: Any) -> K
             allow_auto_create_topics=False,
             max_block_ms=int(1000 * WAIT_SECONDS),
             max_request_size=MAX_REQUEST_BYTES,
+            metadata_max_age_ms=30_000,  # so that partitions are found that were added
             metrics_enabled=False,
             **({"retry_backoff_ms": 20} | options),
         )

@@ -7,12 +7,16 @@ up, and it is taken again before its next record is judged.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from monitor.broker.connection import speaking
+from monitor.errors import BrokerError
 from monitor.record import Resumed
 
 if TYPE_CHECKING:
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COMMITTED_MS = 20_000  # an open transaction of another member is waited out: 10 s, and the broker's scan every 10 s
+TAKE_MS = 2000
+RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
 CLOCK = "clock="
 
 
@@ -47,6 +52,7 @@ class Seats:
         self._is_atomic = settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}
         self._lost: set[int] = set()
+        self._retry_at: dict[int, float] = {}
 
     def has(self, partition: int) -> bool:
         return partition in self._next
@@ -68,11 +74,35 @@ class Seats:
     def take(self, consumer: KafkaConsumer) -> dict[int, Resumed]:
         """Take every assigned partition that is not taken, and set the consumer to its place.
 
-        Raises BrokerError when that is not known in time; then none of them is taken.
+        One that cannot be taken now, as that of a dead leader or of a member that left a transaction open, is tried
+        again a little later, and does not hold up the others. Raises BrokerError when none of them can be taken.
         """
+        now = time.monotonic()
         wanted = [tp for tp in sorted(consumer.assignment()) if tp.partition not in self._next]
-        if not wanted:
+        due = [tp for tp in wanted if self._retry_at.get(tp.partition, 0.0) <= now]
+        if not due:
             return {}
+        if len(due) > 1:
+            with contextlib.suppress(BrokerError):
+                return self._take(consumer, due)
+        return self._take_each(consumer, due)
+
+    def _take_each(self, consumer: KafkaConsumer, due: list[TopicPartition]) -> dict[int, Resumed]:
+        resumed: dict[int, Resumed] = {}
+        failures: dict[int, BrokerError] = {}
+        for tp in due:
+            try:
+                resumed |= self._take(consumer, [tp])
+            except BrokerError as error:
+                failures[tp.partition] = error
+                self._retry_at[tp.partition] = time.monotonic() + RETRY_SECONDS
+        if not resumed:
+            raise next(iter(failures.values()))
+        for partition, failure in failures.items():
+            log.warning("partition %d is not read yet: %s: trying again", partition, failure)
+        return resumed
+
+    def _take(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[int, Resumed]:
         with speaking("taking over partitions"):
             places = self._places(consumer, wanted)
             states = self._store.read([tp.partition for tp in wanted])
@@ -88,11 +118,11 @@ class Seats:
         }
 
     def _places(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[TopicPartition, Any]:
-        first, end = consumer.beginning_offsets(wanted), consumer.end_offsets(wanted)
+        first, end = consumer.beginning_offsets(wanted, TAKE_MS), consumer.end_offsets(wanted, TAKE_MS)
         policy = first if self._settings.offset_reset == "earliest" else end
         places = {}
         for tp in wanted:
-            committed = consumer.committed(tp, metadata=True, timeout_ms=COMMITTED_MS)
+            committed = consumer.committed(tp, metadata=True, timeout_ms=TAKE_MS)
             if committed is None:
                 places[tp] = note(policy[tp], None)
             elif first[tp] <= committed.offset and (committed.offset <= end[tp] or not self._is_atomic):
@@ -138,3 +168,20 @@ class Seats:
             offset,
             self._settings.offset_reset,
         )
+
+
+class Changes(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes which partitions came and went. Called on the client's IO thread, where any call to Kafka would fail."""
+
+    def __init__(self) -> None:
+        self._noted: deque[int] = deque()
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        self._noted.extend(tp.partition for tp in revoked)
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._noted.extend(tp.partition for tp in assigned)
+
+    def take(self) -> set[int]:
+        """The partitions whose place has to be looked up anew."""
+        return {self._noted.popleft() for _ in range(len(self._noted))}

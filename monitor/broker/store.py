@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetSpec, TopicPartition
 
-from monitor.broker.connection import COMMAND_SECONDS, client_config, connecting, speaking
+from monitor.broker.connection import COMMAND_SECONDS, client_config, connecting, let_go, speaking
 from monitor.broker.topics import extend_state
 from monitor.errors import BrokerError
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.settings import Settings
 
-# A namesake that died in a transaction holds the end back until the broker ends it: 10 s, and its scan every 10 s.
-RESTORE_SECONDS = 40.0
+IDLE_SECONDS = 4.0  # without a row: a dying member's open transaction holds the end back, so look again later
 POLL_MS = 200
 POSITION_MS = 5000
 
@@ -35,8 +34,8 @@ class Store:
     def read(self, partitions: list[int]) -> dict[int, dict[bytes, bytes]]:
         """The last value of each source in each of the partitions.
 
-        Up to the end of everything written, as far as it is committed: what a dying member left open is waited out.
-        Raises BrokerError when that takes too long.
+        Up to the end of everything written, as far as it is committed. Raises BrokerError while what a dying member
+        left open stands in the way of that.
         """
         try:
             with speaking(f"reading {self._topic}"):
@@ -53,12 +52,13 @@ class Store:
         consumer = self._consumer = self._consumer or self._build_consumer()
         consumer.assign(list(ends))
         consumer.seek_to_beginning(*ends)
-        deadline = time.monotonic() + RESTORE_SECONDS
+        deadline = time.monotonic() + IDLE_SECONDS
         # an empty poll is no end, and the last record is not at `end - 1`: logs end in transaction markers
         while any((consumer.position(tp, POSITION_MS) or 0) < end for tp, end in ends.items()):
             if time.monotonic() > deadline:
-                raise BrokerError(f"the end of {self._topic} was not reached within {RESTORE_SECONDS:g} s")
+                raise BrokerError(f"the end of {self._topic} is not reached: somebody's transaction is open there")
             for record in chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values()):
+                deadline = time.monotonic() + IDLE_SECONDS
                 rows[record.partition].pop(record.key, None)
                 if record.value is not None:
                     rows[record.partition][record.key] = record.value
@@ -91,4 +91,4 @@ class Store:
         self._consumer = self._admin = None
         for client in clients:
             if client is not None:
-                client.close()
+                let_go("the readers of state", client.close)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 HOUR_MS = 3_600_000
+SEGMENT_BYTES = 16 * 1024 * 1024
 DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a refused record may fill Kafka's 1 MiB, and its headers come on top
 
 
@@ -59,12 +60,14 @@ def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> s
 def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:
     kept = {"retention.ms": str(int(plan.retention_hours * HOUR_MS))}
     compacted = {"cleanup.policy": "compact"}
+    # Kafka never compacts the segment that is being written, 1 GiB or 7 days of it: far too much to read back.
+    small = {"segment.bytes": str(SEGMENT_BYTES), "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
     yield settings.beats_topic, plan.partitions, kept
     yield settings.alerts_topic, plan.partitions, kept
     yield settings.scores_topic, plan.partitions, kept
     yield settings.dead_letters_topic, plan.partitions, kept | {"max.message.bytes": str(DEAD_LETTER_BYTES)}
     yield settings.control_topic, 1, compacted
-    yield settings.state_topic_name, plan.partitions, compacted
+    yield settings.state_topic_name, plan.partitions, compacted | small
 
 
 def extend_state(admin: KafkaAdminClient, settings: Settings) -> list[str]:
