@@ -67,20 +67,19 @@ class Account:
         for kind, count in counts.items():
             self._metrics.episodes.labels(kind).set(count)
 
-    def assigned(self, lag: Mapping[int, int]) -> frozenset[int]:
-        """Note the partitions that this member reads; gives those that it no longer does."""
-        assigned, gone = frozenset(lag), self._assigned - frozenset(lag)
+    def assigned(self, lag: Mapping[int, int]) -> None:
+        """Note the partitions that this member reads."""
+        assigned = frozenset(lag)
         if assigned == self._assigned:
-            return gone
+            return
         log.info("partitions of %s read here: %s", self._topic, sorted(assigned) or "none")
         self._metrics.rebalances.inc()
         self._metrics.assigned_partitions.set(len(assigned))
-        for partition in gone:
+        for partition in self._assigned - assigned:
             self._metrics.lag_records.remove(str(partition))
             self._metrics.lag_seconds.remove(str(partition))
             self._heard.pop(partition, None)
         self._assigned = assigned
-        return gone
 
     def behind(self, lag: Mapping[int, int], read: set[int], now: float) -> None:
         """How far each partition is behind; `read`: those that got on in this turn."""

@@ -29,9 +29,11 @@ __all__ = ["Manifest", "Model", "load", "save"]
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 8 * 1024 * 1024
+MAX_VALUES = 500_000
+MAX_VALUES_BESIDE_CALIBRATION = 10_000  # each may be wrong, and the report of a fault takes kilobytes
 LENGTH_BYTES = 8
 GOLDEN_TOLERANCE = 1e-3
-_FOREIGN = {b"PK\x03\x04": "a zip archive", b"\x80\x02": "a pickle", b"\x80\x04": "a pickle", b"\x80\x05": "a pickle"}
+_FOREIGN = {b"PK\x03\x04": "a zip archive"} | {bytes((0x80, protocol)): "a pickle" for protocol in range(2, 6)}
 _MANIFEST = TypeAdapter(Manifest)
 
 
@@ -45,6 +47,12 @@ def save(path: Path, model: Model) -> None:
     Raises RefusedError when the place cannot be written to.
     """
     data = _sealed(model)
+    try:
+        _manifest(data)
+    except _Doubt as error:
+        raise RefusedError(
+            f"{path}: this model could not be loaded again ({error}): calibrate with fewer beats"
+        ) from None
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,11 +121,18 @@ def _header(data: bytes) -> object:
     length = int.from_bytes(data[:LENGTH_BYTES], "little")
     if len(data) < LENGTH_BYTES or length > MAX_HEADER_BYTES or LENGTH_BYTES + length > len(data):
         raise _Doubt(f"this is no whole safetensors file ({len(data):,} bytes, header length {length:,})")
+    text = data[LENGTH_BYTES : LENGTH_BYTES + length]
+    _bound(text.count(b","))
     try:
-        header: object = from_json(data[LENGTH_BYTES : LENGTH_BYTES + length])
+        header: object = from_json(text)
     except ValueError as error:
         raise _Doubt(f"its header is no JSON ({error})") from None
     return header
+
+
+def _bound(values: int, most: int = MAX_VALUES) -> None:
+    if values > most:
+        raise _Doubt(f"its header holds {values:,} values, where a model has at most {most:,}")
 
 
 def _manifest(data: bytes) -> Manifest:
@@ -126,10 +141,25 @@ def _manifest(data: bytes) -> Manifest:
     text = metadata.get("manifest") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise _Doubt("its header has no manifest: this is no model of ours")
+    _bound(text.count(","))  # with those that were escaped in the header
     try:
+        _bound(text.count(",") - _calibrations(text), MAX_VALUES_BESIDE_CALIBRATION)
         return _MANIFEST.validate_json(text)
     except ValidationError as error:
         raise _Doubt(_sentence(error)) from None
+    except ValueError as error:
+        raise _Doubt(f"manifest: its JSON cannot be read ({error})") from None
+
+
+def _calibrations(text: str) -> int:
+    """How many scores there are, each a number: the manifest is copied whole for every field that is missing."""
+    found: object = from_json(text)
+    scores = found.get("calibration") if isinstance(found, dict) else None
+    if not isinstance(scores, list):
+        return 0
+    if not all(isinstance(score, int | float) for score in scores):
+        raise _Doubt("manifest: calibration: its scores are not all numbers")
+    return len(scores)
 
 
 def _sentence(error: ValidationError) -> str:

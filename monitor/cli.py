@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor import broker, publish, settings, terminal, tuning
+from monitor import broker, letters, log, publish, settings, terminal, tuning
 from monitor.alert import VERSION
 from monitor.errors import MonitorError, RefusedError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Entry point: a fault of ours is one sentence and its exit code, never a traceback."""
+    log.silence_client()
     try:
         commands()
     except MonitorError as error:
@@ -37,6 +38,9 @@ def commands() -> None:
 
     Every setting is a variable MONITOR_*, or stands in the file .env; `ecg-monitor check` lists them.
     """
+
+
+commands.add_command(letters.dead_letters)
 
 
 @commands.command()

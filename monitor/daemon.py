@@ -58,8 +58,9 @@ def run(settings: Settings) -> None:
             worker = Worker(line, settings, model.manifest.model_id)
             tune_collector()
             stop.in_loop = True
-            worker.run(lambda: stop.asked)
-    logger.info("stopped: everything read is delivered and committed")
+            is_whole = worker.run(lambda: stop.asked)
+    rest = "everything read is delivered and committed" if is_whole else "the last beats will be read again"
+    logger.info("stopped: %s", rest)
 
 
 class _Stop:

@@ -6,12 +6,14 @@ outage must not restart the fleet. Ready means that it would raise an alarm now.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 HUNG_SECONDS = 120.0  # a turn waits for the broker some 20 s at most
 STUCK_SECONDS = 60.0
+MAX_CLIENTS = 16
+CLIENT_SECONDS = 10.0  # for all of a request, however slowly it comes or is read
 
 
 @dataclass(slots=True)
@@ -93,8 +97,42 @@ def serve(host: str, port: int, registry: CollectorRegistry, health: Health) -> 
 
 
 class _Server(ThreadingHTTPServer):
+    """A thread a client, never many: a newcomer is answered, and where there are too many the oldest is hung up on.
+
+    Refusing newcomers instead would let a few slow clients turn the probes away.
+    """
+
     daemon_threads = True
     block_on_close = False  # a slow client must not hold up the exit
+    request_queue_size = 64
+
+    def __init__(self, *args: Any) -> None:
+        self._since: dict[Any, float] = {}  # client's socket -> when it came, oldest first
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._since[request] = time.monotonic()
+        self._hang_up(list(self._since)[:-MAX_CLIENTS])
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Called twice a second: a client that dribbles bytes outlives every timeout of a single read."""
+        latest = time.monotonic() - CLIENT_SECONDS
+        self._hang_up([client for client, since in list(self._since.items()) if since < latest])
+
+    def shutdown_request(self, request: Any) -> None:
+        self._since.pop(request, None)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        super().server_close()
+        self._hang_up(list(self._since))
+
+    def _hang_up(self, clients: list[Any]) -> None:
+        """Its thread wakes up with an error, and closes the socket."""
+        for client in clients:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
         """A client that hung up is its own business: no traceback in the log."""
@@ -103,9 +141,17 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     registry: CollectorRegistry
     health: Health
-    timeout = 5  # seconds that a client may take for its request
+    timeout = 5  # seconds for one read or write
     server_version = "ecg-monitor"
     sys_version = ""
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        is_reading = self.command in ("GET", "HEAD")
+        if not is_reading:
+            self._answer(405, "text/plain", b"there is only reading here: GET or HEAD\n")
+        return is_reading
 
     def do_GET(self) -> None:
         now, page = time.monotonic(), self.path.partition("?")[0]
@@ -118,6 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, "text/plain", b"there are /metrics, /healthz and /readyz\n")
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def _verdict(self, wrong: dict[str, str]) -> None:
         body = orjson.dumps({"ok": not wrong, "wrong": wrong}, option=orjson.OPT_APPEND_NEWLINE)
         self._answer(503 if wrong else 200, "application/json", body)
@@ -126,8 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Probes come every few seconds: none is worth a line."""

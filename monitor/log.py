@@ -36,9 +36,15 @@ def set_up(level: str, form: str) -> None:
     """Log to standard error from now on.
 
     The Kafka client is heard at DEBUG only: it writes several lines a second while a broker is away, and what matters
-    of them stands in our own lines.
+    of them stands in our own lines. Its own DEBUG lines are never heard: they hold its configuration and every byte
+    that it sends, passwords and patients' beats included.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("kafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)
+    logging.getLogger("kafka").setLevel(logging.INFO if level == "DEBUG" else logging.CRITICAL)
+
+
+def silence_client() -> None:
+    """For commands, which say what they have to say in one sentence: nothing of the Kafka client in between."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -6,9 +6,9 @@ import hashlib
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, FailFast
 
 from monitor.beat import SAMPLES
 from monitor.errors import RefusedError
@@ -151,7 +151,7 @@ class Manifest:
     training: dict[str, int | float | str]  # for people: whatever the trainer was told
     versions: dict[str, str]
     golden: Golden
-    calibration: tuple[float, ...]  # scores of normal beats, ascending
+    calibration: Annotated[tuple[float, ...], FailFast()]  # scores of normal beats, ascending
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -47,6 +47,7 @@ class Records:
     value: tuple[bytes | None, ...]
     headers: tuple[Headers, ...]
     resumed: Mapping[int, Resumed] = field(default_factory=dict)  # partitions that begin anew: forget what was known
+    lost: frozenset[int] = frozenset()  # partitions that are somebody else's now
     changes: tuple[Change, ...] = ()  # control records since the last poll; with the first one, the topic's whole past
 
     def __len__(self) -> int:
@@ -64,6 +65,7 @@ class Records:
             tuple(map(self.value.__getitem__, rows)),
             tuple(map(self.headers.__getitem__, rows)),
             self.resumed,
+            self.lost,
             self.changes,
         )
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from monitor.errors import RefusedError
 
 PREFIX = "MONITOR_"
 DOTENV = ".env"
+MAX_PASSWORD_BYTES = 64 * 1024
 
 
 class Settings(BaseSettings):
@@ -91,6 +92,12 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="one line a record, as text or JSON")
 
+    @field_validator("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
+    @classmethod
+    def _unset(cls, path: Any) -> Any:
+        """An empty variable is no path, though pathlib reads it as the current folder."""
+        return path or None
+
     @model_validator(mode="after")
     def _check(self) -> Settings:
         if self.episode_open > self.episode_window:
@@ -98,7 +105,28 @@ class Settings(BaseSettings):
                 f"MONITOR_EPISODE_OPEN={self.episode_open} can never be reached within "
                 f"MONITOR_EPISODE_WINDOW={self.episode_window}: lower the one or raise the other"
             )
+        self._check_security()
         return self
+
+    def _check_security(self) -> None:
+        """Whoever sets a password or a certificate means it: refuse to go on without using it."""
+        protocol = f"MONITOR_SECURITY_PROTOCOL={self.security_protocol}"
+        password, file = self.sasl_password.get_secret_value(), self.sasl_password_file
+        word = "MONITOR_SASL_PASSWORD_FILE" if file else "MONITOR_SASL_PASSWORD"
+        login = {"MONITOR_SASL_USERNAME": self.sasl_username, word: password or file}
+        files = {"_CAFILE": self.ssl_cafile, "_CERTFILE": self.ssl_certfile, "_KEYFILE": self.ssl_keyfile}
+        if password and file:
+            raise ValueError("MONITOR_SASL_PASSWORD and MONITOR_SASL_PASSWORD_FILE are both set: keep one of them")
+        for name, value in login.items():
+            if value and not self.security_protocol.startswith("SASL"):
+                raise ValueError(f"{name} is set, and {protocol} uses no login: set SASL_SSL, or take it out")
+            if not value and self.security_protocol.startswith("SASL"):
+                raise ValueError(f"{protocol} needs a login, and {name} is not set (a password better as a file)")
+        for name, path in files.items():
+            if path and not self.security_protocol.endswith("SSL"):
+                raise ValueError(f"MONITOR_SSL{name} is set, and {protocol} uses no TLS: set SSL or SASL_SSL")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ValueError("MONITOR_SSL_KEYFILE is set without MONITOR_SSL_CERTFILE: set the certificate as well")
 
     @property
     def state_topic_name(self) -> str:
@@ -106,12 +134,19 @@ class Settings(BaseSettings):
 
     def password(self) -> str:
         """The SASL password, from its file when there is one."""
-        if self.sasl_password_file is None:
+        path = self.sasl_password_file
+        if path is None:
             return self.sasl_password.get_secret_value()
         try:
-            return self.sasl_password_file.read_text(encoding="utf-8").strip()
+            with path.open("rb") as file:
+                password = file.read(MAX_PASSWORD_BYTES).decode().strip()
         except OSError as error:
-            raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={self.sasl_password_file}: {error.strerror}") from error
+            raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: this is no UTF-8 text") from None  # it quotes bytes
+        if not password:
+            raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: there is no password in it")
+        return password
 
     def shown(self) -> dict[str, str]:
         """Names and values for people: every secret masked."""

@@ -60,8 +60,8 @@ class Worker:
         self._is_rewound = False
         line.metrics.threshold.set(line.thresholds.value)
 
-    def run(self, should_stop: Callable[[], bool]) -> None:
-        """Turn until `should_stop`; then deliver what is in hand.
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Turn until `should_stop`; then deliver what is in hand. Whether everything that was read is delivered.
 
         Raises BrokerError when the broker is lost for longer than the limit.
         """
@@ -73,6 +73,7 @@ class Worker:
             self.turn()
             if time.monotonic() > deadline:
                 raise BrokerError("stopped before the broker took the last alerts: their beats will be read again")
+        return not self._is_rewound
 
     def turn(self) -> None:
         """One step, or another try at the one in hand; a broker in trouble is waited for, up to the limit."""
@@ -92,10 +93,11 @@ class Worker:
         broker = self._line.broker
         if self._in_hand is None:
             records = broker.poll()
-            for partition in self._account.assigned(broker.lag()):
-                self._line.episodes.forget(partition)
             began = time.perf_counter()
+            self._account.assigned(broker.lag())
             self._hear(records.changes)
+            for partition in records.lost:
+                self._line.episodes.forget(partition)
             self._resume(records.resumed)
             self._in_hand = self._walk(records) if len(records) else None
         read: set[int] = set()

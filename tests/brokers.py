@@ -8,14 +8,14 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.embedded import embedded_broker, free_port, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 KAFKA_START_SECONDS = 60.0
 
@@ -42,16 +42,29 @@ def docker_works() -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a broker of its own may have beside the listener without security."""
+
+    listeners: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # name -> security protocol, port
+    properties: tuple[str, ...] = ()  # lines of server.properties; the last of a name counts
+    users: tuple[str, ...] = ()  # as `--add-scram` takes them
+
+
+NO_EXTRAS = Extras()
+
+
 @contextmanager
-def kafka_from_folder(home: Path, data: Path) -> Iterator[str]:
-    """Apache Kafka out of `home/libs`, one KRaft node on free loopback ports; gives its address."""
+def kafka_from_folder(home: Path, data: Path, extras: Extras = NO_EXTRAS) -> Iterator[str]:
+    """Apache Kafka out of `home/libs`, one KRaft node on free loopback ports; gives its address without security."""
     port, controller = free_port(), free_port()
     properties = data / "server.properties"
-    properties.write_text(_properties(data, port, controller))
+    properties.write_text(_properties(data, port, controller, extras))
     java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/libs/*"]
     format_log = ["kafka.tools.StorageTool", "format", "--cluster-id", "ZWNnLW1vbml0b3ItdGVzdA", "--config"]
+    users = [word for user in extras.users for word in ("--add-scram", user)]
     with (data / "kafka.log").open("wb") as log:
-        subprocess.run([*java, *format_log, str(properties)], check=True, stdout=log, stderr=log)
+        subprocess.run([*java, *format_log, str(properties), *users], check=True, stdout=log, stderr=log)
         process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
     try:
         _wait_for(port, process)
@@ -60,16 +73,19 @@ def kafka_from_folder(home: Path, data: Path) -> Iterator[str]:
         stop(process, 10)
 
 
-def _properties(data: Path, port: int, controller: int) -> str:
+def _properties(data: Path, port: int, controller: int, extras: Extras) -> str:
+    more = extras.listeners.items()
+    listeners = "".join(f",{name}://localhost:{listens}" for name, (_, listens) in more)
+    protocols = "".join(f",{name}:{protocol}" for name, (protocol, _) in more)
     return "\n".join(
         [
             "process.roles=broker,controller",
             "node.id=1",
             f"controller.quorum.voters=1@127.0.0.1:{controller}",
-            f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
+            f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}",
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listeners}",
             "controller.listener.names=CONTROLLER",
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            f"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
             f"log.dirs={data}/log",
             "auto.create.topics.enable=false",
             "offsets.topic.num.partitions=4",
@@ -79,6 +95,7 @@ def _properties(data: Path, port: int, controller: int) -> str:
             "transaction.state.log.min.isr=1",
             "group.initial.rebalance.delay.ms=0",
             "group.min.session.timeout.ms=1000",
+            *extras.properties,
         ]
     )
 

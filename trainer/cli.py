@@ -148,7 +148,7 @@ def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_fil
 @click.option("--network", type=click.Choice(["classic", "best"]), default="best", show_default=True)
 @click.option("--noise", default="gaussian:0.2", show_default=True, metavar="KIND:LEVEL", help="Or dropout:0.3.")
 @click.option("--channels", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Grey or colour.")
-@click.option("--epochs", type=click.IntRange(1, 10_000), help="Passes over the pictures [default: 10, best: 4].")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Passes over the pictures [default: 10, best: 2].")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Model file to write.")
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Folder for pictures and figures.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Same seed, same file.")

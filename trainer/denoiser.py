@@ -1,4 +1,4 @@
-"""The image denoisers: the classic five layers, and a small residual U-Net that works at half the resolution."""
+"""The image denoisers: the classic five layers, and residual U-Nets that work at half the resolution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ NETWORKS = ("classic", "best")
 CHANNELS = (1, 3)
 STRIDE = 4  # both networks halve the picture twice: its sides are padded to a multiple of this
 REACH = 32  # no output pixel of either network looks further than this many pixels
-WIDTH, DEEP_WIDTH = 32, 64
+DESIGNS = (1, 2)  # of `best`; files that name none are of the first
+WIDTH, DEEP_WIDTH, DEEP_BLOCKS = 48, 80, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,15 @@ class DenoiserConfig:
 
     network: str = "best"
     channels: int = 1
+    design: int = 2
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise RefusedError(f"network {self.network!r} is unknown, where {' and '.join(NETWORKS)} can be built")
         if self.channels not in CHANNELS:
             raise RefusedError(f"{self.channels} channels, where 1 (grey) and 3 (colour) are possible")
+        if self.design not in DESIGNS:
+            raise RefusedError(f"design {self.design} of the network is unknown, where 1 and 2 can be built")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -44,22 +48,53 @@ class DenoiserConfig:
             return {name: tuple(tensor.shape) for name, tensor in build(self).state_dict().items()}
 
 
+class Block(nn.Module):
+    """Adds to its input what two convolutions find in it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = _same(width, width), _same(width, width)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found: Tensor = inputs + self.second(torch.relu(self.first(inputs)))
+        return found
+
+
 class ResidualUNet(nn.Module):
     """Predicts what to add to the noisy picture.
 
     Four pixels become one with four values, so that the 3 x 3 filters run on a quarter of the places; one level below
-    that, residual blocks see the whole of a small picture.
+    that, blocks see the whole of a small picture.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.enter = _same(4 * channels, WIDTH)
-        self.before = _same(WIDTH, WIDTH)
+        self.before = Block(WIDTH)
         self.down = nn.Conv2d(WIDTH, DEEP_WIDTH, 2, 2)
-        self.deep = nn.ModuleList([_same(DEEP_WIDTH, DEEP_WIDTH), _same(DEEP_WIDTH, DEEP_WIDTH)])
+        self.deep = nn.Sequential(*(Block(DEEP_WIDTH) for _ in range(DEEP_BLOCKS)))
         self.up = nn.ConvTranspose2d(DEEP_WIDTH, WIDTH, 2, 2)
-        self.after = _same(WIDTH, WIDTH)
+        self.after = Block(WIDTH)
         self.leave = _same(WIDTH, 4 * channels)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        fine = self.before(self.enter(functional.pixel_unshuffle(noisy, 2)))
+        fine = self.after(fine + self.up(self.deep(self.down(fine))))
+        return noisy + functional.pixel_shuffle(self.leave(torch.relu(fine)), 2)
+
+
+class FirstUNet(nn.Module):
+    """The first design of the same idea: a ReLU after every convolution, 32 and 64 filters."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.enter = _same(4 * channels, 32)
+        self.before = _same(32, 32)
+        self.down = nn.Conv2d(32, 64, 2, 2)
+        self.deep = nn.ModuleList([_same(64, 64), _same(64, 64)])
+        self.up = nn.ConvTranspose2d(64, 32, 2, 2)
+        self.after = _same(32, 32)
+        self.leave = _same(32, 4 * channels)
 
     def forward(self, noisy: Tensor) -> Tensor:
         fine = torch.relu(self.before(torch.relu(self.enter(functional.pixel_unshuffle(noisy, 2)))))
@@ -72,7 +107,17 @@ class ResidualUNet(nn.Module):
 
 def build(config: DenoiserConfig) -> nn.Module:
     """A fresh network (n, c, h, w) → (n, c, h, w) for sides that are multiples of four; torch's own initial weights."""
-    return ResidualUNet(config.channels) if config.network == "best" else _classic(config.channels)
+    if config.network == "classic":
+        return _classic(config.channels)
+    return ResidualUNet(config.channels) if config.design == DESIGNS[-1] else FirstUNet(config.channels)
+
+
+def inner_weights(network: nn.Module) -> dict[str, nn.Parameter]:
+    """By name, the filters between the first and the last layer of a U-Net; none of the classic network."""
+    if isinstance(network, nn.Sequential):
+        return {}
+    named = network.named_parameters()
+    return {name: weight for name, weight in named if weight.ndim > 1 and not name.startswith(("enter", "leave"))}
 
 
 def rebuild(config: DenoiserConfig, weights: Mapping[str, NDArray[np.float32]]) -> nn.Module:

@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from monitor.errors import ArtifactError, RefusedError
 from trainer.corruption import Corruption
@@ -137,7 +137,9 @@ def _manifest(data: bytes) -> DenoiserManifest:
         text = from_json(data[LENGTH_BYTES : LENGTH_BYTES + length])["__metadata__"]["manifest"]
         if f'"{KIND}"' not in text:
             raise _Doubt("this is no denoiser but another model")
-        return _MANIFEST.validate_json(text)
+        manifest = from_json(text)
+        manifest["network"] = {"design": 1} | manifest["network"]  # before there was a second, files did not say
+        return _MANIFEST.validate_json(to_json(manifest))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise _Doubt(f"manifest: {'.'.join(map(str, fault['loc']))[:60]}: {fault['msg']}") from None

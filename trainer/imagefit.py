@@ -1,4 +1,4 @@
-"""Fit a denoiser: noise drawn afresh for every batch, mean square error, Adam; the best epoch is kept."""
+"""Fit a denoiser: noise drawn afresh for every batch, mean square error, Adam and Muon; the best epoch is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from monitor.errors import RefusedError
 from trainer.corruption import Corruption
-from trainer.denoiser import DenoiserConfig, apply, build, fitted
+from trainer.denoiser import DenoiserConfig, apply, build, fitted, inner_weights
+from trainer.muon import Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     Spoil = Callable[[Tensor], Tensor]
 
+Precision = Literal["float32", "bfloat16"]
+
 VALIDATION_SEED = 2**31  # out of reach of --seed: no training run draws the noise that it is judged by
 VALIDATION_BATCH = 500
+MUON_RATE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,20 @@ class ImageRecipe:
     epochs: int = 10
     seed: int = 0
     batch: int = 32
+    precision: Precision = "float32"
 
     @property
     def learning_rate(self) -> float:
-        return 2e-3 if self.config.network == "best" else 1e-3
+        return 5e-3 if self.config.network == "best" else 1e-3
 
     def batches(self, pictures: int) -> int:
         return math.ceil(pictures / self.batch)
 
     def rate(self, step: int, steps: int) -> float:
-        """Share of the learning rate at a step: constant for the classic, else a warm-up and half a cosine."""
+        """Share of the learning rate at a step: constant for the classic, else a warm-up and down to 0."""
         if self.config.network == "classic":
             return 1.0
-        return min(1.0, 20 * (step + 1) / steps) * (1 + math.cos(math.pi * step / steps)) / 2
+        return min(1.0, 20 * (step + 1) / steps) * (1 - step / steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,9 @@ class _Fitting:
     """A network on its way."""
 
     network: nn.Module
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR
+    schedules: tuple[torch.optim.lr_scheduler.LambdaLR, ...]
     device: torch.device
+    kind: torch.dtype
     stopped: threading.Event
 
     def epoch(self, batches: Iterable[NDArray[np.uint8]], spoil: Spoil, tick: Callable[[float], None]) -> float:
@@ -100,11 +105,14 @@ class _Fitting:
         return total / steps
 
     def _step(self, clean: Tensor, noisy: Tensor) -> float:
-        loss = functional.mse_loss(fitted(self.network, noisy), clean)
-        self.optimiser.zero_grad()
+        with torch.autocast(self.device.type, self.kind, enabled=self.kind != torch.float32):
+            found = fitted(self.network, noisy.to(memory_format=torch.channels_last))
+        loss = functional.mse_loss(found.float(), clean)
+        self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
-        self.optimiser.step()
-        self.schedule.step()
+        for schedule in self.schedules:
+            schedule.optimizer.step()
+            schedule.step()
         return loss.item()
 
 
@@ -147,9 +155,21 @@ def _begin(recipe: ImageRecipe, steps: int, device: torch.device, stopped: threa
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         network = build(recipe.config).to(device)
-    optimiser = torch.optim.Adam(network.parameters(), recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps))
-    return _Fitting(network, optimiser, schedule, device, stopped)
+    inner = inner_weights(network)
+    others = [weight for name, weight in network.named_parameters() if name not in inner]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(others, recipe.learning_rate)]
+    kind = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    optimisers += [Muon(inner.values(), MUON_RATE, kind)] if inner else []
+    schedules = (
+        torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps)) for optimiser in optimisers
+    )
+    return _Fitting(network, tuple(schedules), device, kind, stopped)
+
+
+def precision(config: DenoiserConfig, device: torch.device) -> Precision:
+    """What to compute in: bfloat16 where a CPU has it, in little more than half the time; the classic never."""
+    quick = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return "bfloat16" if quick and config.network == "best" else "float32"
 
 
 def held_out(pictures: NDArray[np.uint8], corruption: Corruption) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from monitor.errors import RefusedError
 
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -88,12 +87,11 @@ def _training(findings: Findings) -> Figure:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     for colour, (name, fit) in zip(("C0", "C1"), findings.fits.items(), strict=False):
-        epochs = np.arange(1, len(fit.curve) + 1)
-        axes.plot(epochs, [epoch.training for epoch in fit.curve], ".--", color=colour, label=f"{name}, training")
-        axes.plot(epochs, [epoch.validation for epoch in fit.curve], "o-", color=colour, label=f"{name}, validation")
-    longest = max(len(fit.curve) for fit in findings.fits.values())
-    axes.set(xlim=(0.5, longest + 0.5), xlabel="epoch", ylabel="mean square error", title=findings.title)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        seconds = [epoch.seconds for epoch in fit.curve]
+        axes.plot(seconds, [epoch.training for epoch in fit.curve], ".--", color=colour, label=f"{name}, training")
+        axes.plot(seconds, [epoch.validation for epoch in fit.curve], "o-", color=colour, label=f"{name}, validation")
+    axes.set(xlabel="seconds of computing, a dot an epoch", ylabel="mean square error", title=findings.title)
+    axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure

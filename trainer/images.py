@@ -1,7 +1,8 @@
-"""Pictures to learn from and pictures to judge by: Fashion-MNIST, other IDX files, or a folder of PNGs.
+"""Pictures to learn from, to choose by and to judge by: Fashion-MNIST, other IDX files, or a folder of PNGs.
 
-A folder of PNGs is split in the order of its names: the first 80 % are learnt from. Pictures of one small size are
-taken whole, others are cut into squares of 32 x 32.
+The last twelfth of the training pictures is held out: epochs are chosen by it. What stands in a table is of the test
+pictures, which nothing is chosen by. A folder of PNGs is split in the order of its names: the last 20 % are the test.
+Pictures of one small size are taken whole, others are cut into squares of 32 x 32.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ PATCH = 32
 LEAST_SIDE = 8
 MAX_WHOLE_SIDE = 64
 TRAIN_SHARE = 0.8
+HELD_OUT = 12  # one picture in so many of those to learn from
+LEAST_PNGS = 3
 MAX_VALUES = 512 * 1024 * 1024
 TINT_SEED = 7
 GREY_OF_COLOUR = (0.299, 0.587, 0.114)
@@ -36,24 +39,25 @@ GREY_OF_COLOUR = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Pictures (n, c, h, w), and what had to be assumed about them."""
+    """Pictures (n, c, h, w), and what had to be assumed about them; the epoch is chosen by `validation`."""
 
     name: str
     train: NDArray[np.uint8]
     validation: NDArray[np.uint8]
+    test: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """A sha256 over the pictures."""
         digest = hashlib.sha256()
-        for part in (self.train, self.validation):
+        for part in (self.train, self.validation, self.test):
             digest.update(f"{part.shape} ".encode() + part.tobytes())
         return digest.hexdigest()
 
-    def first(self, train: int, validation: int) -> ImageSet:
-        """The same with so many pictures at most."""
-        return replace(self, train=self.train[:train], validation=self.validation[:validation])
+    def first(self, train: int, others: int) -> ImageSet:
+        """The same with so many pictures at most to learn from, to choose by and to judge by."""
+        return replace(self, train=self.train[:train], validation=self.validation[:others], test=self.test[:others])
 
 
 def read(folder: Path, channels: int, url: str = fashion.OFFICIAL_URL) -> ImageSet:
@@ -70,10 +74,18 @@ def read(folder: Path, channels: int, url: str = fashion.OFFICIAL_URL) -> ImageS
     train, test, official = fashion.read(folder)
     name = NAME if official else f"the IDX files of {folder.resolve().name}"
     notes = () if official else (f"{folder}: not {NAME} (the checksum differs); taken as they are",)
+    if len(train) < 2:  # noqa: PLR2004  # one to learn from, one to choose by
+        raise RefusedError(f"{folder}: one training picture, where at least two are needed")
     if channels == 1:
-        return ImageSet(name, train[:, None], test[:, None], notes)
+        return ImageSet(name, *_parted(train[:, None]), test[:, None], notes)
     draw = np.random.default_rng(TINT_SEED)
-    return ImageSet(f"{name}, tinted", tinted(train, draw), tinted(test, draw), notes)
+    return ImageSet(f"{name}, tinted", *_parted(tinted(train, draw)), tinted(test, draw), notes)
+
+
+def _parted(train: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """What is learnt from, and what is held out to choose by."""
+    cut = len(train) - max(1, len(train) // HELD_OUT)
+    return train[:cut], train[cut:]
 
 
 def tinted(grey: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[np.uint8]:
@@ -84,8 +96,11 @@ def tinted(grey: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[np.uin
 
 
 def _of_pngs(folder: Path, files: Sequence[Path], channels: int) -> ImageSet:
-    if len(files) < 2:  # noqa: PLR2004  # one to learn from, one to judge by
-        raise RefusedError(f"{folder}: one PNG, where at least two are needed: one to learn from, one to judge by")
+    if len(files) < LEAST_PNGS:
+        raise RefusedError(
+            f"{folder}: PNGs: {len(files)}, where at least {LEAST_PNGS} are needed: to learn from, to choose the epoch "
+            "by and to judge by"
+        )
     planes = [_planes(pictures.read(file), channels) for file in files]
     sides = {plane.shape[1:] for plane in planes}
     whole = len(sides) == 1 and max(max(side) for side in sides) <= MAX_WHOLE_SIDE
@@ -95,11 +110,11 @@ def _of_pngs(folder: Path, files: Sequence[Path], channels: int) -> ImageSet:
     if sum(plane.size for plane in planes) > MAX_VALUES:
         raise RefusedError(f"{folder}: more than {MAX_VALUES:,} values in its pictures; give fewer of them")
     parts = [plane[None] if whole else patches(plane, min(PATCH, size)) for plane in planes]
-    cut = min(len(parts) - 1, int(TRAIN_SHARE * len(parts)) or 1)
-    train, validation = np.concatenate(parts[:cut]), np.concatenate(parts[cut:])
+    cut = int(TRAIN_SHARE * len(parts))
+    train, test = np.concatenate(parts[:cut]), np.concatenate(parts[cut:])
     shape = f"{train.shape[2]} x {train.shape[3]}"
     note = f"{folder}: {len(files):,} PNGs as {shape}; the last {len(parts) - cut:,} of them are judged by"
-    return ImageSet(f"the PNGs of {folder.resolve().name}", train, validation, (note,))
+    return ImageSet(f"the PNGs of {folder.resolve().name}", *_parted(train), test, (note,))
 
 
 def patches(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

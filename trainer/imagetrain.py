@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from trainer.images import ImageSet
     from trainer.imagescore import Quality
 
-EPOCHS = {"classic": 10, "best": 4}
-JUDGED = 2000
-QUICK_TRAIN, QUICK_JUDGED = 2000, 200
+EPOCHS = {"classic": 10, "best": 2}
+QUICK_TRAIN, QUICK_OTHERS = 2000, 200
 VERSIONS = ("numpy", "scikit-image", "torch")
 
 
@@ -50,11 +49,11 @@ def main(order: Order, recipe: ImageRecipe) -> DenoiserModel:
     """
     torch.set_num_threads(1)  # sums in one order: same seed, same bytes
     device = resolve(order.device)
+    recipe = replace(recipe, precision=imagefit.precision(recipe.config, device))
     found = _prepared(order, recipe.config.channels)
     fits = {recipe.config.network: _fit(found, recipe, device)}
     if order.report is not None and recipe.config.network != "classic" and not _only(fits).interrupted:
-        classic = replace(recipe, config=DenoiserConfig("classic", recipe.config.channels), epochs=EPOCHS["classic"])
-        fits["classic"] = _fit(found, replace(classic, epochs=1) if order.quick else classic, device)
+        fits["classic"] = _fit(found, _classic(recipe, quick=order.quick), device)
     rows = _rows(found, recipe, fits)
     table = [imagescore.quality(name, rows["clean"], values) for name, values in list(rows.items())[1:]]
     click.echo(f"{len(rows['clean']):,} pictures to judge by, all from the same noise:\n{imagescore.table(table)}")
@@ -67,6 +66,12 @@ def main(order: Order, recipe: ImageRecipe) -> DenoiserModel:
     return model
 
 
+def _classic(recipe: ImageRecipe, *, quick: bool) -> ImageRecipe:
+    """The classic network's own recipe, for the same noise and seed."""
+    config = DenoiserConfig("classic", recipe.config.channels)
+    return replace(recipe, config=config, epochs=1 if quick else EPOCHS["classic"], precision="float32")
+
+
 def _only(fits: dict[str, Fit]) -> Fit:
     return next(iter(fits.values()))
 
@@ -75,8 +80,11 @@ def _prepared(order: Order, channels: int) -> ImageSet:
     found = images.read(order.source, channels, order.url)
     for note in found.notes:
         click.echo(note)
-    found = found.first(QUICK_TRAIN, QUICK_JUDGED) if order.quick else found
-    click.echo(f"{found.name}: {len(found.train):,} pictures to learn from, {len(found.validation):,} to judge by")
+    found = found.first(QUICK_TRAIN, QUICK_OTHERS) if order.quick else found
+    click.echo(
+        f"{found.name}: {len(found.train):,} pictures to learn from, {len(found.validation):,} to choose the epoch by, "
+        f"{len(found.test):,} to judge by"
+    )
     return found
 
 
@@ -102,15 +110,15 @@ def _fit(found: ImageSet, recipe: ImageRecipe, device: torch.device) -> Fit:
 
 
 def _warn_of_dead(done: Fit, found: ImageSet, recipe: ImageRecipe) -> None:
-    _, noisy = imagefit.held_out(found.validation[:JUDGED], recipe.corruption)
+    _, noisy = imagefit.held_out(found.validation, recipe.corruption)
     dead = dead_filters(done.network, noisy) if recipe.config.network == "classic" else 0
     if dead:
         click.echo(f"{dead} of its 48 ReLU filters never fire: another --seed may come out better")
 
 
 def _rows(found: ImageSet, recipe: ImageRecipe, fits: dict[str, Fit]) -> dict[str, NDArray[np.float32]]:
-    """Clean, noisy and denoised pictures; what is denoised is always the noisy one."""
-    clean, noisy = imagefit.held_out(found.validation[:JUDGED], recipe.corruption)
+    """Clean, noisy and denoised test pictures; what is denoised is always the noisy one."""
+    clean, noisy = imagefit.held_out(found.test, recipe.corruption)
     rows = {"clean": clean.numpy(), "noisy": noisy.numpy(), "median 3 x 3": imagescore.median(noisy.numpy())}
     for name in sorted(fits, key=lambda name: name != "classic"):
         rows[name] = imagefit.denoised(fits[name].network, noisy).numpy()
@@ -127,12 +135,13 @@ def _manifest(found: ImageSet, recipe: ImageRecipe, fits: dict[str, Fit], table:
         noise=recipe.corruption,
         data={
             "name": found.name, "fingerprint": found.fingerprint,
-            "train": len(found.train), "validation": len(found.validation), "judged": len(found.validation[:JUDGED]),
+            "train": len(found.train), "validation": len(found.validation), "test": len(found.test),
         },
         training={
             "epochs": recipe.epochs, "epochs_begun": len(done.curve), "best_epoch": done.best + 1,
             "interrupted": "yes" if done.interrupted else "no", "seed": recipe.seed, "batch": recipe.batch,
-            "learning_rate": recipe.learning_rate, "validation_mse": done.curve[done.best].validation,
+            "learning_rate": recipe.learning_rate, "precision": recipe.precision,
+            "validation_mse": done.curve[done.best].validation,
         },
         evaluation=tuple(table),
         versions={name: version(name) for name in VERSIONS},

@@ -8,16 +8,23 @@ from monitor.broker.client import Publisher, Reader
 from monitor.broker.connection import COMMAND_SECONDS
 from monitor.broker.line import KafkaBroker
 from monitor.broker.protocol import Broker
+from monitor.broker.replay import LettersTopic, Replay, Return, describe_letters, make_notes_topic, notes_topic
 from monitor.broker.topics import TopicPlan, create_topics, missing_topics, retention_ms
 
 __all__ = [
     "COMMAND_SECONDS",
     "Broker",
     "KafkaBroker",
+    "LettersTopic",
     "Publisher",
     "Reader",
+    "Replay",
+    "Return",
     "TopicPlan",
     "create_topics",
+    "describe_letters",
+    "make_notes_topic",
     "missing_topics",
+    "notes_topic",
     "retention_ms",
 ]

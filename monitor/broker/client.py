@@ -56,9 +56,12 @@ class Publisher:
 class Reader:
     """Every partition of one topic, committed records only, from its beginning or from now on."""
 
-    def __init__(self, settings: Settings, topic: str, *, from_beginning: bool, wait_ms: int = 500) -> None:
+    def __init__(
+        self, settings: Settings, topic: str, *, from_beginning: bool, is_lenient: bool = True, wait_ms: int = 500
+    ) -> None:
         """`wait_ms`: how long the broker may keep a request for records that are not there yet."""
-        be_lenient()
+        if is_lenient:
+            be_lenient()
         with connecting(settings):
             self._consumer = KafkaConsumer(
                 **client_config(settings, COMMAND_SECONDS),
@@ -70,16 +73,28 @@ class Reader:
                 fetch_max_wait_ms=wait_ms,
                 metrics_enabled=False,
             )
-        with speaking(f"opening {topic}"):
-            partitions = self._consumer.partitions_for_topic(topic)
-            if not partitions:
-                self._consumer.close()
-                raise BrokerError(f"no topic {topic} at {settings.bootstrap_servers}: `ecg-monitor topics create`")
-            self._partitions = [TopicPartition(topic, partition) for partition in partitions]
-            self._consumer.assign(self._partitions)
-            (self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end)(*self._partitions)
-            for partition in self._partitions:
-                self._consumer.position(partition)  # resolves now, not at the first poll
+        try:
+            with speaking(f"opening {topic}"):
+                self._partitions = self._assign(topic, from_beginning=from_beginning)
+        except BrokerError:
+            self._consumer.close()
+            raise
+
+    def _assign(self, topic: str, *, from_beginning: bool) -> list[TopicPartition]:
+        found = self._consumer.partitions_for_topic(topic)
+        if not found:
+            raise BrokerError(f"no topic {topic} at its broker: `ecg-monitor topics create` makes it")
+        partitions = [TopicPartition(topic, partition) for partition in found]
+        self._consumer.assign(partitions)
+        (self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end)(*partitions)
+        for partition in partitions:
+            self._consumer.position(partition)  # resolves now, not at the first poll
+        return partitions
+
+    def beginnings(self) -> dict[int, int]:
+        """Offset of the oldest record that is kept, for each partition."""
+        with speaking("asking for the beginning"):
+            return {tp.partition: offset for tp, offset in self._consumer.beginning_offsets(self._partitions).items()}
 
     def poll(self, seconds: float = 0.5) -> list[Any]:
         """Records (with `key`, `value`, `headers`, `timestamp`, `partition`, `offset`) that came within `seconds`."""
@@ -87,14 +102,16 @@ class Reader:
             return list(chain.from_iterable(self._consumer.poll(timeout_ms=int(1000 * seconds)).values()))
 
     def until_end(self, limit_seconds: float = 60.0) -> Iterator[Any]:
-        """Every record up to the end as it is now. Raises BrokerError when that takes longer than the limit."""
+        """Every record up to the end as it is now. Raises BrokerError when none comes for as long as the limit."""
         with speaking("asking for the end"):
             ends = self._consumer.end_offsets(self._partitions)
         deadline = time.monotonic() + limit_seconds
         while any(self._consumer.position(tp) < end for tp, end in ends.items()):
             if time.monotonic() > deadline:
-                raise BrokerError(f"the topic's end was not reached within {limit_seconds:g} s")
-            yield from self.poll()
+                raise BrokerError(f"the topic's end was not reached: nothing came for {limit_seconds:g} s")
+            if records := self.poll():
+                yield from records
+                deadline = time.monotonic() + limit_seconds
 
     def close(self) -> None:
         self._consumer.close()

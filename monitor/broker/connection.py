@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
 
+from monitor.broker.diagnosis import Client, UnreachableError
+from monitor.broker.tls import tls_context
 from monitor.errors import BrokerError, MonitorError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from monitor.settings import Settings
 
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
 START_SECONDS = 60.0
+RETRY_SECONDS = 0.5
 COMMAND_SECONDS = 15.0
 
 
@@ -26,11 +36,10 @@ def client_config(settings: Settings, wait_seconds: float) -> dict[str, Any]:
         "bootstrap_timeout_ms": int(1000 * min(wait_seconds, settings.broker_timeout_seconds)),
         "reconnect_backoff_max_ms": 1000,  # the client's 30 s would leave us away long after the broker is back
         "security_protocol": settings.security_protocol,
+        "kafka_client": partial(Client, settings),
     }
     if settings.security_protocol.endswith("SSL"):
-        files = {"ssl_cafile": settings.ssl_cafile, "ssl_certfile": settings.ssl_certfile}
-        files["ssl_keyfile"] = settings.ssl_keyfile
-        config |= {name: str(path) for name, path in files.items() if path is not None}
+        config["ssl_context"] = tls_context(settings)
     if settings.security_protocol.startswith("SASL"):
         config |= {
             "sasl_mechanism": settings.sasl_mechanism,
@@ -45,15 +54,33 @@ def connecting(settings: Settings) -> Iterator[None]:
     """Turn a failure to build a client into one sentence."""
     try:
         yield
+    except UnreachableError as error:
+        raise BrokerError(error.args[0]) from error
     except KafkaTimeoutError as error:
         raise BrokerError(
-            f"no Kafka answers at {settings.bootstrap_servers}: is it running, and are MONITOR_BOOTSTRAP_SERVERS "
-            "and the security settings right?"
+            f"no Kafka answers at {settings.bootstrap_servers} ({error.args[0]}): is it running, and are "
+            "MONITOR_BOOTSTRAP_SERVERS and the security settings right?"
         ) from error
     except (KafkaConfigurationError, ValueError, OSError) as error:
         raise RefusedError(f"the settings for Kafka at {settings.bootstrap_servers} cannot be used: {error}") from error
     except KafkaError as error:
         raise BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {error}") from error
+
+
+def patiently(call: Callable[[], Answer], settings: Settings) -> Answer:
+    """What the call gives, once it does: a cluster of which one node is away refuses now and then what it soon allows.
+
+    Raises BrokerError when it is refused for good, or for longer than a start may take.
+    """
+    deadline = time.monotonic() + min(START_SECONDS, settings.broker_timeout_seconds)
+    while True:
+        try:
+            return call()
+        except BrokerError as error:
+            if not getattr(error.__cause__, "retriable", False) or time.monotonic() > deadline:
+                raise
+            log.info("%s: trying again", error)
+            time.sleep(RETRY_SECONDS)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ LOOK_SECONDS = 1.0
 LOOK_TIMEOUT_MS = 3000
 COMMIT_TIMEOUT_MS = 5000
 STUCK_SECONDS = 30.0
+REBUILD_SECONDS = 5.0
 
 
 class Intake:
@@ -50,14 +51,14 @@ class Intake:
         self._failure: BrokerError | None = None  # of the last look
         self._looked = self._stable = time.monotonic()
         self._is_broken = False
-        self._consumer = self._build()
+        self._consumer = self._build(START_SECONDS)
         self.member: ConsumerGroupMetadata = self._consumer.group_metadata()  # as of the last poll
 
-    def _build(self) -> KafkaConsumer:
+    def _build(self, wait_seconds: float) -> KafkaConsumer:
         settings = self._settings
         with connecting(settings):
             consumer = KafkaConsumer(
-                **client_config(settings, START_SECONDS),
+                **client_config(settings, wait_seconds),
                 group_id=settings.group_id,
                 auto_offset_reset=settings.offset_reset,
                 enable_auto_commit=False,
@@ -123,6 +124,7 @@ class Intake:
             value,
             headers,
             resumed,
+            self._seats.lost(),
         )
 
     def _look(self) -> None:
@@ -173,12 +175,12 @@ class Intake:
         self._is_broken = True
         self.close()
         self.rewind()
-        self._consumer = self._build()
+        self._consumer = self._build(REBUILD_SECONDS)
         self._is_broken = False
 
     def rewind(self) -> None:
         """What was read since the last commit is void: go on from there."""
-        self._seats.lose(None)
+        self._seats.lose_all()
 
     def owns(self, partition: int) -> bool:
         """Whether its offsets are this member's to commit, as of the last poll."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kafka import TopicPartition
 
-from monitor.broker.client import Reader
+from monitor.broker.connection import patiently
+from monitor.broker.control import Control
 from monitor.broker.intake import Intake
 from monitor.broker.outbox import Outbox
 from monitor.broker.seat import note
@@ -17,7 +18,7 @@ from monitor.broker.store import Store
 from monitor.broker.topics import missing_topics
 from monitor.broker.transaction import Transactions
 from monitor.errors import BrokerError, MonitorError, RewoundError
-from monitor.record import Change, Delivery
+from monitor.record import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
-
-CONTROL_WAIT_MS = 2000  # longer than a poll for beats: a request for news is always under way
 
 
 class _Courier(Protocol):
@@ -90,7 +89,7 @@ class KafkaBroker:
 
         Raises BrokerError where Kafka does not answer or topics are missing, RefusedError where settings cannot be.
         """
-        missing = missing_topics(settings)
+        missing = patiently(lambda: missing_topics(settings), settings)
         if missing:
             raise BrokerError(
                 f"no topic {', '.join(missing)} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
@@ -101,13 +100,12 @@ class KafkaBroker:
         self._committed = time.monotonic()
         self._pending: dict[int, OffsetAndMetadata] = {}
         self._delivered: Delivery | None = None
-        self._control = Reader(settings, settings.control_topic, from_beginning=True, wait_ms=CONTROL_WAIT_MS)
-        self._changes = [_change(record) for record in self._control.until_end()]
+        self._control = Control(settings)
         self._store = Store(settings)
         self._intake = Intake(settings, self._store, metrics)
         courier = _ExactlyOnce if settings.delivery == "exactly-once" else _AtLeastOnce
         self._courier: _Courier = courier(settings, self._intake)
-        self._courier.prepare()
+        patiently(self._courier.prepare, settings)
 
     def poll(self) -> Records:
         self._courier.prepare()  # after a failure, first of all: it settles what became of the last transaction
@@ -115,16 +113,7 @@ class KafkaBroker:
         records = self._intake.poll()
         for partition, resumed in records.resumed.items():  # also where a new group begins, so that it stays there
             self._pending[partition] = note(resumed.offset, resumed.clock)
-        self._hear()
-        changes, self._changes = tuple(self._changes), []
-        return replace(records, changes=changes)
-
-    def _hear(self) -> None:
-        """What came on the control topic. Its failing must not take the records with it."""
-        try:
-            self._changes += [_change(record) for record in self._control.poll(0)]
-        except BrokerError as error:
-            log.warning("control topic: %s", error)
+        return replace(records, changes=self._control.changes())
 
     def deliver(self, delivery: Delivery) -> None:
         if delivery is self._delivered:
@@ -173,7 +162,3 @@ class KafkaBroker:
             log.warning("%s: the last beats will be read again", error)
         for part in (self._intake, self._courier, self._store, self._control):
             part.close()
-
-
-def _change(record: Any) -> Change:
-    return Change(record.key, record.value, record.offset)

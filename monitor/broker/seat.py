@@ -46,14 +46,24 @@ class Seats:
         self._settings, self._store, self._metrics = settings, store, metrics
         self._is_atomic = settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}
+        self._lost: set[int] = set()
 
     def has(self, partition: int) -> bool:
         return partition in self._next
 
-    def lose(self, partitions: Collection[int] | None) -> None:
-        """Give up these, or all."""
-        for partition in list(self._next) if partitions is None else partitions:
-            self._next.pop(partition, None)
+    def lose(self, partitions: Collection[int]) -> None:
+        """Give up these."""
+        for partition in partitions:
+            if self._next.pop(partition, None) is not None:
+                self._lost.add(partition)
+
+    def lose_all(self) -> None:
+        self.lose(list(self._next))
+
+    def lost(self) -> frozenset[int]:
+        """Partitions that were given up since the last call and not taken again."""
+        lost, self._lost = frozenset(self._lost - self._next.keys()), set()
+        return lost
 
     def take(self, consumer: KafkaConsumer) -> dict[int, Resumed]:
         """Take every assigned partition that is not taken, and set the consumer to its place.

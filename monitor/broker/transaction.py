@@ -17,7 +17,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, ProducerFencedError
 
 from monitor.broker.connection import START_SECONDS, speaking
-from monitor.broker.outbox import TOO_LARGE, build_producer, send, without_value
+from monitor.broker.outbox import TOO_LARGE, WAIT_SECONDS, build_producer, send, without_value
 from monitor.errors import BrokerError, RefusedError, RewoundError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Transactions:
         self._is_ready = False
         self._too_large: int | None = None  # bytes that the broker has refused before
         self._fenced: deque[float] = deque(maxlen=FENCED_TIMES)
+        self._connect_seconds = START_SECONDS
 
     def prepare(self) -> None:
         """Have a producer; what an earlier one of this name left open is ended before this returns.
@@ -58,13 +59,15 @@ class Transactions:
         if self._producer is None:
             # retry_backoff_ms: the client may sleep so long before every transactional request (100 ms by default)
             options = {"transactional_id": self._name, "transaction_timeout_ms": TRANSACTION_MS, "retry_backoff_ms": 5}
-            self._producer = build_producer(self._settings, START_SECONDS, **options)
+            self._producer = build_producer(self._settings, self._connect_seconds, **options)
+            self._connect_seconds = WAIT_SECONDS
         try:
             with speaking(f"beginning transactions as {self._name}"):
                 self._producer.init_transactions()
-        except BrokerError as error:
-            if not isinstance(error.__cause__, KafkaTimeoutError):  # then the same producer goes on waiting
-                self._discard()
+        except BrokerError:
+            # Also when only time has run out: in kafka-python 3.0.12 a request to a coordinator that dies can stay in
+            # flight for ever, and every later one waits behind it. What it asked for is asked for again.
+            self._discard()
             raise
         self._is_ready = True
 
@@ -82,13 +85,15 @@ class Transactions:
         # takes offsets under that from anybody: a member that was frozen would commit over its successor.
         if member.generation_id < 0 or not member.member_id:
             raise RewoundError("this member is out of the group: its last beats are read again")
-        sent = [self._fitting(message) for message in messages]
+        began, sent = time.monotonic(), [self._fitting(message) for message in messages]
         try:
             with speaking("a transaction came to nothing"):
                 self._transact(sent, offsets, member)
         except BrokerError as error:
             self._discard()
             self._learn(error.__cause__, sent)
+            if isinstance(error.__cause__, ProducerFencedError):
+                self._note_fenced(time.monotonic() - began)
             raise RewoundError(str(error)) from error
 
     def _transact(
@@ -132,11 +137,11 @@ class Transactions:
             )
             omissible = [_size(message) for message in messages if message.may_omit_value]
             self._too_large = max(omissible) if omissible else self._too_large
-        if isinstance(error, ProducerFencedError):
-            self._note_fenced()
 
-    def _note_fenced(self) -> None:
-        """Now and then the broker has only ended a transaction that took too long; but not time and again."""
+    def _note_fenced(self, seconds: float) -> None:
+        """The broker ends a transaction that takes too long; of a young one, another process has taken the name."""
+        if 1000 * seconds >= TRANSACTION_MS:
+            return
         self._fenced.append(time.monotonic())
         if len(self._fenced) == FENCED_TIMES and self._fenced[-1] - self._fenced[0] < FENCED_SECONDS:
             raise RefusedError(

@@ -12,6 +12,7 @@ from monitor import cli
 from tests.conftest import settings_on
 
 NOBODY = "127.0.0.1:1"
+LOGIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "monitor"}
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_an_unknown_setting_in_the_dotenv_file_is_named_and_foreign_keys_are_lef
 
 
 def test_a_password_file_that_is_not_there_is_named(command):
-    code, said = command("topics", "create", security_protocol="SASL_PLAINTEXT", sasl_password_file="nowhere")
+    code, said = command("topics", "create", **LOGIN, sasl_password_file="nowhere")
     assert code == 2
     assert "MONITOR_SASL_PASSWORD_FILE=nowhere" in said
 
@@ -144,6 +145,6 @@ def test_wrong_usage_is_exit_2(command, arguments):
 
 
 def test_check_says_everything_that_is_wrong_and_keeps_the_password(command, capsys):
-    code, _ = command("check", bootstrap_servers=NOBODY, broker_timeout_seconds=0.5, sasl_password="s3cret")
+    code, _ = command("check", bootstrap_servers=NOBODY, broker_timeout_seconds=0.5, **LOGIN, sasl_password="s3cret")
     assert code == 2
     assert "s3cret" not in capsys.readouterr().out

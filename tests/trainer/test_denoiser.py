@@ -15,11 +15,21 @@ from hypothesis import strategies as st
 from monitor.errors import RefusedError
 from trainer import imagefit, imagescore
 from trainer.corruption import Corruption, corruption
-from trainer.denoiser import NETWORKS, DenoiserConfig, apply, build, dead_filters
+from trainer.denoiser import NETWORKS, REACH, DenoiserConfig, apply, build, dead_filters
 from trainer.imagefit import ImageRecipe
+from trainer.muon import orthogonal
 
 CPU = torch.device("cpu")
 CONFIGS = [DenoiserConfig(network, channels) for network, channels in itertools.product(NETWORKS, (1, 3))]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """As the command has it: two fits at once fight for no core, and sums come out in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def squares(count, seed=0, channels=1):
@@ -56,6 +66,12 @@ def test_networks_that_do_not_exist_are_refused(network, channels):
         DenoiserConfig(network, channels)
 
 
+def test_no_pixel_looks_further_than_a_tile_overlaps():
+    noisy = torch.rand(1, 1, 96, 96, requires_grad=True)
+    build(DenoiserConfig("best"))(noisy)[0, 0, 47, 47].backward()
+    assert (noisy.grad[0, 0].nonzero() - 47).abs().max() <= REACH
+
+
 def test_a_dead_filter_is_counted():
     network = build(DenoiserConfig("classic"))
     noisy = torch.rand(4, 1, 28, 28)
@@ -88,7 +104,7 @@ def test_dropout_sets_its_share_of_the_values_to_0_and_leaves_the_others():
 
 @pytest.mark.parametrize("config", [DenoiserConfig("classic"), DenoiserConfig("best"), DenoiserConfig("best", 3)])
 def test_learning_takes_noise_away_from_pictures_not_seen(config):
-    epochs = 6 if config.network == "best" else 30
+    epochs = 2 if config.network == "best" else 30
     validation = squares(40, 1, config.channels)
     recipe = ImageRecipe(config, Corruption("gaussian", 0.3), epochs)
     clean, noisy = imagefit.held_out(validation, recipe.corruption)
@@ -112,6 +128,30 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_both_precisions_learn_about_as_well_and_the_same_each_time(precision):
+    recipe = ImageRecipe(epochs=2, precision=precision)
+    clean, noisy = imagefit.held_out(squares(40, 1), recipe.corruption)
+    fits = [imagefit.fit(squares(400), squares(40, 1), recipe, CPU) for _ in range(2)]
+    assert fits[0].curve[-1].validation < 0.5 * (noisy - clean).square().mean().item()
+    assert fits[0].curve[-1].validation == fits[1].curve[-1].validation
+
+
+def test_the_classic_network_learns_in_float32_everywhere():
+    assert imagefit.precision(DenoiserConfig("classic"), CPU) == "float32"
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+@settings(deadline=None)
+def test_an_orthogonal_step_moves_every_direction_about_alike(rows, columns, seed):
+    matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+    left, found, right = torch.linalg.svd(matrix, full_matrices=False)
+    strong = found > 0.05 * matrix.norm()
+    moved = (left.T @ orthogonal(matrix) @ right.T).diagonal()
+    assert moved[strong].min() > 0.5
+    assert moved[strong].max() < 1.4
 
 
 def test_noise_is_drawn_afresh_in_each_epoch_but_pictures_are_judged_by_the_same():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import subprocess
@@ -38,7 +39,10 @@ def file(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("config", [DenoiserConfig("classic", 3), DenoiserConfig("best", 1), DenoiserConfig("best", 3)])
+CONFIGS = [DenoiserConfig("classic", 3), DenoiserConfig("best", 1), DenoiserConfig("best", 3), DenoiserConfig(design=1)]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_what_was_saved_comes_back(tmp_path, config):
     made = model(config)
     denoiserfile.save(tmp_path / "new" / "model.safetensors", made)
@@ -68,6 +72,14 @@ def rewritten(file, change, tensors=None):
     return safetensors.numpy.save(found | (tensors or {}), {"manifest": json.dumps(manifest, separators=(",", ":"))})
 
 
+def test_a_file_of_before_there_was_a_second_design_is_of_the_first(tmp_path):
+    denoiserfile.save(tmp_path / "model", model(DenoiserConfig(design=1)))
+    old = rewritten(tmp_path / "model", lambda m: m.update(digest=denoiserfile.UNSEALED) or m["network"].pop("design"))
+    old = old.replace(denoiserfile.UNSEALED.encode(), hashlib.sha256(old).hexdigest().encode(), 1)
+    (tmp_path / "old").write_bytes(old)
+    assert denoiserfile.load(tmp_path / "old").manifest.network == DenoiserConfig("best", 1, design=1)
+
+
 @pytest.mark.parametrize(
     ("change", "tensors", "sentence"),
     [
@@ -75,13 +87,15 @@ def rewritten(file, change, tensors=None):
         (lambda m: m.update(schema=2), None, "manifest: schema"),
         (lambda m: m.update(more=1), None, "manifest: more"),
         (lambda m: m["network"].update(network="unet"), None, "network 'unet' is unknown"),
+        (lambda m: m["network"].update(design=3), None, "design 3 of the network is unknown"),
+        (lambda m: m.update(network=[]), None, "its header has no manifest"),
         (lambda m: m["network"].update(channels=3), None, "its tensors are not those of network 'classic' with 3"),
         (lambda _: None, {"extra": np.zeros(1, np.float32)}, "its tensors are not those"),
         (lambda _: None, {"0.bias": np.zeros(16, np.float64)}, "its tensors are not those"),
         (lambda _: None, {"0.bias": np.full(16, np.nan, np.float32)}, "a weight is not a finite number"),
         (lambda _: None, {"0.bias": np.zeros(16, np.float32)}, "the digest differs"),
     ],
-    ids=["kind", "schema", "field", "network", "channels", "extra", "dtype", "nan", "weights"],
+    ids=["kind", "schema", "field", "network", "design", "no network", "channels", "extra", "dtype", "nan", "weights"],
 )
 def test_what_does_not_fit_together_is_refused(file, tmp_path, change, tensors, sentence):
     (tmp_path / "bad").write_bytes(rewritten(file, change, tensors))

@@ -86,9 +86,21 @@ def offered(server):
 
 def test_packed_and_plain_idx_files_are_read_and_named_for_what_they_are(tmp_path):
     found = images.read(write_idx(tmp_path), channels=1)
-    assert (found.train.shape, found.validation.shape) == ((20, 1, 12, 12), (5, 1, 12, 12))
-    np.testing.assert_array_equal(found.train[:, 0], garments(20))
+    np.testing.assert_array_equal(found.train[:, 0], garments(20)[:19])
+    np.testing.assert_array_equal(found.test[:, 0], garments(5, 1))
     assert "not Fashion-MNIST (the checksum differs)" in found.notes[0]
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(2, 1), (23, 1), (24, 2), (60, 5)])
+def test_the_last_twelfth_of_the_training_pictures_is_held_out_to_choose_by(tmp_path, count, held_out):
+    found = images.read(write_idx(tmp_path, count), channels=1)
+    np.testing.assert_array_equal(found.train[:, 0], garments(count)[: count - held_out])
+    np.testing.assert_array_equal(found.validation[:, 0], garments(count)[count - held_out :])
+
+
+def test_a_single_training_picture_is_refused(tmp_path):
+    with pytest.raises(RefusedError, match="one training picture, where at least two are needed"):
+        images.read(write_idx(tmp_path, 1), channels=1)
 
 
 def test_only_the_official_bytes_are_called_fashion_mnist(tmp_path):
@@ -129,16 +141,16 @@ def test_an_unpacked_bomb_is_refused_before_it_fills_the_memory(tmp_path):
 
 def test_tinted_pictures_keep_their_shape_in_a_colour_each(tmp_path):
     found = images.read(write_idx(tmp_path), channels=3)
-    assert found.train.shape == (20, 3, 12, 12)
-    np.testing.assert_array_equal(found.train.max(axis=1), garments(20))
-    assert len({tuple(picture.max(axis=(1, 2))) for picture in found.train}) == 20
+    assert found.train.shape == (19, 3, 12, 12)
+    np.testing.assert_array_equal(found.train.max(axis=1), garments(20)[:19])
+    assert len({tuple(picture.max(axis=(1, 2))) for picture in found.train}) == 19
     assert found.fingerprint == images.read(tmp_path, channels=3).fingerprint
 
 
 def test_the_files_are_fetched_once_they_are_proven(tmp_path, server, offered):
     fashion.fetch(tmp_path / "new", f"{server.url}/", offered)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [f"{TEST}.gz", f"{TRAIN}.gz"]
-    assert images.read(tmp_path / "new", channels=1).train.shape == (20, 1, 12, 12)
+    assert images.read(tmp_path / "new", channels=1).train.shape == (19, 1, 12, 12)
 
 
 @pytest.mark.parametrize(
@@ -179,22 +191,26 @@ def write_pngs(folder, *arrays):
 
 def test_small_pngs_of_one_size_are_taken_whole_and_the_last_ones_are_judged_by(tmp_path):
     found = images.read(write_pngs(tmp_path, *garments(10)), channels=1)
-    np.testing.assert_array_equal(found.train[:, 0], garments(10)[:8])
-    np.testing.assert_array_equal(found.validation[:, 0], garments(10)[8:])
+    np.testing.assert_array_equal(found.train[:, 0], garments(10)[:7])
+    np.testing.assert_array_equal(found.validation[:, 0], garments(10)[7:8])
+    np.testing.assert_array_equal(found.test[:, 0], garments(10)[8:])
 
 
 def test_pngs_of_several_sizes_are_cut_into_squares(tmp_path):
-    found = images.read(write_pngs(tmp_path, np.zeros((70, 100, 3), np.uint8), np.zeros((40, 33), np.uint8)), 3)
-    assert (found.train.shape, found.validation.shape) == ((6, 3, 32, 32), (1, 3, 32, 32))
+    arrays = np.zeros((70, 100, 3), np.uint8), np.zeros((40, 33), np.uint8), np.zeros((32, 65), np.uint8)
+    found = images.read(write_pngs(tmp_path, *arrays), 3)
+    assert [part.shape[1:] for part in (found.train, found.validation, found.test)] == [(3, 32, 32)] * 3
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [6, 1, 2]
 
 
 def test_colour_becomes_grey_by_its_luminance_and_16_bits_become_8(tmp_path):
     colour = np.full((12, 12, 3), (255, 0, 0), np.uint8)
-    found = images.read(write_pngs(tmp_path, colour, np.full((12, 12), 65535, np.uint16)), channels=1)
-    assert (found.train.max(), found.validation.min()) == (76, 255)
+    deep = np.full((12, 12), 65535, np.uint16)
+    found = images.read(write_pngs(tmp_path, colour, deep, deep), channels=1)
+    assert (found.train.max(), found.test.min()) == (76, 255)
 
 
-@pytest.mark.parametrize(("count", "side", "sentence"), [(1, 12, "one PNG, where at least two"), (3, 7, "7 pixels")])
+@pytest.mark.parametrize(("count", "side", "sentence"), [(2, 12, "PNGs: 2, where at least 3"), (3, 7, "7 pixels")])
 def test_too_little_to_learn_from_is_refused(tmp_path, count, side, sentence):
     with pytest.raises(RefusedError, match=sentence):
         images.read(write_pngs(tmp_path, *garments(count, side=side)), channels=1)

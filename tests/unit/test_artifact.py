@@ -8,6 +8,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,22 @@ def test_the_same_model_makes_the_same_bytes(path, tmp_path):
 def test_saving_leaves_nothing_else_behind_and_makes_the_folder(tmp_path):
     artifact.save(tmp_path / "new" / "m", models.model())
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["m"]
+
+
+def calibrated_on(count):
+    model = models.model()
+    return replace(model, manifest=replace(model.manifest, calibration=tuple(np.linspace(0.1, 0.9, count).tolist())))
+
+
+def test_a_model_with_a_long_calibration_comes_back(tmp_path):
+    artifact.save(tmp_path / "m", calibrated_on(300_000))
+    assert len(artifact.load(tmp_path / "m", "cpu").manifest.calibration) == 300_000
+
+
+def test_a_model_that_could_not_be_loaded_again_is_not_saved(tmp_path):
+    with pytest.raises(RefusedError, match=r"m: this model could not be loaded again .*: calibrate with fewer beats"):
+        artifact.save(tmp_path / "m", calibrated_on(600_000))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_save_that_fails_says_so_and_leaves_no_half_file(tmp_path):

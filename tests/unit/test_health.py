@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
+import threading
+import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack, contextmanager, suppress
 
 import orjson
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
+from monitor import health as health_module
 from monitor.errors import RefusedError
-from monitor.health import HUNG_SECONDS, STUCK_SECONDS, Health, serve
+from monitor.health import HUNG_SECONDS, MAX_CLIENTS, STUCK_SECONDS, Health, serve
+from monitor.settings import Settings
 
 
 def healthy(**changes) -> Health:
@@ -80,18 +86,109 @@ def test_the_pages_answer():
         assert get(port, "/")[0] == 404
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
 def test_only_reading_is_allowed(method):
-    with serve("127.0.0.1", 0, CollectorRegistry(), Health()) as port:
-        assert get(port, "/healthz", method)[0] == 501
+    with serving() as port:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/healthz", method=method)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=5)
+        with refused.value as answer:
+            assert (answer.code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_a_client_that_says_nothing_holds_up_neither_the_others_nor_the_end():
-    with (
-        serve("127.0.0.1", 0, CollectorRegistry(), Health()) as port,
-        socket.create_connection(("127.0.0.1", port)) as silent,
-    ):
-        silent.sendall(b"GET /hea")
+def test_head_gets_what_get_does_without_the_body():
+    with serving() as port:
+        assert get(port, "/healthz", "HEAD") == (200, "")
+        assert get(port, "/nothing", "HEAD") == (404, "")
+
+
+def test_the_pages_are_for_this_machine_alone_unless_told_otherwise():
+    assert Settings().http_host == "127.0.0.1"
+
+
+@contextmanager
+def serving(registry=None):
+    """The pages of a healthy monitor; nothing of them is left behind, and the end is not held up."""
+    before = threading.active_count()
+    with serve("127.0.0.1", 0, registry or CollectorRegistry(), Health()) as port:
+        yield port
+        ended = time.monotonic()
+    assert time.monotonic() - ended < 2
+    wait_until(lambda: threading.active_count() <= before)
+
+
+def wait_until(done, seconds=3.0):
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def connect(port, request=b""):
+    client = socket.create_connection(("127.0.0.1", port), timeout=5)
+    client.sendall(request)
+    return client
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /hea", b"GET /healthz HTTP/1.1\r\nX: y\r\n"])
+def test_clients_that_say_too_little_hold_up_neither_the_others_nor_the_end(said):
+    with serving() as port, ExitStack() as silent:
+        before = threading.active_count()
+        for _ in range(100):
+            silent.enter_context(connect(port, said))
+            assert threading.active_count() - before <= 2 * MAX_CLIENTS
+        for _ in range(5):
+            began = time.monotonic()
+            assert get(port, "/healthz")[0] == 200
+            assert time.monotonic() - began < 1
+        wait_until(lambda: threading.active_count() - before <= MAX_CLIENTS)
+
+
+def test_a_client_that_dribbles_a_byte_at_a_time_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr(health_module, "CLIENT_SECONDS", 0.3)
+    with serving() as port, connect(port, b"GET /healthz HTTP/1.1\r\nX: ") as client:
+        client.settimeout(0.05)
+        wait_until(lambda: is_hung_up_on(client))
+
+
+def is_hung_up_on(client):
+    try:
+        client.sendall(b"y")
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_a_client_that_never_reads_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr(health_module, "CLIENT_SECONDS", 0.3)
+    registry = CollectorRegistry()
+    large = Gauge("large", "more than any socket's buffer", ["name"], registry=registry)
+    for count in range(20_000):
+        large.labels("x" * 400 + str(count)).set(count)
+    with serving(registry) as port:
+        before = threading.active_count()
+        with connect(port, b"GET /metrics HTTP/1.0\r\n\r\n"):
+            wait_until(lambda: threading.active_count() > before)
+            assert get(port, "/healthz")[0] == 200
+            wait_until(lambda: threading.active_count() == before)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        (b"GET /" + b"x" * 2**20 + b" HTTP/1.1\r\n\r\n", b"414"),
+        (b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 2**20 + b"\r\n\r\n", b"431"),
+        (b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 1000 + b"\r\n", b"431"),
+        (b"\x16\x03\x01\x02\x00\x01" + bytes(1000) + b"\n", b"400"),
+    ],
+)
+def test_a_request_without_measure_is_refused(request_text, status):
+    with serving() as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client, suppress(ConnectionError):
+            client.sendall(request_text)
+            assert status in client.recv(1000)
         assert get(port, "/healthz")[0] == 200
 
 

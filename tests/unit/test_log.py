@@ -38,3 +38,12 @@ def test_text_is_for_people(capsys):
     first, *rest = said(capsys, "text").splitlines()
     assert "ERROR   monitor.test: it broke" in first
     assert rest[-1] == "ValueError: why"
+
+
+def test_what_the_client_says_at_debug_is_never_heard_since_it_holds_passwords_and_beats(capsys):
+    log.set_up("DEBUG", "text")
+    logging.getLogger("kafka.protocol.parser").debug("Send: %r", b"s3cret")
+    logging.getLogger("kafka.net.connection").info("Connected")
+    said = capsys.readouterr().err
+    assert "s3cret" not in said
+    assert "kafka.net.connection: Connected" in said

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import traceback
 from pathlib import Path
 
 import pydantic
 import pytest
 
 from monitor import settings
+from monitor.errors import RefusedError
 from monitor.settings import Settings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -34,16 +36,69 @@ def test_settings_cannot_be_changed():
         Settings().batch_size = 1
 
 
+LOGIN = {"security_protocol": "SASL_SSL", "sasl_username": "monitor"}
+
+
 def test_secrets_are_masked_wherever_settings_are_shown():
-    secret = Settings(sasl_password="s3cret")
+    secret = Settings(**LOGIN, sasl_password="s3cret")
     assert "s3cret" not in repr(secret)
     assert "s3cret" not in str(secret.shown())
+    assert "s3cret" not in str(secret.model_dump())
     assert secret.password() == "s3cret"
 
 
-def test_a_password_in_a_file_wins_and_loses_its_newline(tmp_path):
+def test_a_password_in_a_file_loses_its_newline(tmp_path):
     (tmp_path / "password").write_text("from-file\n")
-    assert Settings(sasl_password="other", sasl_password_file=tmp_path / "password").password() == "from-file"
+    assert Settings(**LOGIN, sasl_password_file=tmp_path / "password").password() == "from-file"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "no password in it"), (b" \n", "no password in it"), (b"s3cret\xff", "no UTF-8 text")]
+)
+def test_a_file_without_a_password_is_named_and_not_quoted(tmp_path, content, said):
+    (tmp_path / "password").write_bytes(content)
+    with pytest.raises(RefusedError, match=said) as caught:
+        Settings(**LOGIN, sasl_password_file=tmp_path / "password").password()
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_password_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(RefusedError, match=r"MONITOR_SASL_PASSWORD_FILE=.*: Is a directory"):
+        Settings(**LOGIN, sasl_password_file=tmp_path).password()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SASL_USERNAME": "u"}, "MONITOR_SASL_USERNAME is set, and MONITOR_SECURITY_PROTOCOL=PLAINTEXT uses no login"),
+        ({"SASL_PASSWORD": "s3cret", "SECURITY_PROTOCOL": "SSL"}, "MONITOR_SASL_PASSWORD is set, and"),
+        ({"SASL_PASSWORD_FILE": "f"}, "MONITOR_SASL_PASSWORD_FILE is set, and"),
+        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_PASSWORD": "s3cret"}, "MONITOR_SASL_USERNAME is not set"),
+        ({"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_USERNAME": "u"}, "MONITOR_SASL_PASSWORD is not set"),
+        ({"SASL_PASSWORD": "s3cret", "SASL_PASSWORD_FILE": "f"}, "are both set"),
+        ({"SSL_CAFILE": "ca"}, "MONITOR_SSL_CAFILE is set, and MONITOR_SECURITY_PROTOCOL=PLAINTEXT uses no TLS"),
+        (
+            {"SSL_CERTFILE": "c", "SECURITY_PROTOCOL": "SASL_PLAINTEXT"}
+            | {"SASL_USERNAME": "u", "SASL_PASSWORD": "s3cret"},
+            "no TLS",
+        ),
+        ({"SSL_KEYFILE": "k", "SECURITY_PROTOCOL": "SSL"}, "without MONITOR_SSL_CERTFILE"),
+        ({"SECURITY_PROTOCOL": "ssl"}, "MONITOR_SECURITY_PROTOCOL: input should be 'PLAINTEXT', 'SSL'"),
+    ],
+)
+def test_security_settings_that_contradict_each_other_are_refused_in_a_sentence(monkeypatch, tmp_path, given, said):
+    monkeypatch.chdir(tmp_path)
+    for name, value in given.items():
+        monkeypatch.setenv(f"MONITOR_{name}", value)
+    with pytest.raises(RefusedError) as caught:
+        settings.read()
+    assert said in str(caught.value)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_empty_variable_is_no_file(monkeypatch):
+    monkeypatch.setenv("MONITOR_SSL_CAFILE", "")
+    assert Settings().ssl_cafile is None
 
 
 def test_the_state_topic_is_named_after_the_group():

@@ -181,7 +181,7 @@ def test_whatever_stands_on_the_topic_is_followed_or_complained_of_in_one_printa
 def test_a_column_of_sources_is_judged_as_each_of_them_would_be(own, scores):
     made = follow(thresholds(), *(record(b"threshold/" + name, at, threshold=own[name]) for at, name in enumerate(own)))
     sources = [b"abcde"[row % 5 : row % 5 + 1] for row in range(len(scores))]
-    expected = [float(np.float32(score)) > made.of(source).value for source, score in zip(sources, scores, strict=True)]
+    expected = [score > made.of(source).value for source, score in zip(sources, scores, strict=True)]
     assert judge(made, scores, sources).abnormal.tolist() == expected
 
 

@@ -269,6 +269,13 @@ def test_at_least_once_a_beat_that_its_state_includes_is_not_observed_again():
     assert second.metric("beats_total") == 3
 
 
+def test_episodes_of_a_partition_that_another_member_reads_now_are_not_counted_here():
+    bench = Bench(records([ABNORMAL] * 3)).turn()
+    assert bench.metric("episodes", kind="physiological") == 1
+    bench.broker.log.append(replace(records([]), lost=frozenset({0})))
+    assert bench.turn().metric("episodes", kind="physiological") == 0
+
+
 @pytest.mark.parametrize(("clock", "atomic"), [(None, False), (0, True)])
 def test_state_from_beyond_offsets_that_were_set_back_is_ignored_and_deleted(clock, atomic):
     first = Bench(records([ABNORMAL] * 2)).turn()

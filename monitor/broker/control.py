@@ -1,0 +1,73 @@
+"""The control topic: its whole past at first, then what comes, without ever waiting for it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from kafka.errors import CorruptRecordError
+
+from monitor.broker.client import Reader
+from monitor.broker.connection import patiently
+from monitor.broker.lenient import be_lenient
+from monitor.errors import BrokerError
+from monitor.record import Change
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WAIT_MS = 2000  # longer than a poll for beats takes: a request for news is always under way
+RETRY_SECONDS = 30.0
+
+
+class Control:
+    """Every record of the control topic once, in the order of their offsets; after trouble, all of them again."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read it whole. Raises BrokerError where that cannot be done."""
+        self._settings = settings
+        self._reader: Reader | None = None
+        self._failed = 0.0
+        self._found: list[Change] = []
+        patiently(self._open, settings)
+
+    def _open(self) -> None:
+        self._reader = Reader(
+            self._settings, self._settings.control_topic, from_beginning=True, is_lenient=False, wait_ms=WAIT_MS
+        )
+        try:
+            self._found = [_change(record) for record in self._reader.until_end()]
+        except BrokerError as error:
+            self._fail(error)
+            raise
+
+    def changes(self) -> tuple[Change, ...]:
+        """What came since the last call. Trouble with this topic is told, and never takes the beats with it."""
+        try:
+            if self._reader is not None:
+                self._found += [_change(record) for record in self._reader.poll(0)]
+            elif time.monotonic() - self._failed > RETRY_SECONDS:
+                self._open()
+        except BrokerError as error:
+            log.warning("%s: %s; the thresholds stay as they are", self._settings.control_topic, error)
+            self._fail(error)
+        found, self._found = tuple(self._found), []
+        return found
+
+    def _fail(self, error: BrokerError) -> None:
+        if isinstance(error.__cause__, CorruptRecordError):
+            be_lenient()
+        self.close()
+        self._failed = time.monotonic()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+
+def _change(record: Any) -> Change:
+    return Change(record.key, record.value, record.offset)

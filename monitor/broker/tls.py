@@ -1,0 +1,84 @@
+"""TLS from three files: whom to trust, and who we are. What cannot be used is named before Kafka is asked."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from monitor.errors import RefusedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.settings import Settings
+
+
+class _EncryptedError(Exception):
+    pass
+
+
+class _Socket(ssl.SSLSocket):
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as ssl has it
+        """kafka-python 3.0.12 leaves a socket open whose handshake failed."""
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """The broker's certificate and its host name are always checked. Raises RefusedError naming the file at fault."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _Socket
+    if settings.ssl_cafile is None:
+        context.load_default_certs()
+    else:
+        _trust(context, settings.ssl_cafile, "MONITOR_SSL_CAFILE")
+    if settings.ssl_certfile is not None:
+        _present(context, settings.ssl_certfile, settings.ssl_keyfile)
+    return context
+
+
+def _trust(context: ssl.SSLContext, path: Path, name: str) -> None:
+    _open(path, name)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise RefusedError(f"{name}={path}: there is no certificate in it, in PEM form") from error
+
+
+def _present(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    """Show our certificate. A key that wants a password is refused: else OpenSSL would ask for it on the terminal."""
+    name, of_key = "MONITOR_SSL_CERTFILE", "MONITOR_SSL_CERTFILE" if key is None else "MONITOR_SSL_KEYFILE"
+    path = certificate if key is None else key
+    _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, name)
+    _open(path, of_key)
+    try:
+        context.load_cert_chain(certificate, key, _no_password)
+    except _EncryptedError as error:
+        raise RefusedError(
+            f"{of_key}={path}: the key is encrypted, and the monitor takes no password for it: write it out with "
+            "`openssl pkey -in ENCRYPTED -out PLAIN`, readable for the monitor alone"
+        ) from error
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise RefusedError(
+                f"{of_key}={path}: this key does not belong to the certificate in {certificate}"
+            ) from error
+        raise RefusedError(f"{of_key}={path}: there is no private key in it, in PEM form") from error
+
+
+def _no_password() -> str:
+    raise _EncryptedError
+
+
+def _open(path: Path, name: str) -> None:
+    """OpenSSL does not say which of the files it could not open."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise RefusedError(f"{name}={path}: cannot be read: {error.strerror}") from error
