@@ -142,6 +142,8 @@ class Cluster:
 
     def is_whole(self) -> bool:
         """Every partition has all its replicas in step, so that the next node may be killed."""
+        if not all(node.is_up for node in self.nodes.values()):  # which the others may not have noticed yet
+            return False
         found = self._partitions(None)
         return bool(found) and all(len(one["isr_nodes"]) == len(self.nodes) for one in found.values())
 

@@ -62,7 +62,7 @@ class Member:
 
     def start(self) -> None:
         port = steady_port()
-        own = {"MONITOR_INSTANCE": self.name, "MONITOR_HTTP_PORT": str(port)}
+        own = {"MONITOR_INSTANCE": self.name, "MONITOR_HTTP_PORT": str(port), "PYTHONFAULTHANDLER": "1"}
         daemon = Daemon(self._crew.settings, self._crew.model, self._log, **{**self._crew.variables, **own})
         daemon.port = port
         self._daemon = daemon.__enter__()
@@ -119,6 +119,14 @@ class Member:
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
+
+    def abort(self) -> None:
+        """End a monitor that is stuck: where each of its threads stands goes into its log."""
+        if self._daemon is not None and not self.is_gone():
+            self.thaw()
+            self.daemon.process.send_signal(signal.SIGABRT)
+            self.daemon.process.wait(CLOSE_SECONDS)
+        self.close()
 
     def close(self) -> None:
         if self._daemon is not None:

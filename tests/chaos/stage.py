@@ -82,7 +82,7 @@ class Stage:
     def bring_to_rest(self) -> None:
         """No monitor runs and every node does."""
         for member in self.members:
-            member.close()
+            member.abort()
         for node in self.cluster.nodes.values():
             node.thaw()
             if not node.is_up:

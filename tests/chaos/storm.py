@@ -129,8 +129,7 @@ class Storm:
         cluster = self._stage.cluster
         if not self._until(lambda: self._look(cluster.is_whole), WHOLE_SECONDS):
             raise TimeoutError("the nodes did not get in step again")
-        if not (node := self._chosen_node()).is_up:
-            return
+        node = self._chosen_node()
         node.kill()
         self._note(f"kill node {node.number}")
         self.tally.node_kills += 1

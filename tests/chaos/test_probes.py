@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos import outage, soak
-from tests.chaos.outage import NOTICE_SECONDS, RECOVER_SECONDS, Sample, delays
+from tests.chaos import probe, soak
+from tests.chaos.probe import NOTICE_SECONDS, RECOVER_SECONDS, Sample, changes, delays
 from tests.chaos.soak import Usage
 
 LOST, BACK = 100.0, 700.0
@@ -33,14 +33,18 @@ LIES = {
 
 
 def test_the_truth_is_no_fault():
-    assert list(outage.judge(TRUE, LOST, BACK)) == []
+    assert list(probe.judge(TRUE, LOST, BACK)) == []
     assert delays(TRUE, LOST, BACK) == {"seconds to notice": 6, "seconds to recover": 9}
+
+
+def test_what_changed_and_when_is_told():
+    assert [line.split(" s ")[0] for line in changes(TRUE, LOST)] == ["-5.0", "+6.0", "+609.0"]
 
 
 @pytest.mark.parametrize(("place", "lie"), LIES.values(), ids=LIES.keys())
 def test_a_lie_is_found(place, lie):
     samples = [*TRUE[:place], replace(TRUE[place], **lie), *TRUE[place + 1 :]]
-    assert len(list(outage.judge(samples, LOST, BACK))) == 1
+    assert len(list(probe.judge(samples, LOST, BACK))) == 1
 
 
 def usages(**growth):
