@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.admin import MemberToRemove
 from kafka.structs import ConsumerGroupMetadata
 from prometheus_client import CollectorRegistry
 
@@ -100,6 +101,24 @@ def test_a_member_that_was_put_out_of_the_group_commits_nothing(make_settings):
     with closing(Transactions(settings)) as transactions, pytest.raises(RewoundError, match="out of the group"):
         transactions.deliver([], {TopicPartition(settings.beats_topic, 0): OffsetAndMetadata(10, "", -1)}, nobody)
     assert committed(settings) == [None, None]
+
+
+def test_a_member_that_comes_back_under_another_name_begins_anew_though_no_listener_was_told(
+    make_settings, monkeypatch
+):
+    """kafka-python 3.0.12 is silent when a member is put out while it joins, and claims its old partitions."""
+    settings = make_settings(partitions=1, commit_interval_ms=3_600_000)
+    monkeypatch.setattr("monitor.broker.seat.Changes.take", lambda _: set())
+    publish(settings, 3)
+    with closing(kafka_broker(settings)) as broker, closing(_admin(settings)) as admin:
+        read(broker, 3)
+        (member,) = admin.describe_groups([settings.group_id])[settings.group_id]["members"]
+        admin.remove_group_members(settings.group_id, [MemberToRemove(member_id=member["member_id"])])
+        resumed, deadline = {}, time.monotonic() + LIMIT_SECONDS
+        while not resumed:
+            resumed |= broker.poll().resumed
+            assert time.monotonic() < deadline
+    assert resumed == {0: Resumed(0, None, {}, atomic=True)}
 
 
 def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(make_settings, monkeypatch):
