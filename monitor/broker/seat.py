@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TAKE_MS = 2000
+EACH_SECONDS = 10.0
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
 CLOCK = "clock="
 
@@ -75,7 +76,7 @@ class Seats:
         """Take every assigned partition that is not taken, and set the consumer to its place.
 
         One that cannot be taken now, as that of a dead leader or of a member that left a transaction open, is tried
-        again a little later, and does not hold up the others. Raises BrokerError when none of them can be taken.
+        again a little later, and does not hold up the others. Raises BrokerError when there are no others.
         """
         now = time.monotonic()
         wanted = [tp for tp in sorted(consumer.assignment()) if tp.partition not in self._next]
@@ -90,13 +91,16 @@ class Seats:
     def _take_each(self, consumer: KafkaConsumer, due: list[TopicPartition]) -> dict[int, Resumed]:
         resumed: dict[int, Resumed] = {}
         failures: dict[int, BrokerError] = {}
+        deadline = time.monotonic() + EACH_SECONDS
         for tp in due:
             try:
                 resumed |= self._take(consumer, [tp])
             except BrokerError as error:
                 failures[tp.partition] = error
                 self._retry_at[tp.partition] = time.monotonic() + RETRY_SECONDS
-        if not resumed:
+            if time.monotonic() > deadline:  # the others' turn comes at the next poll
+                break
+        if not self._next:
             raise next(iter(failures.values()))
         for partition, failure in failures.items():
             log.warning("partition %d is not read yet: %s: trying again", partition, failure)
@@ -147,7 +151,7 @@ class Seats:
             return False
         if not expected <= offset <= expected + 1:
             with speaking("asking for the first beats"):
-                self._tell_gap(tp, expected, offset, consumer.beginning_offsets([tp])[tp])
+                self._tell_gap(tp, expected, offset, consumer.beginning_offsets([tp], TAKE_MS)[tp])
         self._next[tp.partition] = batch[-1].offset + 1
         return True
 
