@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -91,12 +92,30 @@ def paced(items: Iterator[tuple[Message, int | None]], rate: float | None) -> It
 
 
 def send_all(publisher: Publisher, items: Iterable[tuple[Message, int | None]]) -> int:
-    """Send until the items end or Ctrl-C; how many were handed to the producer."""
-    sent = 0
+    """Send until the items end or Ctrl-C; how many were handed to the producer.
+
+    Ctrl-C waits for the record that is being handed over: one that the client took by half would hold up its `flush`.
+    A second one does not wait.
+    """
+    sent, is_sending, is_asked = 0, False, False
+
+    def note(*_: object) -> None:
+        nonlocal is_asked
+        if is_asked or not is_sending:
+            raise KeyboardInterrupt
+        is_asked = True
+
+    before = signal.signal(signal.SIGINT, note)
     try:
         for message, stamp in items:
+            is_sending = True
             publisher.send(message, stamp)
+            is_sending = False
             sent += 1
+            if is_asked:
+                break
     except KeyboardInterrupt:
         pass
+    finally:
+        signal.signal(signal.SIGINT, before)
     return sent

@@ -168,6 +168,42 @@ ALARMS = (
     ),
 )
 
+DELIVERY = (
+    lines(
+        "Steps that came to nothing",
+        "Transactions that were not committed: their beats are read again, nothing is lost or doubled. A few at a "
+        "rebalance; many for long: look at broker and network.",
+        "cps",
+        Query("{{instance}}", added(rate("ecg_monitor_rewinds_total"), "instance")),
+        width=6,
+    ),
+    lines(
+        "State read back",
+        "Rows of episode state. Restored: a monitor took over partitions. Ignored: they cannot be read, see the log.",
+        "cps",
+        Query("restored", added(rate("ecg_monitor_restored_sources_total"))),
+        Query("ignored", added(rate("ecg_monitor_state_ignored_total"))),
+        width=6,
+    ),
+    lines(
+        "Records never judged",
+        "Lost: deleted by retention before they were read; raise it or add instances. Shed: older than "
+        "MONITOR_MAX_AGE_SECONDS.",
+        "cps",
+        Query("lost", added(rate("ecg_monitor_lost_records_total"))),
+        Query("shed", added(rate("ecg_monitor_shed_records_total"))),
+        width=6,
+    ),
+    lines(
+        "Offset resets, ignored control records",
+        "Resets: a partition's next offset was gone. Control records: nonsense that somebody wrote there, see the log.",
+        "cps",
+        Query("offset resets", added(rate("ecg_monitor_offset_resets_total"))),
+        Query("control records", added(rate("ecg_monitor_control_ignored_total"))),
+        width=6,
+    ),
+)
+
 PROCESS = (
     lines(
         "CPU",
@@ -190,5 +226,6 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Ingest": INGEST,
     "Inference": INFERENCE,
     "Alarms": ALARMS,
+    "Delivery": DELIVERY,
     "Process": PROCESS,
 }

@@ -68,7 +68,7 @@ def test_panels_stand_in_the_grid_beside_each_other() -> None:
 
 def test_rows_are_in_the_order_of_the_flow() -> None:
     rows = [panel for panel in dashboard()["panels"] if panel["type"] == "row"]
-    assert [row["title"] for row in rows] == ["Is it working", "Ingest", "Inference", "Alarms", "Process"]
+    assert [row["title"] for row in rows] == ["Is it working", "Ingest", "Inference", "Alarms", "Delivery", "Process"]
     assert all(upper["gridPos"]["y"] < lower["gridPos"]["y"] for upper, lower in pairwise(rows))
 
 
