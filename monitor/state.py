@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.record import Resumed
 
 SCHEMA: Literal[1] = 1
-_Int64 = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+_Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Worker:
         try:
             self._step()
         except RewoundError as error:
-            self._in_hand = None
+            self._in_hand, self._line.health.joined = None, False
             if self._is_rewound:  # once is a matter between this member and its group
                 self._wait_for_broker(error)
             else:
@@ -112,9 +112,8 @@ class Worker:
             self._account.delivered(self._in_hand, self._clock())
             self._line.metrics.step.observe(time.perf_counter() - began)
             read, self._in_hand = set(self._in_hand.delivery.offsets), None
-            self._outdated, self._is_rewound = {}, False
-        elif not any(broker.lag().values()):
-            self._is_rewound = False  # nothing is left to show that it works again
+            self._outdated = {}
+        self._is_rewound &= not broker.settled()
         self._account.opened(self._line.episodes.open)
         self._line.health.joined = broker.joined()
         self._account.behind(broker.lag(), read, self._clock())
@@ -187,7 +186,7 @@ class Worker:
         ]
 
     def _note_broker(self) -> None:
-        if self._is_rewound:  # only a delivery shows that it works again
+        if self._is_rewound:  # only a commit shows that it works again
             return
         if self._lost_since is not None:
             log.info("the broker answers again, after %.0f s", time.monotonic() - self._lost_since)

@@ -58,6 +58,7 @@ class FakeBroker:
         self.clocks: dict[int, int] = {}
         self.failures = 0
         self.rewinds = 0
+        self.is_settled = True
         self.closed = False
         self._acknowledged: Delivery | None = None
 
@@ -67,6 +68,7 @@ class FakeBroker:
     def deliver(self, delivery: Delivery) -> None:
         if self.rewinds:
             self.rewinds -= 1
+            self.is_settled = False
             raise RewoundError("the fake broker takes nothing")
         if delivery is not self._acknowledged:
             self.delivered.extend((*delivery.messages, *delivery.deletions))
@@ -74,8 +76,12 @@ class FakeBroker:
         if self.failures:
             self.failures -= 1
             raise BrokerError("the fake broker is away")
+        self.is_settled = True
         self.committed.update(delivery.offsets)
         self.clocks.update(delivery.clocks)
+
+    def settled(self) -> bool:
+        return self.is_settled
 
     def lag(self) -> Mapping[int, int]:
         return {0: sum(map(len, self.log))}

@@ -58,7 +58,8 @@ class Control:
 
     def _follow(self) -> None:
         if self._reader is None:
-            self._open()
+            if time.monotonic() - self._told > TELL_SECONDS:
+                self._open()
             return
         try:
             self._found += [_change(record) for record in self._reader.poll(0)]

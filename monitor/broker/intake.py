@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from monitor.broker.store import Store
     from monitor.metrics import Metrics
+    from monitor.record import Resumed
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ LOOK_TIMEOUT_MS = 3000
 COMMIT_TIMEOUT_MS = 5000
 STUCK_SECONDS = 30.0
 REBUILD_SECONDS = 5.0
-REWINDS = 3
+REFUSALS = 3
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_STEPS = 16
 
@@ -54,9 +55,10 @@ class Intake:
         self._failure: BrokerError | None = None  # of the last look
         self._looked = self._stable = time.monotonic()
         self._is_broken = False
-        self._rewinds = 0  # in a row
+        self._refusals = 0  # in a row
         self._consumer = self._build(START_SECONDS)
         self.member: ConsumerGroupMetadata = self._consumer.group_metadata()  # as of the last poll
+        self._joined_as = self.member  # the last one that was whole
 
     def _build(self, wait_seconds: float) -> KafkaConsumer:
         settings = self._settings
@@ -90,7 +92,7 @@ class Intake:
         if self._is_broken:  # the broker was away when it was to be rebuilt
             self._rebuild()
         self._look()
-        resumed = self._seats.take(self._consumer) if self.stable() else {}
+        resumed = self._take()
         try:
             batches = self._poll()
             self._note_member()
@@ -105,16 +107,26 @@ class Intake:
         self._failure = None
         return self._columns(batches, resumed)
 
+    def _take(self) -> dict[int, Resumed]:
+        """Partitions that begin anew. That none can be taken must not keep this member from its group: poll goes on."""
+        try:
+            return self._seats.take(self._consumer) if self.stable() else {}
+        except BrokerError as error:
+            self._failure = error
+            return {}
+
     def _note_member(self) -> None:
         """First who this member is, then what it lost: what is lost later is refused under this generation.
 
         kafka-python 3.0.12 tells no listener when a member is put out of the group while it joins: it comes back under
         another name, claims what it had, and may get it, although others have read on meanwhile.
         """
-        before, self.member = self.member, self._consumer.group_metadata()
+        before, self.member = self._joined_as, self._consumer.group_metadata()
         is_same = self.member.member_id == before.member_id
         if not is_same or not 0 <= self.member.generation_id - before.generation_id <= 1:
             self._seats.lose_all()
+        if self.stable():
+            self._joined_as = self.member
         self._seats.lose(self._changes.take())
 
     def _poll(self) -> Mapping[TopicPartition, list[Any]]:
@@ -145,7 +157,7 @@ class Intake:
         )
 
     def _look(self) -> None:
-        """Once a second: how far the ends are, which also tells a broker without news from one that is lost."""
+        """Once a second: how far the ends are; it also tells a broker without news from one that is lost."""
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
@@ -165,12 +177,8 @@ class Intake:
         self._watch_membership(now)
 
     def _positions(self, assigned: Collection[TopicPartition]) -> list[tuple[TopicPartition, int]]:
-        positions = []
-        for tp in assigned:
-            position = self._consumer.position(tp, timeout_ms=0)
-            if position is not None:
-                positions.append((tp, position))
-        return positions
+        positions = [(tp, self._consumer.position(tp, timeout_ms=0)) for tp in assigned]
+        return [(tp, position) for tp, position in positions if position is not None]
 
     def _watch_membership(self, now: float) -> None:
         """Rebuild a member that does not get into the group.
@@ -189,25 +197,28 @@ class Intake:
         self._is_broken = True
         self.close()
         self._seats.lose_all()
-        self._rewinds = 0
+        self._refusals = 0
         self._consumer = self._build(REBUILD_SECONDS)
         self._is_broken = False
 
-    def rewind(self) -> None:
-        """What was read since the last commit is void: go on from there.
+    def rewind(self, *, is_refused: bool) -> None:
+        """What was read since the last commit is void: go on from there. `is_refused`: the group does not take it.
 
-        Again and again, and it is this member that the group does not want: kafka-python 3.0.12 can hold a generation
-        that is over and neither notice nor join again (see `_watch_membership`, which would take a minute or so).
+        kafka-python 3.0.12 can hold a generation that is over and neither notice nor join again for a minute or so.
         """
         self._seats.lose_all()
-        self._rewinds += 1
-        if self._rewinds >= REWINDS:
+        self._refusals += is_refused
+        if self._refusals >= REFUSALS:
             log.warning("nothing can be delivered as this member of group %s: joining anew", self._settings.group_id)
             self._is_broken = True
 
     def settle(self) -> None:
         """Something was delivered: this member is one."""
-        self._rewinds = 0
+        self._refusals = 0
+
+    def is_idle(self) -> bool:
+        """Whether it has joined, and nothing is left for it to read."""
+        return self.stable() and not self._seats and not self._consumer.assignment()
 
     def owns(self, partition: int) -> bool:
         """Whether its offsets are this member's to commit, as of the last poll."""

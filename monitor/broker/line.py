@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from kafka import TopicPartition
+from kafka.errors import CommitFailedError
 
 from monitor.broker.connection import let_go, patiently
 from monitor.broker.control import Control
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from kafka import OffsetAndMetadata
 
     from monitor.metrics import Metrics
-    from monitor.record import Records
+    from monitor.record import Message, Records
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class _AtLeastOnce:
         self._intake = intake
         self._outbox = Outbox(settings)
         self._sent: Delivery | None = None
+        self._undone: dict[tuple[int | None, bytes | None], Message] = {}  # deletions whose offsets are not committed
         self.close = self._outbox.close
 
     def prepare(self) -> None:
@@ -74,10 +76,18 @@ class _AtLeastOnce:
         if delivery.messages and delivery is not self._sent:
             self._outbox.deliver(delivery.messages)
         self._sent = delivery
-        if offsets and not self._intake.commit(offsets):
-            return False
-        if delivery.deletions:
-            self._outbox.deliver(delivery.deletions)
+        for message in delivery.messages:
+            self._undone.pop((message.partition, message.key), None)
+        self._undone |= {(message.partition, message.key): message for message in delivery.deletions}
+        try:
+            if offsets and not self._intake.commit(offsets):
+                return False
+        except RewoundError:
+            self._undone = {}
+            raise
+        if due := tuple(self._undone.values()):
+            self._outbox.deliver(due)
+        self._undone = {}
         return True
 
 
@@ -100,6 +110,7 @@ class KafkaBroker:
         self._committed = time.monotonic()
         self._pending: dict[int, OffsetAndMetadata] = {}
         self._delivered: Delivery | None = None
+        self._is_settled = True
         self._control = Control(settings)
         self._store = Store(settings)
         self._intake = Intake(settings, self._store, metrics)
@@ -139,16 +150,20 @@ class KafkaBroker:
             return
         try:
             is_done = self._courier.deliver(delivery, offsets)
-        except RewoundError:
+        except RewoundError as error:
             self._metrics.rewinds.inc()
-            self._pending, self._committed = {}, time.monotonic()
-            self._intake.rewind()
+            self._pending, self._committed, self._is_settled = {}, time.monotonic(), False
+            self._intake.rewind(is_refused=_is_refused(error))
             raise
         if is_done:
+            self._is_settled = True
             self._intake.settle()
             self._pending = {}
             self._committed = time.monotonic()
             self._metrics.commits.inc()
+
+    def settled(self) -> bool:
+        return self._is_settled or self._intake.is_idle()
 
     def lag(self) -> Mapping[int, int]:
         return self._intake.lag()
@@ -159,8 +174,15 @@ class KafkaBroker:
     def close(self) -> None:
         """Commit what was delivered, leave the group; what cannot be committed now will be read again."""
         try:
-            self._commit(Delivery())
+            if self._intake.stable():
+                self._commit(Delivery())
         except MonitorError as error:
             log.warning("%s: the last beats will be read again", error)
         for part in (self._intake, self._courier, self._store, self._control):
             let_go("the connections", part.close)
+
+
+def _is_refused(error: RewoundError) -> bool:
+    """Whether it is the group that does not take this member's offsets, rather than a broker some message."""
+    causes = (error.__cause__, error.__cause__ and error.__cause__.__cause__)
+    return error.__cause__ is None or any(isinstance(cause, CommitFailedError) for cause in causes)

@@ -26,6 +26,9 @@ class Broker(Protocol):
         RewoundError it is to be forgotten: `poll` resumes every partition from the last committed offset.
         """
 
+    def settled(self) -> bool:
+        """Whether offsets were committed since the last RewoundError: only that shows that it works again."""
+
     def lag(self) -> Mapping[int, int]:
         """Records behind the end, for each assigned partition, as of the last second or so."""
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TAKE_MS = 2000
-EACH_SECONDS = 10.0
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
+MAX_RETRY_SECONDS = 60.0
 CLOCK = "clock="
 
 
@@ -42,7 +43,17 @@ def note(offset: int, clock: int | None) -> OffsetAndMetadata:
 def noted_clock(metadata: str | None) -> int | None:
     """The clock that was committed with an offset; None where somebody else set it."""
     text = (metadata or "").removeprefix(CLOCK)
-    return int(text) if text != metadata and text.removeprefix("-").isdecimal() else None
+    if text == metadata or not text.removeprefix("-").isdecimal():
+        return None
+    return clock if abs(clock := int(text[:20])) < 2**63 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a partition that could not be taken is tried again, and how often it was tried."""
+
+    at: float = 0.0
+    times: int = 0
 
 
 class Seats:
@@ -53,7 +64,10 @@ class Seats:
         self._is_atomic = settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}
         self._lost: set[int] = set()
-        self._retry_at: dict[int, float] = {}
+        self._retry: dict[int, Retry] = {}
+
+    def __len__(self) -> int:
+        return len(self._next)
 
     def has(self, partition: int) -> bool:
         return partition in self._next
@@ -61,6 +75,7 @@ class Seats:
     def lose(self, partitions: Collection[int]) -> None:
         """Give up these."""
         for partition in partitions:
+            self._retry.pop(partition, None)
             if self._next.pop(partition, None) is not None:
                 self._lost.add(partition)
 
@@ -73,38 +88,43 @@ class Seats:
         return lost
 
     def take(self, consumer: KafkaConsumer) -> dict[int, Resumed]:
-        """Take every assigned partition that is not taken, and set the consumer to its place.
+        """Take the assigned partitions that are not taken, and set the consumer to their places.
 
         One that cannot be taken now, as that of a dead leader or of a member that left a transaction open, is tried
-        again a little later, and does not hold up the others. Raises BrokerError when there are no others.
+        again later, one a poll, so that it holds up neither the others nor the group. Raises BrokerError when that
+        leaves nothing to read.
         """
-        now = time.monotonic()
         wanted = [tp for tp in sorted(consumer.assignment()) if tp.partition not in self._next]
-        due = [tp for tp in wanted if self._retry_at.get(tp.partition, 0.0) <= now]
-        if not due:
-            return {}
-        if len(due) > 1:
-            with contextlib.suppress(BrokerError):
-                return self._take(consumer, due)
-        return self._take_each(consumer, due)
-
-    def _take_each(self, consumer: KafkaConsumer, due: list[TopicPartition]) -> dict[int, Resumed]:
+        fresh = [tp for tp in wanted if tp.partition not in self._retry]
+        try:
+            if fresh:
+                return self._take(consumer, fresh)
+        except BrokerError as error:
+            if len(fresh) == 1:
+                self._put_off(consumer, fresh[0], error)
+            self._retry |= {tp.partition: self._retry.get(tp.partition, Retry()) for tp in fresh}
         resumed: dict[int, Resumed] = {}
-        failures: dict[int, BrokerError] = {}
-        deadline = time.monotonic() + EACH_SECONDS
-        for tp in due:
+        due = [tp for tp in wanted if self._retry.get(tp.partition, Retry()).at <= time.monotonic()]
+        for tp in sorted(due, key=lambda tp: self._retry[tp.partition].at):
             try:
                 resumed |= self._take(consumer, [tp])
             except BrokerError as error:
-                failures[tp.partition] = error
-                self._retry_at[tp.partition] = time.monotonic() + RETRY_SECONDS
-            if time.monotonic() > deadline:  # the others' turn comes at the next poll
+                self._put_off(consumer, tp, error)
                 break
-        if not self._next:
-            raise next(iter(failures.values()))
-        for partition, failure in failures.items():
-            log.warning("partition %d is not read yet: %s: trying again", partition, failure)
         return resumed
+
+    def _put_off(self, consumer: KafkaConsumer, tp: TopicPartition, error: BrokerError) -> None:
+        """Try it again later, each time a little later still; meanwhile the client must not wait for its place."""
+        before = self._retry.get(tp.partition, Retry())
+        seconds = min(RETRY_SECONDS * 2**before.times, MAX_RETRY_SECONDS)
+        self._retry[tp.partition] = Retry(time.monotonic() + seconds, before.times + 1)
+        with contextlib.suppress(BrokerError), speaking("pausing"):
+            consumer.seek(tp, 0)
+            consumer.pause(tp)
+        if not self._next:
+            raise error
+        if not before.times:
+            log.warning("partition %d is not read yet: %s: trying again", tp.partition, error)
 
     def _take(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[int, Resumed]:
         with speaking("taking over partitions"):
@@ -112,6 +132,8 @@ class Seats:
             states = self._store.read([tp.partition for tp in wanted])
             for tp in wanted:
                 consumer.seek(tp, places[tp].offset)
+                consumer.resume(tp)
+                self._retry.pop(tp.partition, None)
         self._next |= {tp.partition: places[tp].offset for tp in wanted}
         self._metrics.restored_sources.inc(sum(map(len, states.values())))
         return {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 4.0  # without a row: a dying member's open transaction holds the end back, so look again later
 POLL_MS = 200
-POSITION_MS = 5000
+POSITION_MS = REQUEST_MS = 5000
 
 
 class Store:
@@ -67,7 +67,9 @@ class Store:
     def _ends(self, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The ends of those that have records, uncommitted ones included."""
         with connecting(self._settings):
-            admin = self._admin = self._admin or KafkaAdminClient(**client_config(self._settings, COMMAND_SECONDS))
+            admin = self._admin = self._admin or KafkaAdminClient(
+                **client_config(self._settings, COMMAND_SECONDS), request_timeout_ms=REQUEST_MS
+            )
         if max(tp.partition for tp in wanted) >= len(admin.describe_topics([self._topic])[0]["partitions"]):
             extend_state(admin, self._settings)
         found = admin.list_partition_offsets(dict.fromkeys(wanted, OffsetSpec.LATEST))

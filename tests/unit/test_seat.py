@@ -1,0 +1,118 @@
+"""Which partitions a member takes, when some of them cannot be taken."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import pytest
+from kafka import OffsetAndMetadata, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from monitor.broker.seat import Seats, note, noted_clock
+from monitor.errors import BrokerError
+from monitor.metrics import Metrics
+from monitor.settings import Settings
+
+
+class Record(NamedTuple):
+    offset: int
+
+
+class Consumer:
+    """What a seat asks of a consumer; partitions in `bad` do not answer."""
+
+    def __init__(self, partitions, bad=()):
+        self.partitions = [TopicPartition("beats", partition) for partition in partitions]
+        self.bad = set(bad)
+        self.places, self.paused = {}, set()
+
+    def assignment(self):
+        return set(self.partitions)
+
+    def beginning_offsets(self, wanted, _timeout_ms=None):
+        if any(tp.partition in self.bad for tp in wanted):
+            raise TimeoutError("no leader")
+        return dict.fromkeys(wanted, 0)
+
+    def end_offsets(self, wanted, _timeout_ms=None):
+        return dict.fromkeys(wanted, 100)
+
+    def committed(self, tp, **_):
+        return OffsetAndMetadata(10 + tp.partition, "clock=5", -1)
+
+    def seek(self, tp, offset):
+        self.places[tp.partition] = offset
+
+    def pause(self, tp):
+        self.paused.add(tp.partition)
+
+    def resume(self, tp):
+        self.paused.discard(tp.partition)
+
+
+class Store:
+    def read(self, partitions):
+        return {partition: {} for partition in partitions}
+
+
+@pytest.fixture
+def seats(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr("monitor.broker.seat.time.monotonic", lambda: next(clock) / 100)
+    return Seats(Settings(), Store(), Metrics(CollectorRegistry()))
+
+
+def test_partitions_are_taken_together_and_the_consumer_set_to_their_places(seats):
+    consumer = Consumer(range(3))
+    assert {place.offset for place in seats.take(consumer).values()} == {10, 11, 12}
+    assert consumer.places == {0: 10, 1: 11, 2: 12}
+    assert seats.take(consumer) == {}
+
+
+def test_what_cannot_be_taken_waits_paused_and_does_not_hold_up_the_others(seats):
+    consumer = Consumer(range(8), bad=(0, 1, 2))
+    taken = {}
+    for _ in range(4):  # polls
+        try:
+            taken |= seats.take(consumer)
+        except BrokerError:
+            assert not taken
+    assert taken.keys() == {3, 4, 5, 6, 7}
+    assert consumer.paused == {0, 1, 2}
+    assert not seats.expects(consumer, consumer.partitions[0], [Record(0)])
+
+
+def test_it_is_taken_once_that_is_possible(seats):
+    consumer = Consumer(range(2), bad=(1,))
+    seats.take(consumer)
+    consumer.bad.clear()
+    taken = {}
+    for _ in range(2000):
+        taken |= seats.take(consumer)
+    assert taken[1].offset == consumer.places[1] == 11
+    assert consumer.paused == set()
+
+
+def test_with_nothing_left_to_read_it_says_why(seats):
+    with pytest.raises(BrokerError, match="no leader"):
+        seats.take(Consumer([4], bad=(4,)))
+
+
+def test_a_partition_given_up_is_told_once_and_taken_anew(seats):
+    consumer = Consumer([0])
+    seats.take(consumer)
+    seats.lose_all()
+    assert seats.lost() == {0}
+    assert seats.lost() == set()
+    assert seats.take(consumer).keys() == {0}
+
+
+@pytest.mark.parametrize("clock", [None, 0, -5, 1_764_000_000_000])
+def test_the_clock_is_committed_with_the_offset(clock):
+    assert noted_clock(note(7, clock).metadata) == clock
+
+
+@pytest.mark.parametrize("metadata", [None, "", "x", "clock=", "clock=x", "clock=1.5", "clock=" + "9" * 40])
+def test_metadata_of_somebody_else_is_no_clock(metadata):
+    assert noted_clock(metadata) is None
