@@ -66,7 +66,7 @@ class FakeBroker:
         return self.log.pop(0) if self.log else records([])
 
     def deliver(self, delivery: Delivery) -> None:
-        if self.rewinds:
+        if self.rewinds and delivery:
             self.rewinds -= 1
             self.is_settled = False
             raise RewoundError("the fake broker takes nothing")
@@ -76,7 +76,7 @@ class FakeBroker:
         if self.failures:
             self.failures -= 1
             raise BrokerError("the fake broker is away")
-        self.is_settled = True
+        self.is_settled |= bool(delivery)
         self.committed.update(delivery.offsets)
         self.clocks.update(delivery.clocks)
 

@@ -261,6 +261,14 @@ def test_a_broker_that_takes_nothing_but_lets_itself_be_read_ends_the_monitor():
         bench.turn(9)
 
 
+def test_steps_without_anything_to_say_do_not_hide_that_no_alert_leaves():
+    log = [one for _ in range(9) for one in (resumed(0), records([NORMAL]), records([ABNORMAL] * 3, first_offset=1))]
+    bench = Bench(*log, broker_timeout_seconds=0.01)
+    bench.broker.rewinds = 1000
+    with pytest.raises(BrokerError, match="was lost for"):
+        bench.turn(27)
+
+
 def test_at_least_once_a_beat_that_its_state_includes_is_not_observed_again():
     first = Bench(records([ABNORMAL] * 2)).turn()
     second = Bench(resumed(0, 0, kept(first), atomic=False), records([ABNORMAL] * 3)).turn(2)
