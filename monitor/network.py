@@ -182,6 +182,8 @@ def resolve(device: str) -> torch.device:
         named = torch.device(device)
     except RuntimeError:
         raise RefusedError(f"device {device!r} is unknown: use auto, cpu, cuda or cuda:N") from None
+    if named.type not in ("cpu", "cuda") or (named.type == "cpu" and named.index is not None):
+        raise RefusedError(f"device {device!r} is none that serves here: use auto, cpu, cuda or cuda:N")
     if named.type == "cuda" and (named.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise RefusedError(f"device {device} is not there (torch sees {count} CUDA devices): use auto or cpu")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.errors import RefusedError
 from monitor.model import Limit
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     Scoring = Callable[[NDArray[np.float32]], Scores]
 
 FOLDS = 10
+MIN_NORMALS = 30  # fewer decide no threshold
 MAX_SCORES = 20_000  # p-values down to 1 in 20,000; a manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
-
 
 DEFAULT_RATES = (0.02, 0.05)
 ROOM = 10  # calibration beats that lie above a default threshold: it hangs on none of them alone
@@ -32,11 +33,16 @@ class Budget:
     """At most this share of normal beats may be flagged, with this confidence over calibration sets.
 
     None is the finest of DEFAULT_RATES that the calibration beats support with ROOM, or else the coarsest:
-    `docs/experiments.md` says why.
+    `docs/experiments.md` says why. Raises RefusedError for what is no share.
     """
 
     false_alarm_rate: float | None = None
     confidence: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name, share in (("false-alarm rate", self.false_alarm_rate), ("confidence", self.confidence)):
+            if share is not None and not 0 < share < 1:
+                raise RefusedError(f"the {name} is {share:g}, where a share between 0 and 1 is expected")
 
     def rate(self, n: int) -> float:
         """The share of normal beats for a threshold that n scores of normal beats decide."""

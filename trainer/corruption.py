@@ -13,6 +13,7 @@ from monitor.errors import RefusedError
 
 Kind = Literal["gaussian", "dropout"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+MAX_SD = 10.0  # of pictures in [0, 1]: nothing of them is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,10 @@ class Corruption:
     level: float = 0.2
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.level) and 0 < self.level < (1 if self.kind == "dropout" else math.inf)):
+        if not (0 < self.level < 1 if self.kind == "dropout" else 0 < self.level <= MAX_SD):
             raise RefusedError(
-                f"noise {self} makes no sense: gaussian takes a standard deviation above 0, dropout a share between 0 "
-                "and 1"
+                f"noise {self} makes no sense: gaussian takes a standard deviation above 0 and up to {MAX_SD:g}, "
+                "dropout a share between 0 and 1"
             )
 
     def __str__(self) -> str:

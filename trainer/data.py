@@ -83,6 +83,22 @@ def read(path: Path) -> Dataset:
     return _tensorflow(path, file) or _own(path, file)
 
 
+def joined(*parts: Part) -> Part:
+    """One part of several, their classes where all have them."""
+    classes = [part.classes for part in parts if part.classes is not None]
+    return Part(
+        np.concatenate([part.samples for part in parts]),
+        np.concatenate([part.abnormal for part in parts]),
+        np.concatenate(classes) if len(classes) == len(parts) else None,
+    )
+
+
+def official_files(folder: Path) -> tuple[Path | None, Path | None]:
+    """The training and the test file of a folder, in whatever form. Raises RefusedError."""
+    names = _names(folder)
+    return _form_of(TRAIN, names), _form_of(TEST, names)
+
+
 def fingerprint(*parts: Part) -> str:
     """A sha256 over samples and labels, the same whatever form or order the beats came in."""
     rows = [np.ascontiguousarray(np.column_stack([part.samples, part.abnormal]), "<f4") for part in parts]
@@ -95,10 +111,7 @@ def is_official(train: Part, test: Part) -> bool:
 
 
 def _folder(path: Path) -> Dataset:
-    try:
-        names = {entry.name.lower(): entry for entry in sorted(path.iterdir())}
-    except OSError as error:
-        raise RefusedError(f"{path}: cannot be read: {error.strerror}") from error
+    names = _names(path)
     train, test = _form_of(TRAIN, names), _form_of(TEST, names)
     if train and test:
         return _official(path, _labelled(train), _labelled(test))
@@ -108,6 +121,13 @@ def _folder(path: Path) -> Dataset:
         f"{path}: no {TRAIN} and {TEST} ({' or '.join(FORMS)}) and no {TENSORFLOW} in this folder; "
         f"`ecg-trainer fetch` gets them, or name a file of beats"
     )
+
+
+def _names(folder: Path) -> dict[str, Path]:
+    try:
+        return {entry.name.lower(): entry for entry in sorted(folder.iterdir())}
+    except OSError as error:
+        raise RefusedError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def _form_of(part: str, names: dict[str, Path]) -> Path | None:
@@ -137,7 +157,7 @@ def _tensorflow(path: Path, file: BeatFile) -> Dataset | None:
 
 
 def _own(path: Path, file: BeatFile) -> Dataset:
-    whole = Part(file.samples, _labels(file))
+    whole = Part(file.samples, _labels(file), file.classes)
     early = np.zeros(len(whole), np.bool_)
     for abnormal in (False, True):
         rows = np.flatnonzero(whole.abnormal == abnormal)

@@ -81,5 +81,12 @@ def _refuse_clashes(files: Sequence[Path], out: Path) -> None:
     if count > 1:
         raise RefusedError(f"{count} pictures are called {name}: denoise them into folders of their own")
     for file in files:
-        if (out / file.name).exists():
+        if _exists(out / file.name):
             raise RefusedError(f"{out / file.name} is there already: give another --out, or move it away")
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError as error:
+        raise RefusedError(f"{file}: cannot be looked for: {error.strerror}") from error

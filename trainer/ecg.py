@@ -12,7 +12,7 @@ import torch
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import calibrate, data, evaluate, export, interrupt, progress, train
+from trainer import calibrate, data, destination, evaluate, export, interrupt, progress, train
 from trainer.rule import Rule
 from trainer.sweep import bedside
 from trainer.train import Fitted
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from trainer.evaluate import Scoring
     from trainer.recipe import Recipe
 
-MIN_NORMALS = 30
 BUDGET = Rule()
 
 
@@ -46,6 +45,7 @@ def main(source: Path, target: Target, recipe: Recipe, device: str, rule: Rule =
     Raises RefusedError when the beats, the device or the place to write to cannot be used.
     """
     torch.set_num_threads(1)  # sums in one order: same seed, same bytes
+    destination.probe(target.model, None if target.report is None else target.report / "index.html")
     dataset = _prepared(source)
     normals = dataset.train.normal_samples
     recipe = recipe.suited(len(normals))
@@ -98,8 +98,10 @@ def _prepared(source: Path) -> Dataset:
         click.echo(note)
     learnt = _scorable(dataset.train, "training")
     normals = len(learnt.normal_samples)
-    if normals < MIN_NORMALS:
-        raise RefusedError(f"{source}: {normals} normal beats to learn from, where at least {MIN_NORMALS} are needed")
+    if normals < calibrate.MIN_NORMALS:
+        raise RefusedError(
+            f"{source}: {normals} normal beats to learn from, where at least {calibrate.MIN_NORMALS} are needed"
+        )
     judged = None if dataset.test is None else _scorable(dataset.test, "test")
     click.echo(f"{dataset.name}: {normals:,} normal beats to learn from")
     return replace(dataset, train=learnt, test=judged)
@@ -125,9 +127,8 @@ def _tell(model: Model, out: Path) -> None:
     manifest = model.manifest
     if manifest.evaluation is not None:
         found = manifest.evaluation
-        click.echo(
-            f"{found.normals:,} normal and {found.abnormals:,} abnormal beats to judge by, at thresholds by one rule:"
-        )
+        thresholds = evaluate.thresholds(manifest.threshold)
+        click.echo(f"{found.normals:,} normal and {found.abnormals:,} abnormal beats to judge by, {thresholds}:")
         click.echo(evaluate.table(found))
     limit = manifest.threshold
     click.echo(calibrate.sentence(limit))

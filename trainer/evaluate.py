@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from monitor.model import Limit
     from trainer.calibrate import Budget
     from trainer.data import Part
 
@@ -94,6 +95,13 @@ def nearest(normals: NDArray[np.float32]) -> Scoring:
         return np.asarray(fitted.kneighbors(_shapes(samples))[0][:, 0], np.float32)
 
     return score
+
+
+def thresholds(ours: Limit) -> str:
+    """Where the thresholds of such figures come from."""
+    if ours.confidence:
+        return "at thresholds by one rule on training beats"
+    return f"at thresholds by training beats: ours by {ours.rule}, the others by a false-alarm budget"
 
 
 def table(evaluation: Evaluation) -> str:

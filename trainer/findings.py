@@ -125,8 +125,10 @@ def sweep(beats: Judged) -> Sweep:
 
 
 def promise(model: Model, beats: Judged) -> Promise | None:
-    """The rule on random halves of the calibration scores, held against the other half; None with too few beats."""
+    """The rule on random halves of the scores, held against the other half; None without promise or with few beats."""
     scores, confidence = np.array(model.manifest.calibration, np.float32), model.manifest.threshold.confidence
+    if not confidence:
+        return None
     half = len(scores) // 2
     ranks = np.array([calibrate.rank(half, rate, confidence) for rate in RATES])
     if not ranks.any():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -20,7 +17,7 @@ from trainer.denoiser import DenoiserConfig, apply, build, fitted, inner_weights
 from trainer.muon import Muon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -90,7 +87,7 @@ class _Fitting:
     schedules: tuple[torch.optim.lr_scheduler.LambdaLR, ...]
     device: torch.device
     kind: torch.dtype
-    stopped: threading.Event
+    stopped: Callable[[], bool]
 
     def epoch(self, batches: Iterable[NDArray[np.uint8]], spoil: Spoil, tick: Callable[[float], None]) -> float:
         """One pass, or what there is of it when it is stopped: the mean loss."""
@@ -100,7 +97,7 @@ class _Fitting:
             total += self._step(clean, spoil(clean))
             steps += 1
             tick(total / steps)
-            if self.stopped.is_set():
+            if self.stopped():
                 break
         return total / steps
 
@@ -122,36 +119,36 @@ def fit(
     recipe: ImageRecipe,
     device: torch.device,
     tick: Callable[[float], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """A denoiser of pictures (n, c, h, w); `tick` gets the epoch's mean loss after each batch.
 
-    Ctrl-C ends the epoch where it is; what has been learnt by then is validated and may be the best. Same pictures,
-    recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
+    `stopped` may end the epoch where it is; what has been learnt by then is validated and may be the best. Same
+    pictures, recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
     """
     draw = torch.Generator().manual_seed(recipe.seed)
     clean, noisy = (part.to(device) for part in held_out(validation, recipe.corruption))
     curve: list[Epoch] = []
     kept: dict[str, Tensor] = {}
     began = time.process_time()
-    with _stop_on_interrupt() as stopped:
-        fitting = _begin(recipe, recipe.epochs * recipe.batches(len(train)), device, stopped)
-        while len(curve) < recipe.epochs and not stopped.is_set():
-            order = torch.split(torch.randperm(len(train), generator=draw), recipe.batch)
-            loss = fitting.epoch(
-                (train[rows.numpy()] for rows in order), lambda clean: recipe.corruption.spoil(clean, draw), tick
-            )
-            error = functional.mse_loss(denoised(fitting.network, noisy), clean).item()
-            if not math.isfinite(error):
-                raise RefusedError(f"training failed: the validation error is {error}; try another --seed")
-            if not curve or error < min(epoch.validation for epoch in curve):
-                kept = {name: tensor.cpu().clone() for name, tensor in fitting.network.state_dict().items()}
-            curve.append(Epoch(loss, error, time.process_time() - began))
+    fitting = _begin(recipe, recipe.epochs * recipe.batches(len(train)), device, stopped)
+    while len(curve) < recipe.epochs and not (curve and stopped()):
+        order = torch.split(torch.randperm(len(train), generator=draw), recipe.batch)
+        loss = fitting.epoch(
+            (train[rows.numpy()] for rows in order), lambda clean: recipe.corruption.spoil(clean, draw), tick
+        )
+        error = functional.mse_loss(denoised(fitting.network, noisy), clean).item()
+        if not math.isfinite(error):
+            raise RefusedError(f"training failed: the validation error is {error}; try another --seed")
+        if not curve or error < min(epoch.validation for epoch in curve):
+            kept = {name: tensor.cpu().clone() for name, tensor in fitting.network.state_dict().items()}
+        curve.append(Epoch(loss, error, time.process_time() - began))
     network = fitting.network.cpu()
     network.load_state_dict(kept)
-    return Fit(network.requires_grad_(requires_grad=False).eval(), tuple(curve), stopped.is_set())
+    return Fit(network.requires_grad_(requires_grad=False).eval(), tuple(curve), stopped())
 
 
-def _begin(recipe: ImageRecipe, steps: int, device: torch.device, stopped: threading.Event) -> _Fitting:
+def _begin(recipe: ImageRecipe, steps: int, device: torch.device, stopped: Callable[[], bool]) -> _Fitting:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         network = build(recipe.config).to(device)
@@ -185,23 +182,3 @@ def denoised(network: nn.Module, noisy: Tensor) -> Tensor:
 
 def _values(pictures: NDArray[np.uint8]) -> Tensor:
     return torch.tensor(pictures).float() / 255
-
-
-@contextlib.contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second does what it always does. Outside the main thread, never set."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -61,7 +61,7 @@ class ImageSet:
 
 
 def read(folder: Path, channels: int, url: str = fashion.OFFICIAL_URL) -> ImageSet:
-    """The pictures of a folder in so many channels; Fashion-MNIST is fetched into a folder that has none.
+    """The pictures of a folder in so many channels; Fashion-MNIST is fetched into an empty one.
 
     Raises RefusedError, or DownloadError when it has to be fetched and cannot be.
     """
@@ -69,6 +69,10 @@ def read(folder: Path, channels: int, url: str = fashion.OFFICIAL_URL) -> ImageS
         files = sorted(folder.glob("*.[pP][nN][gG]")) if folder.is_dir() else []
         if files:
             return _of_pngs(folder, files, channels)
+        if _is_used(folder):
+            raise RefusedError(
+                f"{folder}: has neither IDX files nor PNGs; {NAME} is fetched only into an empty folder or a new one"
+            )
         click.echo(f"{folder} has neither IDX files nor PNGs: fetching {NAME} from {url}", err=True)
         fashion.fetch(folder, url)
     train, test, official = fashion.read(folder)
@@ -80,6 +84,14 @@ def read(folder: Path, channels: int, url: str = fashion.OFFICIAL_URL) -> ImageS
         return ImageSet(name, *_parted(train[:, None]), test[:, None], notes)
     draw = np.random.default_rng(TINT_SEED)
     return ImageSet(f"{name}, tinted", *_parted(tinted(train, draw)), tinted(test, draw), notes)
+
+
+def _is_used(folder: Path) -> bool:
+    """Whether there is anything in it that a person put there."""
+    try:
+        return folder.exists() and any(not entry.name.startswith(".") for entry in folder.iterdir())
+    except OSError as error:
+        raise RefusedError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def _parted(train: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -11,11 +11,12 @@ import click
 import torch
 
 from monitor.network import resolve
-from trainer import denoiserfile, imagefit, imagereport, images, imagescore
+from trainer import denoiserfile, destination, imagefit, imagereport, images, imagescore, interrupt
 from trainer.denoiser import DenoiserConfig, dead_filters
 from trainer.denoiserfile import DenoiserManifest, DenoiserModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from trainer.images import ImageSet
     from trainer.imagescore import Quality
 
-EPOCHS = {"classic": 10, "best": 2}
+CLASSIC = "classic"
+EPOCHS = {CLASSIC: 10, "best": 2}
 QUICK_TRAIN, QUICK_OTHERS = 2000, 200
 VERSIONS = ("numpy", "scikit-image", "torch")
 
@@ -49,27 +51,41 @@ def main(order: Order, recipe: ImageRecipe) -> DenoiserModel:
     """
     torch.set_num_threads(1)  # sums in one order: same seed, same bytes
     device = resolve(order.device)
+    destination.probe(order.out, None if order.report is None else order.report / "figures.json")
     recipe = replace(recipe, precision=imagefit.precision(recipe.config, device))
     found = _prepared(order, recipe.config.channels)
-    fits = {recipe.config.network: _fit(found, recipe, device)}
-    if order.report is not None and recipe.config.network != "classic" and not _only(fits).interrupted:
-        fits["classic"] = _fit(found, _classic(recipe, quick=order.quick), device)
-    rows = _rows(found, recipe, fits)
-    table = [imagescore.quality(name, rows["clean"], values) for name, values in list(rows.items())[1:]]
-    click.echo(f"{len(rows['clean']):,} pictures to judge by, all from the same noise:\n{imagescore.table(table)}")
-    model = DenoiserModel(fits[recipe.config.network].network, _manifest(found, recipe, fits, table))
-    denoiserfile.save(order.out, model)
+    with interrupt.heeded() as stopped:
+        fits = _fits(found, recipe, order, device, stopped.is_set)
+        rows = _rows(found, recipe, fits)
+        table = [imagescore.quality(name, rows["clean"], values) for name, values in list(rows.items())[1:]]
+        click.echo(f"{len(rows['clean']):,} pictures to judge by, all from the same noise:\n{imagescore.table(table)}")
+        model = DenoiserModel(_only(fits).network, _manifest(found, recipe, fits, table))
+        denoiserfile.save(order.out, model)
     click.echo(f"wrote {order.out}")
     if order.report is not None:
-        imagereport.write(order.report, _findings(model, rows, fits))
+        imagereport.write(order.report, _findings(model, rows, fits, table))
         click.echo(f"wrote pictures.png, training.png and figures.json to {order.report}")
     return model
 
 
+def _fits(
+    found: ImageSet, recipe: ImageRecipe, order: Order, device: torch.device, stopped: Callable[[], bool]
+) -> dict[str, Fit]:
+    """The network asked for and, for a report, the classic one beside it, unless it was stopped by hand."""
+    fits = {recipe.config.network: _fit(found, recipe, device, stopped)}
+    if order.report is not None and recipe.config.network != CLASSIC and not stopped():
+        beside = _fit(found, _classic(recipe, quick=order.quick), device, stopped)
+        if beside.interrupted:
+            click.echo(f"the {CLASSIC} network has not learnt enough to stand beside it, and is left out")
+        else:
+            fits[CLASSIC] = beside
+    return fits
+
+
 def _classic(recipe: ImageRecipe, *, quick: bool) -> ImageRecipe:
     """The classic network's own recipe, for the same noise and seed."""
-    config = DenoiserConfig("classic", recipe.config.channels)
-    return replace(recipe, config=config, epochs=1 if quick else EPOCHS["classic"], precision="float32")
+    config = DenoiserConfig(CLASSIC, recipe.config.channels)
+    return replace(recipe, config=config, epochs=1 if quick else EPOCHS[CLASSIC], precision="float32")
 
 
 def _only(fits: dict[str, Fit]) -> Fit:
@@ -88,7 +104,7 @@ def _prepared(order: Order, channels: int) -> ImageSet:
     return found
 
 
-def _fit(found: ImageSet, recipe: ImageRecipe, device: torch.device) -> Fit:
+def _fit(found: ImageSet, recipe: ImageRecipe, device: torch.device, stopped: Callable[[], bool]) -> Fit:
     steps = recipe.epochs * recipe.batches(len(found.train))
     with click.progressbar(
         length=steps,
@@ -97,9 +113,12 @@ def _fit(found: ImageSet, recipe: ImageRecipe, device: torch.device) -> Fit:
         file=sys.stderr,
         update_min_steps=max(1, steps // 1000),
     ) as bar:
-        done = imagefit.fit(found.train, found.validation, recipe, device, lambda loss: bar.update(1, loss))
+        done = imagefit.fit(found.train, found.validation, recipe, device, lambda loss: bar.update(1, loss), stopped)
     if done.interrupted:
-        click.echo(f"interrupted in epoch {len(done.curve)} of {recipe.epochs}: the best weights so far are kept")
+        click.echo(
+            f"interrupted in epoch {len(done.curve)} of {recipe.epochs}: the best weights so far are kept; "
+            "Ctrl-C again writes nothing"
+        )
     last, best = done.curve[-1], done.curve[done.best]
     click.echo(
         f"{recipe.config.network}: validation MSE {best.validation:.5f} in epoch {done.best + 1} of {len(done.curve)}, "
@@ -111,7 +130,7 @@ def _fit(found: ImageSet, recipe: ImageRecipe, device: torch.device) -> Fit:
 
 def _warn_of_dead(done: Fit, found: ImageSet, recipe: ImageRecipe) -> None:
     _, noisy = imagefit.held_out(found.validation, recipe.corruption)
-    dead = dead_filters(done.network, noisy) if recipe.config.network == "classic" else 0
+    dead = dead_filters(done.network, noisy) if recipe.config.network == CLASSIC else 0
     if dead:
         click.echo(f"{dead} of its 48 ReLU filters never fire: another --seed may come out better")
 
@@ -120,12 +139,13 @@ def _rows(found: ImageSet, recipe: ImageRecipe, fits: dict[str, Fit]) -> dict[st
     """Clean, noisy and denoised test pictures; what is denoised is always the noisy one."""
     clean, noisy = imagefit.held_out(found.test, recipe.corruption)
     rows = {"clean": clean.numpy(), "noisy": noisy.numpy(), "median 3 x 3": imagescore.median(noisy.numpy())}
-    for name in sorted(fits, key=lambda name: name != "classic"):
+    for name in sorted(fits, key=lambda name: name != CLASSIC):
         rows[name] = imagefit.denoised(fits[name].network, noisy).numpy()
     return rows
 
 
 def _manifest(found: ImageSet, recipe: ImageRecipe, fits: dict[str, Fit], table: list[Quality]) -> DenoiserManifest:
+    """Nothing of the network that is trained beside it: with a report or without, the same file."""
     done = _only(fits)
     return DenoiserManifest(
         kind=denoiserfile.KIND,
@@ -143,12 +163,14 @@ def _manifest(found: ImageSet, recipe: ImageRecipe, fits: dict[str, Fit], table:
             "learning_rate": recipe.learning_rate, "precision": recipe.precision,
             "validation_mse": done.curve[done.best].validation,
         },
-        evaluation=tuple(table),
+        evaluation=tuple(row for row in table if row.method not in fits or row.method == recipe.config.network),
         versions={name: version(name) for name in VERSIONS},
     )  # fmt: skip
 
 
-def _findings(model: DenoiserModel, rows: dict[str, NDArray[np.float32]], fits: dict[str, Fit]) -> imagereport.Findings:
+def _findings(
+    model: DenoiserModel, rows: dict[str, NDArray[np.float32]], fits: dict[str, Fit], table: list[Quality]
+) -> imagereport.Findings:
     manifest = model.manifest
     facts = {
         "network": manifest.network.network, "channels": manifest.network.channels, "noise": str(manifest.noise),
@@ -156,4 +178,4 @@ def _findings(model: DenoiserModel, rows: dict[str, NDArray[np.float32]], fits: 
         **{f"data_{key}": value for key, value in manifest.data.items()}, **manifest.training,
     }  # fmt: skip
     title = f"{manifest.data['name']}, {manifest.noise.kind} noise {manifest.noise.level:g}"
-    return imagereport.Findings(title, rows, fits, manifest.evaluation, facts)
+    return imagereport.Findings(title, rows, fits, table, facts)

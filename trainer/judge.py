@@ -12,7 +12,7 @@ import torch
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import calibrate, ecg, evaluate, recipe, split, sweep, train, tutorial
+from trainer import calibrate, destination, ecg, evaluate, overlap, recipe, split, sweep, train, tutorial
 from trainer.calibrate import Budget
 
 if TYPE_CHECKING:
@@ -66,29 +66,37 @@ class Result:
 def main(model_file: Path, task: Task, json_file: Path | None, *, show_sweep: bool) -> list[Result]:
     """Judge, print the table, and write the JSON. Raises ArtifactError or RefusedError when that cannot be done."""
     torch.set_num_threads(1)
+    destination.probe(json_file)
     model = artifact.load(model_file, "cpu")
-    known = split.classes(task.data)
     runs: dict[str, list[Mapping[str, float]]] = {}
     for seed in range(task.seeds):
         learnt, test = _parts(task, seed)
-        names = split.class_names(test, known)
+        if not task.retrains:
+            overlap.refuse_test(model, task.data, learnt, test)
+        names = split.class_names(test, split.classes(task.data))
         for contender in _contenders(model, task, learnt, seed):
             scores = contender.score(test.samples)
             runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
             if show_sweep and not seed and contender.name == evaluate.AUTOENCODER:
                 click.echo(sweep.table(sweep.sweep(scores, test.abnormal)))
     results = [_result(name, rows) for name, rows in runs.items()]
-    _report(task, results, json_file)
+    _tell(task, results, _thresholds(model, task))
+    _write(task, results, json_file)
     return results
 
 
 def _parts(task: Task, seed: int) -> tuple[Part, Part]:
     """Training and test beats, of those that the monitor would score."""
-    learnt, test = split.split(task.split or split.OFFICIAL, task.data, seed)
+    learnt, test = (
+        part.only(train.scorable(part.samples)) for part in split.split(task.split or split.OFFICIAL, task.data, seed)
+    )
     if not test.abnormal.any() or test.abnormal.all():
         raise RefusedError(f"{task.data}: it takes labelled beats of both kinds to judge by")
-    click.echo(f"seed {seed}: {len(learnt.normal_samples):,} normal beats to learn from", err=True)
-    return learnt.only(train.scorable(learnt.samples)), test.only(train.scorable(test.samples))
+    normals, least = len(learnt.normal_samples), calibrate.MIN_NORMALS
+    if normals < least:
+        raise RefusedError(f"{task.data}: {normals} normal beats to learn from, where at least {least} are needed")
+    click.echo(f"seed {seed}: {normals:,} normal beats to learn from", err=True)
+    return learnt, test
 
 
 def _contenders(model: Model, task: Task, learnt: Part, seed: int) -> Iterator[Contender]:
@@ -152,15 +160,31 @@ def _result(detector: str, rows: list[Mapping[str, float]]) -> Result:
     return Result(detector, spread((*MEASURES, "threshold")), spread(tuple(split.CLASSES.values())))
 
 
-def _report(task: Task, results: list[Result], json_file: Path | None) -> None:
+def _thresholds(model: Model, task: Task) -> str:
+    """Which rule the thresholds are by."""
+    limit, chosen = model.manifest.threshold, budget(model, task)
+    rate = "the default" if chosen.false_alarm_rate is None else f"{chosen.false_alarm_rate:.1%}"
+    by_budget = f"a false-alarm budget ({rate}, confidence {chosen.confidence:g})"
+    if limit.confidence:
+        return by_budget
+    if task.retrains:
+        return f"{by_budget}; the model's own rule ({limit.rule}) is not learnt anew"
+    return f"the model's own rule ({limit.rule}), of the others {by_budget}"
+
+
+def _tell(task: Task, results: list[Result], thresholds: str) -> None:
     how = f"learnt anew, {task.seeds} seeds" if task.retrains else "the model as it is"
     click.echo(f"split {task.split or 'of the data'}; {how}; abnormal is the positive class")
+    click.echo(f"thresholds by {thresholds}; {tutorial.NAME} by its own rule")
     click.echo(f"{'detector':<20}" + "".join(f"{head:>10}" for head in HEADS))
     for result in results:
         for part in ("mean", "min", "max") if task.seeds > 1 else ("mean",):
             values = [getattr(result.measures[name], part) for name in MEASURES[:9] if name in result.measures]
             click.echo(f"{result.detector + ' ' + part:<20}" + "".join(f"{value:>10.4f}" for value in values))
         click.echo(_classes(result))
+
+
+def _write(task: Task, results: list[Result], json_file: Path | None) -> None:
     if json_file is not None:
         found = asdict(task) | {"data": task.data.name, "detectors": [asdict(result) for result in results]}
         try:

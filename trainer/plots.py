@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from monitor.scorer import Scorer
 
@@ -61,7 +61,7 @@ def training(losses: Sequence[float]) -> bytes:
         marker = "o" if len(losses) == 1 else None  # a line needs two points
         axes.plot(range(1, len(losses) + 1), losses, color=NORMAL, linewidth=1.5, marker=marker)
         axes.set(xlabel="epoch", ylabel="loss (mean absolute error)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True) if len(losses) > 1 else FixedLocator([1]))
         if min(losses) > 0 and max(losses) > 10 * min(losses):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -6,12 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from monitor import artifact
 from monitor.errors import RefusedError
-from trainer import calibrate, data, export, train
-from trainer.data import Part
+from trainer import calibrate, data, destination, export, overlap, train
 from trainer.sweep import bedside
 
 if TYPE_CHECKING:
@@ -19,9 +17,8 @@ if TYPE_CHECKING:
 
     from monitor.model import Limit, Model
     from trainer.calibrate import Budget
-    from trainer.data import Dataset
+    from trainer.data import Dataset, Part
 
-MIN_NORMALS = 30
 RULE = "false-alarm budget, conformal rank on held-out normal beats"
 
 
@@ -30,6 +27,7 @@ def main(model_file: Path, source: Path, out: Path, budget: Budget) -> Model:
 
     Raises ArtifactError or RefusedError when the model or the beats cannot be used.
     """
+    destination.probe(out)
     model = artifact.load(model_file, "cpu")
     dataset = data.read(source)
     part = _held_out(dataset, source, model)
@@ -51,15 +49,16 @@ def main(model_file: Path, source: Path, out: Path, budget: Budget) -> Model:
 
 
 def _held_out(dataset: Dataset, source: Path, model: Model) -> Part:
-    """Every beat that can be scored, once it is known that the model has not learnt from them."""
-    if data.fingerprint(dataset.train) == model.manifest.data.fingerprint:
-        raise RefusedError(f"{source}: the model was fitted on these beats; a threshold takes beats it never saw")
+    """Every beat that can be scored, once nothing says that the model has learnt from them."""
     parts = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
-    whole = Part(np.concatenate([part.samples for part in parts]), np.concatenate([part.abnormal for part in parts]))
+    overlap.refuse(model, source, *parts)
+    whole = data.joined(*parts)
     kept = whole.only(train.scorable(whole.samples))
     normals = len(kept.normal_samples)
-    if normals < MIN_NORMALS:
-        raise RefusedError(f"{source}: {normals} normal beats to calibrate on, where at least {MIN_NORMALS} are needed")
+    if normals < calibrate.MIN_NORMALS:
+        raise RefusedError(
+            f"{source}: {normals} normal beats to calibrate on, where at least {calibrate.MIN_NORMALS} are needed"
+        )
     click.echo(f"{dataset.name}: {normals:,} normal beats to calibrate on; {len(whole) - normals:,} others left out")
     return kept
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 DEFAULT = Budget()
+MAX_SDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,14 @@ class Rule:
         number = _number(amount)
         bare = not colon and kind in ("budget", "f1")
         share = kind in ("precision", "recall") and 0 < number < 1
-        spread = kind == "mean-plus-sd" and math.isfinite(number)
+        spread = kind == "mean-plus-sd" and 0 <= number <= MAX_SDS
         if not (bare or share or spread):
             raise RefusedError(
                 f"threshold rule {text!r} is unknown, where budget, f1, precision:P, recall:R (between 0 and 1) "
-                f"or mean-plus-sd:K are expected"
+                f"or mean-plus-sd:K (K from 0 to {MAX_SDS}) are expected"
             )
+        if kind != "budget" and budget != DEFAULT:
+            raise RefusedError(f"the threshold rule {text} promises no false-alarm rate: name no budget beside it")
         return cls(kind, 0.0 if bare else number, budget)
 
     @property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer import calibrate, curves, findings, plots, sweep
+from trainer import calibrate, curves, evaluate, findings, plots, sweep
 from trainer.page import Picture, Section, Table
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def head(model: Model, dataset: Dataset, found: Judged) -> Section:
     """What this model is, what it learnt from, and what its threshold means."""
     said, limit = model.manifest, model.manifest.threshold
     several = f", the mean of {said.network.members} such" if said.network.members > 1 else ""
+    meant = "the whole budget" if limit.confidence else "on the training beats"
     facts = {
         "network": f"{said.network.kind} autoencoder, {'-'.join(map(str, said.network.mirrored))}{several}",
         "seed": str(said.training.get("seed", "not told")),
@@ -36,10 +37,10 @@ def head(model: Model, dataset: Dataset, found: Judged) -> Section:
         "judged by": _judged_by(found),
         "threshold": f"{limit.value:.6g}: a beat with a higher score is flagged",
         "its rule": calibrate.sentence(limit),
-        "at the bedside": _at_the_bedside("the whole budget", limit.false_alarm_rate),
+        "at the bedside": f"{meant}: {sweep.bedside(limit.false_alarm_rate)}",
     }
     if found.labelled:
-        facts["… as realised"] = _at_the_bedside("what the test realised", _ours(model).false_positive_rate)
+        facts["… as realised"] = f"what the test realised: {sweep.bedside(_ours(model).false_positive_rate)}"
     early = f"The training was stopped by hand after {said.training.get('epochs')} epochs: more would have been better."
     notes = (early if said.training.get("interrupted") else "", limit.note, *dataset.notes)
     return Section("The model", tuple(filter(None, notes)), Table((), tuple(facts.items())))
@@ -54,21 +55,13 @@ def _judged_by(found: Judged) -> str:
     )
 
 
-def _at_the_bedside(name: str, rate: float) -> str:
-    return (
-        f"{name}, {rate:.2%} of normal beats: {sweep.flags_per_hour(rate):.1f} false flags an hour and "
-        f"{sweep.episodes_per_hour(rate):.2g} false episodes (3 of 5 beats) a source-hour at 75 bpm, if errors were "
-        "independent; real ones cluster"
-    )
-
-
 def evaluation(model: Model) -> Section | None:
     """The figures of the manifest, this model first."""
     found = model.manifest.evaluation
     if found is None:
         return None
     rows = tuple((row.detector, *_cells(row)) for row in found.rows)
-    text = f"{found.split}; abnormal is the positive class, and each threshold comes from one rule on training beats."
+    text = f"{found.split}; abnormal is the positive class; {evaluate.thresholds(model.manifest.threshold)}."
     return Section("Evaluation", (text,), Table(HEADS, rows, ours=0))
 
 
@@ -81,7 +74,8 @@ def _cells(row: Figures) -> tuple[str, ...]:
 
 
 def training(losses: Sequence[float]) -> Section:
-    fact = f"{len(losses):,} epochs, loss {losses[0]:.4g} in the first and {losses[-1]:.4g} in the last"
+    ends = f"loss {losses[0]:.4g} in the first and {losses[-1]:.4g} in the last"
+    fact = f"{len(losses):,} epochs, {ends}" if len(losses) > 1 else f"1 epoch, loss {losses[0]:.4g}"
     caption = f"{fact}. It counts noisy input against the clean beat, so it does not go to zero."
     return Section("Training", (), None, (Picture("training", plots.training(losses), f"Curve: {fact}", caption),))
 
@@ -232,7 +226,9 @@ def missing(model: Model, found: Judged) -> Section | None:
         "0 = abnormal)."
     )
     texts = [labels]
-    if findings.promise(model, found) is None:
+    if not model.manifest.threshold.confidence:
+        texts.append("No calibration: the threshold's rule promises nothing that could be tried.")
+    elif findings.promise(model, found) is None:
         texts.append(f"No calibration: {len(model.manifest.calibration):,} normal beats are too few to split in two.")
     return Section("What is missing here", tuple(texts))
 

@@ -37,19 +37,18 @@ def split(name: str, folder: Path, seed: int) -> tuple[Part, Part]:
     return (dataset.train, dataset.test) if name == OFFICIAL else _normals80(dataset, dataset.test, seed)
 
 
-def classes(folder: Path) -> Mapping[bytes, str]:
-    """The name of the class of each abnormal beat, by its samples; empty where the files do not say."""
+def classes(source: Path) -> Mapping[bytes, str]:
+    """The name of the class of each abnormal beat, by its samples; empty where the files do not say.
+
+    Raises RefusedError when a file cannot be read.
+    """
     found: dict[bytes, str] = {}
-    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if file.stem.upper() in (data.TRAIN, data.TEST) and file.suffix.lower() in data.FORMS:
-            found |= _classes(np.loadtxt(file, ndmin=2))
+    for path in data.official_files(source) if source.is_dir() else (source,):
+        file = None if path is None else beatfile.read(path)
+        if file is not None and file.classes is not None:
+            beats = zip(file.classes.tolist(), file.samples, strict=True)
+            found |= {samples.tobytes(): CLASSES[number] for number, samples in beats if number in CLASSES}
     return found
-
-
-def _classes(rows: NDArray[np.float64]) -> Mapping[bytes, str]:
-    """Of rows with the class first."""
-    beats = zip(rows[:, 0], rows[:, 1:].astype(np.float32), strict=True)
-    return {samples.tobytes(): CLASSES[int(number)] for number, samples in beats if number in CLASSES}
 
 
 def class_names(part: Part, known: Mapping[bytes, str]) -> NDArray[np.str_]:
@@ -72,8 +71,7 @@ def _tensorflow(folder: Path) -> tuple[Part, Part]:
 
 def _normals80(dataset: Dataset, test: Part, seed: int) -> tuple[Part, Part]:
     """80 % of all normal beats to learn from; the others and every abnormal one to judge by."""
-    samples = np.concatenate([dataset.train.samples, test.samples])
-    whole = Part(samples, np.concatenate([dataset.train.abnormal, test.abnormal]))
+    whole = data.joined(dataset.train, test)
     normals = np.random.default_rng(seed).permutation(np.flatnonzero(~whole.abnormal))
     learnt = np.zeros(len(whole), np.bool_)
     learnt[normals[: round(TRAIN_SHARE * len(normals))]] = True

@@ -58,11 +58,6 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def flags_per_hour(rate: float) -> float:
-    """False flags of one source in an hour of normal beats."""
-    return rate * BEATS_PER_HOUR
-
-
 def episodes_per_hour(rate: float) -> float:
     """False episodes of one source in an hour, when each normal beat is flagged with this probability on its own.
 

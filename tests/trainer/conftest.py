@@ -38,10 +38,10 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def own_beats(tmp_path: Path) -> Callable[..., Path]:
-    """Writes somebody's own CSV: bumps with a little noise, the abnormal ones upside down."""
+    """Writes somebody's own CSV: bumps with a little noise, the abnormal ones upside down; each seed has its own."""
 
-    def write(normals: int, abnormals: int = 0, *, labels: bool = True) -> Path:
-        random = np.random.default_rng(5)
+    def write(normals: int, abnormals: int = 0, *, labels: bool = True, seed: int = 5) -> Path:
+        random = np.random.default_rng(seed)
         bump = 300 * np.exp(-0.5 * ((np.arange(140) - 60) / 12) ** 2)
         sign = np.repeat([1, -1], [normals, abnormals])
         samples = sign[:, None] * bump + random.normal(0, 5, (normals + abnormals, 140))

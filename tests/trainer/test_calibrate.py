@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.errors import RefusedError
 from trainer import calibrate
 from trainer.calibrate import Budget
 
@@ -59,6 +60,12 @@ def test_the_default_budget_is_the_finest_that_the_beats_support_with_room(n, ra
 def test_a_budget_by_hand_is_nobodys_to_change(n, rate, confidence):
     assert Budget(rate, confidence).rate(n) == rate
     assert Budget(None, confidence).rate(n) in calibrate.DEFAULT_RATES
+
+
+@pytest.mark.parametrize("shares", [(float("nan"), 0.9), (0.0, 0.9), (0.05, float("nan")), (None, 1.0)])
+def test_a_budget_that_is_no_share_is_refused(shares):
+    with pytest.raises(RefusedError, match="where a share between 0 and 1 is expected"):
+        Budget(*shares)
 
 
 def test_every_beat_is_scored_by_a_detector_that_never_saw_it():

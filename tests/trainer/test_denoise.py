@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,11 +19,15 @@ from PIL import Image
 
 from monitor.errors import RefusedError
 from trainer import denoise, denoiserfile, imagefit, imagetrain
+from trainer.corruption import Corruption
 from trainer.denoise import TILE, denoised
 from trainer.denoiser import REACH, DenoiserConfig, apply, build
 from trainer.imagefit import ImageRecipe
 from trainer.imagetrain import Order
 from trainer.pictures import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +78,8 @@ def test_the_same_seed_writes_the_same_file_and_another_seed_another(idx_folder,
 
 def test_ctrl_c_says_so_and_keeps_a_model_that_says_so_too(idx_folder, tmp_path, monkeypatch, capsys):
     def interrupted(*arguments):
-        *given, tick = arguments
-        return fit(*given, lambda loss: (tick(loss), signal.raise_signal(signal.SIGINT)))
+        *given, tick, stopped = arguments
+        return fit(*given, lambda loss: (tick(loss), signal.raise_signal(signal.SIGINT)), stopped)
 
     fit = imagefit.fit
     monkeypatch.setattr(imagefit, "fit", interrupted)
@@ -80,6 +88,52 @@ def test_ctrl_c_says_so_and_keeps_a_model_that_says_so_too(idx_folder, tmp_path,
     training = denoiserfile.load(tmp_path / "model").manifest.training
     assert (training["interrupted"], training["epochs"], training["epochs_begun"]) == ("yes", 10, 1)
     assert (tmp_path / "report" / "figures.json").exists()
+
+
+def test_with_a_report_or_without_the_same_seed_writes_the_same_file(idx_folder, tmp_path):
+    recipe = ImageRecipe(DenoiserConfig("best"), epochs=1)
+    for name, report in (("a", None), ("b", tmp_path / "report")):
+        imagetrain.main(Order(idx_folder, "", tmp_path / name, report, "cpu", quick=True), recipe)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    figures = json.loads((tmp_path / "report" / "figures.json").read_text())
+    assert [row["method"] for row in figures["quality"]] == ["noisy", "median 3 x 3", "classic", "best"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(Corruption):
+    """Noise during whose so-many-th drawing somebody presses Ctrl-C; a quick epoch of `idx_folder` has nine."""
+
+    draws: Iterator[int] = field(default_factory=itertools.count, compare=False, repr=False)
+    at: int = 0
+
+    def spoil(self, clean, draw):
+        if next(self.draws) == self.at:
+            signal.raise_signal(signal.SIGINT)
+        return Corruption.spoil(self, clean, draw)
+
+
+@pytest.mark.parametrize(("at", "curves"), [(4, ["best"]), (15, ["best"]), (22, ["best", "classic"])])
+def test_ctrl_c_at_any_time_leaves_a_model_and_no_unfinished_classic(idx_folder, tmp_path, at, curves):
+    recipe = ImageRecipe(DenoiserConfig("best"), Interrupted(at=at), epochs=1)
+    imagetrain.main(Order(idx_folder, "", tmp_path / "model", tmp_path / "report", "cpu", quick=True), recipe)
+    assert denoiserfile.load(tmp_path / "model").manifest.training["epochs_begun"] == 1
+    figures = json.loads((tmp_path / "report" / "figures.json").read_text())
+    assert list(figures["training"]) == curves
+    assert [row["method"] for row in figures["quality"]][2:] == sorted(curves, reverse=True)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_refused(tmp_path):
+    from tests.trainer.test_denoiserfile import model  # noqa: PLC0415
+
+    denoiserfile.save(tmp_path / "m", model(DenoiserConfig("classic")))
+    with pytest.raises(RefusedError, match="cannot be looked for: File name too long"):
+        denoise.main(tmp_path / "m", [tmp_path / "in.png"], tmp_path / ("x" * 300))
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_training(idx_folder, tmp_path):
+    for out, report in ((Path("/proc/none/m"), None), (tmp_path / "m", Path("/proc/none"))):
+        with pytest.raises(RefusedError, match="cannot be written"):
+            imagetrain.main(Order(idx_folder, "", out, report, "cpu", quick=True), ImageRecipe(epochs=10_000))
 
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["grey model", "colour model"])

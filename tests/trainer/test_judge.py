@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from monitor import artifact
 from monitor.errors import RefusedError
 from trainer import ecg, judge, recipe, split, tutorial
 from trainer.calibrate import Budget
@@ -93,11 +94,80 @@ def test_beats_without_labels_cannot_be_judged(trained, own_beats):
         judge.main(trained[0], Task(own_beats(40, labels=False)), None, show_sweep=False)
 
 
-def test_the_command_judges_and_a_place_that_cannot_be_written_is_refused(trained, ecg_data, command):
+def test_the_command_judges_and_says_what_the_thresholds_are_by(trained, ecg_data, command):
+    done = command("evaluate", "--model", trained[0], "--data", ecg_data)
+    assert done.returncode == 0, done.stderr
+    assert "R-on-T PVC" in done.stdout
+    assert "thresholds by a false-alarm budget (5.0%, confidence 0.9)" in done.stdout
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_judged(trained, ecg_data, command):
     done = command("evaluate", "--model", trained[0], "--data", ecg_data, "--json", "/proc/none.json")
     assert done.returncode == 2
-    assert "cannot be written" in done.stderr
-    assert "R-on-T PVC" in done.stdout
+    assert done.stderr == "error: /proc/none.json: cannot be written: No such file or directory\n"
+
+
+@pytest.mark.parametrize(("split", "said"), [(None, "the model's own rule (f1 on"), ("official", "not learnt anew")])
+def test_a_rule_that_promises_nothing_is_named(trained, ecg_data, tmp_path, capsys, split, said):
+    model = trained[1]
+    limit = replace(model.manifest.threshold, confidence=0.0, rule="f1 on labelled training beats")
+    artifact.save(tmp_path / "m", replace(model, manifest=replace(model.manifest, threshold=limit)))
+    judge.main(tmp_path / "m", Task(ecg_data, split), None, show_sweep=False)
+    told = capsys.readouterr().out
+    assert said in told
+    assert "a false-alarm budget (the default, confidence 0.9)" in told
+
+
+def rows_of(part):
+    """In ECG5000's own form, the class first."""
+    return np.column_stack([part.abnormal + 1, part.samples])
+
+
+def test_a_model_is_not_judged_on_the_beats_that_it_learnt_from(trained, ecg5000, tmp_path):
+    file = tmp_path / "ECG5000_TRAIN.tsv"
+    np.savetxt(file, rows_of(ecg5000.train), delimiter="\t")
+    with pytest.raises(RefusedError, match="fitted on these beats, or on some of them"):
+        judge.main(trained[0], Task(file), None, show_sweep=False)
+    np.savetxt(tmp_path / "ECG5000_TEST.tsv", rows_of(ecg5000.train), delimiter="\t")
+    with pytest.raises(RefusedError, match="fitted on these beats"):
+        judge.main(trained[0], Task(tmp_path), None, show_sweep=False)
+
+
+def test_it_is_judged_on_the_test_beats_alone(trained, ecg5000, tmp_path):
+    np.savetxt(tmp_path / "later.tsv", rows_of(ecg5000.test.only(slice(0, None, 8))), delimiter="\t")
+    results = judge.main(trained[0], Task(tmp_path / "later.tsv"), None, show_sweep=False)
+    assert row(results, "autoencoder").measures["auc"].mean > 0.9
+    assert "R-on-T PVC" in row(results, "autoencoder").class_recall
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("text", "line 1 has 2 columns"),
+        ("few", "2 normal beats to learn from, where at least 30 are needed"),
+        ("abnormal", "0 normal beats to learn from, where at least 30 are needed"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused_in_one_sentence(trained, ecg5000, tmp_path, command, part, said):
+    learnt, test = ecg5000.train, ecg5000.test.only(slice(2600, 2700))
+    beats = {"few": learnt.only(np.cumsum(~learnt.abnormal) < 3), "abnormal": learnt.only(learnt.abnormal)}
+    if part == "text":
+        (tmp_path / "ECG5000_TRAIN.tsv").write_text("no beats\n")
+    else:
+        np.savetxt(tmp_path / "ECG5000_TRAIN.tsv", rows_of(beats[part]), delimiter="\t")
+    np.savetxt(tmp_path / "ECG5000_TEST.tsv", rows_of(test), delimiter="\t")
+    done = command("evaluate", "--model", trained[0], "--data", tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+
+
+def test_a_training_part_separated_by_commas_has_no_classes_to_tell(trained, ecg5000, tmp_path):
+    learnt = ecg5000.test.only(slice(1000, 3000))
+    np.savetxt(tmp_path / "ECG5000_TRAIN.txt", np.column_stack([learnt.samples, ~learnt.abnormal]), delimiter=",")
+    np.savetxt(tmp_path / "ECG5000_TEST.txt", rows_of(ecg5000.test.only(slice(2500, 4000))))
+    results = judge.main(trained[0], Task(tmp_path), None, show_sweep=False)
+    assert row(results, "autoencoder").class_recall
 
 
 def test_a_trained_model_still_scores_its_golden_beats(trained):

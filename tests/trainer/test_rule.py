@@ -63,10 +63,18 @@ def test_a_rule_that_no_threshold_satisfies_is_refused():
         Rule.parse("precision:0.9", Budget()).limit(np.array([5.0, 9.0], np.float32), np.array([1.0], np.float32))
 
 
-@pytest.mark.parametrize("text", ["", "best", "precision", "precision:2", "recall:x", "f1:3", "mean-plus-sd:nan"])
+@pytest.mark.parametrize(
+    "text", ["", "best", "precision", "precision:2", "recall:x", "f1:3", "mean-plus-sd:nan", "mean-plus-sd:-50"]
+)
 def test_a_rule_that_makes_no_sense_is_refused(text):
     with pytest.raises(RefusedError, match="threshold rule"):
         Rule.parse(text, Budget())
+
+
+@pytest.mark.parametrize("budget", [Budget(0.01), Budget(None, 0.99)])
+def test_a_budget_beside_another_rule_is_refused(budget):
+    with pytest.raises(RefusedError, match="f1 promises no false-alarm rate"):
+        Rule.parse("f1", budget)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])

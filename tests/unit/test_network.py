@@ -98,7 +98,7 @@ def test_auto_is_a_device_that_is_there():
     assert network.resolve("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("device", ["tpu9000", "", "cuda:99"])
+@pytest.mark.parametrize("device", ["tpu9000", "", "cuda:99", "meta", "mps", "xpu", "cpu:7"])
 def test_a_device_that_is_not_there_is_refused_in_a_sentence(device):
     with pytest.raises(RefusedError, match="use auto"):
         network.resolve(device)
