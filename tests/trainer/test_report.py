@@ -119,7 +119,7 @@ def test_the_page_says_when_the_training_was_stopped_and_how_many_networks_there
 
 def test_the_sweep_passes_through_the_figures_of_the_manifest(default, ecg5000):
     ours = default.manifest.evaluation.rows[0]
-    swept = findings.sweep(findings.judged(default, ecg5000))
+    swept = findings.swept(findings.judged(default, ecg5000))
     at = int(np.argmin(np.abs(swept.threshold - ours.threshold)))
     assert swept.precision[at] == pytest.approx(ours.precision)
     assert swept.recall[at] == pytest.approx(ours.recall)
