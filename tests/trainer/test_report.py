@@ -158,6 +158,7 @@ def test_labelled_beats_of_ones_own_are_called_abnormal_and_no_more(reported, ow
 def test_unlabelled_beats_have_a_page_that_says_what_is_missing(reported, own_beats, tmp_path):
     shown = reported(own_beats(80, labels=False), evaluation=None)
     assert "What is missing here" in shown.text
+    assert "1 epoch, loss 1." in shown.text
     assert str(tmp_path) not in shown.text
     assert "all 80 beats are taken as normal" in shown.text
     names = {attributes["id"] for tag, attributes in shown.attributes if tag == "figure"}
