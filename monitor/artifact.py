@@ -141,6 +141,8 @@ def _manifest(data: bytes) -> Manifest:
     text = metadata.get("manifest") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise _Doubt("its header has no manifest: this is no model of ours")
+    if '"kind":"image-denoiser"' in text[:100]:
+        raise _Doubt("this is an image denoiser, where a model of beats is expected")
     _bound(text.count(","))  # with those that were escaped in the header
     try:
         _bound(text.count(",") - _calibrations(text), MAX_VALUES_BESIDE_CALIBRATION)

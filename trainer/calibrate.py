@@ -124,11 +124,12 @@ def _log_binomial(n: int, k: int, rate: float) -> float:
 
 
 def sentence(limit: Limit) -> str:
-    """The threshold and what was promised of it."""
+    """The threshold and what was promised of it: exactly by held-out beats, by cross-fitted ones as an estimate."""
     if not limit.confidence:
         return f"threshold {limit.value:.6g}: {limit.rule}; {limit.note}"
+    sure = f"confidence {limit.confidence:g}{', an estimate' if limit.rule == RULE else ''}"
     promised = (
         f"threshold {limit.value:.6g}: a budget of {limit.false_alarm_rate:.1%} false alarms on normal beats with "
-        f"confidence {limit.confidence:g} (score {limit.rank} from the top of {limit.normals:,}: {limit.rule})"
+        f"{sure} (score {limit.rank} from the top of {limit.normals:,}: {limit.rule})"
     )
     return f"{promised}\n{limit.note}" if limit.note else promised

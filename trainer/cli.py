@@ -72,7 +72,11 @@ def fetch(out: Path, place: str | None) -> None:
     "--network", type=click.Choice(["plain", "stacked", "conv"]), default="stacked", show_default=True,
     help="One hidden layer, several (the mean of two such), or 1-D convolutions.",
 )  # fmt: skip
-@click.option("--noise", metavar="none|gaussian:S|dropout:P", help="What is done to the input; the target is clean.")
+@click.option(
+    "--noise",
+    metavar="none|gaussian:S|dropout:P",
+    help="What is done to the input; the target is clean [default: gaussian:0.1].",
+)
 @rate_option
 @confidence_option
 @click.option(
@@ -131,7 +135,13 @@ def calibrate(model: Path, data: Path, out: Path, *, false_alarm_rate: float | N
     "--split", type=click.Choice(["official", "tensorflow", "normals80"]),
     help="Learn the model's recipe anew on this split [default: judge the model itself].",
 )  # fmt: skip
-@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Learn anew so many times.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Learn anew so many times; above 1 also without --split, on the data's own.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
 @click.option("--sweep", is_flag=True, help="Precision, recall and false flags of every threshold; never to choose by.")
 def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_file: Path | None, sweep: bool) -> None:
@@ -145,7 +155,7 @@ def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_fil
 @commands.command()
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="FOLDER",
-    help="A folder with Fashion-MNIST's IDX files (fetched when it is empty), or with PNGs.",
+    help="A folder with Fashion-MNIST's IDX files (fetched when it is empty or new), or with PNGs.",
 )  # fmt: skip
 @click.option("--from", "url", metavar="URL", help="Fetch Fashion-MNIST from here instead of the official place.")
 @click.option("--network", type=click.Choice(["classic", "best"]), default="best", show_default=True)

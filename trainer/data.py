@@ -35,6 +35,7 @@ OFFICIAL_NAME = "ECG5000, official split"
 OFFICIAL_SOURCE = "ECG5000: beats of record chf07 (BIDMC CHF database, 250 Hz), each interpolated to 140 samples"
 OFFICIAL_HZ = 180.0  # 17,998,834 samples at 250 Hz hold 92,584 beats: 0.78 s a beat on average
 TRAIN_SHARE = 0.8
+KINDS = {1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified"}  # its classes
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer import calibrate, train
+from trainer import calibrate, data, train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from monitor.model import Model
     from trainer.data import Dataset, Part
 
-KINDS = {1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified"}
 SPLITS = 500
 RATES = tuple(round(float(rate), 3) for rate in np.linspace(0.01, 0.2, 39))
 SWEEP_POINTS = 400
@@ -53,7 +52,7 @@ class Judged:
 
     def kind(self, row: int) -> str:
         if self.part.classes is not None:
-            return KINDS[int(self.part.classes[row])]
+            return data.KINDS[int(self.part.classes[row])]
         return "abnormal" if self.abnormal[row] else "normal"
 
     def abnormal_kinds(self) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -63,7 +62,7 @@ class Judged:
                 yield "abnormal", self._ordered(self.abnormal)
             return
         for number in np.unique(self.part.classes[self.abnormal]).tolist():
-            yield KINDS[number], self._ordered(self.part.classes == number)
+            yield data.KINDS[number], self._ordered(self.part.classes == number)
 
     def normal_rows(self) -> NDArray[np.int64]:
         """Rows of normal beats from the lowest score to the highest."""
@@ -111,7 +110,7 @@ def judged(model: Model, dataset: Dataset) -> Judged:
     return Judged(name, part, scores, model.manifest.threshold.value, model.manifest.evaluation is not None)
 
 
-def sweep(beats: Judged) -> Sweep:
+def swept(beats: Judged) -> Sweep:
     """Precision, recall, F1 and false positive rate from the lowest score to the highest."""
     low, high = _range(beats.scores)
     thresholds = np.unique(np.append(np.geomspace(low, high, SWEEP_POINTS), beats.threshold)).astype(np.float32)

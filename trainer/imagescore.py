@@ -21,7 +21,7 @@ SSIM_SIDE = 11
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Means over pictures, of values in [0, 1]; PSNR in dB, picture by picture. No SSIM for tiny pictures."""
+    """Means over pictures, of values in [0, 1]; PSNR in dB, picture by picture. SSIM of tiny ones by a small window."""
 
     method: str
     mse: float

@@ -21,7 +21,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of x, x³ and x⁵: they drive every
 
 
 class Muon(torch.optim.Optimizer):
-    """For weights of two axes and more, seen as matrices of one row for each entry of the first axis.
+    """For weights of two axes and more, seen as matrices of one row for each entry of the first axis: an output, or an
+    input of a transposed convolution.
 
     Steps are made orthogonal in numbers of a `kind`.
     """
@@ -37,7 +38,7 @@ class Muon(torch.optim.Optimizer):
                 self._move(weight, group["lr"])
 
     def _move(self, weight: Tensor, rate: float) -> None:
-        """One step with Nesterov's momentum; tall matrices go further, so that each output moves alike."""
+        """One step with Nesterov's momentum; tall matrices go further, so that each row moves alike."""
         gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
         mean: Tensor = self.state[weight].setdefault("mean", torch.zeros_like(weight))
         mean.lerp_(gradient, 1 - MOMENTUM)

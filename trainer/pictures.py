@@ -29,7 +29,8 @@ _DEPTH_AT = 24  # byte of a PNG that holds the bits per value
 class Picture:
     """Values (h, w, c) of a grey or colour picture, c = 1 or 3, and its alpha (h, w) or None; 8 or 16 bit.
 
-    `reduced` says that the file had 16 bits, and that 8 of them were kept: so the library reads all but plain grey.
+    `reduced` says that the file had 16 bits, and that 8 of them were kept: so the library reads all but plain
+    grey without transparency.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]
@@ -94,7 +95,12 @@ def _depth(path: Path) -> int:
 def _picture(image: Image.Image, depth: int) -> Picture:
     """Palettes become colours, bits become bytes, a transparent colour becomes an alpha channel."""
     if image.mode.startswith("I"):
-        return Picture(np.asarray(image).astype(np.uint16)[..., None])
+        deep = np.asarray(image).astype(np.uint16)
+        clear = image.info.get("transparency")
+        if clear is None:
+            return Picture(deep[..., None])
+        seen = np.where(deep == clear, 0, 255).astype(np.uint8)
+        return Picture((deep >> 8).astype(np.uint8)[..., None], seen, reduced=True)
     grey = image.mode in ("1", "L", "LA")
     alpha = image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info
     array = np.asarray(image.convert(("L" if grey else "RGB") + ("A" if alpha else "")))

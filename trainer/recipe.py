@@ -86,17 +86,18 @@ def _noisy(recipe: Recipe, noise: str) -> Recipe:
     kind, _, amount = noise.partition(":")
     if noise == "none":
         return replace(recipe, noise_sd=0.0, dropout=0.0)
-    if kind == "gaussian" and 0 <= _number(amount) <= MAX_NOISE_SD:
-        return replace(recipe, noise_sd=_number(amount), dropout=0.0)
-    if kind == "dropout" and 0 <= _number(amount) < 1:
-        return replace(recipe, noise_sd=0.0, dropout=_number(amount))
+    if kind == "gaussian" and 0 <= number(amount) <= MAX_NOISE_SD:
+        return replace(recipe, noise_sd=number(amount), dropout=0.0)
+    if kind == "dropout" and 0 <= number(amount) < 1:
+        return replace(recipe, noise_sd=0.0, dropout=number(amount))
     raise RefusedError(
         f"noise {noise!r} is unknown, where none, gaussian:S (S from 0 to {MAX_NOISE_SD:g}) "
         f"or dropout:P (P from 0 to below 1) are expected"
     )
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """What a person wrote as a number; NaN for what is none."""
     try:
         return float(text)
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from monitor.errors import RefusedError
 from monitor.model import Limit
-from trainer import calibrate
+from trainer import calibrate, recipe
 from trainer.calibrate import Budget
 from trainer.sweep import Row, sweep
 
@@ -34,7 +33,7 @@ class Rule:
     @classmethod
     def parse(cls, text: str, budget: Budget) -> Rule:
         kind, colon, amount = text.partition(":")
-        number = _number(amount)
+        number = recipe.number(amount)
         bare = not colon and kind in ("budget", "f1")
         share = kind in ("precision", "recall") and 0 < number < 1
         spread = kind == "mean-plus-sd" and 0 <= number <= MAX_SDS
@@ -86,10 +85,3 @@ def _unpromised(value: float, name: str, calibration: Scores, abnormals: int) ->
     above = int((calibration > np.float32(value)).sum())
     note = f"the rule promises no false-alarm rate; {above} of {len(calibration)} cross-fitted normal beats lie above"
     return Limit(value, name, above / len(calibration), 0.0, len(calibration), above + 1, note, abnormals)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

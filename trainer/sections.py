@@ -111,7 +111,7 @@ def scores(model: Model, found: Judged) -> Section:
     if not found.labelled:
         cross = np.array(model.manifest.calibration, np.float32)
         return Section("Scores", (), None, (_histogram(cross, cross[:0], found, "cross-fitted training beats"),))
-    ours, swept = _ours(model), findings.sweep(found)
+    ours, swept = _ours(model), findings.swept(found)
     split = _histogram(found.scores[~found.abnormal], found.scores[found.abnormal], found, found.name)
     at = f"at the shipped threshold {ours.recall:.2%} of abnormal beats are found"
     best = int(np.nanargmax(swept.f1))

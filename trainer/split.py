@@ -24,7 +24,7 @@ OFFICIAL, TENSORFLOW, NORMALS80 = "official", "tensorflow", "normals80"
 NAMES = (OFFICIAL, TENSORFLOW, NORMALS80)
 TENSORFLOW_STATE = 21  # of its tutorial's train_test_split
 TRAIN_SHARE = 0.8
-CLASSES = {2: "R-on-T PVC", 3: "PVC", 4: "SP or EB", 5: "UB"}
+CLASSES = {number: kind for number, kind in data.KINDS.items() if number != beatfile.NORMAL_CLASS}
 
 
 def split(name: str, folder: Path, seed: int) -> tuple[Part, Part]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,6 +68,12 @@ def test_a_budget_by_hand_is_nobodys_to_change(n, rate, confidence):
 def test_a_budget_that_is_no_share_is_refused(shares):
     with pytest.raises(RefusedError, match="where a share between 0 and 1 is expected"):
         Budget(*shares)
+
+
+def test_the_promise_of_cross_fitted_scores_is_called_an_estimate():
+    limit = calibrate.limit(np.arange(292, dtype=np.float32), Budget())
+    assert "with confidence 0.9, an estimate (score 10 from the top of 292" in calibrate.sentence(limit)
+    assert "estimate" not in calibrate.sentence(replace(limit, rule="by held-out beats"))
 
 
 def test_every_beat_is_scored_by_a_detector_that_never_saw_it():

@@ -168,6 +168,16 @@ def test_pictures_of_every_kind_come_back_in_their_kind_with_their_alpha(model_f
             np.testing.assert_array_equal(found[..., -1], array[..., -1])
 
 
+def test_the_transparent_grey_of_a_deep_picture_stays_transparent(model_file, tmp_path):
+    deep = KINDS["deep"].copy()
+    deep[0, 0] = 77
+    Image.fromarray(deep).save(tmp_path / "in.png", transparency=77)
+    denoise.main(model_file, [tmp_path / "in.png"], tmp_path / "out")
+    with Image.open(tmp_path / "out" / "in.png") as image:
+        alpha = np.asarray(image)[..., -1]
+    assert (image.mode, alpha[0, 0], alpha.sum()) == ("LA", 0, 255 * (deep.size - 1))
+
+
 @pytest.mark.parametrize("network", ["classic", "best"])
 def test_tiles_leave_no_seams(network):
     torch.manual_seed(1)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from monitor import artifact
-from monitor.errors import RefusedError
-from trainer import ecg, judge, recipe, split, tutorial
+from monitor.errors import ArtifactError, RefusedError
+from tests.trainer.test_denoiserfile import model as denoiser
+from trainer import denoiserfile, ecg, judge, recipe, split, tutorial
 from trainer.calibrate import Budget
+from trainer.denoiser import DenoiserConfig
 from trainer.judge import Task
 from trainer.recipe import Recipe
 from trainer.train import scores
@@ -116,6 +118,12 @@ def test_a_rule_that_promises_nothing_is_named(trained, ecg_data, tmp_path, caps
     told = capsys.readouterr().out
     assert said in told
     assert "a false-alarm budget (the default, confidence 0.9)" in told
+
+
+def test_an_image_denoiser_is_no_model_of_beats(ecg_data, tmp_path):
+    denoiserfile.save(tmp_path / "m", denoiser(DenoiserConfig("classic")))
+    with pytest.raises(ArtifactError, match="this is an image denoiser, where a model of beats is expected"):
+        judge.main(tmp_path / "m", Task(ecg_data), None, show_sweep=False)
 
 
 def rows_of(part):

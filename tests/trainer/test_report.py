@@ -119,7 +119,7 @@ def test_the_page_says_when_the_training_was_stopped_and_how_many_networks_there
 
 def test_the_sweep_passes_through_the_figures_of_the_manifest(default, ecg5000):
     ours = default.manifest.evaluation.rows[0]
-    swept = findings.sweep(findings.judged(default, ecg5000))
+    swept = findings.swept(findings.judged(default, ecg5000))
     at = int(np.argmin(np.abs(swept.threshold - ours.threshold)))
     assert swept.precision[at] == pytest.approx(ours.precision)
     assert swept.recall[at] == pytest.approx(ours.recall)
@@ -158,6 +158,7 @@ def test_labelled_beats_of_ones_own_are_called_abnormal_and_no_more(reported, ow
 def test_unlabelled_beats_have_a_page_that_says_what_is_missing(reported, own_beats, tmp_path):
     shown = reported(own_beats(80, labels=False), evaluation=None)
     assert "What is missing here" in shown.text
+    assert "1 epoch, loss 1." in shown.text
     assert str(tmp_path) not in shown.text
     assert "all 80 beats are taken as normal" in shown.text
     names = {attributes["id"] for tag, attributes in shown.attributes if tag == "figure"}
