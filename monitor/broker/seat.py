@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 TAKE_MS = 2000
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
-MAX_RETRY_SECONDS = 60.0
+MAX_RETRY_SECONDS = 20.0
 CLOCK = "clock="
 
 
