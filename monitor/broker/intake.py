@@ -175,17 +175,16 @@ class Intake:
         self._failure = None
         self._lag = {tp.partition: max(0, ends[tp] - position) for tp, position in positions}
         self._watch_membership(now)
+        if stalled := self._seats.stalled(self._lag, now):
+            log.warning("records wait in partitions %s, and none come: joining anew", stalled)
+            self._is_broken = True
 
     def _positions(self, assigned: Collection[TopicPartition]) -> list[tuple[TopicPartition, int]]:
         positions = [(tp, self._consumer.position(tp, timeout_ms=0)) for tp in assigned]
         return [(tp, position) for tp, position in positions if position is not None]
 
     def _watch_membership(self, now: float) -> None:
-        """Rebuild a member that does not get into the group.
-
-        kafka-python 3.0.12: a poll that times out during a join caused by new metadata leaves the member unjoined for
-        ever, its heartbeats off (`need_rejoin` turns false while the join never completes).
-        """
+        """Rebuild a member that stays out: a poll that times out during a join for new metadata leaves it so for ever."""
         if self.stable():
             self._stable = now
         elif now - self._stable > max(STUCK_SECONDS, 2 * self._settings.session_timeout_ms / 1000):

@@ -21,7 +21,7 @@ from monitor.errors import BrokerError
 from monitor.record import Resumed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from monitor.broker.store import Store
     from monitor.metrics import Metrics
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 TAKE_MS = 2000
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
 MAX_RETRY_SECONDS = 20.0
+STALL_SECONDS = 30.0  # before /healthz blames the partition
+LOOK_GAP_SECONDS = 10.0  # while the broker is away nobody looks, and nothing moves
 CLOCK = "clock="
 
 
@@ -65,6 +67,8 @@ class Seats:
         self._next: dict[int, int] = {}
         self._lost: set[int] = set()
         self._retry: dict[int, Retry] = {}
+        self._moved: dict[int, tuple[int, float]] = {}  # partition -> next offset, and since when it is that
+        self._watched = 0.0
 
     def __len__(self) -> int:
         return len(self._next)
@@ -86,6 +90,21 @@ class Seats:
         """Partitions that were given up since the last call and not taken again."""
         lost, self._lost = frozenset(self._lost - self._next.keys()), set()
         return lost
+
+    def stalled(self, lag: Mapping[int, int], now: float) -> list[int]:
+        """Partitions that are taken and have records waiting, but have brought none for long; asked once a second.
+
+        kafka-python 3.0.12: a request to a node that dies can stay in flight for ever, and what it was for with it.
+        """
+        before, self._watched = self._watched, now
+        known = self._moved if now - before < LOOK_GAP_SECONDS else {}
+        self._moved = {
+            partition: known[partition]
+            if known.get(partition, (-1, now))[0] == offset and lag.get(partition)
+            else (offset, now)
+            for partition, offset in self._next.items()
+        }
+        return [partition for partition, (_, since) in self._moved.items() if now - since > STALL_SECONDS]
 
     def take(self, consumer: KafkaConsumer) -> dict[int, Resumed]:
         """Take the assigned partitions that are not taken, and set the consumer to their places.

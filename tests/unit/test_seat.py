@@ -108,6 +108,20 @@ def test_a_partition_given_up_is_told_once_and_taken_anew(seats):
     assert seats.take(consumer).keys() == {0}
 
 
+def test_a_partition_that_brings_nothing_although_records_wait_is_told_after_a_while(seats):
+    seats.take(Consumer([0, 1, 2]))
+    told = [seats.stalled({0: 5, 1: 0, 2: 7}, now) for now in range(100, 130)]
+    seats.expects(Consumer([2]), TopicPartition("beats", 2), [Record(12)])
+    told += [seats.stalled({0: 5, 1: 0, 2: 6}, now) for now in range(130, 135)]
+    assert told[:30] == [[]] * 30
+    assert told[-1] == [0]
+
+
+def test_what_stood_still_while_nobody_looked_is_not_blamed(seats):
+    seats.take(Consumer([0]))
+    assert seats.stalled({0: 5}, 100) == seats.stalled({0: 5}, 700) == []
+
+
 @pytest.mark.parametrize("clock", [None, 0, -5, 1_764_000_000_000])
 def test_the_clock_is_committed_with_the_offset(clock):
     assert noted_clock(note(7, clock).metadata) == clock
