@@ -184,7 +184,7 @@ class Intake:
         return [(tp, position) for tp, position in positions if position is not None]
 
     def _watch_membership(self, now: float) -> None:
-        """Rebuild a member that stays out: a poll that times out during a join for new metadata leaves it so for ever."""
+        """Rebuild a member that stays out: a poll that times out during a join may leave it so for ever."""
         if self.stable():
             self._stable = now
         elif now - self._stable > max(STUCK_SECONDS, 2 * self._settings.session_timeout_ms / 1000):
