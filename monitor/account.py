@@ -86,10 +86,10 @@ class Account:
         for partition, records in lag.items():
             self._metrics.lag_records.labels(str(partition)).set(records)
             heard = self._heard.get(partition)
-            if records and heard is None:  # nobody knows how old what waits there is
-                continue
-            late = now - heard / 1000 if records and heard is not None else 0.0
-            self._metrics.lag_seconds.labels(str(partition)).set(max(0.0, late))
+            if not records:
+                self._metrics.lag_seconds.labels(str(partition)).set(0)
+            elif heard is not None:  # else nobody knows how old what waits there is
+                self._metrics.lag_seconds.labels(str(partition)).set(max(0.0, now - heard / 1000))
         self._health.note_partitions(lag, read, time.monotonic())
 
     def broker_answers(self) -> None:

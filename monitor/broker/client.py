@@ -54,6 +54,21 @@ class Publisher:
         self._producer.close(timeout=FLUSH_SECONDS)
 
 
+def build_reader(settings: Settings, **options: Any) -> KafkaConsumer:
+    """A consumer that belongs to no group and sees what is committed."""
+    with connecting(settings):
+        return KafkaConsumer(
+            **client_config(settings, COMMAND_SECONDS),
+            group_id=None,
+            enable_auto_commit=False,
+            allow_auto_create_topics=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            metrics_enabled=False,
+            **options,
+        )
+
+
 class Reader:
     """Every partition of one topic, committed records only, from its beginning or from now on."""
 
@@ -63,17 +78,7 @@ class Reader:
         """`wait_ms`: how long the broker may keep a request for records that are not there yet."""
         if is_lenient:
             be_lenient()
-        with connecting(settings):
-            self._consumer = KafkaConsumer(
-                **client_config(settings, COMMAND_SECONDS),
-                group_id=None,
-                enable_auto_commit=False,
-                allow_auto_create_topics=False,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=wait_ms,
-                metrics_enabled=False,
-            )
+        self._consumer = build_reader(settings, fetch_max_wait_ms=wait_ms)
         try:
             with speaking(f"opening {topic}"):
                 self._partitions = self._assign(topic, from_beginning=from_beginning)

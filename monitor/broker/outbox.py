@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer, Serializer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from monitor.broker.connection import START_SECONDS, client_config, connecting, speaking
+from monitor.broker.connection import START_SECONDS, client_config, connecting, let_go, speaking
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -58,6 +59,15 @@ def send(producer: KafkaProducer, message: Message, timestamp_ms: int | None = N
         headers=[(name, value or b"") for name, value in message.headers],  # the client cannot write a null one
         timestamp_ms=timestamp_ms,
     )
+
+
+def is_answered(producer: Any, result: Any, seconds: float) -> bool:
+    """Whether the broker answers a transactional request in time.
+
+    kafka-python 3.0.12 itself waits without a limit (`send_offsets_to_transaction`, commit and abort).
+    """
+    producer._sender.wakeup()  # noqa: SLF001 - as the client does where it waits itself
+    return bool(result.wait(timeout_ms=max(1.0, 1000 * seconds)))
 
 
 class Outbox:
@@ -124,11 +134,8 @@ class Outbox:
             del self._waiting[0]
 
     def close(self) -> None:
-        if self._producer is not None:
-            try:
-                self._producer.close(timeout=WAIT_SECONDS)
-            except KafkaError as error:  # whatever it could not send is in hand still, or will be read again
-                log.warning("the producer did not close in order: %s", error)
+        if self._producer is not None:  # whatever it could not send is in hand still, or will be read again
+            let_go("the producer", partial(self._producer.close, timeout=WAIT_SECONDS))
         self._producer = None
 
 

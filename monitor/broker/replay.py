@@ -20,8 +20,9 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
-from monitor.broker.connection import COMMAND_SECONDS, START_SECONDS, client_config, connecting, speaking
-from monitor.broker.outbox import TOO_LARGE, build_producer, send
+from monitor.broker.connection import COMMAND_SECONDS, START_SECONDS, client_config, connecting, let_go, speaking
+from monitor.broker.outbox import TOO_LARGE, build_producer, is_answered, send
+from monitor.broker.transaction import CLOSE_SECONDS, DELIVER_SECONDS, TRANSACTION_MS
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRANSACTION_MS = 10_000  # after which the broker ends it: an open one holds up every reader of the beats
-DELIVER_SECONDS = 8.0
-CLOSE_SECONDS = 5.0
 _REFUSED = (*TOO_LARGE, InvalidTimestampError, InvalidRecordError)
 _FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
@@ -154,13 +152,11 @@ class Replay:
 
     def _end(self) -> None:
         if self._is_transactional:
-            self._wait(self._producer._transaction_manager.begin_commit())  # noqa: SLF001 - see _wait
+            self._wait(self._producer._transaction_manager.begin_commit())  # noqa: SLF001 - see is_answered
             self._is_open = False
 
     def _wait(self, result: Any) -> None:
-        """kafka-python 3.0.12: `commit_transaction` and `abort_transaction` wait without a limit; this has one."""
-        self._producer._sender.wakeup()  # noqa: SLF001
-        if not result.wait(timeout_ms=1000 * CLOSE_SECONDS):
+        if not is_answered(self._producer, result, CLOSE_SECONDS):
             raise BrokerError("the broker does not end the transaction: run the replay again, it knows what went back")
 
     @contextmanager
@@ -186,10 +182,7 @@ class Replay:
                 self._wait(self._producer._transaction_manager.begin_abort())  # noqa: SLF001
         except (KafkaError, BrokerError) as error:
             log.debug("the transaction is left to its time limit: %s", error)
-        try:
-            self._producer.close(timeout=CLOSE_SECONDS)
-        except KafkaError as error:
-            log.warning("the producer did not close in order: %s", error)
+        let_go("the producer", partial(self._producer.close, timeout=CLOSE_SECONDS))
 
 
 def _init(producer: KafkaProducer) -> None:

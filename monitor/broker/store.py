@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetSpec, TopicPartition
 
+from monitor.broker.client import build_reader
 from monitor.broker.connection import COMMAND_SECONDS, client_config, connecting, let_go, speaking
 from monitor.broker.topics import extend_state
 from monitor.errors import BrokerError
@@ -49,7 +50,7 @@ class Store:
         ends = self._ends(wanted)
         if not ends:
             return rows
-        consumer = self._consumer = self._consumer or self._build_consumer()
+        consumer = self._consumer = self._consumer or build_reader(self._settings, max_poll_records=10_000)
         consumer.assign(list(ends))
         consumer.seek_to_beginning(*ends)
         deadline = time.monotonic() + IDLE_SECONDS
@@ -74,19 +75,6 @@ class Store:
             extend_state(admin, self._settings)
         found = admin.list_partition_offsets(dict.fromkeys(wanted, OffsetSpec.LATEST))
         return {tp: answer.offset for tp, answer in found.items() if answer.offset > 0}
-
-    def _build_consumer(self) -> KafkaConsumer:
-        with connecting(self._settings):
-            return KafkaConsumer(
-                **client_config(self._settings, COMMAND_SECONDS),
-                group_id=None,
-                enable_auto_commit=False,
-                allow_auto_create_topics=False,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                max_poll_records=10_000,
-                metrics_enabled=False,
-            )
 
     def close(self) -> None:
         clients: Iterable[KafkaConsumer | KafkaAdminClient | None] = (self._consumer, self._admin)

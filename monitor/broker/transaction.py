@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, ProducerFencedError
+from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
-from monitor.broker.connection import START_SECONDS, speaking
-from monitor.broker.outbox import TOO_LARGE, WAIT_SECONDS, build_producer, send, without_value
+from monitor.broker.connection import START_SECONDS, let_go, speaking
+from monitor.broker.outbox import TOO_LARGE, WAIT_SECONDS, build_producer, is_answered, send, without_value
 from monitor.errors import BrokerError, RefusedError, RewoundError
 
 if TYPE_CHECKING:
@@ -109,15 +110,12 @@ class Transactions:
         futures = [send(producer, message) for message in messages]
         for future in futures:
             future.get(timeout=max(0.001, deadline - time.monotonic()))
-        # the client's own send_offsets_to_transaction and commit_transaction wait without a limit
         manager = producer._transaction_manager  # noqa: SLF001
         self._wait(manager.send_offsets_to_transaction(dict(offsets), member), deadline)
         self._wait(manager.begin_commit(), deadline)
 
     def _wait(self, result: Any, deadline: float) -> None:
-        producer: Any = self._producer
-        producer._sender.wakeup()  # noqa: SLF001 - as the client does where it waits itself
-        if not result.wait(timeout_ms=max(1.0, 1000 * (deadline - time.monotonic()))):
+        if not is_answered(self._producer, result, deadline - time.monotonic()):
             raise KafkaTimeoutError(f"no answer within {DELIVER_SECONDS:g} s")
 
     def _fitting(self, message: Message) -> Message:
@@ -156,10 +154,7 @@ class Transactions:
         if producer is None:
             return
         producer._sender.force_close()  # noqa: SLF001 - else `close` waits for what never will be sent, and gives up
-        try:
-            producer.close(timeout=CLOSE_SECONDS)
-        except KafkaError as error:
-            log.warning("the producer did not close in order: %s", error)
+        let_go("the producer", partial(producer.close, timeout=CLOSE_SECONDS))
 
     def close(self) -> None:
         self._discard()
