@@ -141,7 +141,10 @@ def topics() -> None:
 )
 @click.option("--retention-hours", type=click.FloatRange(0, min_open=True), default=168, show_default=True)
 def create(partitions: int, replication_factor: int, retention_hours: float) -> None:
-    """Make the topics that are missing; those that are there are left as they are."""
+    """Make the topics that are missing; those that are there are left as they are.
+
+    But for the state topic, which gets as many partitions as the beats have grown to.
+    """
     for line in broker.create_topics(
         settings.read(), broker.TopicPlan(partitions, replication_factor, retention_hours)
     ):
