@@ -127,22 +127,35 @@ class Episodes:
         known.clock = int(clock[-1])
         walk = _Walk(self._rule, known.sources, clock, part.start)
         flagged = abnormal[part] | (unscorable[part] != 0)
-        rows = self._rows_in_trouble(beats.source[part], flagged, known) + part.start
+        rows = self._rows_in_trouble(beats.source[part], flagged, known, beats.offset[part]) + part.start
         columns = (beats.source, np.arange(len(beats)), beats.offset, beats.time, abnormal, unscorable)
         for beat in map(_Beat, *(column[rows].tolist() for column in columns)):
             walk.beat(beat)
         walk.expire()
         return walk
 
-    @staticmethod
     def _rows_in_trouble(
-        sources: NDArray[np.object_], flagged: NDArray[np.bool_], known: _Partition
+        self, sources: NDArray[np.object_], flagged: NDArray[np.bool_], known: _Partition, offset: NDArray[np.int64]
     ) -> NDArray[np.intp]:
-        """Beats of sources that are, or within this batch get, in trouble; found without a Python statement a beat."""
+        """Beats whose source may be in trouble as they come; found without a Python statement a beat.
+
+        Trouble lasts for no more of its source's beats after a flagged one than `_rule` looks back on, so these are
+        the flagged ones, those soon after one, and the first ones of sources that were in trouble before.
+        """
         if not known.sources and not flagged.any():
             return np.empty(0, np.intp)
-        watched = known.sources.keys() | set(sources[flagged].tolist())
-        return np.flatnonzero(np.fromiter(map(watched.__contains__, sources), np.bool_, len(sources)))
+        number = {source: count for count, source in enumerate(known.sources.keys() | set(sources[flagged].tolist()))}
+        rows = np.flatnonzero(np.fromiter(map(number.__contains__, sources), np.bool_, len(sources)))
+        if any(trouble.offset >= offset[0] for trouble in known.sources.values()):
+            return rows  # read again after a crash
+        of = np.fromiter(map(number.__getitem__, sources[rows]), np.intp, len(rows))
+        order = np.argsort(of, kind="stable")  # source by source, each in the order of its beats
+        is_first = np.diff(of[order], prepend=-1) != 0
+        was_known = np.fromiter(map(known.sources.__contains__, number), np.bool_, len(number))[of[order]]
+        places = np.arange(len(rows))
+        since = np.maximum.accumulate(np.where(is_first | flagged[rows[order]], places, 0))
+        is_near = places - since <= max(self._rule.window, self._rule.close)
+        return np.sort(rows[order][is_near & (flagged[rows[order]][since] | was_known)])
 
 
 class _Walk:
