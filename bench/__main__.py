@@ -21,7 +21,7 @@ from bench.case import Case
 from bench.naive import judge_one_by_one
 from monitor import artifact, beatfile
 from monitor.broker import KafkaBroker, Publisher, TopicPlan, create_topics
-from monitor.daemon import tune_collector
+from monitor.daemon import tune_memory
 from monitor.episode import Episodes, Rule
 from monitor.health import Health
 from monitor.metrics import Metrics
@@ -96,7 +96,7 @@ def judge_in_batches(case: Case, group: str) -> float:
     with closing(KafkaBroker(settings, metrics)) as broker:
         line = Line(broker, scorer, thresholds, Episodes(Rule(3, 5, 5, 60_000)), metrics, Health())
         worker = Worker(line, settings, case.model.manifest.model_id)
-        tune_collector()
+        tune_memory()
         began = 0.0
         while (judged := registry.get_sample_value("ecg_monitor_beats_total") or 0) < case.beats:
             if not judged:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+KEPT_BYTES = 256 * 1024 * 1024
+
 
 def run(settings: Settings) -> None:
     """Judge beats until SIGTERM or SIGINT; a second signal ends the process at once, with 130.
@@ -56,7 +61,7 @@ def run(settings: Settings) -> None:
         with closing(KafkaBroker(settings, metrics)) as broker:
             line = Line(broker, scorer, thresholds, _episodes(settings), metrics, state)
             worker = Worker(line, settings, model.manifest.model_id)
-            tune_collector()
+            tune_memory()
             stop.in_loop = True
             is_whole = worker.run(lambda: stop.asked)
     rest = "everything read is delivered and committed" if is_whole else "the last beats will be read again"
@@ -97,12 +102,19 @@ def _episodes(settings: Settings) -> Episodes:
     return Episodes(Rule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms))
 
 
-def tune_collector() -> None:
-    """Let the garbage collector look less often: the Kafka client makes objects by the hundred thousand.
+def tune_memory() -> None:
+    """Let the garbage collector look less often, and keep what large arrays leave for the next ones.
 
     Measured on two cores, kafka-python in batches: 78 → 108 thousand beats a second. What is frozen is not looked at
     again, so the older generations are small and cheap to look at: at the default of 10 and 10, what the client leaves
     in cycles came to some 100 MiB before anybody did.
+
+    By itself glibc hands each array of a step back to the system, and the next step pays for every page of it anew:
+    batches of 8192 beats took 1.9 to 2.8 µs of the main thread a beat without scoring, with this 1.2.
     """
     gc.freeze()
     gc.set_threshold(100_000, 3, 1)
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, KEPT_BYTES // 8)
+        libc.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
