@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import repeat
-from operator import is_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +18,7 @@ from monitor.jsonbeat import MAX_AMPLITUDE, SAMPLES, json_samples
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from monitor.column import Column
     from monitor.record import Records
 
 __all__ = ["MAX_AMPLITUDE", "REASONS", "SAMPLES", "Beats", "Rejected", "parse"]
@@ -62,6 +61,10 @@ class Beats:
     def __len__(self) -> int:
         return len(self.offset)
 
+    def select(self, keep: NDArray[np.bool_]) -> Beats:
+        """The beats where `keep` (n,) is true."""
+        return Beats(self.samples[keep], self.source[keep], self.time[keep], self.partition[keep], self.offset[keep])
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -74,42 +77,22 @@ class Rejected:
 
 def parse(records: Records) -> tuple[Beats, list[Rejected]]:
     """The beats among the records, in their order, and the rest with a reason each."""
-    n = len(records)
-    samples = np.zeros((n, SAMPLES), np.float32)
     rejected: dict[int, Rejected] = {}
-    keys, values = _column(records.key), _column(records.value)
-    _reject_keys(keys, rejected)
-    binary = _binary(values)
-    if binary.any():
-        joined = b"".join(values[binary].tolist())
-        samples[binary] = np.frombuffer(joined, "<f4").reshape(-1, SAMPLES)
-    for row in np.flatnonzero(~binary).tolist():
-        _parse_one(values[row], row, samples, rejected)
+    keys = records.key.objects()
+    _reject_keys(keys, records.key.size, rejected)
+    samples, rest = _binary(records.value)
+    for row in rest:
+        _parse_one(records.value[row], row, samples, rejected)
     _reject_amplitudes(samples, rejected)
-    kept = np.ones(n, np.bool_)
+    beats = Beats(samples, keys, records.time, records.partition, records.offset)
+    if not rejected:
+        return beats, []
+    kept = np.ones(len(records), np.bool_)
     kept[list(rejected)] = False
-    beats = Beats(samples[kept], keys[kept], records.time[kept], records.partition[kept], records.offset[kept])
-    return beats, [rejected[row] for row in sorted(rejected)]
+    return beats.select(kept), [rejected[row] for row in sorted(rejected)]
 
 
-def _column(values: tuple[bytes | None, ...]) -> NDArray[np.object_]:
-    column = np.empty(len(values), np.object_)
-    column[:] = values
-    return column
-
-
-def _sizes(column: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Length of each value; -1 for null."""
-    absent = np.fromiter(map(is_, column, repeat(None)), np.bool_, len(column))
-    filled = column.copy()
-    filled[absent] = b""
-    sizes = np.fromiter(map(len, filled), np.int64, len(filled))
-    sizes[absent] = -1
-    return sizes
-
-
-def _reject_keys(keys: NDArray[np.object_], rejected: dict[int, Rejected]) -> None:
-    sizes = _sizes(keys)
+def _reject_keys(keys: NDArray[np.object_], sizes: NDArray[np.int64], rejected: dict[int, Rejected]) -> None:
     present = sizes > 0
     for row in np.flatnonzero(~present).tolist():
         what = "the record has no key" if sizes[row] < 0 else "the record's key is empty"
@@ -131,17 +114,25 @@ def _reject_key(key: bytes, row: int, rejected: dict[int, Rejected]) -> None:
         )
 
 
-def _binary(values: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Which values are 140 float32: 560 bytes that are neither text nor a JSON object."""
-    binary: NDArray[np.bool_] = _sizes(values) == FLOAT32_BYTES
-    rows = np.flatnonzero(binary)
-    raw = np.frombuffer(b"".join(values[rows].tolist()), np.uint8).reshape(-1, FLOAT32_BYTES)
+def _binary(values: Column) -> tuple[NDArray[np.float32], list[int]]:
+    """Samples (n, 140) of what is 140 float32: 560 bytes that are neither text nor a JSON object; and all other rows.
+
+    Their samples are 0.
+    """
+    rows = np.flatnonzero(values.size == FLOAT32_BYTES)
+    raw = values.gather(rows, FLOAT32_BYTES)
     may_be_json = _OPENS_JSON[raw[:, 0]] & _CLOSES_JSON[raw[:, -1]]
     may_be_text = _TEXT_BYTE[raw[:, :16]].all(axis=1)
-    for row in rows[may_be_json | may_be_text].tolist():
-        value = values[row]
-        binary[row] = not (_is_json(value) or _TEXT.fullmatch(value))
-    return binary
+    binary = np.ones(len(rows), np.bool_)
+    for place in np.flatnonzero(may_be_json | may_be_text).tolist():
+        value = raw[place].tobytes()
+        binary[place] = not (_is_json(value) or _TEXT.fullmatch(value))
+    found = raw.view("<f4")
+    if len(rows) == len(values) and binary.all():
+        return found, []
+    samples = np.zeros((len(values), SAMPLES), np.float32)
+    samples[rows[binary]] = found[binary]
+    return samples, np.setdiff1d(np.arange(len(values)), rows[binary]).tolist()
 
 
 def _is_json(value: bytes) -> bool:

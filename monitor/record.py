@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from monitor.column import Column
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -43,9 +45,9 @@ class Records:
     partition: NDArray[np.int32]
     offset: NDArray[np.int64]
     time: NDArray[np.int64]  # record timestamp, ms since the epoch
-    key: tuple[bytes | None, ...]
-    value: tuple[bytes | None, ...]
-    headers: tuple[Headers, ...]
+    key: Column
+    value: Column
+    headers: Sequence[Headers]
     resumed: Mapping[int, Resumed] = field(default_factory=dict)  # partitions that begin anew: forget what was known
     lost: frozenset[int] = frozenset()  # partitions that are somebody else's now
     changes: tuple[Change, ...] = ()  # control records since the last poll; with the first one, the topic's whole past
@@ -55,15 +57,15 @@ class Records:
 
     def select(self, keep: NDArray[np.bool_]) -> Records:
         """The same columns with only the records where `keep` (n,) is true."""
-        rows = np.flatnonzero(keep).tolist()
+        rows = np.flatnonzero(keep)
         return Records(
             self.topic,
             self.partition[rows],
             self.offset[rows],
             self.time[rows],
-            tuple(map(self.key.__getitem__, rows)),
-            tuple(map(self.value.__getitem__, rows)),
-            tuple(map(self.headers.__getitem__, rows)),
+            self.key.select(rows),
+            self.value.select(rows),
+            tuple(map(self.headers.__getitem__, rows.tolist())),
             self.resumed,
             self.lost,
             self.changes,

@@ -49,8 +49,13 @@ class Settings(BaseSettings):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored",
     )
-    batch_size: int = Field(2048, ge=1, le=65536, description="beats judged in one step at most")
-    max_wait_ms: int = Field(20, ge=0, le=10000, description="how long the broker may collect beats for one fetch")
+    batch_size: int = Field(8192, ge=1, le=65536, description="beats judged in one step at most")
+    bulk_fetch: bool = Field(
+        True, description="decode whole fetches at once, several times as fast; false: as the Kafka client does"
+    )
+    max_wait_ms: int = Field(
+        20, ge=0, le=10000, description="how long the broker may collect beats for one fetch, once they come in numbers"
+    )
     threshold: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="score above which a beat is abnormal (default: the model's)"
     )

@@ -8,6 +8,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from monitor.broker import KafkaBroker
+from monitor.column import Column
 from monitor.errors import BrokerError, RewoundError
 from monitor.metrics import Metrics
 from monitor.record import Records
@@ -34,8 +35,8 @@ def records(
         partition=np.full(n, partition, np.int32),
         offset=np.arange(first_offset, first_offset + n, dtype=np.int64),
         time=np.array(times if times is not None else range(0, 1000 * n, 1000), np.int64),
-        key=tuple(keys if keys is not None else [b"source"] * n),
-        value=tuple(values),
+        key=Column.of(keys if keys is not None else [b"source"] * n),
+        value=Column.of(values),
         headers=((),) * n,
     )
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, RebalanceInProgressError
 from kafka.structs import MemberState
 
 from monitor.beat import FLOAT32_BYTES
+from monitor.broker.block import Block, join
+from monitor.broker.bulk import ask_for, step_in
 from monitor.broker.connection import START_SECONDS, client_config, connecting, let_go, speaking
 from monitor.broker.lenient import be_lenient
+from monitor.broker.pace import Pace
 from monitor.broker.seat import Changes, Seats
 from monitor.errors import BrokerError, RewoundError
-from monitor.record import Records
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from monitor.broker.store import Store
     from monitor.metrics import Metrics
-    from monitor.record import Resumed
+    from monitor.record import Records, Resumed
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Intake:
         self._settings = settings
         self._topic = settings.beats_topic
         self._changes = Changes()
+        self._pace = Pace(settings.max_wait_ms)
         self._seats = Seats(settings, store, metrics)
         self._lag: dict[int, int] = {}
         self._failure: BrokerError | None = None  # of the last look
@@ -77,13 +78,14 @@ class Intake:
                 session_timeout_ms=settings.session_timeout_ms,
                 heartbeat_interval_ms=max(100, min(3000, settings.session_timeout_ms // 3)),
                 max_poll_records=settings.batch_size,
-                fetch_min_bytes=64 * 1024,
-                fetch_max_wait_ms=settings.max_wait_ms,
+                fetch_min_bytes=1,
                 # one partition's fetch is drained before the next one's turn comes: not more than some steps of it
                 max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
                 metadata_max_age_ms=30_000,  # so that added partitions are found
                 metrics_enabled=False,
             )
+            if settings.bulk_fetch:
+                step_in(consumer)
             consumer.subscribe([self._topic], listener=self._changes)
         return consumer
 
@@ -93,19 +95,21 @@ class Intake:
             self._rebuild()
         self._look()
         resumed = self._take()
+        ask_for(self._consumer, *self._pace.ask())
         try:
-            batches = self._poll()
+            polled = self._poll()
             self._note_member()
-            batches = {tp: batch for tp, batch in batches.items() if self._seats.expects(self._consumer, tp, batch)}
+            blocks = [block for tp, some in polled.items() for block in self._expected(tp, some)]
+            self._pace.hear(sum(map(len, blocks)), sum(block.bytes for block in blocks), time.monotonic())
         except BrokerError as error:
             self._seats.lose_all()  # the client would not bring these records again
             self._is_broken |= not isinstance(error.__cause__, KafkaError)  # its IO thread may be dead
             raise
         resumed = {partition: place for partition, place in resumed.items() if self._seats.has(partition)}
-        if self._failure is not None and not batches and not resumed:  # an empty poll is no sign of life
+        if self._failure is not None and not blocks and not resumed:  # an empty poll is no sign of life
             raise self._failure
         self._failure = None
-        return self._columns(batches, resumed)
+        return join(self._topic, blocks, resumed, self._seats.lost())
 
     def _take(self) -> dict[int, Resumed]:
         """Partitions that begin anew. That none can be taken must not keep this member from its group: poll goes on."""
@@ -140,21 +144,10 @@ class Intake:
                 self._rebuild()
                 return {}
 
-    def _columns(self, batches: Mapping[TopicPartition, list[Any]], resumed: Mapping[int, Any]) -> Records:
-        """The client's records as columns; nothing here runs once a record in Python."""
-        rows = list(chain.from_iterable(batches.values()))
-        _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*rows, strict=True) if rows else ((),) * 9
-        return Records(
-            self._topic,
-            np.array(partition, np.int32),
-            np.array(offset, np.int64),
-            np.array(stamp, np.int64),
-            key,
-            value,
-            headers,
-            resumed,
-            self._seats.lost(),
-        )
+    def _expected(self, tp: TopicPartition, brought: list[Any]) -> list[Block]:
+        """What was brought of one partition, as far as it goes on where this member stands."""
+        blocks = brought if isinstance(brought[0], Block) else [Block.of(brought)]
+        return [block for block in blocks if self._seats.expects(self._consumer, tp, block.offset)]
 
     def _look(self) -> None:
         """Once a second: how far the ends are; it also tells a broker without news from one that is lost."""

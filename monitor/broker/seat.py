@@ -21,7 +21,10 @@ from monitor.errors import BrokerError
 from monitor.record import Resumed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from monitor.broker.store import Store
     from monitor.metrics import Metrics
@@ -177,7 +180,7 @@ class Seats:
                 places[tp] = note(policy[tp], noted_clock(committed.metadata))
         return places
 
-    def expects(self, consumer: KafkaConsumer, tp: TopicPartition, batch: Sequence[Any]) -> bool:
+    def expects(self, consumer: KafkaConsumer, tp: TopicPartition, offsets: NDArray[np.int64]) -> bool:
         """Whether records may be judged: the partition is taken, and they go on where it stood.
 
         Gaps are usual (transaction markers, compaction), but not below the first record that is kept: there the
@@ -186,14 +189,14 @@ class Seats:
         expected = self._next.get(tp.partition)
         if expected is None:
             return False
-        offset = batch[0].offset
+        offset = int(offsets[0])
         if offset < expected and self._is_atomic:  # nobody may read backwards: look again where this partition stands
             self.lose({tp.partition})
             return False
         if not expected <= offset <= expected + 1:
             with speaking("asking for the first beats"):
                 self._tell_gap(tp, expected, offset, consumer.beginning_offsets([tp], TAKE_MS)[tp])
-        self._next[tp.partition] = batch[-1].offset + 1
+        self._next[tp.partition] = int(offsets[-1]) + 1
         return True
 
     def _tell_gap(self, tp: TopicPartition, expected: int, offset: int, first: int) -> None:

@@ -38,20 +38,58 @@ def read(broker, count):
     found, deadline = [], time.monotonic() + LIMIT_SECONDS
     while len(found) < count and time.monotonic() < deadline:
         records = broker.poll()
-        found += zip(records.offset.tolist(), records.value, records.headers, strict=True)
+        found += zip(records.offset.tolist(), records.value, map(list, records.headers), strict=True)
     return found
 
 
+@pytest.mark.parametrize("bulk", [True, False])
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
-def test_beats_may_come_compressed(make_settings, codec):
-    settings = make_settings()
+def test_beats_may_come_compressed(make_settings, codec, bulk):
+    settings = make_settings(bulk_fetch=bulk)
     publish(settings, [(b"x" * 560, [])], compression_type=codec)
     with closing(kafka_broker(settings)) as broker:
         assert read(broker, 1) == [(0, b"x" * 560, [])]
 
 
-def test_a_header_name_that_is_not_utf8_does_not_stop_its_partition(make_settings):
-    settings = make_settings()
+@pytest.mark.usefixtures("kafka")
+def test_whatever_lies_in_a_partition_is_read_alike_by_both_ways_of_decoding(make_settings):
+    settings = make_settings(partitions=1)
+    fill_with_everything(settings)
+    read_by = []
+    for bulk in (True, False):
+        way = settings.model_copy(update={"bulk_fetch": bulk, "group_id": f"{settings.group_id}-{bulk}"})
+        for _ in create_topics(way, TopicPlan(1, 1, 1)):
+            pass
+        with closing(kafka_broker(way)) as broker:
+            read_by.append(read(broker, 4 * 120))
+    assert len(read_by[0]) == 4 * 120
+    assert read_by[0] == read_by[1]
+    assert not any(value == b"aborted" for _, value, _ in read_by[0])
+
+
+def fill_with_everything(settings):
+    """Four codecs, values of all sizes, headers, keys of many lengths, transactions that end either way."""
+    for codec in (None, "lz4", "zstd", "gzip"):
+        producer = KafkaProducer(
+            bootstrap_servers=settings.bootstrap_servers,
+            transactional_id=f"filler-{codec}",
+            compression_type=codec,
+            linger_ms=20,
+        )
+        producer.init_transactions()
+        for is_kept in (True, False, True):
+            producer.begin_transaction()
+            for count in range(60):
+                value = [bytes(560), None, b"{}" * count, b"x" * 70_000][count % 4] if is_kept else b"aborted"
+                headers = [("trace", b"%d" % count)] * (count % 3)
+                producer.send(settings.beats_topic, value, key=b"k" * count or None, headers=headers, partition=0)
+            (producer.commit_transaction if is_kept else producer.abort_transaction)()
+        producer.close()
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+def test_a_header_name_that_is_not_utf8_does_not_stop_its_partition(make_settings, bulk):
+    settings = make_settings(bulk_fetch=bulk)
     publish(settings, [(b"one", []), (b"two", [(NotUtf8("?"), b"1")]), (b"three", [])])
     with closing(kafka_broker(settings)) as broker:
         found = {offset: rest for offset, *rest in read(broker, 3)}

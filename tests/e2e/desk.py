@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from monitor import alert, cli
 from monitor.beat import Rejected
 from monitor.broker import Publisher
+from monitor.column import Column
 from monitor.record import Records
 from tests.e2e.daemon import TOPICS, clean_environment, read_all
 
@@ -50,7 +51,7 @@ class Desk:
 
     def letter(self, value, reason="not-json", *, key=b"bed", headers=(), topic=None, partition=0):
         at = [np.array([number]) for number in (partition, 7, 1000)]
-        records = Records(topic or self.settings.beats_topic, *at, (key,), (value,), (headers,))
+        records = Records(topic or self.settings.beats_topic, *at, Column.of((key,)), Column.of((value,)), (headers,))
         now_ms = int(1000 * time.time())
         return alert.dead_letter(records, Rejected(0, reason, "no good"), self.settings.dead_letters_topic, now_ms)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.alert import dead_letter
 from monitor.beat import Rejected
+from monitor.column import Column
 from monitor.deadletter import OWN_HEADERS, Rules, as_json, as_line, back, objection, read
 from monitor.record import Records
 
@@ -26,7 +27,7 @@ HEADERS = st.lists(st.tuples(NAMES, BYTES), max_size=9).map(tuple)
 def refused(key=b"bed 7", value=b"{", headers=(), topic="ecg.beats", detail="no good"):
     """The message that the monitor writes about a record at partition 1, offset 42."""
     at = [np.array([number]) for number in (1, 42, 1000)]
-    records = Records(topic, *at, (key,), (value,), (headers,))
+    records = Records(topic, *at, Column.of((key,)), Column.of((value,)), (headers,))
     return dead_letter(records, Rejected(0, "not-json", detail), "ecg.dead-letters", 5000)
 
 

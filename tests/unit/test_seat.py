@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
 
+import numpy as np
 import pytest
 from kafka import OffsetAndMetadata, TopicPartition
 from prometheus_client import CollectorRegistry
@@ -13,10 +13,6 @@ from monitor.broker.seat import Seats, note, noted_clock
 from monitor.errors import BrokerError
 from monitor.metrics import Metrics
 from monitor.settings import Settings
-
-
-class Record(NamedTuple):
-    offset: int
 
 
 class Consumer:
@@ -80,7 +76,7 @@ def test_what_cannot_be_taken_waits_paused_and_does_not_hold_up_the_others(seats
             assert not taken
     assert taken.keys() == {3, 4, 5, 6, 7}
     assert consumer.paused == {0, 1, 2}
-    assert not seats.expects(consumer, consumer.partitions[0], [Record(0)])
+    assert not seats.expects(consumer, consumer.partitions[0], np.array([0]))
 
 
 def test_it_is_taken_once_that_is_possible(seats):
@@ -111,7 +107,7 @@ def test_a_partition_given_up_is_told_once_and_taken_anew(seats):
 def test_a_partition_that_brings_nothing_although_records_wait_is_told_after_a_while(seats):
     seats.take(Consumer([0, 1, 2]))
     told = [seats.stalled({0: 5, 1: 0, 2: 7}, now) for now in range(100, 130)]
-    seats.expects(Consumer([2]), TopicPartition("beats", 2), [Record(12)])
+    seats.expects(Consumer([2]), TopicPartition("beats", 2), np.array([12]))
     told += [seats.stalled({0: 5, 1: 0, 2: 6}, now) for now in range(130, 135)]
     assert told[:30] == [[]] * 30
     assert told[-1] == [0]

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
+from monitor.column import Column
 from monitor.episode import Episodes, Rule
 from monitor.errors import BrokerError
 from monitor.health import Health
@@ -329,8 +330,8 @@ def test_a_batch_of_several_partitions_is_judged_partition_by_partition():
     both = type(one)(
         "ecg.beats",
         *(np.concatenate([getattr(one, name), getattr(two, name)]) for name in ("partition", "offset", "time")),
-        one.key + two.key,
-        one.value + two.value,
+        Column.of([*one.key, *two.key]),
+        Column.of([*one.value, *two.value]),
         one.headers + two.headers,
     )
     bench = Bench(both).turn()

@@ -1,0 +1,95 @@
+"""A column of byte strings that lie in a few buffers: keys and values of records, without an object for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """n byte strings, each `size` bytes from `start` in its buffer; a size of -1 stands for null.
+
+    Values of one buffer stand together, in the order of the buffers: those of the `ends[i]` first values end with i.
+    """
+
+    buffers: tuple[NDArray[np.uint8], ...]
+    ends: tuple[int, ...]
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def within(cls, buffer: NDArray[np.uint8], start: NDArray[np.int64], size: NDArray[np.int64]) -> Column:
+        """Values of one buffer."""
+        return cls((buffer,), (len(size),), start, size)
+
+    @classmethod
+    def of(cls, values: Sequence[bytes | None]) -> Column:
+        """The same values in one buffer."""
+        size = np.fromiter((-1 if value is None else len(value) for value in values), np.int64, len(values))
+        end = np.cumsum(np.maximum(size, 0))
+        buffer = np.frombuffer(b"".join(value for value in values if value), np.uint8)
+        return cls.within(buffer, end - np.maximum(size, 0), size)
+
+    @classmethod
+    def join(cls, columns: Sequence[Column]) -> Column:
+        """One column after the other, none of their values copied."""
+        if len(columns) == 1:
+            return columns[0]
+        before = np.cumsum([0, *map(len, columns)]).tolist()
+        ends = [first + end for first, column in zip(before, columns, strict=False) for end in column.ends]
+        buffers = [buffer for column in columns for buffer in column.buffers]
+        none = np.empty(0, np.int64)
+        starts, sizes = [column.start for column in columns], [column.size for column in columns]
+        return cls(tuple(buffers), tuple(ends), np.concatenate([none, *starts]), np.concatenate([none, *sizes]))
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    def __getitem__(self, row: int) -> bytes | None:
+        start, size = int(self.start[row]), int(self.size[row])
+        buffer = self.buffers[int(np.searchsorted(self.ends, row % len(self), side="right"))]
+        return None if size < 0 else buffer[start : start + size].tobytes()
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        return map(self.__getitem__, range(len(self)))
+
+    def select(self, rows: NDArray[np.intp]) -> Column:
+        """The values at these rows, ascending, out of the same buffers."""
+        ends = np.searchsorted(rows, self.ends).tolist()
+        return Column(self.buffers, tuple(ends), self.start[rows], self.size[rows])
+
+    def part(self, start: int, stop: int) -> Column:
+        """The values from `start` up to `stop`, out of the same buffers."""
+        ends = tuple(min(max(end - start, 0), stop - start) for end in self.ends)
+        return Column(self.buffers, ends, self.start[start:stop], self.size[start:stop])
+
+    def gather(self, rows: NDArray[np.intp], size: int) -> NDArray[np.uint8]:
+        """The values at `rows` (k,), ascending, all of them `size` > 0 bytes long: an array (k, size) of their own."""
+        return self._pieces(rows, size).view(np.uint8).reshape(-1, size)
+
+    def _pieces(self, rows: NDArray[np.intp], size: int) -> NDArray[np.void]:
+        """One copy a value: out of a view with an item at every byte, those that begin a value are taken."""
+        pieces, first, kind = [], 0, np.dtype((np.void, size))
+        for buffer, last in zip(self.buffers, np.searchsorted(rows, self.ends).tolist(), strict=True):
+            if last > first:
+                every = np.ndarray((len(buffer) - size + 1,), kind, buffer, 0, (1,))
+                pieces.append(every[self.start[rows[first:last]]])
+                first = last
+        return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, kind), *pieces])
+
+    def objects(self) -> NDArray[np.object_]:
+        """The values as Python objects; one NumPy pass for each size that occurs."""
+        found = np.full(len(self), None, np.object_)
+        for size in np.unique(self.size).tolist():
+            rows = np.flatnonzero(self.size == size)
+            if size >= 0:
+                found[rows] = self._pieces(rows, size).tolist() if size else b""
+        return found
