@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,13 @@ from monitor.errors import RefusedError
 from monitor.publish import BEAT_MS, encode, source_name
 from monitor.record import Message
 
+try:
+    from confluent_kafka import Producer  # ten times as fast, where the peers are installed
+except ImportError:
+    Producer = None
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +33,7 @@ SEED = 1
 PARTITIONS = 4
 BATCH_BYTES = 64 * 1024  # as `ecg-monitor publish` batches them
 IN_FLIGHT = 500_000
+CHUNK = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,44 +50,65 @@ class Load:
 
 def fill(case: Case, data: Path, load: Load) -> float:
     """Make the topics and publish; the seconds it took. Beat time ends now."""
-    settings = case.settings()
-    list(create_topics(settings, TopicPlan(load.partitions, 1, 168)))
+    make_topics(case, load.partitions)
+    began = time.perf_counter()
+    if Producer is None:
+        with closing(Publisher(case.settings())) as publisher:
+            for key, value, stamp in beats(data, load):
+                publisher.send(Message(case.beats_topic, key, value), stamp)
+            publisher.flush()
+    else:
+        _send(producer(case, load), case.beats_topic, beats(data, load))
+    return time.perf_counter() - began
+
+
+def make_topics(case: Case, partitions: int) -> None:
+    list(create_topics(case.settings(), TopicPlan(partitions, 1, 168)))
+
+
+@contextmanager
+def held_back(case: Case, data: Path, load: Load) -> Iterator[Callable[[], None]]:
+    """A full topic of which nobody who reads what is committed sees a beat before the call that this gives."""
+    make_topics(case, load.partitions)
+    sender = producer(case, load, **{"transactional.id": case.prefix, "transaction.timeout.ms": 600_000})
+    sender.init_transactions(60)
+    sender.begin_transaction()
+    _send(sender, case.beats_topic, beats(data, load))
+    yield lambda: sender.commit_transaction(60)
+
+
+def beats(data: Path, load: Load) -> Iterator[tuple[bytes, bytes, int]]:
+    """Key, value and timestamp of each."""
     stock = beatfile.read(data)
     if stock.abnormal is None:
         raise RefusedError(f"{data}: the beats need labels")
     values = [encode(samples, load.form) for samples in stock.samples]
-    source, row = deal(load, stock.abnormal)
-    start_ms = int(1000 * time.time()) - (load.beats // load.sources + 1) * BEAT_MS
-    began = time.perf_counter()
     keys = [source_name(lead) for lead in range(load.sources)]
-    stamps = start_ms + np.arange(load.beats) // load.sources * BEAT_MS
-    columns = zip(source.tolist(), row.tolist(), stamps.tolist(), strict=True)
-    _publish(case, load, ((keys[lead], values[at], stamp) for lead, at, stamp in columns))
-    return time.perf_counter() - began
+    start_ms = int(1000 * time.time()) - (load.beats // load.sources + 1) * BEAT_MS
+    phase = np.random.default_rng(SEED).integers(0, PERIOD, load.sources)
+    for first in range(0, load.beats, CHUNK):
+        count = np.arange(first, min(first + CHUNK, load.beats))
+        source, turn = count % load.sources, count // load.sources
+        row = _rows(stock.abnormal, (turn + phase[source]) % PERIOD < RUN, first)
+        stamp = start_ms + turn * BEAT_MS
+        for lead, at, when in zip(source.tolist(), row.tolist(), stamp.tolist(), strict=True):
+            yield keys[lead], values[at], when
 
 
-def deal(load: Load, abnormal: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each beat its source and its row in the stock."""
-    random = np.random.default_rng(SEED)
-    source, turn = np.arange(load.beats) % load.sources, np.arange(load.beats) // load.sources
-    phase = random.integers(0, PERIOD, load.sources)
-    in_trouble = (turn + phase[source]) % PERIOD < RUN
-    normal_row, abnormal_row = (random.choice(np.flatnonzero(abnormal == label), load.beats) for label in (False, True))
-    return source, np.where(in_trouble, abnormal_row, normal_row)
+def _rows(abnormal: NDArray[np.bool_], wanted: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """A row of the stock for each beat, abnormal where it is wanted."""
+    random = np.random.default_rng((SEED, seed))
+    normal_row, abnormal_row = (
+        random.choice(np.flatnonzero(abnormal == label), len(wanted)) for label in (False, True)
+    )
+    return np.where(wanted, abnormal_row, normal_row)
 
 
-def _publish(case: Case, load: Load, items: Iterator[tuple[bytes, bytes, int]]) -> None:
-    try:
-        from confluent_kafka import Producer  # noqa: PLC0415 - ten times as fast, where the peers are installed
-    except ImportError:
-        with closing(Publisher(case.settings())) as publisher:
-            for key, value, stamp in items:
-                publisher.send(Message(case.beats_topic, key, value), stamp)
-            publisher.flush()
-        return
-    producer = Producer(
+def producer(case: Case, load: Load, **options: object) -> Any:
+    return Producer(
         {
             "bootstrap.servers": case.address,
+            "log_level": 3,  # errors; that a coordinator is still loading is none
             "partitioner": "murmur2_random",
             "linger.ms": 5,
             "batch.size": load.batch_bytes,
@@ -89,12 +116,16 @@ def _publish(case: Case, load: Load, items: Iterator[tuple[bytes, bytes, int]]) 
             "queue.buffering.max.messages": 2 * IN_FLIGHT,
             "queue.buffering.max.kbytes": 1024 * 1024,
         }
+        | options
     )
+
+
+def _send(sender: Any, topic: str, items: Iterator[tuple[bytes, bytes, int]]) -> None:
     for count, (key, value, stamp) in enumerate(items):
-        producer.produce(case.beats_topic, value, key, timestamp=stamp)
+        sender.produce(topic, value, key, timestamp=stamp)
         if count % 1000 == 0:
-            producer.poll(0)
-            while len(producer) > IN_FLIGHT:
-                producer.poll(0.05)
-    if producer.flush(120):
+            sender.poll(0)
+            while len(sender) > IN_FLIGHT:
+                sender.poll(0.05)
+    if sender.flush(120):
         raise RuntimeError("the broker did not take every beat")
