@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import profiling, throughput
+from bench import latency, memory, profiling, scale, throughput
 from bench.stage import Means
 from monitor.errors import MonitorError
 
@@ -28,7 +28,7 @@ def main(context: click.Context, model: Path, data: Path, out: Path, cores: int)
     context.obj = Means(model, data / "ECG5000_TEST.tsv", out, cores)
 
 
-for command in (throughput.command, profiling.command):
+for command in (throughput.command, latency.command, scale.command, memory.command, profiling.command):
     main.add_command(command)
 
 if __name__ == "__main__":
