@@ -12,6 +12,7 @@ from tests.e2e.daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
     from bench.case import Case
 
 LOOK_SECONDS = 0.05

@@ -179,6 +179,6 @@ def _draw(found: Sequence[Run], axes: Axes) -> None:
             for place, value in enumerate(values):
                 axes.text(value, place, f" {value:.0f}", va="center", fontsize=8)
     axes.set_yticks(range(len(shown)), titles)
-    axes.set_xlabel("ms from produce to an alert that can be read: median of the rounds")
+    axes.set_xlabel("ms from produce to readable alert")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend()

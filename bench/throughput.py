@@ -149,9 +149,9 @@ def _draw(condition: str, found: Sequence[Row], axes: Axes) -> None:
     axes.barh(places, rates, xerr=errors, color=colours, ecolor="#2c3e50", capsize=2)
     axes.set_yticks(places, [row.title for row in shown])
     axes.set_xscale("log")
-    axes.set_xlabel("beats a second (log scale): median, least and most of the rounds")
+    axes.set_xlabel("beats a second, log scale: median, least and most")
     axes.set_title(condition)
-    for place, rate in zip(places, rates, strict=True):
-        axes.text(rate * 1.15, place, f"{rate / 1000:,.1f} k", va="center", fontsize=8)
-    axes.set_xlim(1000, 3 * max(rates, default=1000))
+    for place, row in zip(places, shown, strict=True):
+        axes.text(row.high * 1.1, place, f"{row.rate / 1000:,.1f} k", va="center", fontsize=8)
+    axes.set_xlim(1000, 3 * max((row.high for row in shown), default=1000))
     axes.spines[["top", "right"]].set_visible(False)
