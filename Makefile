@@ -31,10 +31,19 @@ check: setup ## lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup ## this monitor beside a record-at-a-time loop, in one run
+bench: setup .venv-bench/.installed ## this monitor beside its peers, on Apache Kafka (KAFKA_HOME); ARGS=latency, ARGS=scale, ARGS=--help
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[trainer,bench]'
 	$(BIN)/ecg-trainer fetch --out $(DATA)
 	$(BIN)/ecg-trainer ecg --data $(DATA) --out demo/bench.safetensors
-	$(BIN)/python -m bench --model demo/bench.safetensors --data $(DATA) $(ARGS)
+	$(BIN)/python -m bench --model demo/bench.safetensors --data $(DATA) $(or $(ARGS),throughput)
+
+# Peers that exclude our pinned versions: a place of their own, which finds the rest (torch, numpy) in ours
+.venv-bench/.installed: bench/apart.txt $(BIN)/.installed
+	$(PYTHON) -m venv .venv-bench
+	-.venv-bench/bin/python -m pip install --quiet -r bench/apart.txt
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+		> $$(.venv-bench/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth
+	@touch $@
 
 chaos: setup ## monitors and Kafka (KAFKA_HOME) killed at random, alerts compared; ARGS="--scenario kills", ARGS=--help
 	$(BIN)/ecg-trainer fetch --out $(DATA)
@@ -45,4 +54,4 @@ up: ## the whole stack with Docker, demo beats included
 	docker compose --profile demo up --build
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

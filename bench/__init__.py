@@ -1,1 +1,1 @@
-"""The monitor beside what tutorials do, on the same broker, beats and model, in one run."""
+"""The monitor beside its peers: one broker, the same beats, model and cores, in turn, each in a fresh process."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.chaos.members import Member
     from tests.chaos.plan import Plan
     from tests.chaos.stage import Means
+    from tests.e2e.daemon import Daemon
 
 WARM_UP_SHARE = 0.2
 SAMPLE_SECONDS = 2.0
@@ -73,9 +74,9 @@ def _keep_little(stage: Stage) -> None:
 
 def _watch(stage: Stage, member: Member, seconds: float) -> list[Usage]:
     usages: list[Usage] = []
-    end, pid = Deadline(seconds, ""), member.pid
+    end = Deadline(seconds, "")
     while not end.is_over:
-        usages.append(_usage(member, pid))
+        usages.append(usage(member.daemon))
         stage.feeder.is_done()
         stage.feeder.allow(int(usages[-1].beats) + AHEAD)
         if (ended := member.ended()) is not None:
@@ -84,11 +85,12 @@ def _watch(stage: Stage, member: Member, seconds: float) -> list[Usage]:
     return usages
 
 
-def _usage(member: Member, pid: int) -> Usage:
+def usage(daemon: Daemon) -> Usage:
+    pid = daemon.process.pid
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     resident, threads = int(status["VmRSS"].split()[0]), int(status["Threads"])
-    beats, lag = member.daemon.metric("beats_total"), member.daemon.metric("lag_records")
+    beats, lag = daemon.metric("beats_total"), daemon.metric("lag_records")
     return Usage(time.monotonic(), resident, descriptors, threads, beats, lag)
 
 

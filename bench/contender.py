@@ -1,0 +1,36 @@
+"""One contender in a process of its own: `python -m bench.contender NAME`, the case on stdin, the result on stdout."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from bench.case import Case, Meter
+from bench.contenders import CONTENDERS
+
+if TYPE_CHECKING:
+    from bench.case import Result
+
+MARK = "result: "
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.ERROR)
+    case = Case.from_json(sys.stdin.read())
+    contender = CONTENDERS[sys.argv[1]]
+    importlib.import_module(f"bench.contenders.{contender.module}").judge(case, Meter(case, tell))
+
+
+def tell(result: Result) -> None:
+    """And end at once: frameworks cannot all be stopped from within, and closing is not what is measured."""
+    print(MARK + json.dumps(asdict(result)), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The monitor, put together as its daemon does. It does more than the peers: checks, episodes, state, metrics."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from monitor import artifact
+from monitor.broker import KafkaBroker, TopicPlan, create_topics
+from monitor.daemon import tune_collector
+from monitor.episode import Episodes, Rule
+from monitor.health import Health
+from monitor.metrics import Metrics
+from monitor.scorer import Scorer, use_one_thread
+from monitor.threshold import Thresholds
+from monitor.worker import Line, Worker
+
+if TYPE_CHECKING:
+    from bench.case import Case, Meter
+
+
+def judge(case: Case, meter: Meter) -> None:
+    settings = case.settings(**case.options)
+    list(create_topics(settings, TopicPlan(case.partitions, 1, 168)))  # the state topic of this group
+    use_one_thread()
+    model, registry = artifact.load(Path(case.model), "cpu"), CollectorRegistry()
+    metrics = Metrics(registry)
+    scorer = Scorer(model, "cpu", settings.batch_size)
+    rule = Rule(settings.episode_open, settings.episode_window, settings.episode_close, 60_000)
+    with closing(KafkaBroker(settings, metrics)) as broker:
+        thresholds = Thresholds.from_manifest(model.manifest)
+        worker = Worker(
+            Line(broker, scorer, thresholds, Episodes(rule), metrics, Health()), settings, model.manifest.model_id
+        )
+        tune_collector()
+        judged = abnormal = 0
+        while True:
+            worker.turn()
+            before = judged, abnormal
+            judged, abnormal = (
+                int(registry.get_sample_value(f"ecg_monitor_{name}") or 0)
+                for name in ("beats_total", "abnormal_beats_total")
+            )
+            meter.note(judged - before[0], abnormal - before[1])

@@ -1,0 +1,36 @@
+"""The model alone, without Kafka: no line can be quicker than this. The best of some batch sizes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor import artifact
+from monitor.scorer import Scorer, use_one_thread
+
+if TYPE_CHECKING:
+    from bench.case import Case, Meter
+
+SIZES = (256, 512, 1024, 2048, 4096, 8192)
+
+
+def judge(case: Case, meter: Meter) -> None:
+    use_one_thread()
+    scorer = Scorer(artifact.load(Path(case.model), "cpu"), "cpu", max(SIZES))
+    samples = np.random.default_rng(0).standard_normal((max(SIZES), 140)).astype(np.float32)
+    best = min(SIZES, key=lambda size: _seconds_a_beat(scorer, samples[:size]))
+    while True:
+        scorer.score(samples[:best])
+        meter.note(best, 0)
+
+
+def _seconds_a_beat(scorer: Scorer, samples: np.ndarray) -> float:
+    scorer.score(samples)
+    rounds = 4 * max(SIZES) // len(samples)
+    began = time.perf_counter()
+    for _ in range(rounds):
+        scorer.score(samples)
+    return (time.perf_counter() - began) / (rounds * len(samples))

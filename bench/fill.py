@@ -1,0 +1,131 @@
+"""A topic full of beats: sources in turn, each with a run of ten abnormal beats in five hundred."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor import beatfile
+from monitor.broker import Publisher, TopicPlan, create_topics
+from monitor.errors import RefusedError
+from monitor.publish import BEAT_MS, encode, source_name
+from monitor.record import Message
+
+try:
+    from confluent_kafka import Producer  # ten times as fast, where the peers are installed
+except ImportError:
+    Producer = None
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bench.case import Case
+
+RUN, PERIOD = 10, 500  # abnormal beats of a source: 2 %
+SEED = 1
+PARTITIONS = 4
+BATCH_BYTES = 64 * 1024  # as `ecg-monitor publish` batches them
+IN_FLIGHT = 500_000
+CHUNK = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the topic is to hold."""
+
+    beats: int
+    sources: int
+    form: str = "float32"
+    compression: str = "none"
+    partitions: int = PARTITIONS
+    batch_bytes: int = BATCH_BYTES
+
+
+def fill(case: Case, data: Path, load: Load) -> float:
+    """Make the topics and publish; the seconds it took. Beat time ends now."""
+    make_topics(case, load.partitions)
+    began = time.perf_counter()
+    if Producer is None:
+        with closing(Publisher(case.settings())) as publisher:
+            for key, value, stamp in beats(data, load):
+                publisher.send(Message(case.beats_topic, key, value), stamp)
+            publisher.flush()
+    else:
+        _send(producer(case, load), case.beats_topic, beats(data, load))
+    return time.perf_counter() - began
+
+
+def make_topics(case: Case, partitions: int) -> None:
+    list(create_topics(case.settings(), TopicPlan(partitions, 1, 168)))
+
+
+@contextmanager
+def held_back(case: Case, data: Path, load: Load) -> Iterator[Callable[[], None]]:
+    """A full topic of which nobody who reads what is committed sees a beat before the call that this gives."""
+    make_topics(case, load.partitions)
+    sender = producer(case, load, **{"transactional.id": case.prefix, "transaction.timeout.ms": 600_000})
+    sender.init_transactions(60)
+    sender.begin_transaction()
+    _send(sender, case.beats_topic, beats(data, load))
+    yield lambda: sender.commit_transaction(60)
+
+
+def beats(data: Path, load: Load) -> Iterator[tuple[bytes, bytes, int]]:
+    """Key, value and timestamp of each."""
+    stock = beatfile.read(data)
+    if stock.abnormal is None:
+        raise RefusedError(f"{data}: the beats need labels")
+    values = [encode(samples, load.form) for samples in stock.samples]
+    keys = [source_name(lead) for lead in range(load.sources)]
+    start_ms = int(1000 * time.time()) - (load.beats // load.sources + 1) * BEAT_MS
+    phase = np.random.default_rng(SEED).integers(0, PERIOD, load.sources)
+    for first in range(0, load.beats, CHUNK):
+        count = np.arange(first, min(first + CHUNK, load.beats))
+        source, turn = count % load.sources, count // load.sources
+        row = _rows(stock.abnormal, (turn + phase[source]) % PERIOD < RUN, first)
+        stamp = start_ms + turn * BEAT_MS
+        for lead, at, when in zip(source.tolist(), row.tolist(), stamp.tolist(), strict=True):
+            yield keys[lead], values[at], when
+
+
+def _rows(abnormal: NDArray[np.bool_], wanted: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """A row of the stock for each beat, abnormal where it is wanted."""
+    random = np.random.default_rng((SEED, seed))
+    normal_row, abnormal_row = (
+        random.choice(np.flatnonzero(abnormal == label), len(wanted)) for label in (False, True)
+    )
+    return np.where(wanted, abnormal_row, normal_row)
+
+
+def producer(case: Case, load: Load, **options: object) -> Any:
+    return Producer(
+        {
+            "bootstrap.servers": case.address,
+            "log_level": 3,  # errors; that a coordinator is still loading is none
+            "partitioner": "murmur2_random",
+            "linger.ms": 5,
+            "batch.size": load.batch_bytes,
+            "compression.type": load.compression,
+            "queue.buffering.max.messages": 2 * IN_FLIGHT,
+            "queue.buffering.max.kbytes": 1024 * 1024,
+        }
+        | options
+    )
+
+
+def _send(sender: Any, topic: str, items: Iterator[tuple[bytes, bytes, int]]) -> None:
+    for count, (key, value, stamp) in enumerate(items):
+        sender.produce(topic, value, key, timestamp=stamp)
+        if count % 1000 == 0:
+            sender.poll(0)
+            while len(sender) > IN_FLIGHT:
+                sender.poll(0.05)
+    if sender.flush(120):
+        raise RuntimeError("the broker did not take every beat")

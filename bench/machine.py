@@ -1,0 +1,76 @@
+"""What it was measured on, so that a figure can be read later."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.run import APART, python_of
+
+PACKAGES = (
+    "ecg-monitor",
+    "kafka-python",
+    "confluent-kafka",
+    "bytewax",
+    "quixstreams",
+    "faust-streaming",
+    "aiokafka",
+    "numpy",
+    "torch",
+    "orjson",
+)
+_ASK = f"""
+import importlib.metadata as m, json
+def version(name):
+    try: return m.version(name)
+    except m.PackageNotFoundError: return None
+print(json.dumps({{name: version(name) for name in {PACKAGES!r}}}))
+"""
+
+
+def use_cores(count: int) -> list[int]:
+    """Keep this process and its children, the broker's among them, to so many cores; which."""
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    os.sched_setaffinity(0, cores)
+    return cores
+
+
+def describe() -> dict[str, object]:
+    cpu = _field("/proc/cpuinfo", "model name")
+    return {
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": cpu or platform.processor() or platform.machine(),
+        "cores used": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
+        "memory": _field("/proc/meminfo", "MemTotal"),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load before": [round(load, 2) for load in os.getloadavg()],
+        "kafka": _kafka(),
+        "packages": _packages(python_of("monitor")),
+        "packages apart": _packages(str(APART)),
+    }
+
+
+def _field(path: str, name: str) -> str:
+    lines = Path(path).read_text().splitlines() if Path(path).is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
+
+
+def _kafka() -> str:
+    if address := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        return f"at {address}, version unknown"
+    libs = (Path(os.environ["KAFKA_HOME"]) / "libs").glob("kafka-clients-*.jar")
+    return next((lib.stem.removeprefix("kafka-clients-") for lib in libs), "unknown")
+
+
+def _packages(python: str) -> dict[str, str]:
+    try:
+        asked = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {name: version for name, version in json.loads(asked.stdout).items() if version}

@@ -1,0 +1,43 @@
+"""`profile`: where the time of this monitor's own thread goes."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+from contextlib import suppress
+from dataclasses import replace
+
+import click
+
+from bench.case import Meter, Result
+from bench.contenders import CONTENDERS
+from bench.contenders.line import judge
+from bench.fill import Load, fill
+from bench.stage import Means, kafka
+
+
+class _Over(Exception):  # noqa: N818 - no error: the way out of a loop without end
+    pass
+
+
+@click.command("profile")
+@click.option("--beats", default=400_000, show_default=True)
+@click.option("--sources", default=60, show_default=True)
+@click.option("--form", type=click.Choice(["float32", "json"]), default="float32", show_default=True)
+@click.option("--contender", type=click.Choice(["monitor", "monitor-alo"]), default="monitor", show_default=True)
+@click.option("--lines", default=30, show_default=True, help="To show of each list.")
+@click.pass_obj
+def command(means: Means, beats: int, sources: int, form: str, contender: str, lines: int) -> None:
+    """Profile this monitor over a full topic: by own time, then by time with what is called."""
+    profile = cProfile.Profile()
+    with kafka() as address:
+        case = means.case(address, beats, 600.0, form=form, options=CONTENDERS[contender].options)
+        fill(case, means.stock, Load(beats, sources, form))
+        with suppress(_Over):
+            profile.runcall(judge, replace(case, group=f"{case.prefix}.profile"), Meter(case, _stop))
+    pstats.Stats(profile).strip_dirs().sort_stats("tottime").print_stats(lines).sort_stats("cumtime").print_stats(lines)
+
+
+def _stop(result: Result) -> None:
+    click.echo(f"{result.rate:,.0f} beats/s under the profiler")
+    raise _Over

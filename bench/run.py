@@ -1,0 +1,83 @@
+"""Contenders run one after the other, each in a fresh process; who fails is reported, and the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.case import Result
+from bench.contender import MARK
+from bench.contenders import CONTENDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.case import Case
+
+ROOT = Path(__file__).parents[1]
+APART = ROOT / ".venv-bench" / "bin" / "python"  # made by `make bench`
+LIMIT_SECONDS = 60.0  # to start, to join and to read the first batch
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a contender has no figures."""
+
+    reason: str
+
+
+def python_of(name: str) -> str:
+    return str(APART) if CONTENDERS[name].apart else sys.executable
+
+
+def environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MONITOR_")}
+    return own | ONE_THREAD
+
+
+def run(name: str, case: Case) -> Result | Failure:
+    command = [python_of(name), "-m", "bench.contender", name]
+    try:
+        done = subprocess.run(
+            command,
+            input=case.to_json(),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS + case.seconds,
+            cwd=ROOT,
+            env=environment(),
+            check=False,
+        )
+    except FileNotFoundError:
+        return Failure(f"{command[0]} is not there: `make bench` makes it")
+    except subprocess.TimeoutExpired:
+        return Failure(f"not done within {LIMIT_SECONDS + case.seconds:.0f} s")
+    for line in done.stdout.splitlines():
+        _, mark, told = line.partition(MARK)  # frameworks may have written to the same line
+        if mark:
+            return Result(**json.loads(told))
+    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+    return Failure(said[-1])
+
+
+def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[Result | Failure]]:
+    """A B C, A B C, …: what each contender did in each round. Who failed once is left out of the later rounds."""
+    found: dict[str, list[Result | Failure]] = {name: [] for name in cases}
+    for count in range(rounds):
+        for name, case in cases.items():
+            if any(isinstance(one, Failure) for one in found[name]):
+                continue
+            one = run(name, case.again(name, count))
+            found[name].append(one)
+            print(f"round {count + 1}: {CONTENDERS[name].title}: {_told(one)}", file=sys.stderr, flush=True)
+    return found
+
+
+def _told(one: Result | Failure) -> str:
+    return one.reason if isinstance(one, Failure) else f"{one.rate:,.0f} beats/s, {one.cpu_us:.2f} µs of CPU a beat"

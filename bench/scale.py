@@ -1,0 +1,173 @@
+"""How the monitor grows: more processes, more partitions, more sources in trouble when partitions change hands."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench import fleet, machine, paper
+from bench.fill import PARTITIONS, Load, held_back, make_topics, producer
+from bench.pulse import stock
+from bench.stage import Means, kafka
+from monitor.publish import source_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from bench.case import Case
+
+ALL_CORES = os.cpu_count() or 1
+EDGE = 0.1  # of a backlog, at its beginning and its end, that is not measured
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """A backlog and so many processes of one group."""
+
+    processes: int
+    partitions: int
+    beats: int
+    seconds: float  # from when the backlog can be read to its last beat
+    rate: float  # between its first and its last tenth
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """One monitor that reads everything, a second one that comes, and the first one that goes."""
+
+    sources: int  # in trouble
+    partitions: int
+    start_seconds: float  # of the first: start of the process to ready, nothing to restore
+    join_seconds: float  # start of the second to both ready, with half of the partitions each
+    leave_seconds: float  # SIGTERM of the first to the second serving all partitions
+
+
+@click.command("scale")
+@click.option("--beats", default=1_000_000, show_default=True, help="Of the backlog that processes share.")
+@click.option("--processes", multiple=True, default=(1, 2, 4), show_default=True)
+@click.option("--sources", multiple=True, default=(10, 1000, 100_000), show_default=True, help="In trouble.")
+@click.option("--partitions", multiple=True, default=(4, 64, 256), show_default=True)
+@click.pass_obj
+def command(
+    means: Means, beats: int, processes: Sequence[int], sources: Sequence[int], partitions: Sequence[int]
+) -> None:
+    """A backlog shared by 1, 2, 4 processes; how long partitions take to change hands."""
+    described = machine.describe()
+    with kafka() as address, tempfile.TemporaryDirectory(prefix="bench-logs-") as folder:
+        drains = [_drain(means, address, Path(folder), beats, count) for count in processes]
+        takeovers = [
+            _takeover(means, means.case(address, 1, 1.0, partitions=count), Path(folder), troubled)
+            for troubled in sources
+            for count in partitions
+        ]
+    paper.picture(means.out / "scale.png", [partial(_draw_drains, drains), partial(_draw_takeovers, takeovers)])
+    found = {"machine": described, "drains": drains, "takeovers": takeovers}
+    paper.write(means.out, "scale", found, f"{drain_table(drains)}\n\n{takeover_table(takeovers)}")
+
+
+def _drain(means: Means, address: str, folder: Path, beats: int, processes: int) -> Drain:
+    load = Load(beats, 1000, partitions=max(PARTITIONS, processes))
+    case = means.case(address, beats, 1.0, partitions=load.partitions)
+    case = replace(case, group=f"{case.prefix}.drain")
+    make_topics(case, load.partitions)
+    with held_back(case, means.stock, load) as release, fleet.monitors(case, folder, processes) as members:
+        release()
+        began, looks = time.perf_counter(), [(0.0, 0.0)]
+        while looks[-1][1] < beats:
+            time.sleep(4 * fleet.LOOK_SECONDS)
+            looks.append((time.perf_counter() - began, fleet.beats(members)))
+            if looks[-1][0] > fleet.LIMIT_SECONDS:
+                raise RuntimeError(f"{looks[-1][1]:,.0f} of {beats:,} beats after {fleet.LIMIT_SECONDS:.0f} s")
+    within = [look for look in looks if EDGE * beats <= look[1] <= (1 - EDGE) * beats] or looks
+    rate = (within[-1][1] - within[0][1]) / (within[-1][0] - within[0][0])
+    click.echo(f"{processes} processes: {beats:,} beats in {looks[-1][0]:.1f} s, {rate:,.0f} beats/s", err=True)
+    return Drain(processes, load.partitions, beats, looks[-1][0], rate)
+
+
+def _takeover(means: Means, case: Case, folder: Path, sources: int) -> Takeover:
+    case = replace(case, group=f"{case.prefix}.takeover")
+    make_topics(case, case.partitions)
+    with ExitStack() as stack:
+        began = time.perf_counter()
+        first = stack.enter_context(fleet.monitor(case, folder, 0))
+        fleet.until([first], lambda: fleet.is_shared([first], case.partitions), "the first is ready")
+        started = time.perf_counter() - began
+        _trouble(means, case, sources)
+        fleet.until([first], lambda: fleet.beats([first]) == sources, "the trouble is known")
+        began = time.perf_counter()
+        second = stack.enter_context(fleet.monitor(case, folder, 1))
+        fleet.until([second], lambda: fleet.is_shared([first, second], case.partitions), "the partitions shared")
+        joined, began = time.perf_counter() - began, time.perf_counter()
+        first.process.terminate()
+        fleet.until([second], lambda: fleet.is_shared([second], case.partitions), "all partitions taken over")
+        left = time.perf_counter() - began
+    found = Takeover(sources, case.partitions, started, joined, left)
+    click.echo(
+        f"{sources:,} sources in trouble, {case.partitions} partitions: {started:.1f} s to start, ", nl=False, err=True
+    )
+    click.echo(f"{joined:.1f} s to join, {left:.2f} s to take over", err=True)
+    return found
+
+
+def _trouble(means: Means, case: Case, sources: int) -> None:
+    """One abnormal beat from each source: that is remembered, and raises no alarm yet."""
+    loud = stock(means.model, means.stock).loud
+    sender = producer(case, Load(sources, sources))
+    for count in range(sources):
+        sender.produce(case.beats_topic, loud[count % len(loud)], source_name(count))
+        if count % 1000 == 0:
+            sender.poll(0)
+    sender.flush(60)
+
+
+def drain_table(drains: Sequence[Drain]) -> str:
+    lines = [
+        "| processes | partitions | backlog | gone after s | thousand beats a second | of one process |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in drains:
+        ratio = f"{one.rate / drains[0].rate:.2f} ×"
+        rate = f"**{one.rate / 1000:,.1f}**"
+        lines.append(f"| {one.processes} | {one.partitions} | {one.beats:,} | {one.seconds:.1f} | {rate} | {ratio} |")
+    return "\n".join(lines)
+
+
+def takeover_table(takeovers: Sequence[Takeover]) -> str:
+    lines = [
+        "| sources in trouble | partitions | first ready, s | second has its half, s | served again, s |",
+        "|---|---|---|---|---|",
+    ]
+    for one in takeovers:
+        times = f"{one.start_seconds:.1f} | {one.join_seconds:.1f} | **{one.leave_seconds:.2f}**"
+        lines.append(f"| {one.sources:,} | {one.partitions} | {times} |")
+    return "\n".join(lines)
+
+
+def _draw_drains(drains: Sequence[Drain], axes: Axes) -> None:
+    counts, rates = [one.processes for one in drains], [one.rate / 1000 for one in drains]
+    axes.plot(counts, rates, "o-", color="#c0392b", label="measured")
+    axes.plot(counts, [rates[0] * count for count in counts], ":", color="#7f8c8d", label="in proportion")
+    axes.set(xlabel="processes", ylabel="thousand beats a second", xticks=counts, ylim=(0, None))
+    axes.set_title(f"One backlog shared ({ALL_CORES} cores, broker included)")
+    axes.legend()
+
+
+def _draw_takeovers(takeovers: Sequence[Takeover], axes: Axes) -> None:
+    for partitions in dict.fromkeys(one.partitions for one in takeovers):
+        those = [one for one in takeovers if one.partitions == partitions]
+        axes.plot(
+            [one.sources for one in those], [one.leave_seconds for one in those], "o-", label=f"{partitions} partitions"
+        )
+    axes.set(xscale="log", xlabel="sources in trouble", ylabel="seconds", ylim=(0, None))
+    axes.set_title("A monitor leaves: until the other one serves all partitions")
+    axes.legend()

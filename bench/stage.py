@@ -1,0 +1,41 @@
+"""What the benches play on: Apache Kafka, a model, real beats, and so many cores for all of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from bench.case import Case, fresh_prefix
+from tests.brokers import broker_at_hand
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a bench needs from outside, and where its paper goes."""
+
+    model: Path
+    stock: Path  # ECG5000_TEST.tsv
+    out: Path
+    cores: int
+
+    def case(self, address: str, beats: int, seconds: float, **options: object) -> Case:
+        """With topics of its own: the broker may not be ours."""
+        return Case(address, fresh_prefix(), "fill", str(self.model.resolve()), beats, seconds, **options)
+
+
+@contextmanager
+def kafka() -> Iterator[str]:
+    """Apache Kafka: the one that KAFKA_BOOTSTRAP_SERVERS names, else one of our own out of KAFKA_HOME."""
+    if address := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield address
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, broker_at_hand(Path(folder)) as broker:
+        if not broker.is_kafka:
+            raise click.UsageError("needs Apache Kafka: set KAFKA_HOME (and have Java) or KAFKA_BOOTSTRAP_SERVERS")
+        yield broker.address

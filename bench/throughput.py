@@ -1,0 +1,157 @@
+"""Beats per second from a full topic, everybody in turn: medians, spread, ratios of the same run."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench import machine, paper
+from bench.case import Result
+from bench.contenders import CONTENDERS, ONLY_LATENCY
+from bench.fill import Load, fill
+from bench.run import Failure, in_turn
+from bench.stage import Means, kafka
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+
+OURS = "monitor"
+NAMES = [name for name in CONTENDERS if name not in ONLY_LATENCY]
+FORMS = ("float32", "json")
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+
+
+@click.command("throughput")
+@click.option("--beats", default=1_500_000, show_default=True, help="In each topic.")
+@click.option("--seconds", default=3.0, show_default=True, help="That a contender judges in a round, at most.")
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--sources", multiple=True, type=int, default=(60, 100_000), show_default=True)
+@click.option("--form", "forms", multiple=True, type=click.Choice(FORMS), default=("float32",), show_default=True)
+@click.option("--compression", type=click.Choice(CODECS), default="none", show_default=True)
+@click.option("--only", "names", multiple=True, type=click.Choice(NAMES), default=NAMES, help="Default: all.")
+@click.pass_obj
+def command(
+    means: Means, beats: int, forms: Sequence[str], compression: str, sources: Sequence[int], **how: Any
+) -> None:
+    """Beats a second of every contender, from a topic that is full."""
+    machine.use_cores(means.cores)
+    described, conditions = machine.describe(), {}
+    with kafka() as address:
+        for form, count in product(forms, sources):
+            load = Load(beats, count, form, compression)
+            title = f"{count:,} sources, {form}" + (f", {compression}" if compression != "none" else "")
+            conditions[title] = _measure(means, address, load, **how)
+    paper.picture(
+        means.out / "throughput.png", [partial(_draw, condition, found) for condition, found in conditions.items()]
+    )
+    paper.write(means.out, "throughput", {"machine": described, "conditions": conditions}, table(conditions))
+
+
+def _measure(means: Means, address: str, load: Load, *, seconds: float, rounds: int, names: Sequence[str]) -> list[Row]:
+    case = means.case(address, load.beats, seconds, partitions=load.partitions, form=load.form)
+    taken = fill(case, means.stock, load)
+    click.echo(f"{load.sources:,} sources: {load.beats:,} beats published in {taken:.1f} s", err=True)
+    return rows(in_turn({name: replace(case, options=CONTENDERS[name].options) for name in names}, rounds))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contender under one condition."""
+
+    name: str
+    results: tuple[Result, ...]
+    failure: str | None
+    rate: float  # median
+    low: float
+    high: float
+    ratio: float | None  # this monitor's median over its own
+    ratio_low: float | None  # of the rounds' ratios
+    ratio_high: float | None
+    cpu_ratio: float | None  # its own CPU a beat over this monitor's: hardly moved by what else the machine does
+
+    @property
+    def title(self) -> str:
+        return CONTENDERS[self.name].title
+
+    @property
+    def cpu_us(self) -> float:
+        return _cpu_us(self.results)
+
+    @property
+    def abnormal_share(self) -> float:
+        return sum(one.abnormal for one in self.results) / sum(one.judged for one in self.results)
+
+
+def rows(found: Mapping[str, Sequence[Result | Failure]]) -> list[Row]:
+    ours = [one for one in found.get(OURS, ()) if isinstance(one, Result)]
+    return [_row(name, outcomes, ours) for name, outcomes in found.items()]
+
+
+def _row(name: str, outcomes: Sequence[Result | Failure], ours: Sequence[Result]) -> Row:
+    failure = next((one.reason for one in outcomes if isinstance(one, Failure)), None)
+    results = tuple(one for one in outcomes if isinstance(one, Result))
+    if failure is not None or not results:
+        return Row(name, (), failure or "did not run", 0.0, 0.0, 0.0, None, None, None, None)
+    rates = [one.rate for one in results]
+    median = statistics.median(rates)
+    spread = median, min(rates), max(rates)
+    ratios = [mine.rate / theirs for mine, theirs in zip(ours, rates, strict=False)]
+    if not ratios:
+        return Row(name, results, None, *spread, None, None, None, None)
+    ratio = statistics.median(one.rate for one in ours) / median
+    cpu_ratio = _cpu_us(results) / _cpu_us(ours)
+    return Row(name, results, None, *spread, ratio, min(ratios), max(ratios), cpu_ratio)
+
+
+def _cpu_us(results: Sequence[Result]) -> float:
+    return statistics.median(result.cpu_us for result in results)
+
+
+def table(conditions: Mapping[str, Sequence[Row]]) -> str:
+    """Markdown."""
+    lines = []
+    for condition, found in conditions.items():
+        lines += [
+            f"**{condition}**",
+            "",
+            "| contender | thousand beats a second | CPU µs a beat | abnormal | this monitor: rate | CPU |",
+            "|---|---|---|---|---|---|",
+            *(_line(row) for row in sorted(found, key=lambda row: -row.rate)),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    if row.failure is not None:
+        return f"| {row.title} | failed: {row.failure.replace('|', '/')[:160]} | | | | |"
+    rate = f"**{row.rate / 1000:,.1f}** ({row.low / 1000:,.1f}–{row.high / 1000:,.1f})"
+    share = f"{row.abnormal_share:.2%}" if row.abnormal_share else ""
+    ratio = cpu = ""
+    if row.ratio is not None and row.name != OURS:
+        ratio, cpu = f"{row.ratio:.2f} × ({row.ratio_low:.2f}–{row.ratio_high:.2f})", f"{row.cpu_ratio:.2f} ×"
+    return f"| {row.title} | {rate} | {row.cpu_us:.2f} | {share} | {ratio} | {cpu} |"
+
+
+def _draw(condition: str, found: Sequence[Row], axes: Axes) -> None:
+    shown = sorted((row for row in found if row.failure is None), key=lambda row: row.rate)
+    places = range(len(shown))
+    rates = [row.rate for row in shown]
+    errors = [[row.rate - row.low for row in shown], [row.high - row.rate for row in shown]]
+    colours = ["#c0392b" if row.name.startswith(OURS) else "#7f8c8d" for row in shown]
+    axes.barh(places, rates, xerr=errors, color=colours, ecolor="#2c3e50", capsize=2)
+    axes.set_yticks(places, [row.title for row in shown])
+    axes.set_xscale("log")
+    axes.set_xlabel("beats a second, log scale: median, least and most")
+    axes.set_title(condition)
+    for place, row in zip(places, shown, strict=True):
+        axes.text(row.high * 1.1, place, f"{row.rate / 1000:,.1f} k", va="center", fontsize=8)
+    axes.set_xlim(1000, 3 * max((row.high for row in shown), default=1000))
+    axes.spines[["top", "right"]].set_visible(False)

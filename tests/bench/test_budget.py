@@ -1,0 +1,33 @@
+"""A budget that stays: how much quicker this monitor is than a record-at-a-time loop, on one topic, in one run."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+
+from bench.case import Case, fresh_prefix
+from bench.contenders import CONTENDERS
+from bench.fill import Load, fill
+from bench.run import Failure, in_turn
+
+# Ratios of medians, so that no machine is too slow. CPU time hardly moves when other work shares the cores: its margin
+# is narrow. The rate also sees waiting, and has a wide one.
+LEAST_CPU_RATIO = 8.0  # measured: 15 to 20
+LEAST_RATE_RATIO = 5.0  # measured: 9 to 31
+BEATS = {"monitor": 60_000, "record": 3000}
+ROUNDS = 3
+
+
+def test_the_monitor_is_many_times_as_quick_as_a_record_at_a_time(kafka, model_file, ecg_data):
+    case = Case(kafka.address, fresh_prefix(), "fill", str(model_file), 0, 20.0)
+    fill(case, ecg_data / "ECG5000_TEST.tsv", Load(BEATS["monitor"], 60))
+    cases = {name: replace(case, beats=beats, options=CONTENDERS[name].options) for name, beats in BEATS.items()}
+    found = in_turn(cases, ROUNDS)
+    assert not [one.reason for results in found.values() for one in results if isinstance(one, Failure)]
+    cpu_us, rate = ({name: _median(results, of) for name, results in found.items()} for of in ("cpu_us", "rate"))
+    assert cpu_us["record"] / cpu_us["monitor"] >= LEAST_CPU_RATIO, found
+    assert rate["monitor"] / rate["record"] >= LEAST_RATE_RATIO, found
+
+
+def _median(results, of):
+    return statistics.median(getattr(one, of) for one in results)
