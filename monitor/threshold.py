@@ -68,6 +68,17 @@ class Thresholds:
     def version(self) -> int | None:
         return self._for_all().version
 
+    @property
+    def own_count(self) -> int:
+        """Sources with a threshold of their own."""
+        return len(self._own)
+
+    @property
+    def expected_abnormal(self) -> float:
+        """Share of normal beats above the threshold for all sources, as far as calibration can tell."""
+        n = len(self._calibration)
+        return (1 + n - int(np.searchsorted(self._calibration, self.value, side="right"))) / (1 + n)
+
     def of(self, source: bytes) -> Level:
         """What the beats of one source are held against."""
         return self._levels[source] if source in self._own else self._for_all()

@@ -15,7 +15,7 @@ from monitor.record import Delivery, Message, parts
 from monitor.scorer import CAUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from monitor.broker import Broker
     from monitor.episode import Episodes, Event
@@ -58,7 +58,7 @@ class Worker:
         self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> state of a future that was taken back
         self._lost_since: float | None = None
         self._is_rewound = False
-        line.metrics.threshold.set(line.thresholds.value)
+        self._account.ordered(line.thresholds)
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """Turn until `should_stop`; then deliver what is in hand. Whether everything that was read is delivered.
@@ -94,12 +94,11 @@ class Worker:
         self._line.metrics.last_step.set(self._clock())
 
     def _step(self) -> None:
-        began = time.perf_counter()
         broker = self._line.broker
+        self._account.begins()
         if self._in_hand is None:
             records = broker.poll()
-            began = time.perf_counter()
-            self._account.assigned(broker.lag())
+            self._account.polled(records, broker.lag(), self._clock())
             self._hear(records.changes)
             for partition in records.lost:
                 self._line.episodes.forget(partition)
@@ -110,7 +109,6 @@ class Worker:
         if self._in_hand is not None:
             broker.deliver(self._in_hand.delivery)
             self._account.delivered(self._in_hand, self._clock())
-            self._line.metrics.step.observe(time.perf_counter() - began)
             read, self._in_hand = set(self._in_hand.delivery.offsets), None
             self._outdated = {}
         self._is_rewound &= not broker.settled()
@@ -118,13 +116,14 @@ class Worker:
         self._line.health.joined = broker.joined()
         self._account.behind(broker.lag(), read, self._clock())
 
-    def _hear(self, changes: Iterable[Change]) -> None:
+    def _hear(self, changes: Sequence[Change]) -> None:
         for change in changes:
             complaint = self._line.thresholds.change(change)
             if complaint:
                 log.warning("control: %s", complaint)
                 self._line.metrics.control_ignored.inc()
-        self._line.metrics.threshold.set(self._line.thresholds.value)
+        if changes:
+            self._account.ordered(self._line.thresholds)
 
     def _resume(self, resumed: Mapping[int, Resumed]) -> None:
         """Partitions that begin, or go back: what was known of them gives way to what was delivered."""
@@ -138,16 +137,19 @@ class Worker:
             self._outdated[partition] = restored.outdated
 
     def _walk(self, records: Records) -> Step:
-        line, settings = self._line, self._settings
+        line, settings, ends = self._line, self._settings, self._account.ends
         offsets = {partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in parts(records.partition)}
         total = len(records)
         records = self._young(records)
         beats, rejected = beat.parse(records)
+        ends("parse")
         scores = line.scorer.score(beats.samples)
+        ends("score")
         verdicts = line.thresholds.judge(beats.source, scores.score)
         held = verdicts.p_value, verdicts.threshold, verdicts.abnormal
         judged = Judged(beats, scores.score, *held, CAUSE_NAMES, scores.cause)
         observed = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
+        ends("judge")
         messages = self._alerts(observed.events, judged)
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
@@ -161,6 +163,7 @@ class Worker:
             offsets,
             {partition: clock for partition, clock in clocks.items() if clock is not None},
         )
+        ends("encode")
         return Step(delivery, judged, observed.events, tuple(one.reason for one in rejected), total - len(records))
 
     def _young(self, records: Records) -> Records:

@@ -308,13 +308,22 @@ def test_a_threshold_is_changed_for_one_source_and_stamped_with_its_version():
         ("bed 2", 2.0, None)
     ]
     assert bench.metric("control_ignored_total") == 1
+    assert (bench.metric("source_thresholds"), bench.metric("threshold_version")) == (1, -1)
 
 
 def test_a_threshold_for_all_is_on_the_alert_and_in_the_metrics():
     change = Change(b"threshold/*", b'{"threshold": 2.5}', 3)
     bench = Bench(replace(records([ABNORMAL] * 3), changes=(change,))).turn()
     assert [(alert["threshold"], alert["threshold_version"]) for alert in bench.alerts()] == [(2.5, 3)]
-    assert bench.metric("threshold") == 2.5
+    assert (bench.metric("threshold"), bench.metric("threshold_version")) == (2.5, 3)
+
+
+def test_what_share_of_normal_beats_a_threshold_flags_is_in_the_metrics():
+    change = Change(b"threshold/*", b'{"threshold": 0.7}', 3)
+    bench = Bench(records([NORMAL]), replace(records([NORMAL]), changes=(change,)))
+    assert bench.metric("expected_abnormal_ratio") == 0.25  # none of three above 2.0
+    bench.turn(2)
+    assert bench.metric("expected_abnormal_ratio") == 0.75  # two of three above 0.7
 
 
 def test_records_older_than_the_limit_are_counted_and_left_out():
