@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 from monitor.metrics import STAGES
 from monitor.record import parts
 from monitor.scorer import CAUSES
+from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
     from monitor.health import Health
     from monitor.metrics import Metrics, Stage
     from monitor.record import Delivery, Records
-    from monitor.threshold import Thresholds
+    from monitor.threshold import Level, Thresholds
 
 log = logging.getLogger(__name__)
+
+REFUSED_SECONDS = 60.0  # between two lines about records that are no beats
+SHOWN = 80  # characters of a name that somebody gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ class Account:
         self._metrics, self._health, self._topic = metrics, health, topic
         self._assigned: frozenset[int] = frozenset()
         self._heard: dict[int, int] = {}  # partition -> time of its last judged beat, ms
+        self._refused: Counter[str] = Counter()  # by reason, since the last line about them
+        self._told_refused = -REFUSED_SECONDS
+        self._was_ready = False
+        self._level: Level | None = None
         self._stages = {stage: metrics.stage.labels(stage) for stage in STAGES}
         self._began = self._mark = time.perf_counter()
 
@@ -78,10 +87,12 @@ class Account:
         metrics.p_value.observe(judged.p_value[scored])
         for cause, count in zip(CAUSES, np.bincount(judged.cause_code, minlength=len(CAUSES) + 1)[1:], strict=True):
             metrics.unscorable_beats.labels(cause).inc(int(count))
-        for reason in step.reasons:
-            metrics.dead_letters.labels(reason).inc()
+        for reason, count in Counter(step.reasons).items():
+            metrics.dead_letters.labels(reason).inc(count)
+            self._refused[reason] += count
         for event in step.events:
             metrics.alerts.labels(event.kind, event.name).inc()
+            log.debug("%s episode %s: %s", event.kind, event.name, event.source)
             self._observe_latency(now - int(judged.beats.time[event.row]) / 1000)
         for partition, rows in parts(judged.beats.partition):
             self._heard[partition] = int(judged.beats.time[rows.stop - 1])
@@ -96,7 +107,10 @@ class Account:
 
     def ordered(self, thresholds: Thresholds) -> None:
         """What beats are held against from now on."""
-        metrics = self._metrics
+        metrics, level = self._metrics, thresholds.for_all
+        if self._level not in (None, level):
+            log.info("threshold for all sources: %g, %s", level.value, _origin(level))
+        self._level = level
         metrics.threshold.set(thresholds.value)
         metrics.threshold_version.set(-1 if thresholds.version is None else thresholds.version)
         metrics.source_thresholds.set(thresholds.own_count)
@@ -134,6 +148,25 @@ class Account:
             if partition in read or not records:
                 series.progress.set(now)
         self._health.note_partitions(lag, read, time.monotonic())
+        self._tell(time.monotonic())
+
+    def _tell(self, now: float) -> None:
+        if not self._was_ready and not self._health.ready(now):
+            log.info("ready: a beat would raise its alarm now")
+            self._was_ready = True
+        if self._refused and now - self._told_refused >= REFUSED_SECONDS:
+            self._tell_refused()
+            self._told_refused = now
+
+    def _tell_refused(self) -> None:
+        what = ", ".join(f"{count} {reason}" for reason, count in self._refused.most_common())
+        log.warning("records that are no beats went to the dead letters: %s", what)
+        self._refused.clear()
+
+    def ends_all(self) -> None:
+        """What would have been told later is told now."""
+        if self._refused:
+            self._tell_refused()
 
     def broker_answers(self) -> None:
         self._health.broker_failure = ""
@@ -144,3 +177,10 @@ class Account:
         self._metrics.broker_up.set(0)
         self._health.broker_failure = failure
         self._health.note_partitions(lag, set(), time.monotonic())
+
+
+def _origin(level: Level) -> str:
+    if level.version is None:
+        return "the model's or the setting's"
+    by = f" of {printable(level.by[:SHOWN])}" if level.by else ""
+    return f"by control record {level.version}{by}"

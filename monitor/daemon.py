@@ -23,6 +23,7 @@ from monitor import artifact, health, log
 from monitor.alert import VERSION
 from monitor.broker import KafkaBroker
 from monitor.episode import Episodes, Rule
+from monitor.errors import MonitorError
 from monitor.metrics import Metrics
 from monitor.scorer import Scorer, use_one_thread
 from monitor.threshold import Thresholds
@@ -44,7 +45,19 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     log.set_up(settings.log_level, settings.log_format)
-    logger.info("settings: %s", " ".join(f"{name}={value}" for name, value in settings.shown().items() if value))
+    shown = " ".join(f"{name}={value}" for name, value in settings.shown().items() if value)
+    logger.info("ecg-monitor %s starts with %s", VERSION, shown)
+    try:
+        is_whole = _serve(settings, stop)
+    except MonitorError as error:
+        logger.critical("stopped with exit code %d: %s", error.exit_code, error)
+        raise
+    rest = "everything read is delivered and committed" if is_whole else "the last beats will be read again"
+    logger.info("stopped: %s", rest)
+
+
+def _serve(settings: Settings, stop: _Stop) -> bool:
+    """Whether everything that was read is delivered."""
     registry = _registry()
     metrics, state = Metrics(registry), health.Health()
     _tell_verdicts(state, metrics)
@@ -61,9 +74,7 @@ def run(settings: Settings) -> None:
             worker = Worker(line, settings, model.manifest.model_id)
             tune_collector()
             stop.in_loop = True
-            is_whole = worker.run(lambda: stop.asked)
-    rest = "everything read is delivered and committed" if is_whole else "the last beats will be read again"
-    logger.info("stopped: %s", rest)
+            return worker.run(lambda: stop.asked)
 
 
 class _Stop:

@@ -73,6 +73,7 @@ class Worker:
             self.turn()
             if time.monotonic() > deadline:
                 raise BrokerError("stopped before the broker took the last alerts: their beats will be read again")
+        self._account.ends_all()
         return not self._is_rewound
 
     def turn(self) -> None:
@@ -118,23 +119,31 @@ class Worker:
 
     def _hear(self, changes: Sequence[Change]) -> None:
         for change in changes:
+            log.debug("control record %d: %s", change.offset, change.key)
             complaint = self._line.thresholds.change(change)
             if complaint:
-                log.warning("control: %s", complaint)
+                log.warning("%s", complaint)
                 self._line.metrics.control_ignored.inc()
         if changes:
             self._account.ordered(self._line.thresholds)
+            own = self._line.thresholds.own_count
+            log.info("%d control records read; sources with a threshold of their own: %d", len(changes), own)
 
     def _resume(self, resumed: Mapping[int, Resumed]) -> None:
         """Partitions that begin, or go back: what was known of them gives way to what was delivered."""
+        sources = 0
         for partition, one in resumed.items():
             restored = state.restore(one)
             self._line.episodes.restore(partition, one.clock, restored.sources)
-            log.info("partition %d goes on at %d, %d sources in trouble", partition, one.offset, len(restored.sources))
-            for sentence in restored.useless:
-                log.warning("partition %d: %s", partition, sentence)
+            sources += len(restored.sources)
+            for source, fault in restored.useless.items():
+                log.warning("partition %d: a row of episode state is not used: %s", partition, fault)
+                log.debug("it is that of %s", source)
             self._line.metrics.state_ignored.inc(len(restored.useless))
             self._outdated[partition] = restored.outdated
+        if resumed:
+            places = {partition: one.offset for partition, one in sorted(resumed.items())}
+            log.info("partitions go on at their offsets %s, with %d sources in trouble", places, sources)
 
     def _walk(self, records: Records) -> Step:
         line, settings, ends = self._line, self._settings, self._account.ends
