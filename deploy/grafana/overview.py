@@ -8,7 +8,7 @@ from deploy.grafana.promql import added, age, at_most, highest, of_monitors, qua
 INSTANCE = "{{instance}}"
 
 READING = """\
-**Read from the top; begin at the first thing that is red.** Every panel's ⓘ says what to do.
+**Read from the top; begin at the first thing that is red.** A panel's description says what to do.
 One instance and its partitions: click a line, or *ECG monitor — instance* above.
 Alerts have a runbook each, `docs/runbooks`; the rest is in `docs/operations.md`.
 """

@@ -26,8 +26,9 @@ def rate(metric: str, *matchers: str) -> str:
 
 
 def age(metric: str, *matchers: str) -> str:
-    """Seconds since a time stamp; nothing where the thing never happened."""
-    return f"time() - ({select(metric, *matchers)} > 0)"
+    """How old a time stamp was when it was scraped, else the scrape's own age shows; nothing where it never was set."""
+    stamp = select(metric, *matchers)
+    return f"clamp_min(timestamp({stamp}) - ({stamp} > 0), 0)"
 
 
 def of_monitors(expr: str) -> str:
