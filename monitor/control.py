@@ -71,10 +71,11 @@ def read(change: Change) -> Request | None:
     return Request(source, None if change.value is None else _order(change.value))
 
 
-def complaint(change: Change, error: RefusedError) -> str:
+def complaint(change: Change, error: RefusedError, *, names_source: bool = True) -> str:
     """One sentence on a record that makes no sense, fit for a terminal whatever it holds."""
     name = "no key" if change.key is None else f"key {change.key[:_SHOWN].decode(errors='backslashreplace')}"
-    return printable(f"control record at offset {change.offset}, {name}: {error}; it is ignored")
+    whose = f", {name}" if names_source else ""
+    return printable(f"control record at offset {change.offset}{whose}: {error}; it is ignored")
 
 
 def _source(name: bytes | None) -> bytes:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from monitor import artifact, health, log
 from monitor.alert import VERSION
 from monitor.broker import KafkaBroker
 from monitor.episode import Episodes, Rule
+from monitor.errors import MonitorError
 from monitor.metrics import Metrics
 from monitor.scorer import Scorer, use_one_thread
 from monitor.threshold import Thresholds
@@ -48,24 +50,36 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     log.set_up(settings.log_level, settings.log_format)
-    logger.info("settings: %s", " ".join(f"{name}={value}" for name, value in settings.shown().items() if value))
+    shown = " ".join(f"{name}={value}" for name, value in settings.shown().items() if value)
+    logger.info("ecg-monitor %s starts with %s", VERSION, shown)
+    try:
+        is_whole = _serve(settings, stop)
+    except MonitorError as error:
+        logger.critical("stopped with exit code %d: %s", error.exit_code, error)
+        raise
+    rest = "everything read is delivered and committed" if is_whole else "the last beats will be read again"
+    logger.info("stopped: %s", rest)
+
+
+def _serve(settings: Settings, stop: _Stop) -> bool:
+    """Whether everything that was read is delivered."""
     registry = _registry()
     metrics, state = Metrics(registry), health.Health()
+    _tell_verdicts(state, metrics)
+    metrics.config_info.info(_told(settings))
     use_one_thread()
     with health.serve(settings.http_host, settings.http_port, registry, state) as port:
         logger.info("metrics and health at http://%s:%d", settings.http_host, port)
         model = artifact.load(settings.model, settings.device)
         scorer = Scorer(model, settings.device, settings.batch_size, metrics.device_fallbacks.inc)
         thresholds = Thresholds.from_manifest(model.manifest, settings.threshold)
-        _tell_model(model, scorer.device, thresholds.value, metrics)
+        _tell_model(model, scorer, thresholds.value, metrics)
         with closing(KafkaBroker(settings, metrics)) as broker:
             line = Line(broker, scorer, thresholds, _episodes(settings), metrics, state)
             worker = Worker(line, settings, model.manifest.model_id)
             tune_memory()
             stop.in_loop = True
-            is_whole = worker.run(lambda: stop.asked)
-    rest = "everything read is delivered and committed" if is_whole else "the last beats will be read again"
-    logger.info("stopped: %s", rest)
+            return worker.run(lambda: stop.asked)
 
 
 class _Stop:
@@ -91,10 +105,31 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-def _tell_model(model: Model, device: str, threshold: float, metrics: Metrics) -> None:
-    metrics.model_info.info({"model_id": model.manifest.model_id, "device": device})
+def _tell_verdicts(state: health.Health, metrics: Metrics) -> None:
+    """Asked for when somebody scrapes: what a probe would be told then."""
+    metrics.ready.set_function(lambda: not state.ready(time.monotonic()))
+    metrics.healthy.set_function(lambda: not state.live(time.monotonic()))
+    metrics.joined.set_function(lambda: state.joined)
+
+
+def _told(settings: Settings) -> dict[str, str]:
+    """Settings that a dashboard shows."""
+    rule = f"{settings.episode_open} of {settings.episode_window}, closes after {settings.episode_close}"
+    return {
+        "group_id": settings.group_id,
+        "delivery": settings.delivery,
+        "name": settings.instance,
+        "episode": rule,
+        "batch_size": str(settings.batch_size),
+    }
+
+
+def _tell_model(model: Model, scorer: Scorer, threshold: float, metrics: Metrics) -> None:
+    metrics.model_info.info({"model_id": model.manifest.model_id, "device": scorer.device})
     metrics.build_info.info({"version": VERSION})
-    logger.info("model %s on %s, threshold %g", model.manifest.model_id, device, threshold)
+    for kind, ask in scorer.memory().items():
+        metrics.gpu_memory.labels(kind).set_function(ask)
+    logger.info("model %s on %s, threshold %g", model.manifest.model_id, scorer.device, threshold)
 
 
 def _episodes(settings: Settings) -> Episodes:

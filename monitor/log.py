@@ -1,28 +1,43 @@
-"""Log lines: one a record, as text for people or as JSON for machines."""
+"""Log lines: one an event that matters, as text for people or as JSON for machines.
+
+A fault that repeats does not fill the disk: of each kind a few lines a minute are written, and the next one says how
+many were left out. No line holds a beat or a secret, and above DEBUG none names a source.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+LINES, WINDOW_SECONDS = 5, 60.0  # so many of each kind within that time
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname:7} {record.name}: {record.getMessage()}"
+        if left_out := _left_out(record):
+            line += f" ({left_out} like it were left out before)"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        entry = {
+        entry: dict[str, str | int] = {
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if left_out := _left_out(record):
+            entry["left_out"] = left_out
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(entry).decode()
@@ -32,8 +47,36 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _left_out(record: logging.LogRecord) -> int:
+    return int(getattr(record, "left_out", 0))
+
+
+@dataclass(slots=True)
+class _Window:
+    since: float
+    lines: int = 0
+
+
+class _Limit(logging.Filter):
+    """Kinds of lines are told apart by the place in the code that writes them, so there are only so many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._windows: dict[tuple[str, int], _Window] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.INFO:
+            return True
+        window = self._windows.setdefault((record.pathname, record.lineno), _Window(record.created))
+        if record.created - window.since >= WINDOW_SECONDS:
+            record.left_out = max(0, window.lines - LINES)
+            window.since, window.lines = record.created, 0
+        window.lines += 1
+        return window.lines <= LINES
+
+
 def set_up(level: str, form: str) -> None:
-    """Log to standard error from now on.
+    """Log to standard error from now on, what ends the process included.
 
     The Kafka client is heard at DEBUG only: it writes several lines a second while a broker is away, and what matters
     of them stands in our own lines. Its own DEBUG lines are never heard: they hold its configuration and every byte
@@ -41,8 +84,14 @@ def set_up(level: str, form: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
+    handler.addFilter(_Limit())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(logging.INFO if level == "DEBUG" else logging.CRITICAL)
+    sys.excepthook = _crash
+
+
+def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("monitor").critical("the monitor crashed: this is a defect", exc_info=(kind, error, trace))
 
 
 def silence_client() -> None:

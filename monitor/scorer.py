@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -79,6 +80,17 @@ class Scorer:
     @property
     def device(self) -> str:
         return str(self._device)
+
+    def memory(self) -> dict[str, Callable[[], float]]:
+        """How to ask for the bytes in use on the GPU, at any time and from any thread; empty on a CPU."""
+        if self._device.type != "cuda":
+            return {}
+        total = torch.cuda.get_device_properties(self._device).total_memory
+        return {
+            "allocated": partial(torch.cuda.memory_allocated, self._device),
+            "reserved": partial(torch.cuda.memory_reserved, self._device),
+            "total": lambda: total,
+        }
 
     def score(self, samples: NDArray[np.float32]) -> Scores:
         """Scores of beats (n, 140) in any amplitude unit; n may be 0."""

@@ -43,7 +43,7 @@ class Restored:
     """A partition's sources in trouble; rows that were of no use, and those that are to be deleted because of it."""
 
     sources: dict[bytes, Trouble]
-    useless: tuple[str, ...]  # a sentence for each
+    useless: dict[bytes, str]  # source -> what is wrong
     outdated: tuple[bytes, ...]  # sources
 
 
@@ -87,16 +87,16 @@ def restore(resumed: Resumed) -> Restored:
     setting the group's offsets, unless offsets only follow the rows (at least once): then those beats are known
     already. Who sets offsets by hand leaves no clock with them.
     """
-    sources, useless, outdated = {}, [], []
+    sources, useless, outdated = {}, {}, []
     is_taken_back = resumed.atomic or resumed.clock is None
     for source, value in resumed.state.items():
         try:
             trouble = decode(value)
         except ValueError as error:
-            useless.append(f"state of {source!r:.80} is not used: {error}")
+            useless[source] = str(error)
             continue
         if is_taken_back and trouble.offset >= resumed.offset:
             outdated.append(source)
         elif not trouble.is_over:
             sources[source] = trouble
-    return Restored(sources, tuple(useless), tuple(outdated))
+    return Restored(sources, useless, tuple(outdated))

@@ -40,6 +40,7 @@ class Level:
 
     value: float
     version: int | None
+    by: str = ""  # who set it, as far as that is told
 
 
 class Thresholds:
@@ -60,20 +61,32 @@ class Thresholds:
         return cls(Level(value, None), np.array(manifest.calibration, np.float64))
 
     @property
-    def value(self) -> float:
+    def for_all(self) -> Level:
         """For every source without a threshold of its own."""
-        return self._for_all().value
+        return self._levels.get(control.ALL, self._base)
+
+    @property
+    def value(self) -> float:
+        return self.for_all.value
 
     @property
     def version(self) -> int | None:
-        return self._for_all().version
+        return self.for_all.version
+
+    @property
+    def own_count(self) -> int:
+        """Sources with a threshold of their own."""
+        return len(self._own)
+
+    @property
+    def expected_abnormal(self) -> float:
+        """Share of normal beats above the threshold for all sources, as far as calibration can tell."""
+        n = len(self._calibration)
+        return (1 + n - int(np.searchsorted(self._calibration, self.for_all.value, side="right"))) / (1 + n)
 
     def of(self, source: bytes) -> Level:
         """What the beats of one source are held against."""
-        return self._levels[source] if source in self._own else self._for_all()
-
-    def _for_all(self) -> Level:
-        return self._levels.get(control.ALL, self._base)
+        return self._levels[source] if source in self._own else self.for_all
 
     def judge(self, source: NDArray[np.object_], score: NDArray[np.float32]) -> Verdicts:
         """Verdicts on scores (n,). p is conformal: (1 + calibration scores at or above the score) / (1 + all)."""
@@ -99,7 +112,7 @@ class Thresholds:
             if request is not None and change.offset > self._known(request.source):
                 self._follow(request, change.offset)
         except RefusedError as error:
-            return control.complaint(change, error)
+            return control.complaint(change, error, names_source=False)  # for a log, where nobody's name belongs
         return ""
 
     def _known(self, source: bytes) -> int:
@@ -117,7 +130,7 @@ class Thresholds:
             return
         if source != control.ALL and source not in self._own and len(self._own) >= MAX_SOURCES:
             raise RefusedError(f"{MAX_SOURCES} sources have a threshold of their own, and no more can be kept")
-        level = Level(demanded(request.order, self._calibration), offset)
+        level = Level(demanded(request.order, self._calibration), offset, request.order.by)
         self._levels[source] = level
         self._taken_back.pop(source, None)
         if source != control.ALL:

@@ -15,7 +15,7 @@ from monitor.record import Delivery, Message, parts
 from monitor.scorer import CAUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from monitor.broker import Broker
     from monitor.episode import Episodes, Event
@@ -58,7 +58,7 @@ class Worker:
         self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> state of a future that was taken back
         self._lost_since: float | None = None
         self._is_rewound = False
-        line.metrics.threshold.set(line.thresholds.value)
+        self._account.ordered(line.thresholds)
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """Turn until `should_stop`; then deliver what is in hand. Whether everything that was read is delivered.
@@ -73,6 +73,7 @@ class Worker:
             self.turn()
             if time.monotonic() > deadline:
                 raise BrokerError("stopped before the broker took the last alerts: their beats will be read again")
+        self._account.ends_all()
         return not self._is_rewound
 
     def turn(self) -> None:
@@ -94,12 +95,11 @@ class Worker:
         self._line.metrics.last_step.set(self._clock())
 
     def _step(self) -> None:
-        began = time.perf_counter()
         broker = self._line.broker
+        self._account.begins()
         if self._in_hand is None:
             records = broker.poll()
-            began = time.perf_counter()
-            self._account.assigned(broker.lag())
+            self._account.polled(records, broker.lag(), self._clock())
             self._hear(records.changes)
             for partition in records.lost:
                 self._line.episodes.forget(partition)
@@ -110,7 +110,6 @@ class Worker:
         if self._in_hand is not None:
             broker.deliver(self._in_hand.delivery)
             self._account.delivered(self._in_hand, self._clock())
-            self._line.metrics.step.observe(time.perf_counter() - began)
             read, self._in_hand = set(self._in_hand.delivery.offsets), None
             self._outdated = {}
         self._is_rewound &= not broker.settled()
@@ -118,36 +117,48 @@ class Worker:
         self._line.health.joined = broker.joined()
         self._account.behind(broker.lag(), read, self._clock())
 
-    def _hear(self, changes: Iterable[Change]) -> None:
+    def _hear(self, changes: Sequence[Change]) -> None:
         for change in changes:
+            log.debug("control record %d: %s", change.offset, change.key)
             complaint = self._line.thresholds.change(change)
             if complaint:
-                log.warning("control: %s", complaint)
+                log.warning("%s", complaint)
                 self._line.metrics.control_ignored.inc()
-        self._line.metrics.threshold.set(self._line.thresholds.value)
+        if changes:
+            self._account.ordered(self._line.thresholds)
+            own = self._line.thresholds.own_count
+            log.info("%d control records read; sources with a threshold of their own: %d", len(changes), own)
 
     def _resume(self, resumed: Mapping[int, Resumed]) -> None:
         """Partitions that begin, or go back: what was known of them gives way to what was delivered."""
+        sources = 0
         for partition, one in resumed.items():
             restored = state.restore(one)
             self._line.episodes.restore(partition, one.clock, restored.sources)
-            log.info("partition %d goes on at %d, %d sources in trouble", partition, one.offset, len(restored.sources))
-            for sentence in restored.useless:
-                log.warning("partition %d: %s", partition, sentence)
+            sources += len(restored.sources)
+            for source, fault in restored.useless.items():
+                log.warning("partition %d: a row of episode state is not used: %s", partition, fault)
+                log.debug("it is that of %s", source)
             self._line.metrics.state_ignored.inc(len(restored.useless))
             self._outdated[partition] = restored.outdated
+        if resumed:
+            places = {partition: one.offset for partition, one in sorted(resumed.items())}
+            log.info("partitions go on at their offsets %s, with %d sources in trouble", places, sources)
 
     def _walk(self, records: Records) -> Step:
-        line, settings = self._line, self._settings
+        line, settings, ends = self._line, self._settings, self._account.ends
         offsets = {partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in parts(records.partition)}
         total = len(records)
         records = self._young(records)
         beats, rejected = beat.parse(records)
+        ends("parse")
         scores = line.scorer.score(beats.samples)
+        ends("score")
         verdicts = line.thresholds.judge(beats.source, scores.score)
         held = verdicts.p_value, verdicts.threshold, verdicts.abnormal
         judged = Judged(beats, scores.score, *held, CAUSE_NAMES, scores.cause)
         observed = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
+        ends("judge")
         messages = self._alerts(observed.events, judged)
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
@@ -161,6 +172,7 @@ class Worker:
             offsets,
             {partition: clock for partition, clock in clocks.items() if clock is not None},
         )
+        ends("encode")
         return Step(delivery, judged, observed.events, tuple(one.reason for one in rejected), total - len(records))
 
     def _young(self, records: Records) -> Records:

@@ -1,4 +1,4 @@
-"""Writes the dashboard's JSON: `python -m deploy.grafana.dashboard`, from the repository's root.
+"""Writes the dashboards' JSON: `python -m deploy.grafana.dashboard`, from the repository's root.
 
 The JSON is committed, for Grafana reads it from the folder; a test holds that this makes the same.
 """  # noqa: INP001 - no package: run from the root
@@ -6,21 +6,77 @@ The JSON is committed, for Grafana reads it from the folder; a test holds that t
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from deploy.grafana.overview import ROWS
-from deploy.grafana.panel import DATASOURCE, JSON, Panel, panel_json, row_json
+from deploy.grafana import instance, overview
+from deploy.grafana.annotation import ANNOTATIONS, annotation_json
+from deploy.grafana.classic import DATASOURCE, INSTANCE_UID, JSON, placed
+from deploy.grafana.promql import filled
 
-FILE = Path(__file__).parent / "dashboards" / "overview.json"
-COLUMNS = 24  # of Grafana's grid
+if TYPE_CHECKING:
+    from deploy.grafana.panel import Row
+
+FOLDER = Path(__file__).parent / "dashboards"
+TAG = "ecg-monitor"
+MAIN = {  # instances from `up`: one that is down stays on the list
+    "job": "ecg_monitor_build_info, job",
+    "instance": 'up{job=~"$job"}, instance',
+}
+PARTITION = {"partition": 'ecg_monitor_lag_records{job=~"$job", instance=~"$instance"}, partition'}
 
 
-def overview() -> JSON:
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """A page of rows; `variables` are looked up as the values of labels."""
+
+    uid: str
+    title: str
+    description: str
+    rows: tuple[Row, ...]
+    variables: dict[str, str]
+
+    @property
+    def file(self) -> Path:
+        return FOLDER / f"{self.uid.removeprefix('ecg-monitor-')}.json"
+
+
+class Question(NamedTuple):
+    """What a dashboard asks Prometheus, the variables filled in."""
+
+    dashboard: str
+    kind: Literal["panel", "annotation", "variable"]
+    name: str  # of the panel, annotation or variable
+    expr: str
+    is_instant: bool
+
+
+DASHBOARDS = (
+    Dashboard(
+        "ecg-monitor-overview",
+        "ECG monitor — overview",
+        "From beats in to alerts out. Read from the top; begin at the first row that looks wrong.",
+        overview.ROWS,
+        MAIN,
+    ),
+    Dashboard(
+        INSTANCE_UID,
+        "ECG monitor — instance",
+        "One instance and its partitions, or several side by side: choose above.",
+        instance.ROWS,
+        MAIN | PARTITION,
+    ),
+)
+
+
+def dashboard_json(dashboard: Dashboard) -> JSON:
     return {
-        "uid": "ecg-monitor-overview",
-        "title": "ECG monitor — overview",
-        "description": "From beats in to alerts out. Read from the top; begin at the first row that looks wrong.",
-        "tags": ["ecg-monitor"],
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "description": dashboard.description,
+        "tags": [TAG],
         "schemaVersion": 42,
         "version": 1,
         "editable": False,  # an edit would be lost: the file is the source
@@ -28,27 +84,36 @@ def overview() -> JSON:
         "time": {"from": "now-15m", "to": "now"},
         "refresh": "10s",
         "timezone": "browser",
-        "annotations": {"list": []},
-        "links": [],
-        "templating": {"list": variables()},
-        "panels": placed(ROWS),
+        "annotations": {"list": [annotation_json(annotation) for annotation in ANNOTATIONS]},
+        "links": [_LINK],
+        "templating": {"list": [_DATASOURCE, *(_variable(*one) for one in dashboard.variables.items())]},
+        "panels": placed(dashboard.rows),
     }
 
 
-def variables() -> list[JSON]:
-    datasource = {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-        "refresh": 1,
-    }
-    # instances from `up`: one that is down stays on the list
-    values = {"job": "ecg_monitor_build_info, job", "instance": 'up{job=~"$job"}, instance'}
-    return [datasource, *(_variable(name, f"label_values({of})") for name, of in values.items())]
+_LINK = {  # to every dashboard with the tag, wherever it is provisioned
+    "title": "ECG monitor",
+    "type": "dashboards",
+    "tags": [TAG],
+    "asDropdown": False,
+    "includeVars": True,
+    "keepTime": True,
+    "targetBlank": False,
+    "icon": "external link",
+    "tooltip": "",
+    "url": "",
+}
+_DATASOURCE = {
+    "name": "datasource",
+    "label": "Data source",
+    "type": "datasource",
+    "query": "prometheus",
+    "refresh": 1,
+}
 
 
-def _variable(name: str, query: str) -> JSON:
+def _variable(name: str, of: str) -> JSON:
+    query = f"label_values({of})"
     return {
         "name": name,
         "label": name.capitalize(),
@@ -65,26 +130,34 @@ def _variable(name: str, query: str) -> JSON:
     }
 
 
-def placed(rows: dict[str, tuple[Panel, ...]]) -> list[JSON]:
-    """Rows below each other, panels from left to right until the grid is full; ids count up."""
-    result: list[JSON] = []
-    top = 0
-    for title, panels in rows.items():
-        result.append(row_json(title, {"h": 1, "w": COLUMNS, "x": 0, "y": top}, len(result) + 1))
-        left, top = 0, top + 1
-        for panel in panels:
-            if left + panel.width > COLUMNS:
-                left, top = 0, top + panel.height
-            place = {"h": panel.height, "w": panel.width, "x": left, "y": top}
-            result.append(panel_json(panel, place, len(result) + 1))
-            left += panel.width
-        top += panels[-1].height
-    return result
+def text(dashboard: Dashboard) -> str:
+    return json.dumps(dashboard_json(dashboard), indent=2, ensure_ascii=False) + "\n"
 
 
-def text() -> str:
-    return json.dumps(overview(), indent=2, ensure_ascii=False) + "\n"
+def questions(rate_interval: str = "20s") -> list[Question]:
+    """Everything that the dashboards ask, for all jobs, instances and partitions.
+
+    On a monitor at work all have an answer, but for annotations of what has not happened, and GPU memory without one.
+    """
+    found = []
+    for dashboard in DASHBOARDS:
+        panels = [panel for row in dashboard.rows for panel in row.panels]
+        found += [
+            Question(dashboard.uid, "panel", panel.title, filled(query.expr, rate_interval), panel.kind == "stat")
+            for panel in panels
+            for query in panel.queries
+        ]
+        found += [
+            Question(dashboard.uid, "annotation", one.name, filled(one.expr, rate_interval), is_instant=False)
+            for one in ANNOTATIONS
+        ]
+        found += [
+            Question(dashboard.uid, "variable", name, filled(re.split(r", \w+$", of)[0]), is_instant=True)
+            for name, of in dashboard.variables.items()
+        ]
+    return found
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    for each in DASHBOARDS:
+        each.file.write_text(text(each), encoding="utf-8")

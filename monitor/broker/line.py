@@ -119,7 +119,11 @@ class KafkaBroker:
         patiently(self._courier.prepare, settings)
 
     def poll(self) -> Records:
-        self._courier.prepare()  # after a failure, first of all: it settles what became of the last transaction
+        try:
+            self._courier.prepare()  # after a failure, first of all: it settles what became of the last transaction
+        except BrokerError:
+            self._metrics.commit_failures.inc()
+            raise
         self._commit_when_due()
         records = self._intake.poll()
         for partition, resumed in records.resumed.items():  # also where a new group begins, so that it stays there
@@ -151,9 +155,13 @@ class KafkaBroker:
         try:
             is_done = self._courier.deliver(delivery, offsets)
         except RewoundError as error:
+            self._metrics.commit_failures.inc()
             self._metrics.rewinds.inc()
             self._pending, self._committed, self._is_settled = {}, time.monotonic(), False
             self._intake.rewind(is_refused=_is_refused(error))
+            raise
+        except BrokerError:
+            self._metrics.commit_failures.inc()
             raise
         if is_done:
             self._is_settled = True
@@ -161,6 +169,7 @@ class KafkaBroker:
             self._pending = {}
             self._committed = time.monotonic()
             self._metrics.commits.inc()
+            self._metrics.last_delivery.set_to_current_time()
 
     def settled(self) -> bool:
         return self._is_settled or self._intake.is_idle()

@@ -149,7 +149,7 @@ class Seats:
             log.warning("partition %d is not read yet: %s: trying again", tp.partition, error)
 
     def _take(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[int, Resumed]:
-        with speaking("taking over partitions"):
+        with speaking("taking over partitions"), self._metrics.restore.time():
             places = self._places(consumer, wanted)
             states = self._store.read([tp.partition for tp in wanted])
             for tp in wanted:

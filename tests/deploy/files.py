@@ -1,4 +1,4 @@
-"""What the tests of the deployment read: the compose file, the Dockerfile's instructions, the dashboard's panels."""
+"""What the tests of the deployment read: the compose file, the Dockerfile's instructions, the dashboards' panels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
 COMPOSE = REPOSITORY / "docker-compose.yml"
-DASHBOARD = DEPLOY / "grafana" / "dashboards" / "overview.json"
+DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 
 
 class Instruction(NamedTuple):
@@ -54,22 +54,17 @@ def lineage(stage: str) -> list[Instruction]:
     return [*lineage(origin), *own] if own else []
 
 
-def dashboard() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
-    return found
+def dashboards() -> list[dict[str, Any]]:
+    """As they are committed."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(DASHBOARDS.glob("*.json"))]
 
 
-def panels() -> list[dict[str, Any]]:
-    """All panels but the rows' titles."""
-    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """All panels, those of collapsed rows included, without the rows' titles."""
+    rows = [panel for panel in dashboard["panels"] if panel["type"] == "row"]
+    inner = [panel for row in rows for panel in row["panels"]]
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"] + inner
 
 
-def expressions() -> list[str]:
-    return [target["expr"] for panel in panels() for target in panel["targets"]]
-
-
-def as_now(expression: str) -> str:
-    """A dashboard's expression as Grafana asks it, for everything."""
-    for variable, value in {"$__rate_interval": "20s", "$job": ".+", "$instance": ".+"}.items():
-        expression = expression.replace(variable, value)
-    return expression
+def expressions(dashboard: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in panels(dashboard) for target in panel.get("targets", [])]

@@ -1,4 +1,4 @@
-"""The dashboard is what its Python makes, asks for metrics that there are, and says on every panel what it shows."""
+"""The dashboards are what their Python makes, ask for metrics that there are, and say on every panel what it shows."""
 
 from __future__ import annotations
 
@@ -11,19 +11,56 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from deploy.grafana import dashboard as generator
+from deploy.grafana.dashboard import DASHBOARDS, questions, text
 from monitor.metrics import Metrics
-from tests.deploy.files import DASHBOARD, as_now, dashboard, expressions, panels
+from tests.deploy.files import dashboards, expressions, panels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOREIGN = {"up", "process_cpu_seconds_total", "process_resident_memory_bytes"}  # Prometheus' own, and the client's
+# of Prometheus itself, and of its client library
+FOREIGN = {
+    "up",
+    "process_cpu_seconds_total",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "python_gc_collections_total",
+}
 TARGET_LABELS = {"job", "instance"}  # of every series, by Prometheus
-SELECTOR = '{job=~"$job", instance=~"$instance"}'
 UNITS = {"none", "short", "s", "cps", "cpm", "bytes", "percentunit", "bool_yes_no"}
-each_expression = pytest.mark.parametrize("expression", expressions())
-each_panel = pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+FLOW = {
+    "ecg-monitor-overview": [
+        "What runs",
+        "Is it working",
+        "Ingest",
+        "Inference",
+        "Scores and alarms",
+        "Delivery",
+        "Kafka client",
+        "Process",
+    ],
+    "ecg-monitor-instance": [
+        "State",
+        "What it is",
+        "Partitions",
+        "Loop",
+        "Scores",
+        "Delivery",
+        "Process, Python and GPU",
+    ],
+}
+
+each_dashboard = pytest.mark.parametrize("dashboard", dashboards(), ids=lambda dashboard: dashboard["uid"])
+each_panel = pytest.mark.parametrize(
+    "panel",
+    [
+        pytest.param(panel, id=f"{dashboard['uid'].rpartition('-')[2]}: {panel['title']}")
+        for dashboard in dashboards()
+        for panel in panels(dashboard)
+        if panel["type"] != "text"
+    ],
+)
 
 
 def exported() -> dict[str, set[str]]:
@@ -31,11 +68,12 @@ def exported() -> dict[str, set[str]]:
     metrics = Metrics(CollectorRegistry())
     metrics.model_info.info({"model_id": "", "device": ""})
     metrics.build_info.info({"version": ""})
-    for gauge in (metrics.lag_records, metrics.lag_seconds):
-        gauge.labels("0").set(0)
+    metrics.config_info.info(dict.fromkeys(("group_id", "delivery", "name", "episode", "batch_size"), ""))
+    metrics.gpu_memory.labels("total")
+    metrics.partitions.of(0)
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     own = {sample.name: set(sample.labels) for sample in samples if not sample.name.endswith("_created")}
-    return own | {name: set() for name in FOREIGN}
+    return own | {name: {"generation"} if "gc" in name else set() for name in FOREIGN}
 
 
 def metrics_in(text: str) -> set[str]:
@@ -43,47 +81,70 @@ def metrics_in(text: str) -> set[str]:
 
 
 def test_the_committed_json_is_what_the_python_makes() -> None:
-    assert DASHBOARD.read_text(encoding="utf-8") == generator.text()
+    for dashboard in DASHBOARDS:
+        assert dashboard.file.read_text(encoding="utf-8") == text(dashboard)
+    assert len(dashboards()) == len(DASHBOARDS)
 
 
-def test_it_is_classic_json_that_nobody_can_edit() -> None:
-    found = dashboard()
-    assert (found["schemaVersion"], found["editable"], found["uid"]) == (42, False, "ecg-monitor-overview")
+def test_each_dashboard_has_a_uid_and_a_title_of_its_own() -> None:
+    for key in ("uid", "title"):
+        assert len({dashboard[key] for dashboard in dashboards()}) == len(dashboards())
 
 
-def test_ids_are_unique() -> None:
-    ids = [panel["id"] for panel in dashboard()["panels"]]
-    assert len(ids) == len(set(ids))
+@each_dashboard
+def test_it_is_classic_json(dashboard: dict[str, Any]) -> None:
+    assert dashboard["schemaVersion"] == 42
+    assert "elements" not in dashboard
 
 
-def test_panels_stand_in_the_grid_beside_each_other() -> None:
-    places = [panel["gridPos"] for panel in dashboard()["panels"]]
-    assert all(place["x"] + place["w"] <= 24 for place in places)
-    for one, other in combinations(places, 2):
-        apart = any(
-            first[a] + first[b] <= second[a] for a, b in ("xw", "yh") for first, second in ((one, other), (other, one))
-        )
-        assert apart, (one, other)
+@each_dashboard
+def test_ids_are_unique(dashboard: dict[str, Any]) -> None:
+    ids = [panel["id"] for panel in [*panels(dashboard), *dashboard["panels"]] if panel["type"] != "row"]
+    rows = [panel["id"] for panel in dashboard["panels"] if panel["type"] == "row"]
+    assert len(set(ids)) == len(panels(dashboard))
+    assert not set(ids) & set(rows)
+    assert len(rows) == len(set(rows))
 
 
-def test_rows_are_in_the_order_of_the_flow() -> None:
-    rows = [panel for panel in dashboard()["panels"] if panel["type"] == "row"]
-    assert [row["title"] for row in rows] == ["Is it working", "Ingest", "Inference", "Alarms", "Delivery", "Process"]
+@each_dashboard
+def test_panels_stand_in_the_grid_beside_each_other(dashboard: dict[str, Any]) -> None:
+    for together in (dashboard["panels"], *(row["panels"] for row in dashboard["panels"] if row.get("panels"))):
+        places = [panel["gridPos"] for panel in together]
+        assert all(place["x"] + place["w"] <= 24 for place in places)
+        for one, other in combinations(places, 2):
+            apart = any(
+                first[a] + first[b] <= second[a]
+                for a, b in ("xw", "yh")
+                for first, second in ((one, other), (other, one))
+            )
+            assert apart, (one, other)
+
+
+@each_dashboard
+def test_no_line_of_panels_is_left_half_empty(dashboard: dict[str, Any]) -> None:
+    widths: dict[int, int] = {}
+    for panel in panels(dashboard):
+        top = panel["gridPos"]["y"] if panel not in dashboard["panels"] else -panel["gridPos"]["y"]
+        widths[top] = widths.get(top, 0) + panel["gridPos"]["w"]
+    assert set(widths.values()) == {24}
+
+
+@each_dashboard
+def test_rows_are_in_the_order_of_the_flow(dashboard: dict[str, Any]) -> None:
+    rows = [panel for panel in dashboard["panels"] if panel["type"] == "row"]
+    assert [row["title"] for row in rows] == FLOW[dashboard["uid"]]
     assert all(upper["gridPos"]["y"] < lower["gridPos"]["y"] for upper, lower in pairwise(rows))
+    assert [row["collapsed"] for row in rows] == [False] * (len(rows) - 1) + [True]
 
 
 @each_panel
-def test_every_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
-    assert panel["title"]
+def test_every_description_is_a_sentence(panel: dict[str, Any]) -> None:
     assert panel["description"].endswith(".")
-    assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
 
 
 @each_panel
-def test_every_panel_asks_the_chosen_data_source(panel: dict[str, Any]) -> None:
-    assert panel["targets"]
-    asked = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
-    assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in asked)
+def test_every_unit_is_one_that_grafana_knows(panel: dict[str, Any]) -> None:
+    assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
 
 
 @each_panel
@@ -99,49 +160,79 @@ def test_a_number_is_asked_for_now(panel: dict[str, Any]) -> None:
     assert all(target["instant"] is (panel["type"] == "stat") for target in panel["targets"])
 
 
-def test_the_variables_are_as_the_dashboard_linter_wants_them() -> None:
-    datasource, *others = dashboard()["templating"]["list"]
-    assert (datasource["name"], datasource["label"], datasource["query"]) == ("datasource", "Data source", "prometheus")
-    assert [(found["name"], found["label"]) for found in others] == [("job", "Job"), ("instance", "Instance")]
-    for found in others:
-        assert found["datasource"]["uid"] == "${datasource}"
-        assert (found["multi"], found["includeAll"], found["allValue"], found["refresh"]) == (True, True, ".+", 2)
+@each_panel
+def test_colours_begin_somewhere_and_rise(panel: dict[str, Any]) -> None:
+    first, *steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+    assert first is None
+    assert steps == sorted(steps)
 
 
-def test_the_variables_look_at_metrics_that_there_are() -> None:
-    queries = [found["query"]["query"] for found in dashboard()["templating"]["list"][1:]]
-    named = {re.findall(r"\((\w+)", query)[0] for query in queries}
-    assert named <= exported().keys()
+@each_dashboard
+def test_the_other_dashboard_is_a_click_away_with_its_time_and_variables(dashboard: dict[str, Any]) -> None:
+    (link,) = dashboard["links"]
+    assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True)
+    assert all(set(link["tags"]) <= set(other["tags"]) for other in dashboards())
 
 
-@each_expression
-def test_every_metric_is_one_that_the_monitor_shows(expression: str) -> None:
-    assert metrics_in(expression)
-    assert metrics_in(expression) <= exported().keys()
+def test_a_line_of_an_instance_leads_to_that_instance() -> None:
+    by_uid = {dashboard["uid"]: dashboard for dashboard in dashboards()}
+    links = [
+        (panel, link)
+        for panel in panels(by_uid["ecg-monitor-overview"])
+        for link in panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])
+    ]
+    assert len(links) > 3
+    for panel, link in links:
+        uid, _, query = link["url"].removeprefix("/d/").partition("?")
+        names = {found["name"] for found in by_uid[uid]["templating"]["list"]}
+        assert set(re.findall(r"var-(\w+)=|\$\{(\w+):queryparam\}", query)) <= {
+            *((name, "") for name in names),
+            *(("", name) for name in names),
+        }
+        assert "${__url_time_range}" in query
+        assert all("{{instance}}" in target["legendFormat"] for target in panel["targets"])
 
 
-@each_expression
-def test_every_selector_is_bound_to_job_and_instance(expression: str) -> None:
-    assert set(re.findall(r"\{.*?\}", expression)) == {SELECTOR}
+@each_dashboard
+def test_what_happened_is_marked_by_what_the_data_say(dashboard: dict[str, Any]) -> None:
+    marks = dashboard["annotations"]["list"]
+    assert [mark["name"] for mark in marks] == ["Model change", "Threshold change", "Rebalance", "Start"]
+    assert all(mark["datasource"]["uid"] == "${datasource}" for mark in marks)
+    assert all(metrics_in(mark["expr"]) <= exported().keys() for mark in marks)
 
 
-@each_expression
-def test_counters_are_rated_over_the_rate_interval_and_nothing_else_is(expression: str) -> None:
-    without = expression.replace(SELECTOR, "")
-    rated = set(re.findall(r"rate\((\w+)\[\$__rate_interval\]\)", without))
-    counters = {name for name in metrics_in(expression) if re.search(r"_(total|bucket|sum|count)$", name)}
-    assert rated == counters
-    assert without.count("[") == without.count("[$__rate_interval]")
+@each_dashboard
+def test_the_variables_look_at_metrics_that_there_are(dashboard: dict[str, Any]) -> None:
+    for found in dashboard["templating"]["list"][1:]:
+        metric, label = re.findall(r"label_values\((\w+).*, (\w+)\)", found["query"]["query"])[0]
+        assert label in exported()[metric] | TARGET_LABELS
 
 
-@pytest.mark.parametrize(
-    "target", [target for panel in panels() for target in panel["targets"]], ids=lambda target: target["expr"]
-)
-def test_every_label_is_one_that_the_metric_has(target: dict[str, Any]) -> None:
-    labels = set().union(*(exported()[name] for name in metrics_in(target["expr"])))
-    grouped = {label for found in re.findall(r"by \((.*?)\)", target["expr"]) for label in found.split(", ")}
-    assert grouped <= labels | TARGET_LABELS
-    assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= grouped
+@each_panel
+def test_every_metric_is_one_that_the_monitor_shows(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        assert metrics_in(target["expr"])
+        assert metrics_in(target["expr"]) <= exported().keys()
+
+
+@each_panel
+def test_every_label_is_one_that_the_metric_has(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        labels = set().union(*(exported()[name] for name in metrics_in(target["expr"])))
+        grouped = {label for found in re.findall(r"by \((.*?)\)", target["expr"]) for label in found.split(", ")}
+        matched = set(re.findall(r"(\w+)=~?\"", target["expr"]))
+        assert grouped | matched <= labels | TARGET_LABELS
+        assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= grouped
+
+
+@each_panel
+def test_every_edge_that_is_asked_for_is_one_of_the_histogram(panel: dict[str, Any]) -> None:
+    metrics = Metrics(CollectorRegistry())
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    edges = {(sample.name, sample.labels["le"]) for sample in samples if "le" in sample.labels}
+    for target in panel["targets"]:
+        asked = set(re.findall(r'(\w+_bucket)\{[^}]*le="(.*?)"', target["expr"]))
+        assert asked <= edges
 
 
 def test_every_metric_of_the_monitor_is_looked_at() -> None:
@@ -150,16 +241,23 @@ def test_every_metric_of_the_monitor_is_looked_at() -> None:
     def stems(names: set[str]) -> set[str]:
         return {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
 
-    shown = set().union(*(metrics_in(text) for text in expressions()))
-    assert stems(set(exported())) == stems(shown)
+    asked = [expression for dashboard in dashboards() for expression in expressions(dashboard)]
+    assert stems(set(exported())) - stems(set().union(*map(metrics_in, asked))) == set()
 
 
-def test_prometheus_understands_every_expression(tmp_path: Path) -> None:
+def test_prometheus_understands_every_question(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("needs promtool, of Debian's package prometheus for one")
-    rules = [f"  - record: question:{number}\n    expr: {as_now(text)}" for number, text in enumerate(expressions())]
+    rules = [
+        f"  - record: question:{number}\n    expr: |-\n      {question.expr}"
+        for number, question in enumerate(questions())
+    ]
     path = tmp_path / "rules.yml"
     path.write_text("\n".join(["groups:", "- name: dashboard", "  rules:", *rules]), encoding="utf-8")
     done = subprocess.run([promtool, "check", "rules", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_question_has_a_variable_left_in_it() -> None:
+    assert not [question for question in questions() if "$" in question.expr]

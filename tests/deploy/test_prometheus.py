@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from monitor.settings import Settings
-from tests.deploy.files import DASHBOARD, DEPLOY, read_yaml, services
+from tests.deploy.files import DASHBOARDS, DEPLOY, read_yaml, services
 
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
 PROVISIONING = DEPLOY / "grafana" / "provisioning"
@@ -83,7 +83,8 @@ def test_dashboards_lie_where_grafana_looks_for_them() -> None:
     path = provider["options"]["path"]
     assert mounts("grafana")[path] == "./deploy/grafana/dashboards"
     home = services()["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert home == f"{path}/{DASHBOARD.name}"
+    assert home == f"{path}/overview.json"
+    assert (DASHBOARDS / "overview.json").exists()
 
 
 def test_the_configuration_lies_where_prometheus_looks_for_it() -> None:

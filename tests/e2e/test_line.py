@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from contextlib import closing
 
 import numpy as np
@@ -89,15 +91,43 @@ def test_a_json_beat_typed_in_raises_a_readable_alert(make_settings, model_file,
     odd = test_beats.samples[np.flatnonzero(test_beats.abnormal)[0]]
     typed = json.dumps({"samples": [round(float(sample), 3) for sample in odd], "typed": "by hand"}, indent=1)
     rule = {"MONITOR_EPISODE_OPEN": "1", "MONITOR_EPISODE_WINDOW": "1"}
-    with Daemon(settings, model_file, tmp_path / "log", **rule) as daemon:
+    with Daemon(settings, model_file, tmp_path / "log", MONITOR_LOG_FORMAT="json", **rule) as daemon:
         with closing(Publisher(settings)) as publisher:
             publisher.send(Message(settings.beats_topic, "Bett 7 ä".encode(), typed.encode()))
             publisher.flush()
         daemon.wait_until(lambda: daemon.metric("alerts_total") == 1, "alerted")
         assert daemon.get("/readyz") == (200, '{"ok":true,"wrong":{}}\n')
+        assert daemon.metric("ready") == daemon.metric("healthy") == daemon.metric("joined") == 1
+        assert_lint_free(daemon.get("/metrics")[1])
         assert daemon.terminate() == 0
+    assert_tells_its_life(daemon.log())
     (alert,) = read_json(settings, settings.alerts_topic)
     assert (alert["source"], alert["event"], alert["kind"]) == ("Bett 7 ä", "opened", "physiological")
     assert alert["score"] > alert["threshold"]
     assert len(alert["samples"]) == len(alert["reconstruction"]) == 140
     assert abs(np.mean(alert["samples"])) < 0.1
+
+
+def assert_lint_free(scrape):
+    """As far as Debian's promtool is there: what this scrape lacks, nothing else has."""
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        lint = [promtool, "check", "metrics", "--extended"]
+        done = subprocess.run(lint, input=scrape, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def assert_tells_its_life(log):
+    """One line of JSON an event, and nobody's name among them."""
+    told = [json.loads(line)["message"] for line in log.splitlines()]
+    for event in (
+        "ecg-monitor ",
+        "metrics and health at http://127.0.0.1:",
+        "model ",
+        "partitions of ",
+        "partitions go on at their offsets ",
+        "ready: ",
+        "stopped: everything read is delivered",
+    ):
+        assert [message for message in told if message.startswith(event)], event
+    assert "Bett 7" not in log

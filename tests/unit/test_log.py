@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import orjson
 import pytest
@@ -12,10 +14,10 @@ from monitor import log
 
 @pytest.fixture(autouse=True)
 def _restored():
-    root, kafka = logging.getLogger(), logging.getLogger("kafka")
+    root, kafka, hook = logging.getLogger(), logging.getLogger("kafka"), sys.excepthook
     before = (root.handlers[:], root.level, kafka.level)
     yield
-    root.handlers[:], kafka.level = before[0], before[2]
+    root.handlers[:], kafka.level, sys.excepthook = before[0], before[2], hook
     root.setLevel(before[1])
 
 
@@ -47,3 +49,46 @@ def test_what_the_client_says_at_debug_is_never_heard_since_it_holds_passwords_a
     said = capsys.readouterr().err
     assert "s3cret" not in said
     assert "kafka.net.connection: Connected" in said
+
+
+def write(seconds, level=logging.WARNING, line=1):
+    """A line from one place in the code, so many seconds after the first."""
+    record = logging.LogRecord("monitor.test", level, "test.py", line, "again", (), None)
+    record.created = 1_000_000.0 + seconds
+    logging.getLogger("monitor.test").handle(record)
+
+
+def test_a_fault_that_repeats_is_told_a_few_times_a_minute_and_then_how_often_it_was_not(capsys):
+    log.set_up("INFO", "json")
+    for tenth in range(600):
+        write(tenth / 10)
+    assert len(capsys.readouterr().err.splitlines()) == log.LINES
+    write(60)
+    entry = orjson.loads(capsys.readouterr().err)
+    assert entry["left_out"] == 600 - log.LINES
+    write(60)
+    assert "left_out" not in orjson.loads(capsys.readouterr().err)
+
+
+def test_in_text_it_is_told_as_well(capsys):
+    log.set_up("INFO", "text")
+    for second in (*range(10), 60):
+        write(second)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("again (5 like it were left out before)")
+
+
+def test_one_fault_does_not_silence_another_and_debug_is_whole(capsys):
+    log.set_up("DEBUG", "text")
+    for _ in range(20):
+        write(0)
+        write(0, level=logging.DEBUG, line=2)
+    write(0, line=3)
+    assert len(capsys.readouterr().err.splitlines()) == log.LINES + 20 + 1
+
+
+def test_a_crash_is_one_line_of_json_with_its_traceback():
+    program = "from monitor import log; log.set_up('INFO', 'json'); 1 / 0"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    entry = orjson.loads(done.stderr)
+    assert (done.returncode, entry["level"]) == (1, "CRITICAL")
+    assert "ZeroDivisionError" in entry["exception"]

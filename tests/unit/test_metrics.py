@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import numpy as np
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from monitor.metrics import SCORE_BUCKETS, Metrics
@@ -36,3 +40,15 @@ def test_series_that_are_known_beforehand_begin_at_zero():
     text = generate_latest(registry).decode()
     assert 'ecg_monitor_dead_letters_total{reason="not-json"} 0.0' in text
     assert 'ecg_monitor_alerts_total{event="opened",kind="technical"} 0.0' in text
+
+
+def test_promtool_finds_nothing_to_say_about_the_names():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("needs promtool, of Debian's package prometheus for one")
+    registry = CollectorRegistry()
+    Metrics(registry).partitions.of(0)
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

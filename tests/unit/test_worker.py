@@ -309,13 +309,22 @@ def test_a_threshold_is_changed_for_one_source_and_stamped_with_its_version():
         ("bed 2", 2.0, None)
     ]
     assert bench.metric("control_ignored_total") == 1
+    assert (bench.metric("source_thresholds"), bench.metric("threshold_version")) == (1, -1)
 
 
 def test_a_threshold_for_all_is_on_the_alert_and_in_the_metrics():
     change = Change(b"threshold/*", b'{"threshold": 2.5}', 3)
     bench = Bench(replace(records([ABNORMAL] * 3), changes=(change,))).turn()
     assert [(alert["threshold"], alert["threshold_version"]) for alert in bench.alerts()] == [(2.5, 3)]
-    assert bench.metric("threshold") == 2.5
+    assert (bench.metric("threshold"), bench.metric("threshold_version")) == (2.5, 3)
+
+
+def test_what_share_of_normal_beats_a_threshold_flags_is_in_the_metrics():
+    change = Change(b"threshold/*", b'{"threshold": 0.7}', 3)
+    bench = Bench(records([NORMAL]), replace(records([NORMAL]), changes=(change,)))
+    assert bench.metric("expected_abnormal_ratio") == 0.25  # none of three above 2.0
+    bench.turn(2)
+    assert bench.metric("expected_abnormal_ratio") == 0.75  # two of three above 0.7
 
 
 def test_records_older_than_the_limit_are_counted_and_left_out():
@@ -347,3 +356,46 @@ def test_a_partition_is_not_blamed_for_standing_still_while_the_broker_is_away(m
     bench.broker.failures = 3
     bench.turn(3)
     assert bench.health.live(next(clock)) == {}
+
+
+def test_it_is_told_once_that_the_monitor_is_ready(caplog):
+    caplog.set_level("INFO")
+    bench = Bench(*[records([NORMAL])] * 3).turn(3)
+    assert [line for line in caplog.messages if "ready" in line] == ["ready: a beat would raise its alarm now"]
+    assert bench.health.ready(0) == {}
+
+
+def test_who_changed_the_threshold_is_told_and_no_source_is_named_above_debug(caplog):
+    caplog.set_level("INFO")
+    changes = (
+        Change(b"threshold/*", b'{"threshold": 2.5, "by": "nurse\\u001b[2J"}', 3),
+        Change(b"threshold/bed 7", b'{"threshold": 4.0}', 4),
+        Change(b"threshold/bed 7", b"{", 5),
+        Change(b"threshold/*", None, 6),
+    )
+    Bench(*(replace(records([ABNORMAL] * 3, keys=[b"bed 7"] * 3), changes=(one,)) for one in changes)).turn(4)
+    assert "threshold for all sources: 2.5, by control record 3 of nurse\ufffd[2J" in caplog.messages
+    assert "threshold for all sources: 2, the model's or the setting's" in caplog.messages
+    assert "1 control records read; sources with a threshold of their own: 1" in caplog.messages
+    assert any(line.startswith("control record at offset 5: not JSON") for line in caplog.messages)
+    assert "bed 7" not in caplog.text
+
+
+def test_records_that_are_no_beats_are_told_at_once_and_then_summed_up(caplog, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("monitor.account.time.monotonic", lambda: now[0])
+    bench = Bench(*[records([b"{", b"", b""])] * 4, records([]), records([b""]))
+    bench.turn(4)
+    told = [line for line in caplog.messages if "dead letters" in line]
+    assert told == ["records that are no beats went to the dead letters: 2 empty, 1 not-json"]
+    now[0] += 60
+    bench.turn()
+    assert caplog.messages[-1].endswith(": 6 empty, 3 not-json")
+    bench.worker.run(iter([False, True]).__next__)
+    assert caplog.messages[-1].endswith(": 1 empty")
+
+
+def test_state_that_cannot_be_read_is_told_without_its_source(caplog):
+    Bench(resumed(2, 1000, {b"bed 7": b"{}"})).turn()
+    assert "a row of episode state is not used" in caplog.text
+    assert "bed 7" not in caplog.text

@@ -1,0 +1,139 @@
+"""Draws the dashboards as pictures: what each panel would show of a Prometheus, in the panels' own places.
+
+`python -m deploy.grafana.draw --prometheus http://127.0.0.1:9090 --minutes 8 --out docs/images`, from the
+repository's root. Grafana itself is not needed; matplotlib is (extra `trainer`).
+"""  # noqa: INP001 - no package: run from the root
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from deploy.grafana import plot
+from deploy.grafana.annotation import ANNOTATIONS
+from deploy.grafana.classic import COLUMNS, placed
+from deploy.grafana.dashboard import DASHBOARDS, Dashboard
+from deploy.grafana.panel import Panel, Query, Row
+from deploy.grafana.plot import CARD, COLORS, FAINT, GRID, INK, PAGE, Mark
+from deploy.grafana.prometheus import Prometheus
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DPI = 100
+COLUMN_PIXELS, LINE_PIXELS, GAP = 72, 36, 8
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 32, 66  # of a plot in its card
+PALETTE_COLORS = 256
+
+
+def draw(dashboard: Dashboard, prometheus: Prometheus, path: Path) -> list[str]:
+    """Draw every panel, collapsed rows opened; gives the titles of those that had nothing to show."""
+    rows = tuple(Row(row.title, row.panels) for row in dashboard.rows)
+    places = placed(rows)
+    lines = max(place["gridPos"]["y"] + place["gridPos"]["h"] for place in places)
+    figure = Figure((COLUMNS * COLUMN_PIXELS / DPI, lines * LINE_PIXELS / DPI), dpi=DPI, facecolor=PAGE)
+    panels = iter([panel for row in rows for panel in row.panels])
+    marks, empty = _marks(prometheus), []
+    _legend(figure, lines)
+    for place in places:
+        if place["type"] == "row":
+            _title(figure, place, lines)
+            continue
+        panel = next(panels)
+        if not _panel(_axes(figure, place["gridPos"], lines, panel), panel, prometheus, marks):
+            empty.append(panel.title)
+    figure.savefig(path, facecolor=PAGE)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(PALETTE_COLORS, Image.Quantize.MAXCOVERAGE)
+        few.save(path, optimize=True)
+    return empty
+
+
+def _marks(prometheus: Prometheus) -> list[Mark]:
+    """Where each annotation begins."""
+    found = []
+    for one in ANNOTATIONS:
+        for series in prometheus.ask(Query(one.name, one.expr), is_instant=False):
+            times = [value / 1000 for value in series.values] if one.is_time else series.times
+            pairs = zip([0.0, *times], times, strict=False)
+            begins = [now for before, now in pairs if now - before > 2 * prometheus.step_seconds]
+            found += [Mark(now, COLORS[one.color]) for now in begins if prometheus.start <= now <= prometheus.end]
+    return found
+
+
+def _legend(figure: Figure, lines: int) -> None:
+    """Which colour marks what."""
+    for place, one in enumerate(reversed(ANNOTATIONS)):
+        x, y = 0.91 - 0.09 * place, 1 - 0.6 / lines
+        figure.text(x, y, f"┊ {one.name}", color=COLORS[one.color], fontsize=9, va="center")
+
+
+def _title(figure: Figure, place: dict[str, Any], lines: int) -> None:
+    x, y = GAP / (COLUMNS * COLUMN_PIXELS), 1 - (place["gridPos"]["y"] + 0.6) / lines
+    figure.text(x, y, f"▾ {place['title']}", color=INK, fontsize=11, weight="bold", va="center")
+
+
+def _axes(figure: Figure, place: dict[str, int], lines: int, panel: Panel) -> Axes:
+    """A card at the panel's place, its title, and the axes inside."""
+    width, height = COLUMNS * COLUMN_PIXELS, lines * LINE_PIXELS
+    left, top = place["x"] * COLUMN_PIXELS + GAP / 2, place["y"] * LINE_PIXELS + GAP / 2
+    wide, high = place["w"] * COLUMN_PIXELS - GAP, place["h"] * LINE_PIXELS - GAP
+    card = figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
+    card.set(facecolor=CARD, xticks=[], yticks=[])
+    card.spines[:].set_color(GRID)
+    at = {"va": "top", "transform": card.transAxes}
+    card.text(8 / wide, 1 - 6 / high, panel.title, color=INK, fontsize=9, weight="bold", **at)
+    if panel.kind in ("stat", "text"):
+        return card
+    bottom, inner = 1 - (top + high - BOTTOM) / height, (wide - LEFT - RIGHT) / width
+    axes = figure.add_axes(((left + LEFT) / width, bottom, inner, (high - TOP - BOTTOM) / height))
+    axes.set_facecolor(CARD)
+    return axes
+
+
+def _panel(axes: Axes, panel: Panel, prometheus: Prometheus, marks: list[Mark]) -> bool:
+    """Draw it; whether there was anything to draw."""
+    if panel.kind == "text":
+        plot.text(axes, panel)
+        return True
+    is_now = panel.kind == "stat"
+    found = [series for query in panel.queries for series in prometheus.ask(query, is_instant=is_now)]
+    if not found:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(is_now)
+        axes.text(0.5, 0.45, "No data", color=FAINT, fontsize=9, ha="center", transform=axes.transAxes)
+    elif is_now:
+        plot.stat(axes, panel, found)
+    else:
+        plot.over_time(axes, (prometheus.start, prometheus.end), marks)
+        if panel.kind == "heatmap":
+            plot.heatmap(axes, found)
+        else:
+            plot.lines(axes, panel, found)
+    return bool(found)
+
+
+def main() -> None:
+    """Draw both dashboards; say which panels are empty."""
+    parser = argparse.ArgumentParser(description="Draw the dashboards of a running Prometheus.")
+    parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="its address")
+    parser.add_argument("--minutes", type=float, default=8, help="how far back")
+    parser.add_argument("--end", type=float, default=None, help="seconds since the epoch [default: now]")
+    parser.add_argument("--scrape-seconds", type=float, default=5)
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    given = parser.parse_args()
+    end = time.time() if given.end is None else given.end
+    prometheus = Prometheus(given.prometheus, end - 60 * given.minutes, end, given.scrape_seconds)
+    for dashboard in DASHBOARDS:
+        path = given.out / f"dashboard-{dashboard.file.stem}.png"
+        empty = draw(dashboard, prometheus, path)
+        print(f"{path}: nothing to show in {', '.join(empty) or 'no panel'}")  # noqa: T201 - a command's answer
+
+
+if __name__ == "__main__":
+    main()
