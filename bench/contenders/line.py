@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor import artifact
 from monitor.broker import KafkaBroker, TopicPlan, create_topics
-from monitor.daemon import tune_collector
+from monitor.daemon import tune_memory
 from monitor.episode import Episodes, Rule
 from monitor.health import Health
 from monitor.metrics import Metrics
@@ -35,7 +35,7 @@ def judge(case: Case, meter: Meter) -> None:
         worker = Worker(
             Line(broker, scorer, thresholds, Episodes(rule), metrics, Health()), settings, model.manifest.model_id
         )
-        tune_collector()
+        tune_memory()
         judged = abnormal = 0
         while True:
             worker.turn()
