@@ -186,7 +186,7 @@ class _Walk:
         self._remember(beat.source, Trouble((shape, signal), now, beat.offset))
 
     def _advance(self, track: Track, kind: Kind, beat: _Beat, cause: int) -> Track:
-        if track.is_quiet and not cause:
+        if not cause and (track is QUIET or track.is_quiet):
             return QUIET
         moved, event = advance(track, self._rule, cause=cause, offset=beat.offset, time=beat.time)
         if event is not None:

@@ -44,7 +44,7 @@ class Track:
 
     @property
     def is_quiet(self) -> bool:
-        return not self.is_open and not self.recent
+        return self.opened_offset < 0 and not self.recent
 
 
 QUIET = Track()
@@ -60,7 +60,8 @@ class Trouble:
 
     @property
     def is_over(self) -> bool:
-        return all(track.is_quiet for track in self.tracks)
+        shape, signal = self.tracks
+        return shape.is_quiet and signal.is_quiet
 
 
 def advance(track: Track, rule: Rule, *, cause: int, offset: int, time: int) -> tuple[Track, EventName | None]:
