@@ -13,7 +13,8 @@ from torch import nn
 
 from monitor import scorer
 from monitor.model import Detector, ScoreConfig
-from monitor.scorer import CAUSES, Scorer
+from monitor.network import NetworkConfig, build
+from monitor.scorer import CAUSES, Scorer, normalise
 from tests.unit import models
 
 
@@ -55,6 +56,26 @@ def test_the_projection_is_applied_to_the_residual():
     score = ScoreConfig(1, 140, projected=True)
     tripled = models.detector(score, 3 * np.eye(140, dtype=np.float32))
     assert scored(models.beats(4), tripled).score == pytest.approx(9 * np.ones(4), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig("plain", (70, 16)),
+        NetworkConfig("stacked", (70, 32, 16, 8)),
+        NetworkConfig("stacked", (70, 64, 32, 16), members=3),
+        NetworkConfig("conv", (70, 4, 8)),
+    ],
+)
+def test_every_network_scores_its_projected_residual(config):
+    detector = Detector(build(config), ScoreConfig(2, 14), models.beats(70, 4)[:, :70])
+    for weight in detector.network.parameters():
+        nn.init.normal_(weight, std=0.2)
+    seen = normalise(torch.from_numpy(models.beats(30)), 2).pooled
+    with torch.inference_mode():
+        residual = (seen - detector.network(seen)).double().numpy() @ detector.projection.astype(np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(residual**2, 14, axis=1)
+    assert scored(models.beats(30), detector).score == pytest.approx(windows.mean(axis=2).max(axis=1), rel=1e-4)
 
 
 @given(st.floats(-12, 8), st.floats(-1, 1), st.integers(0, 50))
