@@ -17,9 +17,9 @@ PLAIN = "140-32-16-8, mean square"
 CONTENDERS = {
     PLAIN: (NetworkConfig("stacked", (140, 32, 16, 8)), ScoreConfig(1, 140, projected=False)),
     "70-32-16-8, default score": (NetworkConfig("stacked", (70, 32, 16, 8)), recipe.SCORE),
-    "one 70-64-32-16": (NetworkConfig("stacked", recipe.DEFAULT.widths), recipe.SCORE),
     "the default": (recipe.DEFAULT, recipe.SCORE),
-    "two defaults": (NetworkConfig("stacked", recipe.DEFAULT.widths, 2 * recipe.DEFAULT.members), recipe.SCORE),
+    "two of its networks": (NetworkConfig("stacked", recipe.DEFAULT.widths, 2), recipe.SCORE),
+    "four of its networks": (NetworkConfig("stacked", recipe.DEFAULT.widths, 4), recipe.SCORE),
 }
 
 
@@ -44,7 +44,8 @@ def main(rounds: int, batches: tuple[int, ...]) -> None:
 def _detector(config: NetworkConfig, score: ScoreConfig) -> Detector:
     """Whatever the weights are, they cost the same."""
     projection = np.eye(score.inputs, dtype=np.float32) if score.projected else None
-    return Detector(build(config), score, projection)
+    prototypes = np.zeros((score.prototypes, score.inputs), np.float32) if score.prototypes else None
+    return Detector(build(config), score, projection, prototypes)
 
 
 def _seconds(scorer: Scorer, samples: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:

@@ -146,19 +146,19 @@ def build(config: NetworkConfig) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def residual(network: nn.Module, projection: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """What takes beats (n, m) to their residual times the (m, m) projection, if there is one."""
+def projected(network: nn.Module, projection: Tensor | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """What takes beats (n, m) to themselves and to their residual, both times the (m, m) projection if there is one."""
     if projection is None:
-        return lambda beats: beats - network(beats)
+        return lambda beats: (beats, beats - network(beats))
     layers = list(network.children())
     dense = [layer for layer in layers if isinstance(layer, nn.Linear | _Side)]
     if dense and all(isinstance(layer, nn.Linear | _Side | nn.ReLU) for layer in layers):
         return _Folded(dense, projection)
-    return lambda beats: (beats - network(beats)) @ projection
+    return lambda beats: (beats @ projection, (beats - network(beats)) @ projection)
 
 
 class _Folded:
-    """The projected residual of dense networks: last layer, mean of the members and projection are one product.
+    """Projected beats and residuals of dense networks: last layer, mean of the members and projection are one product.
 
     A beat a column, which the matrix products take faster, and the members' first layers as one.
     """
@@ -174,13 +174,14 @@ class _Folded:
         self._last = (exact @ torch.cat(list(weights[-1].double()), 1) / -self._members).float()
         self._last_bias = (exact @ biases[-1].double().mean(0) * -1).float()
 
-    def __call__(self, beats: Tensor) -> Tensor:
+    def __call__(self, beats: Tensor) -> tuple[Tensor, Tensor]:
         columns = beats.T
         hidden = torch.addmm(self._first_bias, self._first, columns).relu_().view(self._members, -1, len(beats))
         for weight, bias in self._inner:
             hidden = torch.baddbmm(bias, weight, hidden).relu_()
-        found = torch.addmm(self._last_bias, self._projection, columns)
-        return found.addmm_(self._last, hidden.flatten(0, 1)).T
+        whole = self._projection @ columns
+        residual = torch.addmm(self._last_bias, self._last, hidden.flatten(0, 1)).add_(whole)
+        return whole.T, residual.T
 
 
 def _convolutional(config: NetworkConfig) -> nn.Sequential:

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from monitor.beat import SAMPLES
-from monitor.network import residual, resolve
+from monitor.network import projected, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,8 +123,9 @@ class _Walk:
         self._pool = detector.score.pool
         self._network = copy.deepcopy(detector.network).to(device)
         projection = None if detector.projection is None else torch.tensor(detector.projection, device=device)
-        self._residual = residual(self._network, projection)
+        self._projected = projected(self._network, projection)
         self._windows = _windows(detector.score.inputs, detector.score.window).to(device)
+        self._typical = None if detector.prototypes is None else _Typical(detector.prototypes, projection, device)
 
     @torch.inference_mode()
     def score(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
@@ -151,9 +152,33 @@ class _Walk:
         return torch.from_numpy(np.require(samples, np.float32, ["C", "W"])).to(self.device)
 
     def _errors(self, shapes: Tensor) -> Tensor:
-        """(n, m) → (n,): the largest windowed mean square of the projected residual."""
-        windowed: Tensor = self._windows @ self._residual(shapes).square_().T
+        """(n, m) → (n,): the largest windowed mean square of the projected residual.
+
+        With typical beats, the geometric mean of it and of the same for what the nearest of them leaves.
+        """
+        beats, residual = self._projected(shapes)
+        score = self._largest(residual.T)
+        return score if self._typical is None else score.mul_(self._largest(self._typical.left(beats.T))).sqrt_()
+
+    def _largest(self, residual: Tensor) -> Tensor:
+        """(m, n) → (n,): the largest mean square of any window."""
+        windowed: Tensor = self._windows @ residual.square_()
         return windowed.amax(0)
+
+
+class _Typical:
+    """A few typical beats, of which the nearest stands for a beat."""
+
+    def __init__(self, prototypes: NDArray[np.float32], projection: Tensor | None, device: torch.device) -> None:
+        beats = torch.tensor(prototypes, device=device)
+        self._beats = beats if projection is None else beats @ projection
+        self._halves = self._beats.square().sum(1, keepdim=True) / 2
+
+    def left(self, columns: Tensor) -> Tensor:
+        """(m, n) → (m, n): projected beats without the nearest typical one, or the mean of equally near ones."""
+        nearness = torch.addmm(self._halves, self._beats, columns, beta=-1)
+        nearest = (nearness == nearness.amax(0)).float()  # argmax takes as long as all the rest
+        return torch.addmm(columns, self._beats.T, nearest / nearest.sum(0), alpha=-1)
 
 
 def normalise(beats: Tensor, pool: int) -> Shapes:
