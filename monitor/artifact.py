@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from monitor.errors import ArtifactError, RefusedError
-from monitor.model import GOLDEN_BEATS, NETWORK, PROJECTION, SCHEMA, UNSEALED, Manifest, Model
+from monitor.model import GOLDEN_BEATS, NETWORK, PROJECTION, PROTOTYPES, SCHEMA, UNSEALED, Manifest, Model
 from monitor.network import rebuild
 from monitor.scorer import Scorer
 
@@ -186,10 +186,12 @@ def _tensors(data: bytes) -> dict[str, NDArray[np.float32]]:
 
 
 def _model(manifest: Manifest, tensors: dict[str, NDArray[np.float32]]) -> Model:
-    """Network and projection, once exactly the tensors that the manifest asks for are there."""
+    """The detector, once exactly the tensors that the manifest asks for are there."""
     expected = {NETWORK + name: shape for name, shape in manifest.network.shapes.items()}
     if manifest.score.projected:
         expected[PROJECTION] = (manifest.score.inputs, manifest.score.inputs)
+    if manifest.score.prototypes:
+        expected[PROTOTYPES] = (manifest.score.prototypes, manifest.score.inputs)
     found = {name: array.shape for name, array in tensors.items()}
     if found != expected:
         wrong = min(name for name in found | expected if found.get(name) != expected.get(name))
@@ -197,7 +199,7 @@ def _model(manifest: Manifest, tensors: dict[str, NDArray[np.float32]]) -> Model
     if not all(np.isfinite(array).all() for array in tensors.values()):
         raise _Doubt("a weight is not a finite number")
     network = rebuild(manifest.network, {name: tensors[NETWORK + name] for name in manifest.network.shapes})
-    return Model(network, manifest.score, tensors.get(PROJECTION), manifest)
+    return Model(network, manifest.score, tensors.get(PROJECTION), tensors.get(PROTOTYPES), manifest=manifest)
 
 
 def _check_seal(data: bytes, model: Model) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -23,6 +23,8 @@ SCHEMA: Literal[1] = 1
 GOLDEN_BEATS = 5
 UNSEALED = "0" * 64
 PROJECTION = "score.projection"
+PROTOTYPES = "score.prototypes"
+MAX_PROTOTYPES = 64
 NETWORK = "network."
 
 
@@ -31,15 +33,19 @@ class ScoreConfig:
     """How a beat becomes a number.
 
     Mean of `pool` adjacent samples, then each beat to mean 0 and sd 1; residual of the network, times the projection
-    matrix when there is one; mean square over every `window` samples in a row; the largest of them.
+    matrix when there is one; mean square over every `window` samples in a row; the largest of them. With `prototypes`,
+    typical normal beats, the geometric mean of this and of the same for the difference from the nearest of them.
     """
 
     pool: int = 2
     window: int = 10
     projected: bool = True
     normalisation: Literal["per-beat"] = "per-beat"
+    prototypes: int = field(default=0, repr=False)  # their shape says it; so a model of before keeps its id
 
     def __post_init__(self) -> None:
+        if not 0 <= self.prototypes <= MAX_PROTOTYPES:
+            raise RefusedError(f"score.prototypes is {self.prototypes}, where 0 to {MAX_PROTOTYPES} are possible")
         if self.pool not in (1, 2):
             raise RefusedError(f"score.pool is {self.pool}, where 1 and 2 are known")
         if not 1 <= self.window <= self.inputs:
@@ -168,16 +174,21 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """What gives scores: a network (n, m) → (n, m), the definition of the score, its (m, m) projection or None."""
+    """What gives scores: a network (n, m) → (n, m), the definition of the score, and what that asks for.
+
+    A projection (m, m) and prototypes (k, m): normalised beats.
+    """
 
     network: nn.Module
     score: ScoreConfig
-    projection: NDArray[np.float32] | None
+    projection: NDArray[np.float32] | None = None
+    prototypes: NDArray[np.float32] | None = None
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Every array that bears on a score, by the name it has in a model file."""
         named = {NETWORK + name: array for name, array in weights(self.network).items()}
-        return named if self.projection is None else named | {PROJECTION: self.projection}
+        named |= {} if self.projection is None else {PROJECTION: self.projection}
+        return named | ({} if self.prototypes is None else {PROTOTYPES: self.prototypes})
 
     def identity(self, config: NetworkConfig) -> str:
         """16 hex digits over everything that bears on a score."""
@@ -187,7 +198,7 @@ class Detector:
         return digest.hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Detector):
     """A detector that can say what it is."""
 

@@ -12,7 +12,7 @@ from torch import nn
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -144,6 +144,44 @@ def build(config: NetworkConfig) -> nn.Sequential:
     for inputs, outputs in pairwise(config.mirrored):
         layers += [_started(nn.Linear(inputs, outputs)), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def projected(network: nn.Module, projection: Tensor | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """What takes beats (n, m) to themselves and to their residual, both times the (m, m) projection if there is one."""
+    if projection is None:
+        return lambda beats: (beats, beats - network(beats))
+    layers = list(network.children())
+    dense = [layer for layer in layers if isinstance(layer, nn.Linear | _Side)]
+    if dense and all(isinstance(layer, nn.Linear | _Side | nn.ReLU) for layer in layers):
+        return _Folded(dense, projection)
+    return lambda beats: (beats @ projection, (beats - network(beats)) @ projection)
+
+
+class _Folded:
+    """Projected beats and residuals of dense networks: last layer, mean of the members and projection are one product.
+
+    A beat a column, which the matrix products take faster, and the members' first layers as one.
+    """
+
+    def __init__(self, dense: list[nn.Linear | _Side], projection: Tensor) -> None:
+        weights = [each.weight.detach().view(-1, *each.weight.shape[-2:]) for each in dense]
+        biases = [each.bias.detach().view(len(weights[0]), -1, 1) for each in dense]
+        self._members = len(weights[0])
+        self._first, self._first_bias = weights[0].flatten(0, 1), biases[0].flatten(0, 1)
+        self._inner = list(zip(weights[1:-1], biases[1:-1], strict=True))
+        exact = projection.T.double()
+        self._projection = projection.T.contiguous()
+        self._last = (exact @ torch.cat(list(weights[-1].double()), 1) / -self._members).float()
+        self._last_bias = (exact @ biases[-1].double().mean(0) * -1).float()
+
+    def __call__(self, beats: Tensor) -> tuple[Tensor, Tensor]:
+        columns = beats.T
+        hidden = torch.addmm(self._first_bias, self._first, columns).relu_().view(self._members, -1, len(beats))
+        for weight, bias in self._inner:
+            hidden = torch.baddbmm(bias, weight, hidden).relu_()
+        whole = self._projection @ columns
+        residual = torch.addmm(self._last_bias, self._last, hidden.flatten(0, 1)).add_(whole)
+        return whole.T, residual.T
 
 
 def _convolutional(config: NetworkConfig) -> nn.Sequential:

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from monitor.beat import SAMPLES
-from monitor.network import resolve
+from monitor.network import projected, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +52,14 @@ class Explanation:
 
 
 class Shapes(NamedTuple):
-    """Normalised beats, and what was done to them in units of each beat's range: (n, m), (n, 1), (n, 1), (n,)."""
+    """Normalised beats (n, m), and what was done to them."""
 
     pooled: Tensor
-    mean: Tensor
-    sd: Tensor
-    flat: Tensor
+    mean: Tensor  # (n, 1), as sd in units of the beat's range
+    sd: Tensor  # (n, 1)
+    flat: Tensor  # (n,)
+    high: Tensor  # (n, 1), as low in units of the beat
+    low: Tensor  # (n, 1)
 
 
 class Scorer:
@@ -133,8 +135,9 @@ class _Walk:
         self._pool = detector.score.pool
         self._network = copy.deepcopy(detector.network).to(device)
         projection = None if detector.projection is None else torch.tensor(detector.projection, device=device)
-        self._projection = projection
+        self._projected = projected(self._network, projection)
         self._windows = _windows(detector.score.inputs, detector.score.window).to(device)
+        self._typical = None if detector.prototypes is None else _Typical(detector.prototypes, projection, device)
 
     @torch.inference_mode()
     def score(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
@@ -142,7 +145,7 @@ class _Walk:
         shapes = normalise(beats, self._pool)
         score = self._errors(shapes.pooled)
         cause = torch.where(score.isfinite(), SCORED, NOT_FINITE)
-        cause[_clipped(beats)] = SATURATED
+        cause[_clipped(beats, shapes.high, shapes.low)] = SATURATED
         cause[shapes.flat] = FLAT
         score[cause != SCORED] = torch.nan
         return score.cpu().numpy(), cause.cpu().numpy().astype(np.int8)
@@ -151,7 +154,7 @@ class _Walk:
     def explain(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         beats = self._tensor(samples)
         seen = normalise(beats, self._pool)
-        whole = (_centred(beats) / _range(beats) - seen.mean) / seen.sd
+        whole = (_centred(beats, seen.high, seen.low) / (seen.high - seen.low) - seen.mean) / seen.sd
         made = self._network(seen.pooled)
         if self._pool > 1:
             made = functional.interpolate(made[:, None], SAMPLES, mode="linear")[:, 0]
@@ -161,12 +164,33 @@ class _Walk:
         return torch.from_numpy(np.require(samples, np.float32, ["C", "W"])).to(self.device)
 
     def _errors(self, shapes: Tensor) -> Tensor:
-        """(n, m) → (n,): the largest windowed mean square of the projected residual."""
-        residual = shapes - self._network(shapes)
-        if self._projection is not None:
-            residual = residual @ self._projection
-        windowed: Tensor = residual.square() @ self._windows
-        return windowed.amax(1)
+        """(n, m) → (n,): the largest windowed mean square of the projected residual.
+
+        With typical beats, the geometric mean of it and of the same for what the nearest of them leaves.
+        """
+        beats, residual = self._projected(shapes)
+        score = self._largest(residual.T)
+        return score if self._typical is None else score.mul_(self._largest(self._typical.left(beats.T))).sqrt_()
+
+    def _largest(self, residual: Tensor) -> Tensor:
+        """(m, n) → (n,): the largest mean square of any window."""
+        windowed: Tensor = self._windows @ residual.square_()
+        return windowed.amax(0)
+
+
+class _Typical:
+    """A few typical beats, of which the nearest stands for a beat."""
+
+    def __init__(self, prototypes: NDArray[np.float32], projection: Tensor | None, device: torch.device) -> None:
+        beats = torch.tensor(prototypes, device=device)
+        self._beats = beats if projection is None else beats @ projection
+        self._halves = self._beats.square().sum(1, keepdim=True) / 2
+
+    def left(self, columns: Tensor) -> Tensor:
+        """(m, n) → (m, n): projected beats without the nearest typical one, or the mean of equally near ones."""
+        nearness = torch.addmm(self._halves, self._beats, columns, beta=-1)
+        nearest = (nearness == nearness.amax(0)).float()  # argmax takes as long as all the rest
+        return torch.addmm(columns, self._beats.T, nearest / nearest.sum(0), alpha=-1)
 
 
 def normalise(beats: Tensor, pool: int) -> Shapes:
@@ -175,31 +199,28 @@ def normalise(beats: Tensor, pool: int) -> Shapes:
     The middle is taken away before anything is added up: that is exact where it matters, so a large offset or a tiny
     unit costs no precision.
     """
-    centred, extent = _centred(beats), _range(beats)
+    high, low = beats.amax(1, keepdim=True), beats.amin(1, keepdim=True)
+    centred, extent = _centred(beats, high, low), high - low
     if pool > 1:  # two strided reads are eight times as fast as a mean over the last axis
         centred = (centred[:, ::2] + centred[:, 1::2]) / 2
     pooled = centred / extent
     mean = pooled.mean(1, keepdim=True)
     pooled -= mean
     sd = pooled.square().mean(1, keepdim=True).sqrt()
-    flat = ~(sd * extent > FLAT_SD * beats.abs().amax(1, keepdim=True))[:, 0]
-    return Shapes(pooled / sd, mean, sd, flat)
+    flat = ~(sd * extent > FLAT_SD * torch.maximum(high, -low))[:, 0]
+    return Shapes(pooled / sd, mean, sd, flat, high, low)
 
 
-def _centred(beats: Tensor) -> Tensor:
-    return beats - (beats.amax(1, keepdim=True) / 2 + beats.amin(1, keepdim=True) / 2)
+def _centred(beats: Tensor, high: Tensor, low: Tensor) -> Tensor:
+    return beats - (high / 2 + low / 2)
 
 
-def _range(beats: Tensor) -> Tensor:
-    return beats.amax(1, keepdim=True) - beats.amin(1, keepdim=True)
-
-
-def _clipped(beats: Tensor) -> Tensor:
+def _clipped(beats: Tensor, high: Tensor, low: Tensor) -> Tensor:
     """Which beats (n,) stay at their very top or bottom for a run of CLIPPED_SAMPLES.
 
     Such a run covers two neighbours of any grid of half its length: few beats pass that look and are searched.
     """
-    grid, high, low = beats[:, ::_STRIDE], beats.amax(1, keepdim=True), beats.amin(1, keepdim=True)
+    grid = beats[:, ::_STRIDE]
     clipped = _pair(grid == high) | _pair(grid == low)
     suspects = clipped.nonzero()[:, 0]
     if len(suspects):
@@ -219,9 +240,9 @@ def _run(at: Tensor) -> Tensor:
 
 
 def _windows(inputs: int, window: int) -> Tensor:
-    """The (m, m - window + 1) matrix that takes squares to their mean in each window."""
+    """The (m - window + 1, m) matrix that takes squares to their mean in each window."""
     starts = torch.arange(inputs - window + 1)
-    place = torch.arange(inputs)[:, None] - starts
+    place = torch.arange(inputs) - starts[:, None]
     return ((place >= 0) & (place < window)).float() / window
 
 

@@ -46,7 +46,7 @@ def model(
         golden=_golden(detector, dataset.train.samples),
         calibration=tuple(fitted.calibration.tolist()),
     )
-    return Model(detector.network, detector.score, detector.projection, manifest)
+    return Model(detector.network, detector.score, detector.projection, detector.prototypes, manifest=manifest)
 
 
 def _origin(dataset: Dataset) -> Origin:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 STEPS = 6000
 MANY_BEATS = 1000  # of which more can be learnt: docs/experiments.md
-DEFAULT = NetworkConfig("stacked", (70, 64, 32, 16), members=2)
+DEFAULT = NetworkConfig("stacked", (70, 64, 32, 16))
 NETWORKS = {
     "plain": NetworkConfig("plain", (70, 16), members=2),
     "stacked": DEFAULT,
     "conv": NetworkConfig("conv", (70, 16, 8)),
 }
-SCORE = ScoreConfig(window=14)
+SCORE = ScoreConfig(window=14, prototypes=4)
 MAX_NOISE_SD = 10.0
 
 

@@ -27,9 +27,10 @@ def head(model: Model, dataset: Dataset, found: Judged) -> Section:
     """What this model is, what it learnt from, and what its threshold means."""
     said, limit = model.manifest, model.manifest.threshold
     several = f", the mean of {said.network.members} such" if said.network.members > 1 else ""
+    typical = f", and {said.score.prototypes} typical beats" if said.score.prototypes else ""
     meant = "the whole budget" if limit.confidence else "on the training beats"
     facts = {
-        "network": f"{said.network.kind} autoencoder, {'-'.join(map(str, said.network.mirrored))}{several}",
+        "network": f"{said.network.kind} autoencoder, {'-'.join(map(str, said.network.mirrored))}{several}{typical}",
         "seed": str(said.training.get("seed", "not told")),
         "learnt from": f"{dataset.name}: {said.data.normals:,} normal beats "
         f"({said.data.abnormals:,} abnormal beats beside them were not learnt from)",
@@ -102,7 +103,7 @@ def reconstruction(model: Model, found: Judged) -> Section:
         alt = f"Abnormal beats beside their reconstruction, a line of panels for each kind: {', '.join(kinds)}"
         drawn.append(Picture("reconstruction-abnormal", png, alt, caption))
     text = "Amplitude in standard deviations of the beat, over the sample number. The error is shaded; the score is "
-    text += "made of it."
+    text += "made of it" + (", and of what the nearest typical beat leaves." if model.score.prototypes else ".")
     return Section("Reconstruction", (text,), None, tuple(drawn))
 
 

@@ -16,6 +16,7 @@ from monitor.network import resolve
 from monitor.scorer import SCORED, Scorer, normalise
 from trainer.bank import Bank
 from trainer.projection import projection
+from trainer.prototypes import prototypes
 from trainer.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -58,8 +59,11 @@ def detectors(
 
 
 def _detector(network: nn.Sequential, shapes: Tensor, recipe: Recipe) -> Detector:
-    residuals = (shapes - network(shapes)).double().cpu().numpy()
-    return Detector(network.cpu(), recipe.score, projection(residuals, recipe.shaping))
+    beats = shapes.double().cpu().numpy()
+    matrix = projection(beats - network(shapes).double().cpu().numpy(), recipe.shaping)
+    wanted = recipe.score.prototypes
+    typical = prototypes(beats, matrix, wanted, recipe.seed) if wanted else None
+    return Detector(network.cpu(), recipe.score, matrix, typical)
 
 
 def scores(fitted: Detector, samples: NDArray[np.float32]) -> NDArray[np.float32]:

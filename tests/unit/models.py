@@ -43,13 +43,14 @@ def detector(score: ScoreConfig = PLAIN, projection: NDArray[np.float32] | None 
     return Detector(Nothing(), score, projection)
 
 
-def model() -> Model:
-    """A whole model with random weights, a projection and golden beats."""
+def model(typical: int = 0) -> Model:
+    """A whole model with random weights, a projection, golden beats and so many typical ones."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
         net = network.build(SMALL).requires_grad_(requires_grad=False)
-    score, projection = ScoreConfig(), np.eye(70, dtype=np.float32) * np.float32(0.5)
-    made = Detector(net, score, projection)
+    score, projection = ScoreConfig(prototypes=typical), np.eye(70, dtype=np.float32) * np.float32(0.5)
+    prototypes = np.ascontiguousarray(beats(typical, 3)[:, :70]) if typical else None
+    made = Detector(net, score, projection, prototypes)
     scores = Scorer(made, "cpu", 64).score(beats(40)).score
     golden = Golden(tuple(map(tuple, beats(40)[:5].tolist())), tuple(scores[:5].tolist()))
     manifest = Manifest(
@@ -67,7 +68,7 @@ def model() -> Model:
         golden=golden,
         calibration=tuple(np.sort(scores).tolist()),
     )
-    return Model(net, score, projection, manifest)
+    return Model(net, score, projection, prototypes, manifest=manifest)
 
 
 def parts(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:

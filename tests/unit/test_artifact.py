@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from monitor import artifact
 from monitor.errors import ArtifactError, RefusedError
+from monitor.model import ScoreConfig
 from monitor.scorer import Scorer
 from tests.unit import models
 
@@ -58,6 +59,23 @@ def test_a_file_from_before_networks_had_members_is_still_read(path):
     models.forge(path, lambda manifest, _: manifest["network"].pop("members"))
     assert artifact.load(path, "cpu").manifest.network.members == 1
     assert repr(models.SMALL) == "NetworkConfig(kind='stacked', widths=(70, 6, 3))", "model ids hang on these words"
+
+
+def test_a_file_from_before_scores_had_typical_beats_is_still_read(path):
+    models.forge(path, lambda manifest, _: manifest["score"].pop("prototypes"))
+    assert artifact.load(path, "cpu").score.prototypes == 0
+    assert repr(ScoreConfig(prototypes=4)) == repr(ScoreConfig()), "model ids hang on these words"
+
+
+def test_typical_beats_come_back_and_are_asked_for(tmp_path):
+    path, saved = tmp_path / "m", models.model(typical=3)
+    artifact.save(path, saved)
+    samples = models.beats(20)
+    loaded = Scorer(artifact.load(path, "cpu"), "cpu", 8).score(samples).score
+    assert (loaded == Scorer(saved, "cpu", 8).score(samples).score).all()
+    assert (loaded != Scorer(models.model(), "cpu", 8).score(samples).score).all()
+    models.forge(path, lambda _, tensors: tensors.pop("score.prototypes"))
+    assert "tensor score.prototypes is None, where the manifest asks for (3, 70)" in refusal(path)
 
 
 def test_the_same_model_makes_the_same_bytes(path, tmp_path):
@@ -201,6 +219,8 @@ def replaced(*places, value):
         (replaced("network", "widths", value=[70, 1024, 1024]), "where the manifest asks for"),
         (replaced("score", "pool", value=3), "score.pool is 3"),
         (replaced("score", "window", value=71), "score.window is 71"),
+        (replaced("score", "prototypes", value=65), "score.prototypes is 65, where 0 to 64 are possible"),
+        (replaced("score", "prototypes", value=1), "tensor score.prototypes is None"),
         (replaced("score", "normalisation", value="global"), "score.normalisation"),
         (replaced("calibration", value=[]), "calibration must be"),
         (replaced("calibration", value=[2, 1]), "ascending order"),

@@ -13,7 +13,8 @@ from torch import nn
 
 from monitor import scorer
 from monitor.model import Detector, ScoreConfig
-from monitor.scorer import CAUSES, Scorer
+from monitor.network import NetworkConfig, build
+from monitor.scorer import CAUSES, Scorer, normalise
 from tests.unit import models
 
 
@@ -55,6 +56,58 @@ def test_the_projection_is_applied_to_the_residual():
     score = ScoreConfig(1, 140, projected=True)
     tripled = models.detector(score, 3 * np.eye(140, dtype=np.float32))
     assert scored(models.beats(4), tripled).score == pytest.approx(9 * np.ones(4), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig("plain", (70, 16)),
+        NetworkConfig("stacked", (70, 32, 16, 8)),
+        NetworkConfig("stacked", (70, 64, 32, 16), members=3),
+        NetworkConfig("conv", (70, 4, 8)),
+    ],
+)
+def test_every_network_scores_its_projected_residual(config):
+    detector = Detector(build(config), ScoreConfig(2, 14), models.beats(70, 4)[:, :70])
+    seen, made = seen_and_made(detector, models.beats(30))
+    assert scored(models.beats(30), detector).score == pytest.approx(largest((seen - made) @ detector.projection))
+
+
+@pytest.mark.parametrize("kind", ["stacked", "conv"])
+@pytest.mark.parametrize("projected", [True, False])
+def test_typical_beats_make_it_the_geometric_mean_of_two_residuals(kind, projected):
+    projection = models.beats(70, 4)[:, :70] if projected else None
+    network = build(NetworkConfig(kind, (70, 8, 4)))
+    typical = Detector(network, ScoreConfig(2, 14, projected, prototypes=5), projection, models.beats(5, 6)[:, :70] / 5)
+    seen, made = seen_and_made(typical, models.beats(30))
+    matrix = projection if projected else np.eye(70)
+    away = (seen[:, None] - typical.prototypes) @ matrix
+    nearest = away[np.arange(30), np.square(away).sum(axis=2).argmin(axis=1)]
+    expected = np.sqrt(largest((seen - made) @ matrix) * largest(nearest))
+    assert scored(models.beats(30), typical).score == pytest.approx(expected)
+
+
+def test_a_typical_beat_that_comes_twice_counts_once():
+    once = models.beats(1, 6)[:, :70]
+    scores = [
+        scored(models.beats(9), Detector(models.Nothing(), ScoreConfig(2, 14, projected=False), None, typical)).score
+        for typical in (once, np.repeat(once, 3, axis=0))
+    ]
+    assert scores[1] == pytest.approx(scores[0])
+
+
+def seen_and_made(detector, samples):
+    """Normalised beats, and what a network with weights drawn anew makes of them."""
+    for weight in detector.network.parameters():
+        nn.init.normal_(weight, std=0.2)
+    seen = normalise(torch.from_numpy(samples), 2).pooled
+    with torch.inference_mode():
+        return seen.double().numpy(), detector.network(seen).double().numpy()
+
+
+def largest(residual):
+    """The largest mean square over 14 samples in a row."""
+    return np.lib.stride_tricks.sliding_window_view(residual**2, 14, axis=1).mean(axis=2).max(axis=1)
 
 
 @given(st.floats(-12, 8), st.floats(-1, 1), st.integers(0, 50))

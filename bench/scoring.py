@@ -1,0 +1,60 @@
+"""`python -m bench.scoring`: what scoring costs a beat, by network, in one run and in turn. No broker, no training."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import click
+import numpy as np
+
+from monitor.model import Detector, ScoreConfig
+from monitor.network import NetworkConfig, build
+from monitor.scorer import Scorer, use_one_thread
+from trainer import recipe
+
+PLAIN = "140-32-16-8, mean square"
+CONTENDERS = {
+    PLAIN: (NetworkConfig("stacked", (140, 32, 16, 8)), ScoreConfig(1, 140, projected=False)),
+    "70-32-16-8, default score": (NetworkConfig("stacked", (70, 32, 16, 8)), recipe.SCORE),
+    "the default": (recipe.DEFAULT, recipe.SCORE),
+    "two of its networks": (NetworkConfig("stacked", recipe.DEFAULT.widths, 2), recipe.SCORE),
+    "four of its networks": (NetworkConfig("stacked", recipe.DEFAULT.widths, 4), recipe.SCORE),
+}
+
+
+@click.command()
+@click.option("--rounds", default=41, show_default=True)
+@click.argument("batches", nargs=-1, type=int)
+def main(rounds: int, batches: tuple[int, ...]) -> None:
+    """Median CPU microseconds a beat, and the median ratio to the plain network, for each size of BATCHES."""
+    use_one_thread()
+    scorers = {name: Scorer(_detector(*shape), "cpu", 4096) for name, shape in CONTENDERS.items()}
+    for batch in batches or (64, 512, 2048, 4096):
+        samples = np.random.default_rng(1).standard_normal((batch, 140)).astype(np.float32)
+        times: dict[str, list[float]] = {name: [] for name in scorers}
+        for _ in range(rounds):
+            for name, scorer in scorers.items():
+                times[name].append(_seconds(scorer, samples) / batch)
+        for name, found in times.items():
+            ratio = statistics.median(mine / plain for mine, plain in zip(found, times[PLAIN], strict=True))
+            click.echo(f"batch {batch:>5}  {name:26} {1e6 * statistics.median(found):6.2f} us  {ratio:5.2f} times")
+
+
+def _detector(config: NetworkConfig, score: ScoreConfig) -> Detector:
+    """Whatever the weights are, they cost the same."""
+    projection = np.eye(score.inputs, dtype=np.float32) if score.projected else None
+    prototypes = np.zeros((score.prototypes, score.inputs), np.float32) if score.prototypes else None
+    return Detector(build(config), score, projection, prototypes)
+
+
+def _seconds(scorer: Scorer, samples: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
+    """CPU time of one batch, after one to warm up."""
+    scorer.score(samples)
+    began = time.process_time()
+    scorer.score(samples)
+    return time.process_time() - began
+
+
+if __name__ == "__main__":
+    main()
