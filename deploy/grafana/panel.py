@@ -21,6 +21,7 @@ class Step(NamedTuple):
 
 
 BEGINNING = None
+INSTANCE = "{{instance}}"  # the name of a line that leads to that instance
 PLAIN = (Step(BEGINNING, "text"),)
 GREEN = (Step(BEGINNING, "green"),)
 PRESENT = (Step(BEGINNING, "red"), Step(1, "green"))

@@ -51,7 +51,7 @@ def stat(axes: Axes, panel: Panel, found: list[Series]) -> None:
         color = COLORS.get([step.color for step in panel.steps if step.value is None or value >= step.value][-1], INK)
         shown = series.name if panel.shows_name else written(value, panel.unit)
         y = 0.42 if len(found) == 1 else 0.66 - 0.5 * number / (len(found) - 1)
-        size = max(MIN_FONT, min(MAX_FONT if len(found) == 1 else 11, wide / CHARACTER / len(shown)))
+        size = max(MIN_FONT, min(MAX_FONT if len(found) == 1 else 11, wide / CHARACTER / max(1, len(shown))))
         at = {"va": "center", "transform": axes.transAxes}
         if len(found) == 1 or panel.shows_name:
             axes.text(0.5, y, shown, ha="center", color=color, fontsize=size, **at)

@@ -1,0 +1,100 @@
+"""The pictures of the dashboards: every panel is in them, whatever Prometheus answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from PIL import Image
+
+from deploy.grafana.dashboard import DASHBOARDS
+from deploy.grafana.draw import draw
+from deploy.grafana.panel import Query
+from deploy.grafana.prometheus import Prometheus, Series
+from deploy.grafana.unit import written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INSTANT, RANGE = "/api/v1/query", "/api/v1/query_range"
+
+
+@contextmanager
+def answering(*values: float):
+    """A Prometheus over ten minutes that answers everything alike, with one series; and what it was asked."""
+    asked: list[tuple[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            place = urlparse(self.path)
+            asked.append((place.path, parse_qs(place.query)["query"][0]))
+            points = [[1000 + 60 * minute, str(value)] for minute, value in enumerate(values)]
+            series = {"value": points[-1]} if place.path == INSTANT and points else {"values": points}
+            found = [{"metric": {"instance": "monitor-1", "le": "0.5"}, **series}] if points else []
+            body = json.dumps({"data": {"result": found}}).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Nobody asks."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield Prometheus(f"http://127.0.0.1:{server.server_port}", 1000.0, 1600.0, 5.0), asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
+def test_every_panel_is_drawn(dashboard, tmp_path: Path):
+    with answering(0.0, 0.3, float("nan"), 7.0) as (prometheus, asked):
+        assert draw(dashboard, prometheus, tmp_path / "picture.png") == []
+    queries = [query for row in dashboard.rows for panel in row.panels for query in panel.queries]
+    assert len(asked) >= len(queries)
+    assert not [text for _, text in asked if "$" in text]
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.width == 1728
+        assert len(picture.convert("RGB").getcolors(2**20)) > 20
+
+
+def test_panels_that_have_nothing_to_show_are_named(tmp_path: Path):
+    with answering() as (prometheus, _):
+        empty = draw(DASHBOARDS[0], prometheus, tmp_path / "picture.png")
+    panels = [panel for row in DASHBOARDS[0].rows for panel in row.panels if panel.kind != "text"]
+    assert empty == [panel.title for panel in panels]
+
+
+def test_a_line_is_called_what_its_legend_says():
+    with answering(1.0, 2.0) as (prometheus, asked):
+        found = prometheus.ask(Query("of {{instance}} {{absent}}", "up[$__rate_interval]"), is_instant=False)
+        assert found == [Series("of monitor-1 ", [1000, 1060], [1.0, 2.0])]
+    assert asked == [(RANGE, "up[20s]")]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0042, "s", "4.2 ms"),
+        (0, "s", "0 s"),
+        (90, "s", "1.5 min"),
+        (1, "bool_yes_no", "Yes"),
+        (0.034, "percentunit", "3.4%"),
+        (3 * 2**20, "bytes", "3 MiB"),
+        (512, "bytes", "512 B"),
+        (2500, "cps", "2.5 K c/s"),
+        (12, "cpm", "12 c/m"),
+        (12345, "none", "12345"),
+        (float("nan"), "s", ""),
+    ],
+)
+def test_numbers_are_written_as_in_grafana(value, unit, text):
+    assert written(value, unit) == text
