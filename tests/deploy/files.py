@@ -11,6 +11,7 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
+DOCKERFILE = DEPLOY / "Dockerfile"
 COMPOSE = REPOSITORY / "docker-compose.yml"
 DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 
@@ -35,8 +36,9 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def instructions() -> list[Instruction]:
-    """The Dockerfile without comments, continued lines joined."""
-    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """The Dockerfile without comments, continued lines joined, of the variant that is built by default."""
+    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = text.replace("${VARIANT}", re.findall(r"^ARG VARIANT=(\w+)$", text, flags=re.MULTILINE)[0])
     found, stage = [], ""
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if not line.strip():
