@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,6 +25,15 @@ class Instruction(NamedTuple):
     stage: str
     word: str
     rest: str
+
+
+def program(name: str, package: str) -> str:
+    """Where a program is. Skips the test where it is missing; fails it where everything is to be there, as in CI."""
+    found = shutil.which(name)
+    if found is None:
+        reason = f"needs {name}, of Debian's package {package} for one"
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    return str(found)
 
 
 def read_yaml(path: Path) -> Any:
