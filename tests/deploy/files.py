@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
+DOCKERFILE = DEPLOY / "Dockerfile"
 COMPOSE = REPOSITORY / "docker-compose.yml"
 DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 
@@ -21,6 +25,15 @@ class Instruction(NamedTuple):
     stage: str
     word: str
     rest: str
+
+
+def program(name: str, package: str) -> str:
+    """Where a program is. Skips the test where it is missing; fails it where everything is to be there, as in CI."""
+    found = shutil.which(name)
+    if found is None:
+        reason = f"needs {name}, of Debian's package {package} for one"
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    return str(found)
 
 
 def read_yaml(path: Path) -> Any:
@@ -35,8 +48,9 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def instructions() -> list[Instruction]:
-    """The Dockerfile without comments, continued lines joined."""
-    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """The Dockerfile without comments, continued lines joined, of the variant that is built by default."""
+    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = text.replace("${VARIANT}", re.findall(r"^ARG VARIANT=(\w+)$", text, flags=re.MULTILINE)[0])
     found, stage = [], ""
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if not line.strip():

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from monitor import settings
-from tests.deploy.files import COMPOSE, lineage, read_yaml, services
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from monitor import settings, worker
+from monitor.broker import intake, transaction
+from tests.deploy.files import COMPOSE, REPOSITORY, lineage, read_yaml, services
 
 SERVICES = services()
-OURS = ("topics-init", "monitor", "publisher")
+DAEMONS = ("monitor", "monitor-gpu")
+OURS = ("topics-init", *DAEMONS, "publisher")
 LONG_RUNNING = [name for name, service in SERVICES.items() if service["restart"] == "unless-stopped"]
 each_service = pytest.mark.parametrize("name", SERVICES)
 
@@ -24,6 +24,13 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 def check(path: Path) -> subprocess.CompletedProcess[str]:
     """What the compose specification's schema, as the installed package brings it, says of a file."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def lint(path: Path) -> subprocess.CompletedProcess[str]:
+    """What compose-lint says of a file, by our configuration; the wheel puts it beside the interpreter."""
+    config = ["--config", str(REPOSITORY / ".compose-lint.yml"), "--strict-config"]
+    command = [str(Path(sys.executable).parent / "compose-lint"), "check", "--fail-on", "low", *config, str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -41,6 +48,17 @@ def test_the_specification_would_notice_a_mistyped_key(tmp_path: Path) -> None:
     path = tmp_path / "docker-compose.yml"
     path.write_text(COMPOSE.read_text(encoding="utf-8").replace("mem_limit:", "mem_limits:"), encoding="utf-8")
     assert check(path).returncode == 1
+
+
+def test_the_linter_finds_nothing_but_what_we_leave_for_a_reason() -> None:
+    found = lint(COMPOSE)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_linter_would_notice_a_port_that_is_open_to_all(tmp_path: Path) -> None:
+    path = tmp_path / "docker-compose.yml"
+    path.write_text(COMPOSE.read_text(encoding="utf-8").replace('["127.0.0.1:', '["'), encoding="utf-8")
+    assert lint(path).returncode == 1
 
 
 def test_the_file_has_no_version_and_one_name() -> None:
@@ -77,6 +95,7 @@ def test_what_is_mounted_from_here_is_our_configuration_read_only(name: str) -> 
     for mount in SERVICES[name].get("volumes", []):
         if isinstance(mount, dict):
             assert mount["source"].startswith("./deploy/")
+            assert (REPOSITORY / mount["source"]).is_dir()
             assert mount["read_only"]
             assert mount["bind"] == {"create_host_path": False}
         else:
@@ -100,13 +119,13 @@ def test_every_root_is_read_only_but_kafkas(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in LONG_RUNNING if name != "publisher"])
 def test_every_service_that_can_be_asked_has_a_health_check(name: str) -> None:
-    in_image = name == "monitor" and any(found.word == "HEALTHCHECK" for found in lineage("monitor"))
+    in_image = name in DAEMONS and any(found.word == "HEALTHCHECK" for found in lineage("monitor"))
     assert in_image or SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
 
 def test_the_daemons_health_check_is_not_asked_of_what_serves_nothing() -> None:
     for name in OURS:
-        assert SERVICES[name].get("healthcheck", {}).get("disable", False) is (name != "monitor")
+        assert SERVICES[name].get("healthcheck", {}).get("disable", False) is (name not in DAEMONS)
 
 
 @each_service
@@ -116,27 +135,60 @@ def test_every_dependency_names_its_condition(name: str) -> None:
         assert how["condition"] == ("service_completed_successfully" if once else "service_healthy")
 
 
-def test_the_monitor_scales() -> None:
-    assert not {"container_name", "hostname", "ports"} & SERVICES["monitor"].keys()
-    assert "MONITOR_INSTANCE" not in environment("monitor")
+@pytest.mark.parametrize("name", DAEMONS)
+def test_the_monitor_scales(name: str) -> None:
+    assert not {"container_name", "hostname", "ports"} & SERVICES[name].keys()
+    assert "MONITOR_INSTANCE" not in environment(name)
 
 
-def test_the_monitor_only_reads_the_model_that_the_trainer_writes() -> None:
-    assert SERVICES["monitor"]["volumes"] == ["models:/models:ro"]
+def test_there_are_two_monitors() -> None:
+    assert SERVICES["monitor"]["scale"] == 2
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_the_monitor_is_given_the_time_to_end(name: str) -> None:
+    turn = transaction.DELIVER_SECONDS + intake.LOOK_TIMEOUT_MS / 1000
+    closing = transaction.CLOSE_SECONDS + intake.COMMIT_TIMEOUT_MS / 1000
+    assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > worker.DRAIN_SECONDS + 2 * turn + closing
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_the_monitor_only_reads_the_model_that_the_trainer_writes(name: str) -> None:
+    assert SERVICES[name]["volumes"] == ["models:/models:ro"]
     assert "models:/models" in SERVICES["trainer"]["volumes"]
-    assert environment("monitor")["MONITOR_MODEL"] in SERVICES["trainer"]["command"][0]
+    assert environment(name)["MONITOR_MODEL"] in SERVICES["trainer"]["command"][0]
 
 
-def test_beats_are_published_in_the_demo_alone() -> None:
-    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
-        "publisher": ["demo"]
-    }
+def test_a_monitor_on_the_gpu_has_cudas_torch_a_gpu_and_not_without() -> None:
+    service = SERVICES["monitor-gpu"]
+    assert service["build"]["args"] == {"VARIANT": "cuda"}
+    assert environment("monitor-gpu")["MONITOR_DEVICE"] == "cuda"
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_a_monitor_on_the_gpu_is_scraped_like_the_others() -> None:
+    assert SERVICES["monitor-gpu"]["networks"] == {"inner": {"aliases": ["monitor"]}}
+
+
+def test_alertmanager_alone_knows_where_alerts_go() -> None:
+    alertmanager = SERVICES["alertmanager"]
+    (mounted,) = [mount for mount in alertmanager["volumes"] if isinstance(mount, dict)]
+    config = next(word for word in alertmanager["command"] if word.startswith("--config.file="))
+    inside = Path(config.removeprefix("--config.file="))
+    assert str(inside.parent) == mounted["target"]
+    assert (REPOSITORY / mounted["source"] / inside.name).is_file()
+
+
+def test_profiles_add_the_demos_beats_and_a_gpu() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {"publisher": ["demo"], "monitor-gpu": ["gpu"]}
 
 
 def test_the_daemon_has_no_way_out() -> None:
     networks = read_yaml(COMPOSE)["networks"]
     assert networks["inner"] == {"internal": True}
-    assert all(SERVICES[name]["networks"] == ["inner"] for name in OURS)
+    assert all([*SERVICES[name]["networks"]] == ["inner"] for name in OURS)
     assert all(set(service["networks"]) <= networks.keys() for service in SERVICES.values())
 
 
@@ -149,5 +201,6 @@ def test_the_monitor_accepts_its_environment(name: str, tmp_path: Path, monkeypa
     assert {variable: wanted[variable] for variable in environment(name)} == environment(name)
 
 
-def test_the_monitor_is_scraped_from_outside_its_container() -> None:
-    assert environment("monitor")["MONITOR_HTTP_HOST"] == "0.0.0.0"
+@pytest.mark.parametrize("name", DAEMONS)
+def test_the_monitor_is_scraped_from_outside_its_container(name: str) -> None:
+    assert environment(name)["MONITOR_HTTP_HOST"] == "0.0.0.0"

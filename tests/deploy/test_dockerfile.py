@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor import health
 from monitor.settings import Settings
-from tests.deploy.files import REPOSITORY, instructions, lineage, services
+from tests.deploy.files import DOCKERFILE, REPOSITORY, instructions, lineage, services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,32 @@ def environment(image: str) -> Iterator[str]:
     for found in lineage(image):
         if found.word == "ENV":
             yield from found.rest.split()
+
+
+def hadolint(text: str) -> subprocess.CompletedProcess[str]:
+    """What hadolint says of a Dockerfile; the wheel puts it beside the interpreter."""
+    command = [str(Path(sys.executable).parent / "hadolint"), "--no-color", "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    found = hadolint(DOCKERFILE.read_text(encoding="utf-8"))
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_hadolint_would_notice_a_package_without_version() -> None:
+    assert hadolint("FROM debian:13\nRUN apt-get install -y gcc\n").returncode == 1
+
+
+@pytest.mark.parametrize("variant", ["cpu", "cuda"])
+def test_each_variant_is_a_stage_that_says_where_torch_comes_from(variant: str) -> None:
+    own = [found.rest for found in instructions() if found.stage == f"torch-{variant}"]
+    assert own[0].startswith("base ")
+    assert any("download.pytorch.org/whl/cpu" in line for line in own) is (variant == "cpu")
+
+
+def test_no_torch_comes_from_anywhere_else() -> None:
+    assert not any("index-url" in found.rest for found in instructions())
 
 
 def test_every_foreign_base_is_pinned_to_one_slim_python() -> None:

@@ -20,7 +20,7 @@ from tests.deploy.files import COMPOSE, dashboards
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PORTS = ("ECG_KAFKA_PORT", "ECG_PROMETHEUS_PORT", "ECG_GRAFANA_PORT")
+PORTS = ("ECG_KAFKA_PORT", "ECG_PROMETHEUS_PORT", "ECG_ALERTMANAGER_PORT", "ECG_GRAFANA_PORT")
 ANSWER_SECONDS = 120.0
 
 pytestmark = pytest.mark.timeout(1800)  # the images are built, and ECG5000 is fetched
@@ -28,10 +28,10 @@ pytestmark = pytest.mark.timeout(1800)  # the images are built, and ECG5000 is f
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Services]:
-    """The whole stack with two monitors, on free ports, under a name of its own; gone afterwards, volumes included."""
+    """The whole stack, on free ports, under a name of its own; gone afterwards, volumes included."""
     if not docker_works():
         pytest.skip("needs a Docker engine with compose: `docker info` or `docker compose version` fails")
-    up = ["--profile demo up --detach --build --scale monitor=2"]
+    up = ["--profile demo up --detach --build"]
     down = ["--profile demo down --volumes --remove-orphans"]
     with pytest.MonkeyPatch.context() as patch:
         for name in PORTS:
@@ -81,3 +81,11 @@ def test_grafana_shows_the_dashboards_to_everybody(stack: Services) -> None:
         path = f"/api/dashboards/uid/{dashboard['uid']}"
         stack.wait_until_responsive(timeout=ANSWER_SECONDS, pause=1, check=partial(get, "ECG_GRAFANA_PORT", path))
         assert get("ECG_GRAFANA_PORT", path)["dashboard"]["title"] == dashboard["title"]
+
+
+def test_alertmanager_hears_what_prometheus_says(stack: Services) -> None:
+    def heard() -> bool:
+        alerts = get("ECG_ALERTMANAGER_PORT", "/api/v2/alerts") or []
+        return any(alert["labels"]["alertname"] == "EcgMonitorWatchdog" for alert in alerts)
+
+    stack.wait_until_responsive(timeout=ANSWER_SECONDS, pause=1, check=heard)

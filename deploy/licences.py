@@ -1,0 +1,80 @@
+"""Lists the licences of what `constraints.txt` pins: `python -m deploy.licences` writes docs/licences.md anew.
+
+Out of the installed packages' own words, so the development extras must be installed.
+"""  # noqa: INP001 - no package: run from the root
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parents[1]
+FILE = REPOSITORY / "docs" / "licences.md"
+PROJECT = "ecg-monitor"
+HEAD = """# Licences
+
+What the images carry beside our own code, which is under Apache-2.0, and what it is built and tested with. Each
+package's own words, as installed at the versions of `constraints.txt`, written here by `python -m deploy.licences`.
+
+CUDA's libraries, in the CUDA variant alone, are under NVIDIA's licence. Python's and Debian's own, in the base image,
+are listed by its SBOM.
+"""
+GROUPS = {
+    "daemon": "In the daemon's image",
+    "trainer": "In the trainer's image as well",
+    "tools": "In no image: the embedded broker of `make demo`, linters, tests",
+}
+
+
+def pinned() -> set[str]:
+    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
+
+
+def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str]]]) -> set[str]:
+    """What a package needs on this machine, and what that needs."""
+    if (name, extras) in seen:
+        return set()
+    seen.add((name, extras))
+    found = set()
+    for requirement in map(Requirement, requires(name) or ()):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            other = canonicalize_name(requirement.name)
+            found |= {other} | needed(other, frozenset(requirement.extras), seen)
+    return found - {PROJECT}
+
+
+def groups() -> dict[str, set[str]]:
+    """The pinned packages by where they end up."""
+    daemon = needed(PROJECT, frozenset(), set()) & pinned()
+    trainer = needed(PROJECT, frozenset({"trainer"}), set()) & pinned()
+    return {"daemon": daemon, "trainer": trainer - daemon, "tools": pinned() - trainer - daemon}
+
+
+@cache
+def licences() -> dict[str, str]:
+    """What each pinned package says that its licence is."""
+    command = [str(Path(sys.executable).parent / "pip-licenses"), "--from=mixed", "--format=json", "--with-system"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)  # noqa: S603 - our own words
+    named = {canonicalize_name(one["Name"]): one["License"] for one in found}
+    return {name: named[name] for name in sorted(pinned())}
+
+
+def text() -> str:
+    said, parts = licences(), [HEAD]
+    for group, names in groups().items():
+        rows = "".join(f"| {name} | {said[name]} |\n" for name in sorted(names))
+        parts.append(f"## {GROUPS[group]}\n\n| package | licence |\n|---|---|\n{rows}")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")

@@ -1,0 +1,151 @@
+"""The manifests: valid, restricted, and meant for this monitor."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from cloudcoil.models.keda import v1alpha1 as keda
+from cloudcoil.models.prometheus_operator import v1 as operator
+
+from deploy.kubernetes import rules
+from monitor.settings import Settings
+from tests.deploy.files import DEPLOY, read_yaml
+from tests.deploy.manifests import ALL, KUBERNETES, OWN, build, container, environment, objects, pods, the
+
+CUSTOM = {
+    "ScaledObject": keda.ScaledObject,
+    "TriggerAuthentication": keda.TriggerAuthentication,
+    "PodMonitor": operator.PodMonitor,
+    "PrometheusRule": operator.PrometheusRule,
+}
+CONFIG_MAP_BYTES = 1024 * 1024  # what a ConfigMap may hold
+DAEMON = {"app.kubernetes.io/name": "ecg-monitor", "app.kubernetes.io/component": "daemon"}
+each = pytest.mark.parametrize("name", ALL)
+
+
+def validate(found: dict[str, Any]) -> None:
+    """Hold an object against its schema; a field that it does not know is an error, too."""
+    model = CUSTOM.get(found["kind"])
+    if model is None:
+        kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+        return
+    known = model.model_validate(found).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert known == found
+
+
+@each
+def test_every_object_is_valid(name: str) -> None:
+    for found in build(name):
+        validate(found)
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "NetworkPolicy", "PodMonitor", "ScaledObject"])
+def test_a_mistyped_field_would_be_noticed(kind: str) -> None:
+    found = json.loads(json.dumps(the("overlays/keda", kind)))
+    found["spec"]["replcas"] = 2
+    with pytest.raises((AssertionError, kubernetes_validate.ValidationError)):
+        validate(found)
+
+
+@each
+def test_everything_lies_in_one_namespace_that_is_restricted(name: str) -> None:
+    labels = the(name, "Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    names = {found["metadata"].get("namespace") for found in build(name) if found["kind"] != "Namespace"}
+    assert names == {the(name, "Namespace")["metadata"]["name"]}
+
+
+@each
+def test_selectors_find_the_daemon_and_nothing_else(name: str) -> None:
+    daemon = the(name, "StatefulSet")["spec"]
+    assert daemon["selector"]["matchLabels"] == daemon["template"]["metadata"]["labels"] == DAEMON
+    assert the(name, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == DAEMON
+    assert the(name, "Service")["spec"]["selector"] == DAEMON
+    assert all(one["spec"]["selector"]["matchLabels"] == DAEMON for one in objects(name, "PodMonitor"))
+    assert all(one["spec"]["template"]["metadata"]["labels"] != DAEMON for one in objects(name, "Job"))
+
+
+@each
+def test_nodes_are_emptied_one_pod_at_a_time(name: str) -> None:
+    found = the(name, "PodDisruptionBudget")["spec"]
+    assert (found["maxUnavailable"], found["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
+@each
+def test_the_network_lets_kafka_and_names_out_and_prometheus_in(name: str) -> None:
+    policy = the(name, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "ecg-monitor"}
+    (scrape,) = policy["ingress"]
+    assert [port["port"] for port in scrape["ports"]] == [Settings.model_fields["http_port"].default]
+    assert [{port["port"] for port in rule["ports"]} for rule in policy["egress"]] == [{9092, 9093, 9094}, {53}]
+    servers = environment(name, pods(name)["StatefulSet"])["MONITOR_BOOTSTRAP_SERVERS"].split(",")
+    assert {int(server.rpartition(":")[2]) for server in servers} <= {9092, 9093, 9094}
+
+
+def test_keda_asks_for_what_the_monitor_reads_and_is_the_only_one_to_count_pods() -> None:
+    (trigger,) = the("overlays/keda", "ScaledObject")["spec"]["triggers"]
+    assert "replicas" not in the("overlays/keda", "StatefulSet")["spec"]
+    given = environment("overlays/keda", pods("overlays/keda")["StatefulSet"])
+    default = {name: field.default for name, field in Settings.model_fields.items()}
+    asked = trigger["metadata"]
+    assert trigger["type"] == "kafka"
+    assert asked["bootstrapServers"] == given["MONITOR_BOOTSTRAP_SERVERS"]
+    assert asked["consumerGroup"] == default["group_id"]
+    assert asked["topic"] == default["beats_topic"]
+    assert asked["offsetResetPolicy"] == default["offset_reset"]
+
+
+def test_keda_never_sends_all_pods_to_sleep_nor_asks_for_more_than_there_are_partitions() -> None:
+    scaled = the("overlays/keda", "ScaledObject")["spec"]
+    words = container(pods(OWN)["Job"])["args"]
+    assert scaled["minReplicaCount"] >= 1
+    assert scaled["maxReplicaCount"] == int(words[words.index("--partitions") + 1])
+    assert scaled["scaleTargetRef"]["name"] == the("overlays/keda", "StatefulSet")["metadata"]["name"]
+
+
+def test_rules_are_the_ones_of_prometheus() -> None:
+    files = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
+    groups = [group for path in files for group in read_yaml(path)["groups"]]
+    assert the("overlays/cpu", "PrometheusRule")["spec"]["groups"] == groups
+    assert len(groups) > 0
+
+
+def test_the_committed_rules_are_what_the_python_makes() -> None:
+    assert rules.FILE.read_text(encoding="utf-8") == rules.text()
+
+
+def test_dashboards_are_the_ones_of_grafana() -> None:
+    labelled = [one for one in objects("overlays/cpu", "ConfigMap") if "grafana_dashboard" in one["metadata"]["labels"]]
+    given = {file: text for one in labelled for file, text in one["data"].items()}
+    files = (DEPLOY / "grafana" / "dashboards").glob("*.json")
+    assert given == {path.name: path.read_text(encoding="utf-8") for path in files}
+    assert all(len(text) < CONFIG_MAP_BYTES for text in given.values())
+
+
+def test_pods_are_scraped_under_the_job_that_compose_has() -> None:
+    monitor = the("overlays/cpu", "PodMonitor")["spec"]
+    (port,) = container(pods("overlays/cpu")["StatefulSet"])["ports"]
+    (job,) = [
+        one for one in read_yaml(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"] if "dns_sd_configs" in one
+    ]
+    assert DAEMON[monitor["jobLabel"]] == job["job_name"]
+    assert [end["port"] for end in monitor["podMetricsEndpoints"]] == [port["name"]]
+
+
+def test_your_own_changes_reach_everything() -> None:
+    config = environment(OWN, pods(OWN)["StatefulSet"])
+    assert environment(OWN, pods(OWN)["Job"]).items() <= config.items()
+    assert config["MONITOR_SASL_USERNAME"] == "username"
+    assert "example" in config["MONITOR_BOOTSTRAP_SERVERS"]
+    assert all(container(pod)["image"].startswith("registry.example.org/") for pod in pods(OWN).values())
+
+
+def test_every_file_belongs_to_a_kustomization() -> None:
+    for path in KUBERNETES.rglob("*.yaml"):
+        if path.name != "kustomization.yaml":
+            assert path.name in yaml.safe_load((path.parent / "kustomization.yaml").read_text())["resources"], path

@@ -1,0 +1,140 @@
+"""What runs in the cluster: restricted, bounded, asked and ended as the daemon wants to be."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from monitor import health, settings, worker
+from monitor.alert import VERSION
+from monitor.broker import intake, transaction
+from monitor.settings import Settings
+from tests.deploy.files import lineage, services
+from tests.deploy.manifests import ALL, OWN, SHIPPED, container, environment, objects, pods
+
+CONFIG_MAP_BYTES = 1024 * 1024  # what a ConfigMap may hold
+each = pytest.mark.parametrize("name", ALL)
+each_shipped = pytest.mark.parametrize("name", SHIPPED)
+
+
+@each
+def test_every_pod_is_as_the_restricted_profile_wants_it(name: str) -> None:
+    for pod in pods(name).values():
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & pod.keys()
+        assert {next(iter(volume.keys() - {"name"})) for volume in pod.get("volumes", [])} <= {"configMap", "secret"}
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not any("hostPort" in port for port in container(pod).get("ports", []))
+        assert container(pod)["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+@each
+def test_every_pod_is_the_images_user_without_a_token_or_foreign_variables(name: str) -> None:
+    uid, gid = (int(part) for part in [one.rest for one in lineage("monitor") if one.word == "USER"][-1].split(":"))
+    for pod in pods(name).values():
+        assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]) == (uid, gid)
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+
+
+@each
+def test_every_pod_is_bounded(name: str) -> None:
+    for pod in pods(name).values():
+        assert {"cpu", "memory"} <= container(pod)["resources"]["limits"].keys()
+        assert {"cpu", "memory"} <= container(pod)["resources"]["requests"].keys()
+
+
+@each
+def test_every_mount_has_its_volume_and_is_read_only(name: str) -> None:
+    for pod in pods(name).values():
+        mounts = container(pod).get("volumeMounts", [])
+        assert {mount["name"] for mount in mounts} == {volume["name"] for volume in pod.get("volumes", [])}
+        assert all(mount["readOnly"] for mount in mounts)
+
+
+@each_shipped
+def test_the_image_is_of_this_version_and_of_the_right_variant(name: str) -> None:
+    variant = "cuda" if name == "overlays/gpu" else "cpu"
+    assert {container(pod)["image"] for pod in pods(name).values()} == {f"ecg-monitor:{VERSION}-{variant}"}
+
+
+@each
+def test_the_monitor_accepts_its_environment(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where no .env is
+    for pod in pods(name).values():
+        given = environment(name, pod)
+        with monkeypatch.context() as patch:
+            for variable, value in given.items():
+                patch.setenv(variable, value)
+            shown = settings.read().shown()
+        assert {variable: shown[variable] for variable in given} == given
+
+
+@each
+def test_an_instance_is_called_as_its_pod_which_is_never_there_twice(name: str) -> None:
+    assert environment(name, pods(name)["StatefulSet"])["MONITOR_INSTANCE"] == "metadata.name"
+
+
+@each
+def test_the_model_is_where_the_daemon_looks_for_it(name: str) -> None:
+    pod = pods(name)["StatefulSet"]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "model"]
+    (mount,) = [one for one in container(pod)["volumeMounts"] if one["name"] == "model"]
+    assert volume["configMap"]["name"].startswith("ecg-monitor-model")
+    assert environment(name, pod)["MONITOR_MODEL"] == f"{mount['mountPath']}/ecg.safetensors"
+
+
+def test_a_model_fits_into_a_config_map(model_file: Any) -> None:
+    assert len(base64.b64encode(model_file.read_bytes())) < CONFIG_MAP_BYTES / 2
+
+
+@each
+def test_probes_ask_the_page_that_means_them_where_it_is_served(name: str) -> None:
+    pod = pods(name)["StatefulSet"]
+    asked = {kind: container(pod)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+    assert {kind: page["path"] for kind, page in asked.items()} == {
+        "startup": "/healthz",
+        "liveness": "/healthz",
+        "readiness": "/readyz",
+    }
+    (port,) = container(pod)["ports"]
+    assert {page["port"] for page in asked.values()} == {port["name"]}
+    assert port["containerPort"] == Settings.model_fields["http_port"].default
+    assert environment(name, pod)["MONITOR_HTTP_HOST"] == "0.0.0.0"
+
+
+@each
+def test_a_start_is_given_as_long_as_a_loop_that_does_not_turn(name: str) -> None:
+    probe = container(pods(name)["StatefulSet"])["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= health.HUNG_SECONDS
+
+
+@each
+def test_a_pod_is_given_the_time_to_end(name: str) -> None:
+    turn = transaction.DELIVER_SECONDS + intake.LOOK_TIMEOUT_MS / 1000
+    closing = transaction.CLOSE_SECONDS + intake.COMMIT_TIMEOUT_MS / 1000
+    grace = pods(name)["StatefulSet"]["terminationGracePeriodSeconds"]
+    assert grace > worker.DRAIN_SECONDS + 2 * turn + closing
+    assert services()["monitor"]["stop_grace_period"] == f"{grace}s"
+
+
+def test_a_gpu_is_asked_for_whole_and_its_taint_borne() -> None:
+    pod = pods("overlays/gpu")["StatefulSet"]
+    assert container(pod)["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert [one["key"] for one in pod["tolerations"]] == ["nvidia.com/gpu"]
+    assert environment("overlays/gpu", pod)["MONITOR_DEVICE"] == "cuda"
+
+
+def test_a_new_model_or_setting_is_a_roll_out() -> None:
+    pod = pods(OWN)["StatefulSet"]
+    names = {one["metadata"]["name"] for one in objects(OWN, "ConfigMap")}
+    (model,) = [one["configMap"]["name"] for one in pod["volumes"] if one["name"] == "model"]
+    (config,) = [one["configMapRef"]["name"] for one in container(pod)["envFrom"]]
+    assert {model, config} <= names
+    assert not {"ecg-monitor-model", "ecg-monitor"} & names
