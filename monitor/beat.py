@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -140,15 +140,19 @@ def _is_json(value: bytes) -> bool:
 
 
 def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
-    values = dict(zip(rows, column.select(np.array(rows, np.intp)).objects().tolist(), strict=True))
-    json_rows = [row for row in rows if row not in rejected and _may_be_json(values[row], row, rejected)]
-    found = np.zeros((len(json_rows), SAMPLES), np.float32)
-    for place, error in read_samples([values[row] for row in json_rows], found).items():
+    texts = {
+        row: value
+        for row, value in zip(rows, column.select(np.array(rows, np.intp)), strict=True)
+        if row not in rejected and _may_be_json(value, row, rejected)
+    }
+    json_rows = list(texts)
+    found = np.zeros((len(texts), SAMPLES), np.float32)
+    for place, error in read_samples(list(texts.values()), found).items():
         rejected[json_rows[place]] = Rejected(json_rows[place], error.reason, error.detail)
     samples[json_rows] = found
 
 
-def _may_be_json(value: bytes | None, row: int, rejected: dict[int, Rejected]) -> bool:
+def _may_be_json(value: bytes | None, row: int, rejected: dict[int, Rejected]) -> TypeGuard[bytes]:
     try:
         _json_text(value)
     except UnclearError as error:

@@ -59,7 +59,12 @@ class Column:
         return None if size < 0 else buffer[start : start + size].tobytes()
 
     def __iter__(self) -> Iterator[bytes | None]:
-        return map(self.__getitem__, range(len(self)))
+        start, end, first = self.start.tolist(), (self.start + self.size).tolist(), 0  # a null ends before it begins
+        for buffer, last in zip(self.buffers, self.ends, strict=True):
+            view = buffer.data
+            for value in map(slice, start[first:last], end[first:last]):
+                yield view[value].tobytes() if value.start <= value.stop else None
+            first = last
 
     def select(self, rows: NDArray[np.intp]) -> Column:
         """The values at these rows, ascending, out of the same buffers."""
