@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from sklearn.neighbors import NearestNeighbors
 
 from monitor.model import Evaluation, Figures
-from monitor.scorer import normalise
+from monitor.waveform import normalise
 from trainer import calibrate
 
 if TYPE_CHECKING:

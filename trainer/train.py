@@ -13,7 +13,8 @@ from torch import nn
 from monitor.errors import RefusedError
 from monitor.model import Detector, ScoreConfig
 from monitor.network import resolve
-from monitor.scorer import SCORED, Scorer, normalise
+from monitor.scorer import SCORED, Scorer
+from monitor.waveform import normalise
 from trainer.bank import Bank
 from trainer.projection import projection
 from trainer.prototypes import prototypes

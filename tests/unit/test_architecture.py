@@ -28,7 +28,7 @@ def test_a_room_of_the_monitor_imports_only_what_is_its_business(path):
     forbidden = {"trainer"}
     if room != "broker":
         forbidden.add("kafka")
-    if room not in {"network", "scorer", "model"}:
+    if room not in {"network", "scorer", "waveform", "model"}:
         forbidden.add("torch")
     if room != "demo":
         forbidden |= {"sklearn", "matplotlib"} - ({"matplotlib"} if room == "summary" else set())

@@ -14,7 +14,8 @@ from torch import nn
 from monitor import scorer
 from monitor.model import Detector, ScoreConfig
 from monitor.network import NetworkConfig, build
-from monitor.scorer import CAUSES, Scorer, normalise
+from monitor.scorer import CAUSES, Scorer
+from monitor.waveform import normalise
 from tests.unit import models
 
 
