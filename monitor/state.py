@@ -64,7 +64,7 @@ def rows(
 
 def encode(trouble: Trouble) -> bytes:
     """A row's value; a quiet track is left out."""
-    tracks = {kind: track for kind, track in zip(KINDS, trouble.tracks, strict=True) if track != QUIET}
+    tracks = {kind: track._asdict() for kind, track in zip(KINDS, trouble.tracks, strict=True) if track != QUIET}
     return orjson.dumps({"schema": SCHEMA, "offset": trouble.offset, "clock": trouble.clock, "tracks": tracks})
 
 

@@ -6,8 +6,8 @@ run side by side: abnormal shape (physiological) and beats that cannot be scored
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 Kind = Literal["physiological", "technical"]
 EventName = Literal["opened", "closed"]
@@ -25,8 +25,7 @@ class Rule:
     silence_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(NamedTuple):
     """One kind of trouble of one source."""
 
     recent: int = 0  # one bit a beat, the newest lowest: 1 = flagged
@@ -50,8 +49,7 @@ class Track:
 QUIET = Track()
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """All that is remembered of a source in trouble; of any other, nothing."""
 
     tracks: tuple[Track, Track]  # one a kind, in the order of KINDS
@@ -68,7 +66,7 @@ def advance(track: Track, rule: Rule, *, cause: int, offset: int, time: int) -> 
     """The track after one more beat, and what that beat caused; `cause` is 0 for a beat that is not flagged."""
     flagged = cause != 0
     recent = (track.recent << 1 | flagged) & ((1 << rule.window) - 1)
-    moved = Track(  # all fields, since `replace` takes three times as long and every beat in trouble comes here
+    moved = Track(
         recent=recent,
         length=min(track.length + 1, rule.window),
         unflagged=0 if flagged else track.unflagged + 1,
@@ -82,7 +80,7 @@ def advance(track: Track, rule: Rule, *, cause: int, offset: int, time: int) -> 
         return (moved, "closed") if moved.unflagged >= rule.close else (moved, None)
     if recent.bit_count() < rule.flagged:
         return moved, None
-    opened = replace(
-        moved, opened_offset=offset, opened_at=time, flagged_beats=recent.bit_count(), seen_beats=moved.length
+    opened = moved._replace(
+        opened_offset=offset, opened_at=time, flagged_beats=recent.bit_count(), seen_beats=moved.length
     )
     return opened, "opened"
