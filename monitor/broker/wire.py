@@ -65,52 +65,58 @@ def decode(batches: Iterator[Batch], partition: int, fetch_offset: int) -> Fetch
     """All records from the offset that was asked for; the client sends whole batches, which may begin before it."""
     kept, next_offset, last_epoch = [], fetch_offset, -1
     for batch in batches:
-        next_offset, last_epoch = (
-            batch.header.base_offset + batch.header.last_offset_delta + 1,
-            batch.header.leader_epoch,
-        )
+        header = batch.header
+        next_offset, last_epoch = header.base_offset + header.last_offset_delta + 1, header.leader_epoch
         if batch.is_kept:
             kept.append(batch)
     buffers = {id(batch.raw): np.frombuffer(batch.raw, np.uint8) for batch in kept}
     bases = dict(zip(buffers, np.cumsum([0, *map(len, buffers.values())]).tolist(), strict=False))
-    begin, end = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for batch in kept:
-        starts = _starts(buffers[id(batch.raw)], batch) + bases[id(batch.raw)]
-        begin.append(starts)
-        end += [starts[1:], np.array([batch.end + bases[id(batch.raw)]])] if len(starts) else []
-    data = next(iter(buffers.values())) if len(buffers) == 1 else np.concatenate([begin[0], *buffers.values()])
+    data = np.concatenate([*buffers.values(), np.empty(0, np.uint8)]) if len(buffers) != 1 else buffers[id(kept[0].raw)]
     headers = np.array([batch.header for batch in kept], np.int64).reshape(-1, len(Header._fields))
     of = np.repeat(headers, headers[:, -1], axis=0)
-    block = _block(partition, data.view(np.uint8), (np.concatenate(begin), np.concatenate(end)), Header(*of.T))
+    begin = _starts([(batch, buffers[id(batch.raw)], bases[id(batch.raw)]) for batch in kept])
+    filled = np.flatnonzero(headers[:, -1])
+    end = np.append(begin[1:], 0)[: len(begin)]
+    end[np.cumsum(headers[filled, -1]) - 1] = [kept[row].end + bases[id(kept[row].raw)] for row in filled.tolist()]
+    block = _block(partition, data, (begin, end), Header(*of.T))
     wanted = np.flatnonzero(block.offset >= fetch_offset)
     first = int(wanted[0]) if len(wanted) else len(block)
     return Fetch(block.part(first, len(block)), of[first:, 2].astype(np.int32), next_offset, last_epoch)
 
 
-def _starts(data: NDArray[np.uint8], batch: Batch) -> NDArray[np.int64]:
-    """Where each record of a batch begins. Their lengths must lead from its first byte to its last, exactly.
+def _starts(batches: list[tuple[Batch, NDArray[np.uint8], int]]) -> NDArray[np.int64]:
+    """Where each record begins, each batch with its buffer and where that stands among the others.
 
     Records of one length stand at equal distances: found as a run, at once. Where lengths vary, one follows the other.
+    Their lengths must lead from a batch's first byte to its last, exactly.
     """
-    at, left, pieces, runs = batch.start, batch.header.records, [np.empty(0, np.int64)], 0
-    while left >= _FEW and batch.header.records - left >= _SHORT_RUN * runs:
-        length, body = _length(batch.raw, at)
-        most = min(left, (batch.end - at) // (body + length - at))
-        if not most:
+    found: list[NDArray[np.int64]] = []
+    singles: list[int] = []
+    for batch, data, base in batches:
+        at, left, runs = batch.start, batch.header.records, 0
+        while left >= _FEW and batch.header.records - left >= _SHORT_RUN * runs:
+            run, distance = _run(batch, data, at, left)
+            found += [np.array(singles, np.int64), base + at + distance * np.arange(run)]
+            singles, at, left, runs = [], at + distance * run, left - run, runs + 1
+        for _ in range(left):
+            singles.append(base + at)
+            length, body = _length(batch.raw, at)
+            at = body + length
+        if at != batch.end:
             raise UnusualError
-        lengths = as_strided(data[at:], (most, body - at), (body + length - at, 1))
-        same = (lengths == lengths[0]).all(axis=1)
-        run = most if same.all() else int(np.argmin(same))
-        pieces.append(at + (body + length - at) * np.arange(run))
-        at, left, runs = at + (body + length - at) * run, left - run, runs + 1
-    starts = []
-    for _ in range(left):
-        starts.append(at)
-        length, body = _length(batch.raw, at)
-        at = body + length
-    if at != batch.end:
+    return np.concatenate([*found, np.array(singles, np.int64)])
+
+
+def _run(batch: Batch, data: NDArray[np.uint8], at: int, left: int) -> tuple[int, int]:
+    """How many records from here on have the length of the first, and how far they are apart."""
+    length, body = _length(batch.raw, at)
+    distance = body + length - at
+    most = min(left, (batch.end - at) // distance)
+    if not most:
         raise UnusualError
-    return np.concatenate([*pieces, np.array(starts, np.int64)])
+    lengths = as_strided(data[at:], (most, body - at), (distance, 1))
+    same = (lengths == lengths[0]).all(axis=1)
+    return (most if same.all() else int(np.argmin(same))), distance
 
 
 def _length(raw: Any, at: int) -> tuple[int, int]:

@@ -101,6 +101,14 @@ def drained(kind: Any, raw: bytes, sizes: list[int], offset: int = 100, **option
     raise AssertionError("it never ends")
 
 
+class Alone(bulk.PartitionBlocks):
+    """Cannot go the client's way."""
+
+    def _unpack_records(self, *_: Any) -> Any:
+        raise AssertionError("an ordinary fetch goes this path to its end")
+        yield
+
+
 def rows(block: Block) -> list[Any]:
     assert block.partition == PLACE.partition
     headers = [tuple(map(tuple, some)) for some in block.headers]
@@ -155,7 +163,9 @@ pieces = st.lists(st.sampled_from([1, 2, 3, 7, 50, 1000]), min_size=1, max_size=
     [Aborted(4, 100)],
 )
 def test_every_fetch_gives_what_the_clients_own_path_gives(batches, sizes, offset, ended):
-    same(fetch(batches), sizes, offset, aborted_transactions=ended)
+    raw = fetch(batches)
+    alone = drained(Alone, raw, sizes, offset, aborted_transactions=ended)
+    assert alone == drained(Fetcher.PartitionRecords, raw, sizes, offset, aborted_transactions=ended)
 
 
 @settings(max_examples=150, deadline=None)
