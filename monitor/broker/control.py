@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 WAIT_MS = 2000  # longer than a poll for beats takes: a request for news is always under way
 IDLE_SECONDS = 10.0
+ASK_SECONDS = 0.2  # each time the client finds nothing it leaves an error behind, and all that its frames hold
 TELL_SECONDS = 60.0
 
 
@@ -31,7 +32,7 @@ class Control:
         """Read it whole. Raises BrokerError where that cannot be done."""
         self._settings = settings
         self._reader: Reader | None = None
-        self._told = 0.0
+        self._told = self._asked = 0.0
         self._found: list[Change] = []
         patiently(self._open, settings)
 
@@ -47,6 +48,9 @@ class Control:
 
     def changes(self) -> tuple[Change, ...]:
         """What came since the last call. Trouble with this topic is told, and never takes the beats with it."""
+        if time.monotonic() - self._asked < ASK_SECONDS and not self._found:
+            return ()
+        self._asked = time.monotonic()
         try:
             self._follow()
         except BrokerError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from dataclasses import replace
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
+
+SWEEP_BYTES = 64 * 1024 * 1024
 
 
 class _Courier(Protocol):
@@ -111,6 +114,7 @@ class KafkaBroker:
         self._pending: dict[int, OffsetAndMetadata] = {}
         self._delivered: Delivery | None = None
         self._is_settled = True
+        self._unswept = 0  # bytes
         self._control = Control(settings)
         self._store = Store(settings)
         self._intake = Intake(settings, self._store, metrics)
@@ -126,9 +130,20 @@ class KafkaBroker:
             raise
         self._commit_when_due()
         records = self._intake.poll()
+        self._sweep(int(records.value.size.sum()))
         for partition, resumed in records.resumed.items():  # also where a new group begins, so that it stays there
             self._pending[partition] = note(resumed.offset, resumed.clock)
         return replace(records, changes=self._control.changes())
+
+    def _sweep(self, size: int) -> None:
+        """Collect garbage by what was read: the client leaves the broker's answers in cycles of futures and frames.
+
+        They are few objects with many bytes, and by itself the collector counts objects.
+        """
+        self._unswept += size
+        if self._unswept > SWEEP_BYTES:
+            gc.collect()
+            self._unswept = 0
 
     def deliver(self, delivery: Delivery) -> None:
         if delivery is self._delivered:
