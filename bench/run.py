@@ -63,11 +63,11 @@ def run(name: str, case: Case) -> Result | Failure:
 
 
 def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[Result | Failure]]:
-    """A B C, A B C, …: what each contender did in each round. Who failed once is left out of the later rounds."""
+    """A B C, A B C, …: what each contender did in each round. Who fails in the first is left out of the others."""
     found: dict[str, list[Result | Failure]] = {name: [] for name in cases}
     for count in range(rounds):
         for name, case in cases.items():
-            if any(isinstance(one, Failure) for one in found[name]):
+            if found[name] and isinstance(found[name][0], Failure):
                 continue
             one = run(name, case.again(name, count))
             found[name].append(one)
