@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.pass_context
 def main(context: click.Context, model: Path, data: Path, out: Path, cores: int) -> None:
     """Measure this monitor beside its peers, on Apache Kafka (KAFKA_HOME or KAFKA_BOOTSTRAP_SERVERS)."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no broker or contender is left behind
     context.obj = Means(model, data / "ECG5000_TEST.tsv", out, cores)
 
 

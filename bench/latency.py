@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,7 +32,6 @@ OURS = [name for name in NAMES if CONTENDERS[name].module == "line"]
 ONE_BEAT = {"episode_open": 1, "episode_window": 1}  # an alert for each abnormal beat, as the peers send it
 RATE = 1000.0
 START_SECONDS, SETTLE_SECONDS, LATE_SECONDS = 60.0, 2.0, 2.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +115,9 @@ def _watch(name: str, pulse: Pulse, process: subprocess.Popen[str], wish: Wish) 
         time.sleep(0.05)
     pulse.at_full_rate()
     time.sleep(SETTLE_SECONDS)
-    began, cpu = time.perf_counter(), _cpu_seconds(process.pid)
+    began, cpu = time.perf_counter(), machine.cpu_seconds(process.pid)
     time.sleep(wish.seconds)
-    ended, spent = time.perf_counter(), _cpu_seconds(process.pid) - cpu
+    ended, spent = time.perf_counter(), machine.cpu_seconds(process.pid) - cpu
     time.sleep(LATE_SECONDS)
     asked = {source: at for source, at in list(pulse.sent.items()) if began <= at < ended}
     seen = dict(pulse.seen)
@@ -130,11 +127,6 @@ def _watch(name: str, pulse: Pulse, process: subprocess.Popen[str], wish: Wish) 
     p50, p99 = (float(np.percentile(took, share)) for share in (50, 99))
     share = spent / (ended - began)
     return Run(name, wish.rate, p50, p99, max(took), len(took), len(asked) - len(took), share)
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def _told(one: Run | Failure) -> str:

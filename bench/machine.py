@@ -23,6 +23,7 @@ PACKAGES = (
     "torch",
     "orjson",
 )
+TICKS = os.sysconf("SC_CLK_TCK")
 _ASK = f"""
 import importlib.metadata as m, json
 def version(name):
@@ -37,6 +38,29 @@ def use_cores(count: int) -> list[int]:
     cores = sorted(os.sched_getaffinity(0))[:count]
     os.sched_setaffinity(0, cores)
     return cores
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process so far, all its threads."""
+    times = _stat(Path(f"/proc/{pid}/stat"))[11:13]
+    return sum(map(int, times)) / TICKS
+
+
+def child(name: str) -> int | None:
+    """The process of this name that this one started."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            is_ours, text = int(_stat(path)[1]) == os.getpid(), path.read_text()
+        except OSError:  # it has ended
+            continue
+        if is_ours and f"({name})" in text:
+            return int(path.parent.name)
+    return None
+
+
+def _stat(path: Path) -> list[str]:
+    """From the state on: a name may hold spaces."""
+    return path.read_text().rsplit(")", 1)[1].split()
 
 
 def describe() -> dict[str, object]:

@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.case import Result
 from bench.contender import MARK
@@ -43,21 +44,16 @@ def environment() -> dict[str, str]:
 
 def run(name: str, case: Case) -> Result | Failure:
     command = [python_of(name), "-m", "bench.contender", name]
+    limit = LIMIT_SECONDS + case.seconds
+    kept: dict[str, Any] = {"capture_output": True, "text": True, "cwd": ROOT}
     try:
-        done = subprocess.run(
-            command,
-            input=case.to_json(),
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_SECONDS + case.seconds,
-            cwd=ROOT,
-            env=environment(),
-            check=False,
-        )
+        with tempfile.TemporaryDirectory(prefix="bench-scratch-") as scratch:  # contenders end without tidying up
+            own = environment() | {"TMPDIR": scratch}
+            done = subprocess.run(command, check=False, input=case.to_json(), timeout=limit, env=own, **kept)
     except FileNotFoundError:
         return Failure(f"{command[0]} is not there: `make bench` makes it")
     except subprocess.TimeoutExpired:
-        return Failure(f"not done within {LIMIT_SECONDS + case.seconds:.0f} s")
+        return Failure(f"not done within {limit:.0f} s")
     for line in done.stdout.splitlines():
         _, mark, told = line.partition(MARK)  # frameworks may have written to the same line
         if mark:
@@ -67,11 +63,11 @@ def run(name: str, case: Case) -> Result | Failure:
 
 
 def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[Result | Failure]]:
-    """A B C, A B C, …: what each contender did in each round. Who failed once is left out of the later rounds."""
+    """A B C, A B C, …: what each contender did in each round. Who fails in the first is left out of the others."""
     found: dict[str, list[Result | Failure]] = {name: [] for name in cases}
     for count in range(rounds):
         for name, case in cases.items():
-            if any(isinstance(one, Failure) for one in found[name]):
+            if found[name] and isinstance(found[name][0], Failure):
                 continue
             one = run(name, case.again(name, count))
             found[name].append(one)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bench.case import Case
+    from tests.e2e.daemon import Daemon
 
 ALL_CORES = os.cpu_count() or 1
 EDGE = 0.1  # of a backlog, at its beginning and its end, that is not measured
@@ -39,6 +40,8 @@ class Drain:
     beats: int
     seconds: float  # from when the backlog can be read to its last beat
     rate: float  # between its first and its last tenth
+    cpu_us: float  # a beat, of the monitors together, over all of it
+    broker_cpu_us: float | None  # a beat; None where the broker is not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Takeover:
 
 
 @click.command("scale")
-@click.option("--beats", default=1_000_000, show_default=True, help="Of the backlog that processes share.")
+@click.option("--beats", default=2_000_000, show_default=True, help="Of the backlog that processes share.")
 @click.option("--processes", multiple=True, default=(1, 2, 4), show_default=True)
 @click.option("--sources", multiple=True, default=(10, 1000, 100_000), show_default=True, help="In trouble.")
 @click.option("--partitions", multiple=True, default=(4, 64, 256), show_default=True)
@@ -81,17 +84,34 @@ def _drain(means: Means, address: str, folder: Path, beats: int, processes: int)
     case = replace(case, group=f"{case.prefix}.drain")
     make_topics(case, load.partitions)
     with held_back(case, means.stock, load) as release, fleet.monitors(case, folder, processes) as members:
+        pids, broker = [member.process.pid for member in members], machine.child("java")
+        owed = _cpu_seconds(pids), _cpu_seconds([broker] if broker else [])
         release()
-        began, looks = time.perf_counter(), [(0.0, 0.0)]
-        while looks[-1][1] < beats:
-            time.sleep(4 * fleet.LOOK_SECONDS)
-            looks.append((time.perf_counter() - began, fleet.beats(members)))
-            if looks[-1][0] > fleet.LIMIT_SECONDS:
-                raise RuntimeError(f"{looks[-1][1]:,.0f} of {beats:,} beats after {fleet.LIMIT_SECONDS:.0f} s")
-    within = [look for look in looks if EDGE * beats <= look[1] <= (1 - EDGE) * beats] or looks
-    rate = (within[-1][1] - within[0][1]) / (within[-1][0] - within[0][0])
+        looks = _watch(members, beats)
+        cpu_us, broker_cpu_us = (
+            1e6 * (_cpu_seconds(those) - before) / beats
+            for those, before in zip((pids, [broker] if broker else []), owed, strict=True)
+        )
+    within = [look for look in looks if EDGE * beats <= look[1] <= (1 - EDGE) * beats]
+    first, last = (within[0], within[-1]) if len(within) > 1 else (looks[0], looks[-1])
+    rate = (last[1] - first[1]) / (last[0] - first[0])
     click.echo(f"{processes} processes: {beats:,} beats in {looks[-1][0]:.1f} s, {rate:,.0f} beats/s", err=True)
-    return Drain(processes, load.partitions, beats, looks[-1][0], rate)
+    return Drain(processes, load.partitions, beats, looks[-1][0], rate, cpu_us, broker_cpu_us if broker else None)
+
+
+def _watch(members: Sequence[Daemon], beats: int) -> list[tuple[float, float]]:
+    """Seconds, and beats judged by then, until all are."""
+    began, looks = time.perf_counter(), [(0.0, 0.0)]
+    while looks[-1][1] < beats:
+        time.sleep(4 * fleet.LOOK_SECONDS)
+        looks.append((time.perf_counter() - began, fleet.beats(members)))
+        if looks[-1][0] > fleet.LIMIT_SECONDS:
+            raise RuntimeError(f"{looks[-1][1]:,.0f} of {beats:,} beats after {fleet.LIMIT_SECONDS:.0f} s")
+    return looks
+
+
+def _cpu_seconds(pids: Sequence[int]) -> float:
+    return sum(map(machine.cpu_seconds, pids))
 
 
 def _takeover(means: Means, case: Case, folder: Path, sources: int) -> Takeover:
@@ -132,13 +152,14 @@ def _trouble(means: Means, case: Case, sources: int) -> None:
 
 def drain_table(drains: Sequence[Drain]) -> str:
     lines = [
-        "| processes | partitions | backlog | gone after s | thousand beats a second | of one process |",
-        "|---|---|---|---|---|---|",
+        "| processes | backlog | gone after s | thousand beats a second | of one process | CPU µs a beat | broker's |",
+        "|---|---|---|---|---|---|---|",
     ]
     for one in drains:
         ratio = f"{one.rate / drains[0].rate:.2f} ×"
         rate = f"**{one.rate / 1000:,.1f}**"
-        lines.append(f"| {one.processes} | {one.partitions} | {one.beats:,} | {one.seconds:.1f} | {rate} | {ratio} |")
+        cpu = f"{one.cpu_us:.2f} | " + ("" if one.broker_cpu_us is None else f"{one.broker_cpu_us:.2f}")
+        lines.append(f"| {one.processes} | {one.beats:,} | {one.seconds:.1f} | {rate} | {ratio} | {cpu} |")
     return "\n".join(lines)
 
 

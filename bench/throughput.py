@@ -67,14 +67,14 @@ class Row:
 
     name: str
     results: tuple[Result, ...]
-    failure: str | None
+    failures: tuple[str, ...]  # of the rounds that it did not end
     rate: float  # median
     low: float
     high: float
-    ratio: float | None  # this monitor's median over its own
-    ratio_low: float | None  # of the rounds' ratios
-    ratio_high: float | None
-    cpu_ratio: float | None  # its own CPU a beat over this monitor's: hardly moved by what else the machine does
+    ratio: float | None = None  # this monitor's median over its own
+    ratio_low: float | None = None  # of the rounds' ratios
+    ratio_high: float | None = None
+    cpu_ratio: float | None = None  # its own CPU a beat over this monitor's: hardly moved by what else the machine does
 
     @property
     def title(self) -> str:
@@ -90,24 +90,24 @@ class Row:
 
 
 def rows(found: Mapping[str, Sequence[Result | Failure]]) -> list[Row]:
-    ours = [one for one in found.get(OURS, ()) if isinstance(one, Result)]
-    return [_row(name, outcomes, ours) for name, outcomes in found.items()]
+    return [_row(name, outcomes, found.get(OURS, ())) for name, outcomes in found.items()]
 
 
-def _row(name: str, outcomes: Sequence[Result | Failure], ours: Sequence[Result]) -> Row:
-    failure = next((one.reason for one in outcomes if isinstance(one, Failure)), None)
-    results = tuple(one for one in outcomes if isinstance(one, Result))
-    if failure is not None or not results:
-        return Row(name, (), failure or "did not run", 0.0, 0.0, 0.0, None, None, None, None)
+def _row(name: str, outcomes: Sequence[Result | Failure], ours: Sequence[Result | Failure]) -> Row:
+    results, ours_alone = (tuple(one for one in those if isinstance(one, Result)) for those in (outcomes, ours))
+    failures = tuple(one.reason for one in outcomes if isinstance(one, Failure))
     rates = [one.rate for one in results]
+    if not results:
+        return Row(name, (), failures, 0.0, 0.0, 0.0)
     median = statistics.median(rates)
     spread = median, min(rates), max(rates)
-    ratios = [mine.rate / theirs for mine, theirs in zip(ours, rates, strict=False)]
+    pairs = zip(ours, outcomes, strict=False)
+    ratios = [mine.rate / its.rate for mine, its in pairs if isinstance(mine, Result) and isinstance(its, Result)]
     if not ratios:
-        return Row(name, results, None, *spread, None, None, None, None)
-    ratio = statistics.median(one.rate for one in ours) / median
-    cpu_ratio = _cpu_us(results) / _cpu_us(ours)
-    return Row(name, results, None, *spread, ratio, min(ratios), max(ratios), cpu_ratio)
+        return Row(name, results, failures, *spread)
+    ratio = statistics.median(one.rate for one in ours_alone) / median
+    cpu_ratio = _cpu_us(results) / _cpu_us(ours_alone)
+    return Row(name, results, failures, *spread, ratio, min(ratios), max(ratios), cpu_ratio)
 
 
 def _cpu_us(results: Sequence[Result]) -> float:
@@ -130,18 +130,20 @@ def table(conditions: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _line(row: Row) -> str:
-    if row.failure is not None:
-        return f"| {row.title} | failed: {row.failure.replace('|', '/')[:160]} | | | | |"
+    failed = f"failed: {row.failures[0].replace('|', '/')[:160]}" if row.failures else ""
+    if not row.results:
+        return f"| {row.title} | {failed} | | | | |"
     rate = f"**{row.rate / 1000:,.1f}** ({row.low / 1000:,.1f}–{row.high / 1000:,.1f})"
     share = f"{row.abnormal_share:.2%}" if row.abnormal_share else ""
     ratio = cpu = ""
     if row.ratio is not None and row.name != OURS:
         ratio, cpu = f"{row.ratio:.2f} × ({row.ratio_low:.2f}–{row.ratio_high:.2f})", f"{row.cpu_ratio:.2f} ×"
-    return f"| {row.title} | {rate} | {row.cpu_us:.2f} | {share} | {ratio} | {cpu} |"
+    title = f"{row.title} ({len(row.failures)} rounds {failed})" if failed else row.title
+    return f"| {title} | {rate} | {row.cpu_us:.2f} | {share} | {ratio} | {cpu} |"
 
 
 def _draw(condition: str, found: Sequence[Row], axes: Axes) -> None:
-    shown = sorted((row for row in found if row.failure is None), key=lambda row: row.rate)
+    shown = sorted((row for row in found if row.results), key=lambda row: row.rate)
     places = range(len(shown))
     rates = [row.rate for row in shown]
     errors = [[row.rate - row.low for row in shown], [row.high - row.rate for row in shown]]

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from monitor import artifact
 from monitor.broker import KafkaBroker, TopicPlan, create_topics
@@ -26,8 +26,7 @@ def judge(case: Case, meter: Meter) -> None:
     settings = case.settings(**case.options)
     list(create_topics(settings, TopicPlan(case.partitions, 1, 168)))  # the state topic of this group
     use_one_thread()
-    model, registry = artifact.load(Path(case.model), "cpu"), CollectorRegistry()
-    metrics = Metrics(registry)
+    model, metrics = artifact.load(Path(case.model), "cpu"), Metrics(CollectorRegistry())
     scorer = Scorer(model, "cpu", settings.batch_size)
     rule = Rule(settings.episode_open, settings.episode_window, settings.episode_close, 60_000)
     with closing(KafkaBroker(settings, metrics)) as broker:
@@ -40,8 +39,11 @@ def judge(case: Case, meter: Meter) -> None:
         while True:
             worker.turn()
             before = judged, abnormal
-            judged, abnormal = (
-                int(registry.get_sample_value(f"ecg_monitor_{name}") or 0)
-                for name in ("beats_total", "abnormal_beats_total")
-            )
+            judged, abnormal = map(_count, (metrics.beats, metrics.abnormal_beats))
             meter.note(judged - before[0], abnormal - before[1])
+
+
+def _count(counter: Counter) -> int:
+    """Of one metric alone: a look at the whole registry each turn would cost a tenth of a microsecond a beat."""
+    (metric,) = counter.collect()
+    return int(metric.samples[0].value)

@@ -45,10 +45,19 @@ def test_a_contender_that_cannot_run_is_reported_with_its_reason():
 
 def test_ratios_are_of_medians_and_a_failure_stands_in_the_table():
     ours = [Result(rate, 1.0, 0.1, 0, 1) for rate in (100, 200, 900)]
-    rows = throughput.rows({"monitor": ours, "record": ours[:1], "faust": [Failure("no such module")]})
+    rows = throughput.rows(
+        {
+            "monitor": ours,
+            "record": ours[:1],
+            "faust": [Failure("no such module")],
+            "bytewax": [ours[1], Failure("too slow")],
+        }
+    )
     by_name = {row.name: row for row in rows}
     assert by_name["record"].ratio == pytest.approx(2.0)
     assert (by_name["record"].ratio_low, by_name["record"].ratio_high) == (1.0, 1.0)
+    assert by_name["bytewax"].ratio_high == 0.5
     table = throughput.table({"60 sources": rows})
     assert "| faust-streaming, take_events | failed: no such module |" in table
+    assert "| bytewax, flat_map_batch (1 rounds failed: too slow) | **0.2** " in table
     assert "| this monitor, exactly once | **0.2** " in table
