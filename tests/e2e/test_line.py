@@ -96,6 +96,7 @@ def test_a_json_beat_typed_in_raises_a_readable_alert(make_settings, model_file,
             publisher.send(Message(settings.beats_topic, "Bett 7 ä".encode(), typed.encode()))
             publisher.flush()
         daemon.wait_until(lambda: daemon.metric("alerts_total") == 1, "alerted")
+        daemon.wait_until(lambda: daemon.metric("assigned_partitions") > 0, "counted its partitions")
         assert daemon.get("/readyz") == (200, '{"ok":true,"wrong":{}}\n')
         assert daemon.metric("ready") == daemon.metric("healthy") == daemon.metric("joined") == 1
         assert_lint_free(daemon.get("/metrics")[1])
