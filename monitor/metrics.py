@@ -118,6 +118,7 @@ class Metrics:
             "Offset of the control record that set the threshold for all sources; -1: it is the model's or the "
             "setting's. Instances that differ for long: one does not read the control topic.",
         )
+        self.threshold_version.set(-1)  # until the control topic is read
         self.source_thresholds = self._gauge(
             "source_thresholds", "Sources with a threshold of their own; `ecg-monitor threshold show` lists them."
         )

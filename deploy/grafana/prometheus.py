@@ -62,4 +62,4 @@ def _series(found: dict[str, Any], legend: str) -> Series:
     labels: dict[str, str] = found["metric"]
     points = found["values"] if "values" in found else [found["value"]]
     name = re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), legend)
-    return Series(name, [float(time) for time, _ in points], [float(value) for _, value in points])
+    return Series(name.strip() or "Value", [float(time) for time, _ in points], [float(value) for _, value in points])

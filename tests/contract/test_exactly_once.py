@@ -124,7 +124,8 @@ def test_a_member_that_comes_back_under_another_name_begins_anew_though_no_liste
 def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(make_settings, monkeypatch):
     settings = make_settings(partitions=1)
     publish(settings, 3)
-    with closing(kafka_broker(settings)) as broker:
+    registry = CollectorRegistry()
+    with closing(KafkaBroker(settings, Metrics(registry))) as broker:
         read(broker, 3)
         delivery = Delivery((alert(settings, b"one"),), offsets={0: 3})
         with monkeypatch.context() as patch:
@@ -133,7 +134,14 @@ def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(m
                 broker.deliver(delivery)
         resumed, found = read(broker, 3)
         assert (resumed[0].offset, found) == (0, 3)
+        count = registry.get_sample_value
+        assert (count("ecg_monitor_commit_failures_total"), count("ecg_monitor_rewinds_total")) == (1, 1)
+        assert (count("ecg_monitor_commits_total"), count("ecg_monitor_last_delivery_timestamp_seconds")) == (0, 0)
+        began = time.time()
         broker.deliver(replace(delivery))
+    assert count("ecg_monitor_commits_total") == 1
+    assert count("ecg_monitor_last_delivery_timestamp_seconds") >= began
+    assert count("ecg_monitor_restore_seconds_count") == 2
     assert alerts(settings) == [b"one"]
     assert committed(settings)[0] == 3
 

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from deploy.grafana.dashboard import DASHBOARDS, questions, text
+from deploy.reference import registry
 from monitor.metrics import Metrics
 from tests.deploy.files import dashboards, expressions, panels
 
@@ -65,13 +66,7 @@ each_panel = pytest.mark.parametrize(
 
 def exported() -> dict[str, set[str]]:
     """The labels of each series that a monitor at work shows."""
-    metrics = Metrics(CollectorRegistry())
-    metrics.model_info.info({"model_id": "", "device": ""})
-    metrics.build_info.info({"version": ""})
-    metrics.config_info.info(dict.fromkeys(("group_id", "delivery", "name", "episode", "batch_size"), ""))
-    metrics.gpu_memory.labels("total")
-    metrics.partitions.of(0)
-    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    samples = [sample for family in registry().collect() for sample in family.samples]
     own = {sample.name: set(sample.labels) for sample in samples if not sample.name.endswith("_created")}
     return own | {name: {"generation"} if "gc" in name else set() for name in FOREIGN}
 

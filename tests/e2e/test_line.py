@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from contextlib import closing
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from deploy import reference
 from monitor import beatfile
 from monitor.broker import Publisher
 from monitor.publish import encode
@@ -96,9 +98,11 @@ def test_a_json_beat_typed_in_raises_a_readable_alert(make_settings, model_file,
             publisher.send(Message(settings.beats_topic, "Bett 7 ä".encode(), typed.encode()))
             publisher.flush()
         daemon.wait_until(lambda: daemon.metric("alerts_total") == 1, "alerted")
+        daemon.wait_until(lambda: daemon.metric("assigned_partitions") > 0, "counted its partitions")
         assert daemon.get("/readyz") == (200, '{"ok":true,"wrong":{}}\n')
         assert daemon.metric("ready") == daemon.metric("healthy") == daemon.metric("joined") == 1
         assert_lint_free(daemon.get("/metrics")[1])
+        assert_as_documented(daemon.get("/metrics")[1])
         assert daemon.terminate() == 0
     assert_tells_its_life(daemon.log())
     (alert,) = read_json(settings, settings.alerts_topic)
@@ -115,6 +119,15 @@ def assert_lint_free(scrape):
         lint = [promtool, "check", "metrics", "--extended"]
         done = subprocess.run(lint, input=scrape, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def assert_as_documented(scrape):
+    """No metric is missing in the docs' table or made up there, and the infos have the labels that it says."""
+    shown = {line.split()[2] for line in scrape.splitlines() if line.startswith("# TYPE ecg_monitor_")}
+    assert shown == {row.split("`")[1] for row in reference.rows()}
+    for name, labels in reference.INFO_LABELS.items():
+        (line,) = re.findall(rf"^ecg_monitor_{name}_info\{{(.*)\}}", scrape, re.MULTILINE)
+        assert set(re.findall(r'(\w+)="', line)) == set(labels)
 
 
 def assert_tells_its_life(log):

@@ -285,3 +285,15 @@ def test_a_gpu_gives_the_scores_of_the_cpu():
     on_cpu, on_gpu = (Scorer(models.model(), device, 1024).score(samples) for device in ("cpu", "cuda"))
     assert on_gpu.score == pytest.approx(on_cpu.score, rel=1e-3)
     assert (on_gpu.cause == on_cpu.cause).all()
+
+
+def test_a_cpu_has_no_memory_of_a_gpu():
+    assert Scorer(models.model(), "cpu", 8).memory() == {}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_memory_of_a_gpu_is_told_whenever_it_is_asked_for():
+    scorer = Scorer(models.model(), "cuda", 1024)
+    scorer.score(models.beats(3000))
+    used = {kind: ask() for kind, ask in scorer.memory().items()}
+    assert 0 < used["allocated"] <= used["reserved"] <= used["total"]
