@@ -108,12 +108,13 @@ def test_the_figures_of_the_page_are_those_of_the_manifest(folder, default):
     assert f"of {missed:,} missed beats" in text
 
 
-def test_the_page_says_when_the_training_was_stopped_and_how_many_networks_there_are(reported, own_beats, default):
+def test_the_page_says_when_the_training_was_stopped_and_what_the_score_is_made_of(reported, own_beats, default):
     beats = own_beats(40, labels=False)
     early = default.manifest.training | {"interrupted": 1, "epochs": 7}
     text = reported(beats, evaluation=None, training=early).text
     assert "stopped by hand after 7 epochs" in text
-    assert "70-64-32-16-32-64-70, the mean of 2 such" in text
+    assert "70-64-32-16-32-64-70, and 4 typical beats" in text
+    assert "of what the nearest typical beat leaves" in text
     assert "stopped by hand" not in reported(beats, evaluation=None).text
 
 
