@@ -26,6 +26,7 @@ package's own words, as installed at the versions of `constraints.txt`, written 
 CUDA's libraries, in the CUDA variant alone, are under NVIDIA's licence. Python's and Debian's own, in the base image,
 are listed by its SBOM.
 """
+SILENT = {"pysimdjson": "MIT"}  # by the licence text that it brings, where the metadata says nothing
 GROUPS = {
     "daemon": "In the daemon's image",
     "trainer": "In the trainer's image as well",
@@ -53,10 +54,11 @@ def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str
 
 
 def groups() -> dict[str, set[str]]:
-    """The pinned packages by where they end up."""
-    daemon = needed(PROJECT, frozenset(), set()) & pinned()
-    trainer = needed(PROJECT, frozenset({"trainer"}), set()) & pinned()
-    return {"daemon": daemon, "trainer": trainer - daemon, "tools": pinned() - trainer - daemon}
+    """The pinned packages by where they end up; the other systems that `make bench` brings are not ours to list."""
+    daemon, trainer, tools = (
+        needed(PROJECT, frozenset(extras), set()) & pinned() for extras in ((), ("trainer",), ("embedded", "dev"))
+    )
+    return {"daemon": daemon, "trainer": trainer - daemon, "tools": tools - trainer - daemon}
 
 
 @cache
@@ -64,8 +66,8 @@ def licences() -> dict[str, str]:
     """What each pinned package says that its licence is."""
     command = [str(Path(sys.executable).parent / "pip-licenses"), "--from=mixed", "--format=json", "--with-system"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)  # noqa: S603 - our own words
-    named = {canonicalize_name(one["Name"]): one["License"] for one in found}
-    return {name: named[name] for name in sorted(pinned())}
+    named = {canonicalize_name(one["Name"]): one["License"] for one in found} | SILENT
+    return {name: named[name] for name in sorted(set().union(*groups().values()))}
 
 
 def text() -> str:

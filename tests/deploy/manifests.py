@@ -80,7 +80,7 @@ def _write_own(folder: Path) -> Path:
 
 
 def _kustomize(folder: Path) -> tuple[JSON, ...]:
-    command = [program("kubectl", "kubernetes-client (1.32 or so)"), "kustomize", str(folder)]
+    command = [program("kubectl", "kubernetes-client (of Debian 13)"), "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return tuple(yaml.safe_load_all(done.stdout))

@@ -36,11 +36,5 @@ def test_no_licence_is_unknown() -> None:
     assert "UNKNOWN" not in licences.licences().values()
 
 
-def test_every_pinned_package_is_listed_once() -> None:
-    groups = licences.groups()
-    assert set().union(*groups.values()) == licences.pinned()
-    assert sum(map(len, groups.values())) == len(licences.pinned())
-
-
 def test_the_list_is_what_the_installed_packages_say() -> None:
     assert licences.FILE.read_text(encoding="utf-8") == licences.text()
