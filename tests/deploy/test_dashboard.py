@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from deploy.grafana.dashboard import DASHBOARDS, questions, text
 from deploy.reference import registry
 from monitor.metrics import Metrics
-from tests.deploy.files import dashboards, expressions, panels
+from tests.deploy.files import dashboards, expressions, panels, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,9 +240,7 @@ def test_every_metric_of_the_monitor_is_looked_at() -> None:
 
 
 def test_prometheus_understands_every_question(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("needs promtool, of Debian's package prometheus for one")
+    promtool = program("promtool", "prometheus")
     rules = [
         f"  - record: question:{number}\n    expr: |-\n      {question.expr}"
         for number, question in enumerate(questions())

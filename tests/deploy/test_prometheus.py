@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import Any
 
-import pytest
-
 from monitor.settings import Settings
-from tests.deploy.files import DASHBOARDS, DEPLOY, read_yaml, services
+from tests.deploy.files import DASHBOARDS, DEPLOY, program, read_yaml, services
 
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
 PROVISIONING = DEPLOY / "grafana" / "provisioning"
@@ -48,9 +45,7 @@ def test_a_scrape_is_bounded() -> None:
 
 
 def test_promtool_accepts_the_configuration() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("needs promtool, of Debian's package prometheus for one")
+    promtool = program("promtool", "prometheus")
     done = subprocess.run([promtool, "check", "config", str(CONFIG)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -38,6 +38,8 @@ TOPICS = ("beats_topic", "alerts_topic", "scores_topic", "dead_letters_topic", "
 class Daemon:
     """`ecg-monitor run` until the block ends."""
 
+    command: tuple[str, ...] = (sys.executable, "-m", "monitor", "run")
+
     def __init__(self, settings: Settings, model: Path, log: Path, **variables: str) -> None:
         self.port = free_port()
         self.settings = settings
@@ -49,9 +51,8 @@ class Daemon:
 
     def __enter__(self) -> Self:
         self._output = self._log.open("ab")
-        command = [sys.executable, "-m", "monitor", "run"]
         self.process = subprocess.Popen(
-            command, env=self._environment, stderr=self._output, stdout=self._output, cwd=self._log.parent
+            self.command, env=self._environment, stderr=self._output, stdout=self._output, cwd=self._log.parent
         )
         return self
 

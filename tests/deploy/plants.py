@@ -1,0 +1,110 @@
+"""What is planted from outside a monitor, and which alert must fire of it."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from monitor.broker import Publisher
+from monitor.record import Message
+from tests.deploy.prometheus import Fired
+from tests.deploy.rulefiles import WATCHDOG
+from tests.deploy.traffic import FLAT, same
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
+    from tests.deploy.traffic import Records, Stock
+
+OLD_SECONDS = 1200
+LATE_SECONDS = 30
+EARLY_SECONDS = 2
+BACKLOG = 3000
+RUBBISH = b"this is none"
+HEALTHY, NOISY, SLOW, BROKEN, CUT_OFF, RESTLESS, SILENT = JOBS = [
+    f"{name}/ecg-monitor" for name in ("healthy", "noisy", "slow", "broken", "cut-off", "restless", "silent")
+]
+CRITICAL, WARNING = "critical", "warning"
+FIRST = {
+    Fired("EcgMonitorNoneReady", CUT_OFF, CRITICAL),
+    Fired("EcgMonitorBrokerUnreachable", CUT_OFF, CRITICAL),
+    Fired("EcgMonitorBehind", SLOW, CRITICAL),
+    Fired("EcgMonitorPartitionStuck", BROKEN, CRITICAL),
+    Fired("EcgMonitorNoBeats", SILENT, CRITICAL),
+    Fired("EcgMonitorRecordsLost", NOISY, CRITICAL),
+    Fired("EcgMonitorDeadLetterBurst", NOISY, CRITICAL),
+    Fired("EcgMonitorAlertFlood", NOISY, CRITICAL),
+    Fired("EcgMonitorNotReady", CUT_OFF, WARNING),
+    Fired("EcgMonitorRestarting", RESTLESS, WARNING),
+    Fired("EcgMonitorLagGrowing", SLOW, WARNING),
+    Fired("EcgMonitorDeliveryFailing", RESTLESS, WARNING),
+    Fired("EcgMonitorBrokerFailing", CUT_OFF, WARNING),
+    Fired("EcgMonitorDeviceFallback", BROKEN, WARNING),
+    Fired("EcgMonitorDeadLetterBurst", NOISY, WARNING),
+    Fired("EcgMonitorAlertsLate", NOISY, WARNING),
+    Fired("EcgMonitorClockSkew", NOISY, WARNING),
+    Fired("EcgMonitorUnscorableBeats", NOISY, WARNING),
+    Fired("EcgMonitorAbnormalShareDrift", NOISY, WARNING),
+    Fired("EcgMonitorInstancesDiffer", SILENT, WARNING),
+    Fired("EcgMonitorStateIgnored", NOISY, WARNING),
+    Fired("EcgMonitorControlIgnored", NOISY, WARNING),
+    Fired("EcgMonitorRecordsShed", NOISY, WARNING),
+    Fired(WATCHDOG, "", "none"),
+}
+# the plants of these end what those need
+SECOND = {
+    Fired("EcgMonitorLoopStuck", BROKEN, CRITICAL),
+    Fired("EcgMonitorPartitionUnread", SILENT, CRITICAL),
+    Fired("EcgMonitorDown", SILENT, WARNING),
+}
+
+
+def spoil(settings: Settings) -> None:
+    """Rubbish on the topics of control and state, and a committed offset below what Kafka still keeps."""
+    topic, partition = settings.beats_topic, TopicPartition(settings.beats_topic, 0)
+    with closing(Publisher(settings)) as publisher:
+        publisher.send(Message(settings.control_topic, b"nonsense", RUBBISH))
+        publisher.send(Message(settings.state_topic_name, b"bed-1", RUBBISH, partition=0))
+        for _ in range(10):
+            publisher.send(Message(topic, b"bed-1", FLAT, partition=0))
+        publisher.flush()
+    servers = settings.bootstrap_servers
+    with closing(KafkaConsumer(bootstrap_servers=servers, group_id=settings.group_id)) as consumer:
+        consumer.assign([partition])
+        consumer.commit({partition: OffsetAndMetadata(0, "", -1)})
+    with closing(KafkaAdminClient(bootstrap_servers=servers)) as admin:
+        admin.delete_records({partition: 5})
+
+
+def narrow(settings: Settings) -> None:
+    """A topic of alerts that takes no alert: each transaction with one comes to nothing."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, settings.alerts_topic, {"max.message.bytes": "200"})
+    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        admin.alter_configs([resource])
+
+
+def pile_up(settings: Settings, stock: Stock) -> None:
+    """More old beats than a monitor that takes one at a time gets through."""
+    with closing(Publisher(settings)) as publisher:
+        beats = stock.beats(settings.beats_topic, 20, age_seconds=OLD_SECONDS)
+        for message, stamp in itertools.islice(beats, BACKLOG):
+            publisher.send(message, stamp)
+        publisher.flush()
+
+
+def noise(stock: Stock, topic: str) -> list[tuple[Records, float]]:
+    """Beats of many sources that come and go, among them late and early ones, old ones, flat ones, and what is no beat.
+
+    Each with its rate a second.
+    """
+    return [
+        (stock.strangers(topic, "now", 5), 60),
+        (stock.strangers(topic, "late", 5, LATE_SECONDS), 20),
+        (stock.strangers(topic, "early", 5, -EARLY_SECONDS), 20),
+        (stock.beats(topic, 20, age_seconds=OLD_SECONDS), 5),
+        (same(topic, b"flat", FLAT), 40),
+        (same(topic, b"junk", RUBBISH), 80),
+    ]

@@ -1,0 +1,60 @@
+"""`python saboteur.py run`: the monitor, and faults in it that cannot be ordered from outside.
+
+Each is planted by a file of its name in the current folder, and is what was met, or is documented:
+`tight`   torch.OutOfMemoryError for more than one beat at once: as a GPU does whose memory others have taken
+`paused`  partition 0 is not fetched any more: as with kafka-python, when a request to a dying node stays in flight
+`hung`    scoring does not return: as a driver does that waits for its device
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from kafka import TopicPartition
+
+from monitor import cli, daemon
+from monitor.broker import line
+from monitor.broker.intake import Intake
+from monitor.scorer import Scorer
+
+FITS = 1
+PLANTS = TIGHT, PAUSED, HUNG = Path("tight"), Path("paused"), Path("hung")
+
+
+class TightWalk:
+    """The scorer's walk on a device with little memory."""
+
+    def __init__(self, walk: Any) -> None:
+        self._walk = walk
+        self.device, self.explain = walk.device, walk.explain
+
+    def score(self, samples: Any) -> Any:
+        if TIGHT.exists() and len(samples) > FITS:
+            raise torch.OutOfMemoryError("planted")
+        return self._walk.score(samples)
+
+
+class SabotagedScorer(Scorer):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._walk: Any = TightWalk(self._walk)
+
+    def score(self, samples: Any) -> Any:
+        while HUNG.exists():
+            threading.Event().wait(1)
+        return super().score(samples)
+
+
+class SabotagedIntake(Intake):
+    def _poll(self) -> Any:
+        if PAUSED.exists():
+            self._consumer.pause(*self._consumer.assignment() & {TopicPartition(self._topic, 0)})
+        return super()._poll()
+
+
+if __name__ == "__main__":
+    daemon.Scorer, line.Intake = SabotagedScorer, SabotagedIntake  # type: ignore[misc]
+    cli.main()

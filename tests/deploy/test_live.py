@@ -1,0 +1,92 @@
+"""Prometheus watches live monitors, faults are planted, and what is to fire fires; nothing else does.
+
+The rules are the shipped ones, their durations divided by 30 (`scene.PACE`).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+import pytest
+import torch
+
+from deploy.grafana.dashboard import questions
+from tests.deploy import plants, rulefiles
+from tests.deploy.files import program
+from tests.deploy.plants import HEALTHY
+from tests.deploy.scene import Scene, played
+from tests.deploy.traffic import Stock
+
+pytestmark = pytest.mark.timeout(600)  # of which it takes a sixth where it has two cores to itself
+PLANTED = plants.FIRST | plants.SECOND
+
+
+@pytest.fixture(scope="module")
+def prometheus(broker, model_file, ecg_data, tmp_path_factory):
+    """The server that has seen everything; the monitors still run."""
+    found = program("prometheus", "prometheus")
+    if not broker.is_kafka:
+        reason = "needs Apache Kafka: set KAFKA_HOME or KAFKA_BOOTSTRAP_SERVERS, or start Docker"
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    with ExitStack() as stack:
+        scene = Scene(stack, tmp_path_factory.mktemp("live"), broker.address, model_file, Stock(ecg_data))
+        yield stack.enter_context(played(found, scene))
+
+
+@pytest.mark.parametrize("alert", sorted(PLANTED), ids=lambda alert: f"{alert.name}-{alert.severity}")
+def test_every_planted_fault_fires_its_alert(prometheus, alert):
+    assert alert in prometheus.fired()
+
+
+def test_every_alert_has_its_fault():
+    severities = {(rule.name, rule.fields["labels"]["severity"]) for rule in rulefiles.alerts()}
+    assert severities == {(alert.name, alert.severity) for alert in PLANTED}
+
+
+def test_nothing_fires_where_nothing_is_wrong(prometheus):
+    assert prometheus.query(f'job:ecg_monitor_beats:rate5m{{job="{HEALTHY}"}} > 0')
+    assert not {one.name for one in prometheus.fired() if one.job == HEALTHY}
+
+
+def test_no_rule_fails(prometheus):
+    groups = prometheus.ask("rules")["groups"]
+    assert [rule["name"] for group in groups for rule in group["rules"]] == [rule.name for rule in rulefiles.rules()]
+    assert {rule["health"] for group in groups for rule in group["rules"]} == {"ok"}
+
+
+def test_every_recording_rule_records(prometheus):
+    assert [name for name in sorted(rulefiles.recorded()) if not prometheus.query(name)] == []
+
+
+def test_every_series_that_a_rule_looks_at_is_there(prometheus):
+    names = set().union(*(rulefiles.metrics_in(rule.expr) for rule in rulefiles.rules()))
+    assert [name for name in sorted(names) if not prometheus.query(name)] == []
+
+
+@pytest.mark.parametrize("uid", sorted({question.dashboard for question in questions()}))
+def test_every_question_of_a_dashboard_has_an_answer(prometheus, uid):
+    """But for another model, which was not planted, and for the memory of a GPU that is not there."""
+    asked = [question for question in questions() if question.dashboard == uid and question.name != "Model change"]
+    asked = [question for question in asked if torch.cuda.is_available() or "gpu_memory" not in question.expr]
+    ask = {True: prometheus.query, False: prometheus.query_range}
+    assert [question for question in asked if not ask[question.is_instant](sooner(question))] == []
+
+
+def sooner(question):
+    """Annotations look back a minute, at monitors that are two minutes old: here at younger ones, and less far."""
+    if question.kind != "annotation":
+        return question.expr
+    return question.expr.replace("offset 1m", "offset 6s").replace("> 120", "> 12")
+
+
+def test_what_alerts_say_is_complete(prometheus):
+    found = prometheus.ask("alerts")["alerts"]
+    assert found
+    for one in found:
+        for name in ("summary", "description", "runbook_url", "dashboard_url"):
+            said = one["annotations"][name]
+            assert said
+            assert "no value" not in said
+            assert "<error" not in said
+            assert "{{" not in said

@@ -1,0 +1,147 @@
+"""Each alert says what it means and has its runbook, looks at metrics that there are, and is tried both ways."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from monitor import cli as monitor_cli
+from monitor.settings import PREFIX, Settings
+from tests.deploy import rulefiles
+from tests.deploy.files import REPOSITORY, dashboards, program, read_yaml
+from tests.deploy.rulefiles import WATCHDOG, Rule
+from trainer import cli as trainer_cli
+
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+CASES = sorted((Path(__file__).parent / "rules").glob("*.yml"))
+SECTIONS = ("What it means for patients", "How to confirm", "What to do", "What not to do")
+ALERTS = rulefiles.alerts()
+each_alert = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{severity(alert)}")
+each_rule = pytest.mark.parametrize("rule", rulefiles.rules(), ids=lambda rule: rule.name)
+each_runbook = pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+
+
+def severity(alert: Rule) -> str:
+    return str(alert.fields["labels"]["severity"])
+
+
+@cache
+def looks() -> list[dict[str, Any]]:
+    """Every look at something in the cases."""
+    cases = [case for path in CASES for case in read_yaml(path)["tests"]]
+    return [look for case in cases for look in case.get("promql_expr_test", ())]
+
+
+def expected(name: str) -> list[bool]:
+    """For each look at an alert in the cases: whether it is to fire."""
+    return [bool(look["exp_samples"]) for look in looks() if f'"{name}"' in look["expr"]]
+
+
+@each_rule
+def test_every_metric_is_one_that_the_monitor_shows(rule: Rule) -> None:
+    known = rulefiles.exported() | rulefiles.recorded() | rulefiles.FOREIGN
+    assert rulefiles.metrics_in(rule.expr) <= known
+    assert rulefiles.metrics_in(rule.expr) or rule.name == WATCHDOG
+
+
+def test_what_is_recorded_is_named_level_metric_operations_and_looked_at() -> None:
+    names = rulefiles.recorded()
+    assert all(re.fullmatch(r"job:ecg_monitor_[a-z_]+:[a-z0-9_]+", name) for name in names)
+    assert names == set().union(*(rulefiles.metrics_in(rule.expr) for rule in rulefiles.rules())) & names
+
+
+@each_alert
+def test_every_alert_says_how_bad_it_is(alert: Rule) -> None:
+    assert alert.name.startswith("EcgMonitor")
+    assert severity(alert) in {"critical", "warning"} or (alert.name, severity(alert)) == (WATCHDOG, "none")
+    assert alert.name == WATCHDOG or {"for", "keep_firing_for"} & alert.fields.keys()
+
+
+def test_few_alerts_wake_somebody() -> None:
+    assert len([alert for alert in ALERTS if severity(alert) == "critical"]) <= 10
+
+
+@each_alert
+def test_every_alert_says_what_it_means_in_sentences(alert: Rule) -> None:
+    assert alert.annotations.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert alert.annotations["summary"].endswith(".")
+    assert alert.annotations["description"].count(". ") >= 1 or ": " in alert.annotations["description"]
+
+
+@each_alert
+def test_every_alert_leads_to_its_runbook_and_to_a_dashboard(alert: Rule) -> None:
+    assert alert.annotations["runbook_url"].endswith(f"/{alert.name}.md")
+    assert (RUNBOOKS / f"{alert.name}.md").is_file()
+    (uid,) = re.findall(r"/d/([a-z-]+)", alert.annotations["dashboard_url"])
+    assert uid in {dashboard["uid"] for dashboard in dashboards()}
+
+
+@each_runbook
+def test_every_runbook_has_its_alert_and_answers_the_four_questions(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(f"# {path.stem}\n")
+    assert path.stem in {alert.name for alert in ALERTS}
+    assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == SECTIONS
+
+
+@each_runbook
+def test_a_runbook_names_metrics_settings_and_alerts_that_there_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert rulefiles.metrics_in(text) <= rulefiles.exported() | rulefiles.recorded() | rulefiles.FOREIGN
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"\bMONITOR_[A-Z_]+", text)) <= settings
+    assert set(re.findall(r"\bEcgMonitor[A-Z]\w+", text)) <= {alert.name for alert in ALERTS}
+
+
+@each_runbook
+def test_prometheus_understands_a_runbooks_queries(path: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"```promql\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+    queries = [line for block in blocks for line in block.splitlines() if line and not line.startswith("#")]
+    assert queries
+    rules = "\n".join(f"  - {{record: 'question:{at}', expr: {query!r}}}" for at, query in enumerate(queries))
+    (tmp_path / "rules.yml").write_text(f"groups:\n- name: runbook\n  rules:\n{rules}\n", encoding="utf-8")
+    promtool("check", "rules", str(tmp_path / "rules.yml"))
+
+
+@each_runbook
+def test_the_command_line_knows_a_runbooks_commands(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    asked = re.findall(r"^(ecg-\w+ .+)$", text, re.MULTILINE) + re.findall(r"`(ecg-\w+ [^`]+)`", text)
+    tops = {"ecg-monitor": monitor_cli.commands, "ecg-trainer": trainer_cli.commands}
+    for name, *words in map(shlex.split, asked):
+        assert {word for word in words if word.startswith("--")} <= options(tops[name], words)
+
+
+def options(command: click.Command, words: list[str]) -> set[str]:
+    """What the innermost command takes."""
+    if isinstance(command, click.Group):
+        return options(command.commands[words[0]], words[1:])
+    return {name for parameter in command.params for name in parameter.opts}
+
+
+def promtool(*arguments: str) -> None:
+    command = [program("promtool", "prometheus"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@each_alert
+def test_every_alert_is_tried_both_ways(alert: Rule) -> None:
+    assert alert.name == WATCHDOG or set(expected(alert.name)) == {True, False}
+
+
+def test_every_recorded_series_is_tried() -> None:
+    tried = "".join(path.read_text(encoding="utf-8") for path in CASES)
+    assert all(f"{name}" in tried for name in rulefiles.recorded())
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_the_rules_do_what_their_cases_say(path: Path) -> None:
+    promtool("test", "rules", str(path))
