@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from monitor import beatfile, broker, publish, settings, summary
 from monitor.embedded import SESSION_TIMEOUT_MS, embedded_broker, free_port, stop
@@ -156,9 +157,9 @@ def _wait_until_judged(wanted: Settings) -> None:
 
 def _judged(wanted: Settings) -> float:
     """Records that the daemon's own metrics account for."""
-    counted = (line.split() for line in (_get(wanted, "/metrics") or "").splitlines() if not line.startswith("#"))
     names = ("ecg_monitor_beats_total", "ecg_monitor_dead_letters_total")
-    return sum(float(value) for name, value in counted if name.startswith(names))
+    families = text_string_to_metric_families(_get(wanted, "/metrics") or "")
+    return sum(sample.value for family in families for sample in family.samples if sample.name in names)
 
 
 def _get(wanted: Settings, path: str) -> str | None:
