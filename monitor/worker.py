@@ -184,6 +184,8 @@ class Worker:
         return records if keep.all() else records.select(keep)
 
     def _alerts(self, events: list[Event], judged: Judged) -> list[Message]:
+        if not events:  # most steps of a quiet monitor: not even an empty batch through the network
+            return []
         rows = [event.row for event in events if event.name == "opened" and event.kind == "physiological"]
         explained = self._line.scorer.explain(judged.beats.samples[rows])
         shapes = dict(zip(rows, map(Shape, explained.samples, explained.reconstruction), strict=True))

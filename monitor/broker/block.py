@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from monitor.record import Headers, Resumed
 
-MAX_TIME = 2**63 - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -37,7 +35,7 @@ class Block:
     def of(cls, records: Sequence[Any]) -> Block:
         """The client's own records; n > 0. Nothing here runs once a record in Python, but for their timestamps."""
         _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*records, strict=True)
-        time = np.array([min(time, MAX_TIME) for time in stamp], np.int64)  # a delta may carry one beyond 64 bits
+        time = np.array([(time + 2**63) % 2**64 - 2**63 for time in stamp], np.int64)  # a delta may carry it beyond
         return cls(partition[0], np.array(offset, np.int64), time, Column.of(key), Column.of(value), headers)
 
     def __len__(self) -> int:

@@ -24,6 +24,7 @@ from kafka.consumer import fetcher
 from kafka.protocol import api_message, frame, parser
 from kafka.protocol.consumer import IsolationLevel
 from kafka.protocol.frame import KafkaBytes
+from kafka.protocol.schemas.fields.codecs import types
 from kafka.record import default_records, memory_records
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import calc_crc32c
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KNOWN = {  # SHA-256 of the files below
-    "674555267e115a8004f236dd5705e5dd8c016dc86731f1f6f5fe1e7f20d2f9fe",  # 3.0.12
+    "97f263155575696177c8f734026c807ba67686a7694004d878cd2c5a0c9352ec",  # 3.0.12
 }
-FILES = (fetcher, memory_records, default_records, frame, api_message, parser)
+FILES = (fetcher, memory_records, default_records, frame, api_message, parser, types)
 
+LARGE_BYTES = 64 * 1024
+INFLATED_BYTES = 32 * 1024 * 1024  # of one fetch; the client's own path inflates batch by batch
 _LOG_OVERHEAD = 12  # a batch's base offset and length
 _MAGIC = 2
 
@@ -71,14 +74,14 @@ def step_in(consumer: KafkaConsumer) -> None:
 
 
 def _read(message: Any, size: int | None = None) -> bytes | memoryview:
-    """What the client reads from an answer of the broker's; all that is left of it, most of all a fetch, uncopied.
+    """What the client reads from an answer of the broker's; a large one, which only a fetch is, uncopied.
 
     kafka-python 3.0.12 copies that twice, and once more as it cuts it up.
     """
     start, end = message._idx, len(message)  # noqa: SLF001
     message._idx = end if size is None else min(start + size, end)  # noqa: SLF001
     rest = memoryview(message)[start : message._idx]  # noqa: SLF001
-    return rest if size is None else bytes(rest)
+    return rest if size is None and len(rest) > LARGE_BYTES else bytes(rest)
 
 
 def ask_for(consumer: KafkaConsumer, min_bytes: int, max_wait_ms: int) -> None:
@@ -110,6 +113,7 @@ class PartitionBlocks(fetcher.Fetcher.PartitionRecords):  # type: ignore[misc]
         self._raw = records
         self._fetch: Fetch | None = None
         self._given = 0  # rows of it
+        self._inflated = 0
         self._is_unusual = False
 
     def take(self, n: int | None = None) -> Any:
@@ -137,8 +141,8 @@ class PartitionBlocks(fetcher.Fetcher.PartitionRecords):  # type: ignore[misc]
         try:
             self._fetch = decode(self._batches(raw), self.topic_partition.partition, self.fetch_offset)
             self._is_unusual, self.bytes_read = False, len(raw)
-        except (UnusualError, IndexError):
-            pass
+        except Exception:
+            log.debug("a fetch of %s is left to the client", self.topic_partition, exc_info=True)
         finally:
             if self._is_unusual:
                 self.aborted_transactions, self.aborted_producer_ids = transactions
@@ -165,6 +169,9 @@ class PartitionBlocks(fetcher.Fetcher.PartitionRecords):  # type: ignore[misc]
         if is_kept and header.attributes & DefaultRecordBatch.CODEC_MASK:
             batch = DefaultRecordBatch(view[at:end])
             batch._maybe_uncompress()  # noqa: SLF001 - with the client's own codecs
+            self._inflated += len(batch._buffer)  # noqa: SLF001
+            if self._inflated > INFLATED_BYTES:
+                raise UnusualError
             return Batch(header, batch._buffer, 0, len(batch._buffer), is_kept)  # noqa: SLF001
         return Batch(header, raw, at + DefaultRecordBatch.HEADER_STRUCT.size, end, is_kept)
 

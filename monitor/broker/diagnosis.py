@@ -123,7 +123,7 @@ def _receive(transport: Any) -> tuple[memoryview, Exception | None]:
             pieces.append(transport._sock.recv(READ_BYTES))  # noqa: SLF001
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             break
-        except (OSError, ValueError, AttributeError) as failure:  # it broke, or was closed meanwhile
+        except (OSError, ValueError, AttributeError, MemoryError) as failure:  # it broke, or was closed meanwhile
             error = KafkaConnectionError(failure)
         else:
             error = None if pieces[-1] else KafkaConnectionError("socket disconnected")

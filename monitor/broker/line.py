@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from kafka import TopicPartition
 from kafka.errors import CommitFailedError
 
@@ -130,7 +131,7 @@ class KafkaBroker:
             raise
         self._commit_when_due()
         records = self._intake.poll()
-        self._sweep(int(records.value.size.sum()))
+        self._sweep(sum(int(np.maximum(column.size, 0).sum()) for column in (records.key, records.value)))
         for partition, resumed in records.resumed.items():  # also where a new group begins, so that it stays there
             self._pending[partition] = note(resumed.offset, resumed.clock)
         return replace(records, changes=self._control.changes())

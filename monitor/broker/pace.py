@@ -36,6 +36,6 @@ class Pace:
     def ask(self) -> tuple[int, int]:
         """The least number of bytes to answer with, and the milliseconds after which to answer anyway."""
         wanted = self._rate * COLLECT_SECONDS
-        if wanted <= self._record_bytes:
+        if wanted <= self._record_bytes or not self._max_wait_ms:
             return 1, max(IDLE_WAIT_MS, self._max_wait_ms)
         return int(min(wanted, MOST_BYTES)), self._max_wait_ms

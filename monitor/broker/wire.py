@@ -67,6 +67,8 @@ def decode(batches: Iterator[Batch], partition: int, fetch_offset: int) -> Fetch
     for batch in batches:
         header = batch.header
         next_offset, last_epoch = header.base_offset + header.last_offset_delta + 1, header.leader_epoch
+        if not 0 <= header.records <= batch.end - batch.start:
+            raise UnusualError
         if batch.is_kept:
             kept.append(batch)
     buffers = {id(batch.raw): np.frombuffer(batch.raw, np.uint8) for batch in kept}

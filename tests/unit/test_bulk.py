@@ -15,7 +15,7 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords, memory_records
-from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.util import calc_crc32c
 
 from monitor.broker import bulk
@@ -124,7 +124,9 @@ def same(raw: bytes, sizes: list[int], offset: int = 100, **options: Any) -> tup
 keys = st.none() | st.binary(max_size=12) | st.binary(min_size=60, max_size=300)
 values = st.none() | st.just(BEAT) | st.binary(max_size=80) | st.integers(0, 2000).map(bytes)
 headers = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=9)), max_size=3)
-records = st.tuples(st.integers(-5, 2**40) | st.integers(0, 90), keys, values, headers | st.just([]))
+times = st.integers(0, 90) | st.integers(-5, 2**40)
+records = st.tuples(times, keys, values, headers | st.just([]))
+far_records = st.tuples(st.integers(-(2**62), 2**62), keys, values, headers)
 plain = st.builds(
     Batch,
     st.lists(records, min_size=1, max_size=12) | st.lists(records, min_size=1, max_size=2).map(lambda some: some * 60),
@@ -181,10 +183,10 @@ def test_bytes_that_were_cut_off_or_damaged_give_the_same_records_and_the_same_e
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(records, min_size=1, max_size=5), pieces, st.data())
+@given(st.lists(records | far_records, min_size=1, max_size=5), pieces, st.data())
 def test_a_batch_whose_checksum_is_right_and_whose_records_are_not_gives_the_same_error(some, sizes, data):
     raw = bytearray(fetch([Batch(some)]))
-    raw[data.draw(st.integers(DefaultRecordBatch.HEADER_STRUCT.size, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    raw[data.draw(st.integers(21, len(raw) - 1))] = data.draw(st.integers(0, 255))
     same(sealed(raw), sizes)
 
 
@@ -231,3 +233,11 @@ def test_a_client_that_is_not_known_keeps_its_own_path_with_one_warning(monkeypa
 
 def test_the_client_that_is_pinned_is_known():
     assert bulk.fits()
+
+
+def test_a_fetch_that_would_inflate_beyond_bounds_is_left_to_the_client():
+    batches = [Batch([(0, b"k", bytes(90_000), [])] * 100, codec=4) for _ in range(4)]
+    part = bulk.PartitionBlocks(100, PLACE, MemoryRecords(fetch(batches)))
+    assert len(part.take(10)) == 10
+    found, _ = same(fetch(batches), [50])
+    assert len(found) == 400

@@ -40,5 +40,12 @@ def test_when_the_load_is_gone_the_next_beat_is_answered_at_once_again():
     assert pace.ask() == (1, IDLE_WAIT_MS)
 
 
+def test_who_allows_no_wait_gets_every_beat_at_once_and_no_empty_answers():
+    pace = Pace(max_wait_ms=0)
+    for count in range(100):
+        pace.hear(100, 100 * BEAT, count / 100)
+    assert pace.ask() == (1, IDLE_WAIT_MS)
+
+
 def test_a_longer_wait_than_that_of_an_idle_broker_is_kept():
     assert Pace(max_wait_ms=5000).ask() == (1, 5000)
