@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent / "dashboards"
 TAG = "ecg-monitor"
 MAIN = {  # instances from `up`: one that is down stays on the list
     "job": "ecg_monitor_build_info, job",
-    "instance": 'up{job=~"$job"}, instance',
+    "instance": 'up{job=~"(.+/)?ecg-monitor", job=~"$job"}, instance',
 }
 PARTITION = {"partition": 'ecg_monitor_lag_records{job=~"$job", instance=~"$instance"}, partition'}
 

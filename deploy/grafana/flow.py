@@ -43,7 +43,7 @@ INGEST = Row(
                 f"{added(rate('ecg_monitor_dead_letters_total'))} / "
                 f"({added(rate('ecg_monitor_dead_letters_total'))} + {added(rate('ecg_monitor_beats_total'))})",
             ),
-            steps=above(0.01, 0.1),
+            steps=above(0.01, 0.2),
         ),
         lines(
             "Unscorable beats, by cause",

@@ -47,7 +47,7 @@ def test_template_job_rule_and_template_instance_rule(dashboard: dict[str, Any],
 @each_dashboard
 def test_template_label_promql_rule(dashboard: dict[str, Any]) -> None:
     for found in dashboard["templating"]["list"][1:]:
-        assert re.fullmatch(r"label_values\(\w+(\{\w+=~\"\$\w+\"(, \w+=~\"\$\w+\")*\})?, \w+\)", found["definition"])
+        assert re.fullmatch(r"label_values\(\w+(\{\w+=~\"[^\"]+\"(, \w+=~\"\$\w+\")*\})?, \w+\)", found["definition"])
         assert found["definition"] == found["query"]["query"]
 
 

@@ -127,14 +127,22 @@ def test_dashboards_are_the_ones_of_grafana() -> None:
     assert all(len(text) < CONFIG_MAP_BYTES for text in given.values())
 
 
-def test_pods_are_scraped_under_the_job_that_compose_has() -> None:
+def test_pods_are_scraped_under_their_namespace_and_the_job_that_compose_has() -> None:
     monitor = the("overlays/cpu", "PodMonitor")["spec"]
     (port,) = container(pods("overlays/cpu")["StatefulSet"])["ports"]
     (job,) = [
         one for one in read_yaml(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"] if "dns_sd_configs" in one
     ]
     assert DAEMON[monitor["jobLabel"]] == job["job_name"]
-    assert [end["port"] for end in monitor["podMetricsEndpoints"]] == [port["name"]]
+    (end,) = monitor["podMetricsEndpoints"]
+    assert end["port"] == port["name"]
+    assert end["relabelings"] == [
+        {
+            "sourceLabels": ["__meta_kubernetes_namespace"],
+            "targetLabel": "job",
+            "replacement": f"$1/{job['job_name']}",
+        }
+    ]
 
 
 def test_your_own_changes_reach_everything() -> None:

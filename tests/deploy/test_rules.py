@@ -119,6 +119,12 @@ def test_the_command_line_knows_a_runbooks_commands(path: Path) -> None:
         assert {word for word in words if word.startswith("--")} <= options(tops[name], words)
 
 
+@each_runbook
+def test_kafkas_tools_are_told_which_broker(path: Path) -> None:
+    for command in re.findall(r"\bkafka-[\w-]+\.sh [^`\n]+", path.read_text(encoding="utf-8")):
+        assert " --bootstrap-server BROKER:9092" in command
+
+
 def options(command: click.Command, words: list[str]) -> set[str]:
     """What the innermost command takes."""
     if isinstance(command, click.Group):
