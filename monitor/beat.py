@@ -154,21 +154,21 @@ def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], re
 
 def _may_be_json(value: bytes | None, row: int, rejected: dict[int, Rejected]) -> TypeGuard[bytes]:
     try:
-        _json_text(value)
+        _check_text(value)
     except UnclearError as error:
         rejected[row] = Rejected(row, error.reason, error.detail)
         return False
     return True
 
 
-def _json_text(value: bytes | None) -> bytes:
-    """The value when it can only be a JSON object; raises what it is otherwise."""
+def _check_text(value: bytes | None) -> None:
+    """Raise what a value is when it can be no JSON object."""
     if not value:
         raise UnclearError("empty", "the record has no value" if value is None else "the record's value is empty")
     if len(value) > MAX_VALUE_BYTES:
         raise UnclearError("too-large", f"{len(value)} bytes, where a beat has at most {MAX_VALUE_BYTES}")
     if _is_json(value):
-        return value
+        return
     if _TEXT.fullmatch(value):
         raise UnclearError("not-json", f"{len(value)} bytes of text that are no JSON object")
     raise UnclearError("wrong-length", f"{len(value)} bytes, where {SAMPLES} float32 samples are {FLOAT32_BYTES}")
