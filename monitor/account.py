@@ -39,7 +39,8 @@ class Step:
     judged: Judged
     events: list[Event]
     reasons: tuple[str, ...]
-    shed: int = 0
+    shed: int
+    began: float  # of a clock that never goes back, when its records had come
 
 
 class Account:
@@ -48,23 +49,24 @@ class Account:
     def __init__(self, metrics: Metrics, health: Health, topic: str) -> None:
         self._metrics, self._health, self._topic = metrics, health, topic
         self._assigned: frozenset[int] = frozenset()
+        self._gone: frozenset[int] = frozenset()  # given up in the last poll
         self._heard: dict[int, int] = {}  # partition -> time of its last judged beat, ms
         self._refused: Counter[str] = Counter()  # by reason, since the last line about them
         self._told_refused = -REFUSED_SECONDS
         self._was_ready = False
         self._level: Level | None = None
         self._stages = {stage: metrics.stage.labels(stage) for stage in STAGES}
-        self._began = self._mark = time.perf_counter()
+        self.began = self._mark = time.perf_counter()
 
     def begins(self) -> None:
         """A turn begins."""
-        self._began = self._mark = time.perf_counter()
+        self.began = self._mark = time.perf_counter()
 
     def polled(self, records: Records, lag: Mapping[int, int], now: float) -> None:
         """The wait for records is over, and what is made of them begins."""
-        waited = -self._began
+        waited = -self.began
         self.begins()
-        self._metrics.poll.observe(waited + self._began)
+        self._metrics.poll.observe(waited + self.began)
         if len(records):
             self._metrics.last_beats.set(now)
         self._assign(frozenset(lag), records.lost, now)
@@ -77,7 +79,7 @@ class Account:
     def delivered(self, step: Step, now: float) -> None:
         self.ends("deliver")
         metrics, judged = self._metrics, step.judged
-        metrics.step.observe(self._mark - self._began)
+        metrics.step.observe(self._mark - step.began)
         scored = judged.cause_code == 0
         metrics.batch.observe(len(judged.beats) + len(step.reasons))
         metrics.beats.inc(len(judged.beats))
@@ -95,6 +97,8 @@ class Account:
             log.debug("%s episode %s: %s", event.kind, event.name, event.source)
             self._observe_latency(now - int(judged.beats.time[event.row]) / 1000)
         for partition, rows in parts(judged.beats.partition):
+            if partition in self._gone:  # while this step was under way
+                continue
             self._heard[partition] = int(judged.beats.time[rows.stop - 1])
             series = metrics.partitions.of(partition)
             series.beats.inc(rows.stop - rows.start)
@@ -123,7 +127,7 @@ class Account:
 
     def _assign(self, assigned: frozenset[int], lost: Collection[int], now: float) -> None:
         """Note the partitions that this member reads, and those that it gave up."""
-        gone = (self._assigned | set(lost)) - assigned
+        gone = self._gone = (self._assigned | set(lost)) - assigned
         self._metrics.partitions.drop(gone)
         for partition in gone:
             self._heard.pop(partition, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,9 @@ class Worker:
         self._clock = clock
         self._stamp = Stamp(settings.beats_topic, model_id)
         self._account = Account(line.metrics, line.health, settings.beats_topic)
-        self._in_hand: Step | None = None
+        self._in_hand: deque[Step] = deque()  # not delivered yet: one, and the one after it
+        self._is_begun = False  # whether the first of them is under way
+        self._is_ending = False
         self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> state of a future that was taken back
         self._lost_since: float | None = None
         self._is_rewound = False
@@ -68,8 +71,9 @@ class Worker:
         self._line.health.started = True
         while not should_stop():
             self.turn()
+        self._is_ending = True
         deadline = time.monotonic() + DRAIN_SECONDS
-        while self._in_hand is not None:
+        while self._in_hand:
             self.turn()
             if time.monotonic() > deadline:
                 raise BrokerError("stopped before the broker took the last alerts: their beats will be read again")
@@ -81,7 +85,8 @@ class Worker:
         try:
             self._step()
         except RewoundError as error:
-            self._in_hand, self._line.health.joined = None, False
+            self._in_hand.clear()
+            self._is_begun = self._line.health.joined = False
             if self._is_rewound:  # once is a matter between this member and its group
                 self._wait_for_broker(error)
             else:
@@ -97,25 +102,40 @@ class Worker:
     def _step(self) -> None:
         broker = self._line.broker
         self._account.begins()
-        if self._in_hand is None:
-            records = broker.poll()
-            self._account.polled(records, broker.lag(), self._clock())
-            self._hear(records.changes)
-            for partition in records.lost:
-                self._line.episodes.forget(partition)
-                self._outdated.pop(partition, None)
-            self._resume(records.resumed)
-            self._in_hand = self._walk(records) if len(records) else None
+        if not self._in_hand or (self._is_begun and not self._is_ending):
+            self._read()
         read: set[int] = set()
-        if self._in_hand is not None:
-            broker.deliver(self._in_hand.delivery)
-            self._account.delivered(self._in_hand, self._clock())
-            read, self._in_hand = set(self._in_hand.delivery.offsets), None
-            self._outdated = {}
+        while self._in_hand:
+            if len(self._in_hand) == 1 and not (self._is_begun or self._is_ending) and broker.has_more():
+                broker.begin(self._in_hand[0].delivery)
+                self._is_begun = True
+                break
+            read |= self._deliver()
         self._is_rewound &= not broker.settled()
         self._account.opened(self._line.episodes.open)
         self._line.health.joined = broker.joined()
         self._account.behind(broker.lag(), read, self._clock())
+
+    def _read(self) -> None:
+        broker = self._line.broker
+        records = broker.poll()
+        self._account.polled(records, broker.lag(), self._clock())
+        self._hear(records.changes)
+        for partition in records.lost:
+            self._line.episodes.forget(partition)
+            self._outdated.pop(partition, None)
+        self._resume(records.resumed)
+        if len(records):
+            self._in_hand.append(self._walk(records))
+
+    def _deliver(self) -> set[int]:
+        """The step whose turn it is; the partitions that got on with it."""
+        step = self._in_hand[0]
+        self._is_begun = False
+        self._line.broker.deliver(step.delivery)
+        self._account.delivered(step, self._clock())
+        self._in_hand.popleft()
+        return set(step.delivery.offsets)
 
     def _hear(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -165,6 +185,7 @@ class Worker:
         now_ms = int(1000 * self._clock())
         messages += [alert.dead_letter(records, one, settings.dead_letters_topic, now_ms) for one in rejected]
         written, deleted = state.rows(observed.memories, self._outdated, settings.state_topic_name)
+        self._outdated = {}
         clocks = {partition: line.episodes.clock(partition) for partition in offsets}
         delivery = Delivery(
             (*messages, *written),
@@ -173,7 +194,8 @@ class Worker:
             {partition: clock for partition, clock in clocks.items() if clock is not None},
         )
         ends("encode")
-        return Step(delivery, judged, observed.events, tuple(one.reason for one in rejected), total - len(records))
+        reasons = tuple(one.reason for one in rejected)
+        return Step(delivery, judged, observed.events, reasons, total - len(records), self._account.began)
 
     def _young(self, records: Records) -> Records:
         """Without the records that are older than the setting allows, where it does."""

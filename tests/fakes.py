@@ -61,10 +61,18 @@ class FakeBroker:
         self.rewinds = 0
         self.is_settled = True
         self.closed = False
+        self.is_behind = False  # whether what is in the log was fetched already
+        self.begun: list[Delivery] = []
         self._acknowledged: Delivery | None = None
 
     def poll(self) -> Records:
         return self.log.pop(0) if self.log else records([])
+
+    def has_more(self) -> bool:
+        return self.is_behind and bool(self.log)
+
+    def begin(self, delivery: Delivery) -> None:
+        self.begun.append(delivery)
 
     def deliver(self, delivery: Delivery) -> None:
         if self.rewinds and delivery:

@@ -89,6 +89,18 @@ def ask_for(consumer: KafkaConsumer, min_bytes: int, max_wait_ms: int) -> None:
     consumer._fetcher.config |= {"fetch_min_bytes": min_bytes, "fetch_max_wait_ms": max_wait_ms}  # noqa: SLF001
 
 
+def has_more(consumer: KafkaConsumer) -> bool:
+    """Whether records were fetched that no poll has brought yet, as far as can be told without looking into them.
+
+    A small answer may be of control records alone. False where the client is not known, or reads by itself.
+    """
+    known = consumer._fetcher  # noqa: SLF001
+    if known.PartitionRecords is not PartitionBlocks:
+        return False
+    sizes = (len(one.partition_data.records or b"") for one in known._completed_fetches.copy())  # noqa: SLF001
+    return bool(known._next_partition_records) or any(size > LARGE_BYTES for size in sizes)  # noqa: SLF001
+
+
 class Taken:
     """What the fetcher takes for a list of so many records, and what is in it is a Block of them."""
 

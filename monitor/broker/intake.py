@@ -13,7 +13,7 @@ from kafka.structs import MemberState
 
 from monitor.beat import FLOAT32_BYTES
 from monitor.broker.block import Block, join
-from monitor.broker.bulk import ask_for, step_in
+from monitor.broker.bulk import ask_for, has_more, step_in
 from monitor.broker.connection import START_SECONDS, client_config, connecting, let_go, speaking
 from monitor.broker.lenient import be_lenient
 from monitor.broker.pace import Pace
@@ -110,6 +110,14 @@ class Intake:
             raise self._failure
         self._failure = None
         return join(self._topic, blocks, resumed, self._seats.lost())
+
+    def has_more(self) -> bool:
+        """Whether records were fetched that no poll has brought yet."""
+        return not self._is_broken and has_more(self._consumer)
+
+    def has_to_take(self) -> bool:
+        """Whether the next poll may ask where partitions stand that begin anew."""
+        return self._is_broken or any(not self._seats.has(tp.partition) for tp in self._consumer.assignment())
 
     def _take(self) -> dict[int, Resumed]:
         """Partitions that begin anew. That none can be taken must not keep this member from its group: poll goes on."""

@@ -6,7 +6,7 @@ import gc
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from kafka import TopicPartition
@@ -14,12 +14,11 @@ from kafka.errors import CommitFailedError
 
 from monitor.broker.connection import let_go, patiently
 from monitor.broker.control import Control
+from monitor.broker.courier import AtLeastOnce, Courier, ExactlyOnce
 from monitor.broker.intake import Intake
-from monitor.broker.outbox import Outbox
 from monitor.broker.seat import note
 from monitor.broker.store import Store
 from monitor.broker.topics import missing_topics
-from monitor.broker.transaction import Transactions
 from monitor.errors import BrokerError, MonitorError, RewoundError
 from monitor.record import Delivery
 
@@ -29,70 +28,12 @@ if TYPE_CHECKING:
     from kafka import OffsetAndMetadata
 
     from monitor.metrics import Metrics
-    from monitor.record import Message, Records
+    from monitor.record import Records
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SWEEP_BYTES = 64 * 1024 * 1024
-
-
-class _Courier(Protocol):
-    """How a delivery reaches Kafka."""
-
-    def prepare(self) -> None:
-        """Be ready to deliver; BrokerError when that is not possible now."""
-
-    def deliver(self, delivery: Delivery, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-        """Have it all acknowledged; False when the group asks to come again later with the offsets."""
-
-    def close(self) -> None:
-        """Let go."""
-
-
-class _ExactlyOnce:
-    """Everything in one transaction; offsets without anything to say as well, so that no stale member commits them."""
-
-    def __init__(self, settings: Settings, intake: Intake) -> None:
-        self._intake = intake
-        self._transactions = Transactions(settings)
-        self.prepare, self.close = self._transactions.prepare, self._transactions.close
-
-    def deliver(self, delivery: Delivery, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-        self._transactions.deliver((*delivery.messages, *delivery.deletions), offsets, self._intake.member)
-        return True
-
-
-class _AtLeastOnce:
-    """Messages with the state, then offsets, then deletions of state, each acknowledged before the next."""
-
-    def __init__(self, settings: Settings, intake: Intake) -> None:
-        self._intake = intake
-        self._outbox = Outbox(settings)
-        self._sent: Delivery | None = None
-        self._undone: dict[tuple[int | None, bytes | None], Message] = {}  # deletions whose offsets are not committed
-        self.close = self._outbox.close
-
-    def prepare(self) -> None:
-        """A producer without transactions needs no preparing."""
-
-    def deliver(self, delivery: Delivery, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-        if delivery.messages and delivery is not self._sent:
-            self._outbox.deliver(delivery.messages)
-        self._sent = delivery
-        for message in delivery.messages:
-            self._undone.pop((message.partition, message.key), None)
-        self._undone |= {(message.partition, message.key): message for message in delivery.deletions}
-        try:
-            if offsets and not self._intake.commit(offsets):
-                return False
-        except RewoundError:
-            self._undone = {}
-            raise
-        if due := tuple(self._undone.values()):
-            self._outbox.deliver(due)
-        self._undone = {}
-        return True
 
 
 class KafkaBroker:
@@ -114,27 +55,38 @@ class KafkaBroker:
         self._committed = time.monotonic()
         self._pending: dict[int, OffsetAndMetadata] = {}
         self._delivered: Delivery | None = None
+        self._begun: tuple[Delivery, dict[TopicPartition, OffsetAndMetadata]] | None = None
         self._is_settled = True
         self._unswept = 0  # bytes
         self._control = Control(settings)
         self._store = Store(settings)
         self._intake = Intake(settings, self._store, metrics)
-        courier = _ExactlyOnce if settings.delivery == "exactly-once" else _AtLeastOnce
-        self._courier: _Courier = courier(settings, self._intake)
+        courier = ExactlyOnce if settings.delivery == "exactly-once" else AtLeastOnce
+        self._courier: Courier = courier(settings, self._intake)
         patiently(self._courier.prepare, settings)
 
     def poll(self) -> Records:
-        try:
-            self._courier.prepare()  # after a failure, first of all: it settles what became of the last transaction
-        except BrokerError:
-            self._metrics.commit_failures.inc()
-            raise
-        self._commit_when_due()
+        if self._begun is None:
+            self._prepare()
+            self._commit_when_due()
+        elif self._intake.has_to_take():  # whose offsets and state what is under way may still change
+            self._courier.settle()
         records = self._intake.poll()
         self._sweep(sum(int(np.maximum(column.size, 0).sum()) for column in (records.key, records.value)))
         for partition, resumed in records.resumed.items():  # also where a new group begins, so that it stays there
             self._pending[partition] = note(resumed.offset, resumed.clock)
         return replace(records, changes=self._control.changes())
+
+    def has_more(self) -> bool:
+        return self._intake.has_more()
+
+    def _prepare(self) -> None:
+        """After a failure, first of all: it settles what became of the last transaction."""
+        try:
+            self._courier.prepare()
+        except BrokerError:
+            self._metrics.commit_failures.inc()
+            raise
 
     def _sweep(self, size: int) -> None:
         """Collect garbage by what was read: the client leaves the broker's answers in cycles of futures and frames.
@@ -146,14 +98,29 @@ class KafkaBroker:
             gc.collect()
             self._unswept = 0
 
+    def begin(self, delivery: Delivery) -> None:
+        if delivery and self._begun is None:
+            self._note(delivery)
+            self._begun = delivery, self._due()
+            self._courier.begin(*self._begun)
+
     def deliver(self, delivery: Delivery) -> None:
         if delivery is self._delivered:
             return
-        for partition, offset in delivery.offsets.items():
-            self._pending[partition] = note(offset, delivery.clocks.get(partition))
+        if self._begun is None:
+            self._note(delivery)
         if delivery:
             self._commit(delivery)
         self._delivered = delivery
+
+    def _note(self, delivery: Delivery) -> None:
+        for partition, offset in delivery.offsets.items():
+            self._pending[partition] = note(offset, delivery.clocks.get(partition))
+
+    def _due(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The offsets that follow, of partitions that are this member's to commit."""
+        pending = self._pending.items()
+        return {TopicPartition(self._topic, one): offset for one, offset in pending if self._intake.owns(one)}
 
     def _commit_when_due(self) -> None:
         is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
@@ -161,11 +128,8 @@ class KafkaBroker:
             self._commit(Delivery())
 
     def _commit(self, delivery: Delivery) -> None:
-        offsets = {
-            TopicPartition(self._topic, partition): offset
-            for partition, offset in self._pending.items()
-            if self._intake.owns(partition)
-        }
+        _, offsets = self._begun or (delivery, self._due())
+        self._begun = None
         if not offsets and not delivery:
             return
         try:
@@ -182,7 +146,9 @@ class KafkaBroker:
         if is_done:
             self._is_settled = True
             self._intake.settle()
-            self._pending = {}
+            for tp, offset in offsets.items():
+                if self._pending.get(tp.partition) is offset:  # else the partition began anew meanwhile
+                    del self._pending[tp.partition]
             self._committed = time.monotonic()
             self._metrics.commits.inc()
             self._metrics.last_delivery.set_to_current_time()
@@ -199,6 +165,8 @@ class KafkaBroker:
     def close(self) -> None:
         """Commit what was delivered, leave the group; what cannot be committed now will be read again."""
         try:
+            if self._begun is not None:
+                self._commit(self._begun[0])
             if self._intake.stable():
                 self._commit(Delivery())
         except MonitorError as error:

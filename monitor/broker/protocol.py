@@ -19,6 +19,12 @@ class Broker(Protocol):
         A partition that begins, or goes back after a failure, is told in `resumed` before its first record comes.
         """
 
+    def has_more(self) -> bool:
+        """Whether the next poll brings records without waiting for any."""
+
+    def begin(self, delivery: Delivery) -> None:
+        """Begin to deliver in the background; `deliver` of the same, before any other, says what came of it."""
+
     def deliver(self, delivery: Delivery) -> None:
         """Have every message acknowledged and let the offsets follow, or have all of it become visible together.
 

@@ -42,7 +42,7 @@ class Told:
         score = np.full(len(beats), 0.5, np.float32)
         held = np.full(len(beats), 0.25) if p_value is None else p_value, np.full(len(beats), 1.0), score > 1
         judged = Judged(beats, score, *held, ("",), np.zeros(len(beats), np.int8))
-        self.account.delivered(Step(Delivery(), judged, list(events), ()), now)
+        self.account.delivered(Step(Delivery(), judged, list(events), (), 0, self.account.began), now)
 
 
 @pytest.fixture
