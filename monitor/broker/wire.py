@@ -5,6 +5,7 @@ The format: the comments of Apache Kafka's DefaultRecordBatch and DefaultRecord,
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ _MORE = 0x80  # the highest bit of a byte of a varint: another byte follows
 _LAST_SHIFT = 56  # of nine bytes; a tenth would not fit 64 bits
 _FEW = 64  # records: found one by one sooner than as a run
 _SHORT_RUN = 16
+_ABREAST = 32  # batches
 _MANY_HEADERS = 100
 _STAMPED = 0x08  # attribute: the timestamp is the broker's
 
@@ -67,23 +69,57 @@ def decode(batches: Iterator[Batch], partition: int, fetch_offset: int) -> Fetch
     for batch in batches:
         header = batch.header
         next_offset, last_epoch = header.base_offset + header.last_offset_delta + 1, header.leader_epoch
-        if not 0 <= header.records <= batch.end - batch.start:
+        room = batch.end - batch.start
+        if not 0 <= header.records <= room or (not header.records and room):
             raise UnusualError
-        if batch.is_kept:
+        if batch.is_kept and header.records:
             kept.append(batch)
     buffers = {id(batch.raw): np.frombuffer(batch.raw, np.uint8) for batch in kept}
     bases = dict(zip(buffers, np.cumsum([0, *map(len, buffers.values())]).tolist(), strict=False))
     data = np.concatenate([*buffers.values(), np.empty(0, np.uint8)]) if len(buffers) != 1 else buffers[id(kept[0].raw)]
-    headers = np.array([batch.header for batch in kept], np.int64).reshape(-1, len(Header._fields))
-    of = np.repeat(headers, headers[:, -1], axis=0)
-    begin = _starts([(batch, buffers[id(batch.raw)], bases[id(batch.raw)]) for batch in kept])
-    filled = np.flatnonzero(headers[:, -1])
+    headers: Any = Header(*np.array([batch.header for batch in kept], np.int64).reshape(-1, len(Header._fields)).T)
+    base = np.array([bases[id(batch.raw)] for batch in kept], np.int64)
+    starts, ends = (base + np.array([batch[side] for batch in kept], np.int64) for side in (2, 3))
+    begin = _abreast(starts, ends, headers.records, data)
+    if begin is None:
+        begin = _starts([(batch, buffers[id(batch.raw)], bases[id(batch.raw)]) for batch in kept])
     end = np.append(begin[1:], 0)[: len(begin)]
-    end[np.cumsum(headers[filled, -1]) - 1] = [kept[row].end + bases[id(kept[row].raw)] for row in filled.tolist()]
-    block = _block(partition, data, (begin, end), Header(*of.T))
+    end[np.cumsum(headers.records) - 1] = ends
+    block = _block(partition, data, (begin, end), headers)
     wanted = np.flatnonzero(block.offset >= fetch_offset)
     first = int(wanted[0]) if len(wanted) else len(block)
-    return Fetch(block.part(first, len(block)), of[first:, 2].astype(np.int32), next_offset, last_epoch)
+    epoch = np.repeat(headers.leader_epoch.astype(np.int32), headers.records)
+    return Fetch(block.part(first, len(block)), epoch[first:], next_offset, last_epoch)
+
+
+@cache
+def _leaps() -> NDArray[np.int32]:
+    """From a record to the next one, by the first two bytes of its length; 0 where it has more of them."""
+    first, second = np.arange(1 << 16) & 0xFF, np.arange(1 << 16) >> 8
+    two = (first & 0x7F | (second & 0x7F) << 7) // 2 + 2
+    return np.where(first < _MORE, first // 2 + 1, np.where(second < _MORE, two, 0)).astype(np.int32)
+
+
+def _abreast(
+    start: NDArray[np.int64], end: NDArray[np.int64], records: NDArray[np.int64], data: NDArray[np.uint8]
+) -> NDArray[np.int64] | None:
+    """Where each record begins, one record of every batch at a time.
+
+    None where batches are too few or too unlike for that, or lengths do not lead to their ends in steps of this kind.
+    """
+    most = int(records.max(initial=0))
+    if len(records) < _ABREAST or 2 * records.sum() < most * len(records):
+        return None
+    leaps, last = _leaps(), len(data) - 2
+    pairs = np.ndarray((last + 1,), "<u2", data, 0, (1,))  # at every byte
+    found = np.empty((most + 1, len(records)), np.int64)
+    found[0] = start
+    for row in range(most):
+        at = found[row]
+        np.minimum(at + leaps[pairs[at]], last, out=found[row + 1])  # what is at its end runs on, for nothing
+    if (found[records, np.arange(len(records))] != np.minimum(end, last)).any():
+        return None
+    return found.T[:, :most][np.arange(most) < records[:, None]]
 
 
 def _starts(batches: list[tuple[Batch, NDArray[np.uint8], int]]) -> NDArray[np.int64]:
@@ -135,9 +171,9 @@ def _length(raw: Any, at: int) -> tuple[int, int]:
 
 
 def _block(
-    partition: int, data: NDArray[np.uint8], place: tuple[NDArray[np.int64], NDArray[np.int64]], of: Header
+    partition: int, data: NDArray[np.uint8], place: tuple[NDArray[np.int64], NDArray[np.int64]], of: Any
 ) -> Block:
-    """The fields of all records, each from its beginning to its end; `of`: columns of each record's batch."""
+    """The fields of all records, each from its beginning to its end; `of`: the batches' headers as columns."""
     length, at = _varints(data, place[0])
     if (at + length != place[1]).any():
         raise UnusualError
@@ -148,9 +184,10 @@ def _block(
     value, at = _bytes(data, at)
     _check_headers(data, at, place[1])
     is_stamped = (of.attributes & _STAMPED) != 0  # by the broker, as it came in
-    time = np.where(is_stamped, of.max_timestamp, of.first_timestamp + later)
+    time = np.repeat(np.where(is_stamped, of.max_timestamp, of.first_timestamp), of.records)
+    time += later if not is_stamped.any() else np.where(np.repeat(is_stamped, of.records), 0, later)
     headers = RawHeaders(Column.within(data, at, place[1] - at))
-    return Block(partition, of.base_offset + further, time, key, value, headers)
+    return Block(partition, np.repeat(of.base_offset, of.records) + further, time, key, value, headers)
 
 
 def _varints(data: NDArray[np.uint8], at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

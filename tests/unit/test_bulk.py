@@ -190,6 +190,27 @@ def test_a_batch_whose_checksum_is_right_and_whose_records_are_not_gives_the_sam
     same(sealed(raw), sizes)
 
 
+many = st.lists(plain | of_transactions, min_size=1, max_size=4).map(lambda some: (some * 40)[:40])
+
+
+@settings(max_examples=40, deadline=None)
+@given(many, pieces, st.integers(100, 200), aborted)
+@example([Batch([(time, b"k%d" % time, BEAT, []) for time in range(70)])] * 40, [1000], 100, [])
+@example([Batch([(time, b"k", bytes(9000), []) for time in range(3)])] * 40, [1000], 100, [])
+def test_many_batches_are_walked_abreast_and_give_the_same(batches, sizes, offset, ended):
+    raw = fetch(batches)
+    alone = drained(Alone, raw, sizes, offset, aborted_transactions=ended)
+    assert alone == drained(Fetcher.PartitionRecords, raw, sizes, offset, aborted_transactions=ended)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(records | far_records, min_size=1, max_size=4), pieces, st.integers(0, 39), st.data())
+def test_one_wrong_batch_among_many_gives_the_same_records_and_the_same_error(some, sizes, which, data):
+    batches = [bytearray(fetch([Batch(some)], 100 + count * len(some))) for count in range(40)]
+    batches[which][data.draw(st.integers(21, len(batches[which]) - 1))] = data.draw(st.integers(0, 255))
+    same(b"".join(map(sealed, batches)), sizes)
+
+
 def test_a_fetch_without_records_moves_on_behind_what_is_hidden():
     batches = [Batch([(0, b"k", BEAT, [])], producer=4, is_transactional=True), Batch([], marker=0, producer=4)]
     found, (position, _) = same(fetch(batches), [10], aborted_transactions=[Aborted(4, 100)])
