@@ -25,6 +25,8 @@ VERSION = version("ecg-monitor")
 PRIORITY = "medium"
 UNUSUAL_SHAPE = "unusual-shape"
 SILENT = "silent"
+SAMPLE_DIGITS = 4
+EXACT_POWER = 22  # the highest power of ten that a float64 holds exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ def alert(event: Event, judged: Judged, shape: Shape, stamp: Stamp, level: Level
             "samples": _samples(shape.samples),
             "reconstruction": _samples(shape.reconstruction),
             "monitor_version": VERSION,
-        }
+        },
+        option=orjson.OPT_SERIALIZE_NUMPY,
     )
 
 
@@ -106,8 +109,23 @@ def _number(value: float, digits: int = 9) -> float | None:
     return None if np.isnan(value) else float(f"{value:.{digits}g}")
 
 
-def _samples(samples: NDArray[np.float32] | None) -> list[float | None] | None:
-    return None if samples is None else [_number(sample, 4) for sample in samples.tolist()]
+def _samples(samples: NDArray[np.float32] | None) -> NDArray[np.float64] | list[float | None] | None:
+    """In four digits each, as the nearest float64; null for NaN.
+
+    All at once: a whole number by a power of ten is rounded as its decimal is, while the power is exact. One number
+    at a time took half of an alert's time.
+    """
+    if samples is None:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 has no logarithm and needs none, NaN goes the long way
+        exact = samples.astype(np.float64)
+        places = SAMPLE_DIGITS - 1 - np.floor(np.log10(np.abs(exact)))
+    places[exact == 0] = 0
+    if not (np.abs(places) <= EXACT_POWER).all():
+        return [_number(sample, SAMPLE_DIGITS) for sample in samples.tolist()]
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    rounded: NDArray[np.float64] = np.rint(exact * up / down) * down / up
+    return rounded
 
 
 def scores(judged: Judged, topic: str) -> Iterator[Message]:

@@ -6,9 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import orjson
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor import alert, beat
-from monitor.alert import Judged
+from monitor.alert import Judged, Shape, Stamp
+from monitor.episode import Event
+from monitor.threshold import Level
+from monitor.track import Track
 from tests.fakes import records
 
 
@@ -30,3 +35,12 @@ def test_each_score_says_what_it_was_held_against():
     found = replace(judged([0.5, 2.0]), threshold=np.array([1.0, 2.5]))
     values = [orjson.loads(message.value) for message in alert.scores(found, "ecg.scores")]
     assert [(value["score"], value["threshold"]) for value in values] == [(0.5, 1.0), (2.0, 2.5)]
+
+
+@given(st.lists(st.floats(width=32) | st.floats(-5, 5, width=32), min_size=1, max_size=140))
+def test_samples_are_told_in_four_digits_each_whatever_they_are(samples):
+    opened = Event("opened", "physiological", b"bed 7", 0, Track(opened_offset=0))
+    shape = Shape(np.array(samples, np.float32), np.array(samples, np.float32))
+    value = orjson.loads(alert.alert(opened, judged([2.0]), shape, Stamp("ecg.beats", "model-1"), Level(1.0, None)))
+    expected = [float(f"{sample:.4g}") if np.isfinite(sample) else None for sample in samples]
+    assert value["samples"] == value["reconstruction"] == expected
