@@ -84,6 +84,23 @@ def _read(message: Any, size: int | None = None) -> bytes | memoryview:
     return rest if size is None and len(rest) > LARGE_BYTES else bytes(rest)
 
 
+def room(transport: Any) -> memoryview | None:
+    """Where a connection's next bytes belong, all but the last of a large answer that is on its way; None elsewhere.
+
+    kafka-python 3.0.12 reads them, joins them and copies them there, and holds the interpreter's lock for the last two.
+    """
+    frame = getattr(getattr(transport._protocol, "parser", None), "_rbuffer", None)  # noqa: SLF001
+    if frame is None or KafkaBytes.read is not _read or len(frame) - frame.tell() <= LARGE_BYTES:
+        return None
+    return memoryview(frame)[frame.tell() : -1]
+
+
+def fill(transport: Any, count: int) -> None:
+    """So many bytes have come there."""
+    frame = transport._protocol.parser._rbuffer  # noqa: SLF001
+    frame.seek(frame.tell() + count)
+
+
 def ask_for(consumer: KafkaConsumer, min_bytes: int, max_wait_ms: int) -> None:
     """What the next fetch says: the fetcher looks at its settings each time."""
     consumer._fetcher.config |= {"fetch_min_bytes": min_bytes, "fetch_max_wait_ms": max_wait_ms}  # noqa: SLF001

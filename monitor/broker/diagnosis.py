@@ -25,6 +25,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from monitor.broker.bulk import fill, room
 from monitor.broker.probe import ask
 
 if TYPE_CHECKING:
@@ -115,18 +116,24 @@ def _receive(transport: Any) -> tuple[memoryview, Exception | None]:
     kafka-python 3.0.12 reads 4096 bytes at a time: a fetch of 4 MB is a thousand calls, each of which asks for the
     interpreter's lock. And what it reads together with the end of a connection it drops, so that the broker's reason
     for closing it is lost about every second time: here that is handed on, and the next read meets the end again.
+    The bulk of a large answer goes straight to its place.
     """
     pieces: list[bytes] = []
     error = None
     while not error:
         try:
-            pieces.append(transport._sock.recv(READ_BYTES))  # noqa: SLF001
+            if not pieces and (place := room(transport)) is not None:
+                count = transport._sock.recv_into(place)  # noqa: SLF001
+                fill(transport, count)
+            else:
+                pieces.append(transport._sock.recv(READ_BYTES))  # noqa: SLF001
+                count = len(pieces[-1])
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             break
         except (OSError, ValueError, AttributeError, MemoryError) as failure:  # it broke, or was closed meanwhile
             error = KafkaConnectionError(failure)
         else:
-            error = None if pieces[-1] else KafkaConnectionError("socket disconnected")
+            error = None if count else KafkaConnectionError("socket disconnected")
     data = b"".join(pieces) if len(pieces) > 1 else (pieces or [b""])[0]
     return memoryview(data), None if data else error
 
