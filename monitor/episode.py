@@ -1,4 +1,4 @@
-"""Verdicts on beats become episodes: a small memory for each source in trouble, none for all the others.
+"""Part on beats become episodes: a small memory for each source in trouble, none for all the others.
 
 What opens and closes an episode is `track`'s business; one also ends as silent, when the partition's beat time has
 moved too far since the source's last beat. Beats that cannot be scored leave the physiological track as it is.
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.course import Course, Part
 from monitor.record import parts
-from monitor.track import EVENTS, KINDS, QUIET, EventName, Kind, Rule, Track, Trouble, advance
+from monitor.track import EVENTS, KINDS, Event, Kind, Rule, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
     from monitor.beat import Beats
 
 __all__ = ["EVENTS", "KINDS", "Episodes", "Event", "Kind", "Memory", "Observed", "Rule", "Trouble"]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An episode opened or closed; `row` is the beat of the batch that caused it."""
-
-    name: EventName
-    kind: Kind
-    source: bytes
-    row: int
-    track: Track
-    silent: bool = False
 
 
 class Memory(NamedTuple):
@@ -55,18 +44,10 @@ class Observed:
     memories: list[Memory]
 
 
-class _Beat(NamedTuple):
-    source: bytes
-    row: int
-    offset: int
-    time: int
-    abnormal: bool
-    unscorable: int  # the cause, 0 = scored
-
-
 @dataclass(slots=True)
 class _Partition:
     clock: int | None = None  # highest beat time so far
+    through: int = -1  # highest offset so far, and of what was restored
     sources: dict[bytes, Trouble] = field(default_factory=dict)  # longest unheard first
 
 
@@ -82,7 +63,8 @@ class Episodes:
         """Begin or go back to reading a partition: from now on this is what is known of it."""
         self.forget(partition)
         in_order = sorted(sources.items(), key=lambda item: item[1].clock)
-        self._partitions[partition] = _Partition(clock, dict(in_order))
+        through = max((trouble.offset for trouble in sources.values()), default=-1)
+        self._partitions[partition] = _Partition(clock, through, dict(in_order))
         self._count(sources, 1)
 
     def forget(self, partition: int) -> None:
@@ -104,126 +86,21 @@ class Episodes:
     def observe(self, beats: Beats, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> Observed:
         """What the beats cause, partition by partition; `unscorable` (n,) is a cause's code, 0 with a score."""
         observed = Observed([], [])
+        flagged = abnormal | (unscorable != 0)
         for partition, rows in parts(beats.partition):
             known = self._partitions.setdefault(partition, _Partition())
-            walk = self._walk(known, beats, rows, abnormal, unscorable)
-            observed.events.extend(sorted(walk.events, key=lambda event: event.row))
-            observed.memories.extend(walk.memories(partition))
+            flags, time, offset = flagged[rows], beats.time[rows], beats.offset[rows]
+            clock = np.maximum.accumulate(time)
+            if known.clock is not None:
+                clock = np.maximum(clock, known.clock)
+            columns = beats.source[rows], time, offset, clock, flags, abnormal[rows], unscorable[rows]
+            course = Course(self._rule, known.sources, Part(rows.start, *columns))
+            if known.sources or flags.any():
+                course.run(is_reread=known.through >= offset[0])
+                observed.events.extend(course.events())
+                observed.memories.extend(Memory(partition, *one) for one in course.memories.items())
+            known.clock = int(clock[-1])
+            known.through = max(known.through, int(offset[-1]))
         for event in observed.events:
             self.open[event.kind] += 1 if event.name == "opened" else -1
         return observed
-
-    def _walk(
-        self,
-        known: _Partition,
-        beats: Beats,
-        part: slice,
-        abnormal: NDArray[np.bool_],
-        unscorable: NDArray[np.int8],
-    ) -> _Walk:
-        clock = np.maximum.accumulate(beats.time[part])
-        if known.clock is not None:
-            clock = np.maximum(clock, known.clock)
-        known.clock = int(clock[-1])
-        walk = _Walk(self._rule, known.sources, clock, part.start)
-        flagged = abnormal[part] | (unscorable[part] != 0)
-        rows = self._rows_in_trouble(beats.source[part], flagged, known, beats.offset[part]) + part.start
-        columns = (beats.source, np.arange(len(beats)), beats.offset, beats.time, abnormal, unscorable)
-        for beat in map(_Beat, *(column[rows].tolist() for column in columns)):
-            walk.beat(beat)
-        walk.expire()
-        return walk
-
-    def _rows_in_trouble(
-        self, sources: NDArray[np.object_], flagged: NDArray[np.bool_], known: _Partition, offset: NDArray[np.int64]
-    ) -> NDArray[np.intp]:
-        """Beats whose source may be in trouble as they come; found without a Python statement a beat.
-
-        Trouble lasts for no more of its source's beats after a flagged one than `_rule` looks back on, so these are
-        the flagged ones, those soon after one, and the first ones of sources that were in trouble before.
-        """
-        if not known.sources and not flagged.any():
-            return np.empty(0, np.intp)
-        number = {source: count for count, source in enumerate(known.sources.keys() | set(sources[flagged].tolist()))}
-        rows = np.flatnonzero(np.fromiter(map(number.__contains__, sources), np.bool_, len(sources)))
-        if any(trouble.offset >= offset[0] for trouble in known.sources.values()):
-            return rows  # read again after a crash
-        of = np.fromiter(map(number.__getitem__, sources[rows]), np.intp, len(rows))
-        order = np.argsort(of, kind="stable")  # source by source, each in the order of its beats
-        is_first = np.diff(of[order], prepend=-1) != 0
-        was_known = np.fromiter(map(known.sources.__contains__, number), np.bool_, len(number))[of[order]]
-        places = np.arange(len(rows))
-        since = np.maximum.accumulate(np.where(is_first | flagged[rows[order]], places, 0))
-        is_near = places - since <= max(self._rule.window, self._rule.close)
-        return np.sort(rows[order][is_near & (flagged[rows[order]][since] | was_known)])
-
-
-class _Walk:
-    """One batch of one partition, beat by beat for the sources in trouble."""
-
-    def __init__(self, rule: Rule, sources: dict[bytes, Trouble], clock: NDArray[np.int64], start: int) -> None:
-        self._rule = rule
-        self._sources = sources
-        self._clock = clock
-        self._start = start
-        self._touched: dict[bytes, bool] = {}  # source -> whether it was in trouble before this batch
-        self.events: list[Event] = []
-
-    def beat(self, beat: _Beat) -> None:
-        now = int(self._clock[beat.row - self._start])
-        known = self._sources.get(beat.source)
-        if known is not None and beat.offset <= known.offset:
-            return  # read again after a crash, when its state had been delivered already
-        if known is not None and now - known.clock > self._rule.silence_ms:
-            self._silence(beat.source, known)
-            known = None
-        if known is None and not (beat.abnormal or beat.unscorable):
-            return
-        shape, signal = known.tracks if known else (QUIET, QUIET)
-        if not beat.unscorable:
-            shape = self._advance(shape, "physiological", beat, int(beat.abnormal))
-        signal = self._advance(signal, "technical", beat, beat.unscorable)
-        self._remember(beat.source, Trouble((shape, signal), now, beat.offset))
-
-    def _advance(self, track: Track, kind: Kind, beat: _Beat, cause: int) -> Track:
-        if not cause and (track is QUIET or track.is_quiet):
-            return QUIET
-        moved, event = advance(track, self._rule, cause=cause, offset=beat.offset, time=beat.time)
-        if event is not None:
-            self.events.append(Event(event, kind, beat.source, beat.row, moved))
-        return QUIET if event == "closed" else moved
-
-    def _remember(self, source: bytes, trouble: Trouble) -> None:
-        self._touched.setdefault(source, source in self._sources)
-        self._sources.pop(source, None)  # to the end of the order
-        if not trouble.is_over:
-            self._sources[source] = trouble
-
-    def expire(self) -> None:
-        """Close what has been silent for too long at the end of the batch; the longest unheard come first."""
-        for source, trouble in self._silent_ones():
-            self._silence(source, trouble)
-
-    def _silent_ones(self) -> list[tuple[bytes, Trouble]]:
-        found = []
-        for source, trouble in self._sources.items():
-            if int(self._clock[-1]) - trouble.clock <= self._rule.silence_ms:
-                break
-            found.append((source, trouble))
-        return found
-
-    def _silence(self, source: bytes, trouble: Trouble) -> None:
-        row = self._start + int(np.searchsorted(self._clock, trouble.clock + self._rule.silence_ms, side="right"))
-        for kind, track in zip(KINDS, trouble.tracks, strict=True):
-            if track.is_open:
-                self.events.append(Event("closed", kind, source, row, track, silent=True))
-        self._touched.setdefault(source, True)
-        del self._sources[source]
-
-    def memories(self, partition: int) -> list[Memory]:
-        """One for each source whose memory this batch changed; none where trouble came and went within it."""
-        return [
-            Memory(partition, source, self._sources.get(source))
-            for source, was_known in self._touched.items()
-            if was_known or source in self._sources
-        ]

@@ -7,16 +7,16 @@ with the alerts and the offsets of the same step, to the partition that the beat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress, product
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from monitor.record import Message
-from monitor.track import KINDS, QUIET, Track, Trouble
+from monitor.track import KINDS, QUIET, Kind, Track, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from monitor.episode import Memory
     from monitor.record import Resumed
@@ -38,6 +38,16 @@ class _Row:
 _ROW = TypeAdapter(_Row)
 
 
+def _form(kinds: tuple[Kind, ...]) -> bytes:
+    """A row with a track for each of these kinds, all of its numbers still to be filled in."""
+    numbers = ",".join(f'"{name}":%d' for name in Track._fields)
+    tracks = ",".join(f'"{kind}":{{{numbers}}}' for kind in kinds)
+    return f'{{"schema":{SCHEMA},"offset":%d,"clock":%d,"tracks":{{{tracks}}}}}'.encode()
+
+
+_FORMS = {kept: _form(tuple(compress(KINDS, kept))) for kept in product((False, True), repeat=2)}
+
+
 @dataclass(frozen=True, slots=True)
 class Restored:
     """A partition's sources in trouble; rows that were of no use, and those that are to be deleted because of it."""
@@ -48,24 +58,28 @@ class Restored:
 
 
 def rows(
-    memories: Iterable[Memory], outdated: Mapping[int, Iterable[bytes]], topic: str
+    memories: Sequence[Memory], outdated: Mapping[int, Iterable[bytes]], topic: str
 ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Messages that write down what is remembered, and those that delete what is over, outdated rows included."""
-    known = {(partition, source): trouble for partition, source, trouble in memories}
     stale = [(partition, source) for partition, sources in outdated.items() for source in sources]
-    gone = dict.fromkeys([place for place in stale if place not in known])
-    gone |= {place: None for place, trouble in known.items() if trouble is None}
-    written = [(place, encode(trouble)) for place, trouble in known.items() if trouble is not None]
+    known = {memory[:2] for memory in memories} if stale else set()
+    gone = [place for place in stale if place not in known]
+    gone += [(partition, source) for partition, source, trouble in memories if trouble is None]
     return (
-        tuple(Message(topic, source, value, partition=partition) for (partition, source), value in written),
+        tuple(
+            Message(topic, source, encode(trouble), partition=partition)
+            for partition, source, trouble in memories
+            if trouble is not None
+        ),
         tuple(Message(topic, source, None, partition=partition) for partition, source in gone),
     )
 
 
 def encode(trouble: Trouble) -> bytes:
     """A row's value; a quiet track is left out."""
-    tracks = {kind: track._asdict() for kind, track in zip(KINDS, trouble.tracks, strict=True) if track != QUIET}
-    return orjson.dumps({"schema": SCHEMA, "offset": trouble.offset, "clock": trouble.clock, "tracks": tracks})
+    (shape, signal), clock, offset = trouble
+    kept = shape != QUIET, signal != QUIET
+    return _FORMS[kept] % (offset, clock, *(shape if kept[0] else ()), *(signal if kept[1] else ()))
 
 
 def decode(value: bytes) -> Trouble:

@@ -1,4 +1,4 @@
-"""One source in trouble, beat by beat: when its episode opens and when it closes. Pure.
+"""One source in trouble: when its episode opens and when it closes. Pure.
 
 An episode opens when k of the source's last n beats are flagged, and closes after m unflagged ones in a row. Two kinds
 run side by side: abnormal shape (physiological) and beats that cannot be scored (technical).
@@ -62,25 +62,38 @@ class Trouble(NamedTuple):
         return shape.is_quiet and signal.is_quiet
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An episode opened or closed; `row` is the beat of the batch that caused it."""
+
+    name: EventName
+    kind: Kind
+    source: bytes
+    row: int
+    track: Track
+    silent: bool = False
+
+
 def advance(track: Track, rule: Rule, *, cause: int, offset: int, time: int) -> tuple[Track, EventName | None]:
     """The track after one more beat, and what that beat caused; `cause` is 0 for a beat that is not flagged."""
+    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last_cause = track
     flagged = cause != 0
-    recent = (track.recent << 1 | flagged) & ((1 << rule.window) - 1)
-    moved = Track(
-        recent=recent,
-        length=min(track.length + 1, rule.window),
-        unflagged=0 if flagged else track.unflagged + 1,
-        opened_offset=track.opened_offset,
-        opened_at=track.opened_at,
-        flagged_beats=track.flagged_beats + flagged,
-        seen_beats=track.seen_beats + 1,
-        cause=cause or track.cause,
-    )
-    if track.is_open:
-        return (moved, "closed") if moved.unflagged >= rule.close else (moved, None)
-    if recent.bit_count() < rule.flagged:
-        return moved, None
-    opened = moved._replace(
-        opened_offset=offset, opened_at=time, flagged_beats=recent.bit_count(), seen_beats=moved.length
-    )
-    return opened, "opened"
+    recent = (recent << 1 | flagged) & ((1 << rule.window) - 1)
+    length = min(length + 1, rule.window)
+    unflagged = 0 if flagged else unflagged + 1
+    flagged_beats, seen_beats, cause = flagged_beats + flagged, seen_beats + 1, cause or last_cause
+    event: EventName | None = None
+    if opened_offset >= 0:
+        event = "closed" if unflagged >= rule.close else None
+    elif recent.bit_count() >= rule.flagged:
+        opened_offset, opened_at, flagged_beats, seen_beats, event = offset, time, recent.bit_count(), length, "opened"
+    return Track._make((recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause)), event
+
+
+def rest(track: Track, rule: Rule, beats: int) -> Track:
+    """The track after unflagged beats in a row, of which all but the last cause nothing: so many times `advance`."""
+    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause = track
+    recent = recent << beats & ((1 << rule.window) - 1)
+    length = min(length + beats, rule.window)
+    unflagged, seen_beats = unflagged + beats, seen_beats + beats
+    return Track._make((recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause))

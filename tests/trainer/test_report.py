@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from monitor import artifact
-from monitor.episode import QUIET, Rule, advance
 from monitor.errors import RefusedError
+from monitor.track import QUIET, Rule, advance
 from trainer import data, ecg, findings, report, sweep
 from trainer.recipe import Recipe
 
