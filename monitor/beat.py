@@ -121,9 +121,10 @@ def _binary(values: Column) -> tuple[NDArray[np.float32], list[int]]:
     rows = np.flatnonzero(values.size == FLOAT32_BYTES)
     raw = values.gather(rows, FLOAT32_BYTES)
     may_be_json = _OPENS_JSON[raw[:, 0]] & _CLOSES_JSON[raw[:, -1]]
-    may_be_text = _TEXT_BYTE[raw[:, :16]].all(axis=1)
+    may_be_text = _TEXT_BYTE[raw[:, :4]].all(axis=1)
+    places = np.flatnonzero(may_be_json | may_be_text)
     binary = np.ones(len(rows), np.bool_)
-    for place in np.flatnonzero(may_be_json | may_be_text).tolist():
+    for place in places[may_be_json[places] | _TEXT_BYTE[raw[places, :16]].all(axis=1)].tolist():
         value = raw[place].tobytes()
         binary[place] = not (_is_json(value) or _TEXT.fullmatch(value))
     found = raw.view("<f4")
@@ -175,7 +176,12 @@ def _check_text(value: bytes | None) -> None:
 
 
 def _reject_amplitudes(samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
-    """Refuse rows that hold a sample that is not finite or too large; two passes over the batch, none over beats."""
+    """Refuse rows that hold a sample that is not finite or too large.
+
+    Two passes over the batch, which as a rule say that there are none: by rows they take ten times as long.
+    """
+    if samples.max(initial=0) <= MAX_AMPLITUDE and samples.min(initial=0) >= -MAX_AMPLITUDE:
+        return
     highest, lowest = samples.max(axis=1, initial=0), samples.min(axis=1, initial=0)
     for row in np.flatnonzero(~((highest <= MAX_AMPLITUDE) & (lowest >= -MAX_AMPLITUDE))).tolist():
         beat = samples[row]
