@@ -125,6 +125,24 @@ def test_the_same_delivery_handed_in_twice_is_sent_once(case):
     assert [value for _, value, _ in one.sent()] == [b"value"]
 
 
+def test_a_delivery_that_was_begun_is_sent_once_while_reading_goes_on(case):
+    one = case([b"one", b"two", b"three"])
+    with closing(one.open()) as broker:
+        read(broker, 3)
+        first = Delivery((Message(one.topic, b"key", b"first"),), offsets={0: 1})
+        broker.begin(first)
+        broker.begin(first)
+        broker.poll()
+        broker.deliver(first)
+        broker.deliver(first)
+        second = Delivery((Message(one.topic, b"key", b"second"),), offsets={0: 2})
+        broker.begin(second)
+        broker.deliver(second)
+    assert [value for _, value, _ in one.sent()] == [b"first", b"second"]
+    with closing(one.open()) as broker:
+        assert values_of(read(broker, 1)) == [b"three"]
+
+
 def test_a_member_that_reads_has_joined(case):
     with closing(case([b"one"]).open()) as broker:
         read(broker, 1)

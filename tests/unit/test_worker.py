@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from monitor.column import Column
@@ -19,6 +21,7 @@ from monitor.metrics import Metrics
 from monitor.record import Change, Resumed
 from monitor.scorer import CAUSES, Explanation, Scores
 from monitor.settings import Settings
+from monitor.state import decode
 from monitor.threshold import Level, Thresholds
 from monitor.worker import Line, Worker
 from tests.fakes import FakeBroker, records
@@ -45,10 +48,11 @@ class AmplitudeScorer:
 
 
 class Bench:
-    """A worker on a fake broker."""
+    """A worker on a fake broker; `behind`: what it is to read was fetched already."""
 
-    def __init__(self, *log, **overrides):
+    def __init__(self, *log, behind=False, **overrides):
         self.broker = FakeBroker(log)
+        self.broker.is_behind = behind
         self.registry = CollectorRegistry()
         self.health = Health(started=True)
         self.settings = Settings(**overrides)
@@ -203,6 +207,69 @@ def test_a_stop_delivers_what_is_in_hand():
     bench.worker.run(lambda: next(asked))
     assert len(bench.alerts()) == 1
     assert bench.broker.committed == {0: 3}
+
+
+def test_while_more_records_wait_a_step_is_delivered_beside_the_next_one():
+    bench = Bench(records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), behind=True).turn()
+    assert len(bench.broker.begun) == 1
+    assert bench.broker.delivered == []
+    assert bench.metric("beats_total") == 0
+    bench.turn()
+    assert bench.broker.committed == {0: 8}
+    assert [alert["event"] for alert in bench.alerts()] == ["opened", "closed"]
+    assert bench.metric("beats_total") == 8
+    assert bench.metric("step_seconds_count") == 2
+
+
+@given(st.lists(st.lists(st.sampled_from([NORMAL, ABNORMAL, FLAT, b"no beat"]), min_size=1, max_size=6), max_size=8))
+def test_what_is_delivered_does_not_depend_on_how_much_waits(batches):
+    firsts = np.cumsum([0, *map(len, batches)]).tolist()
+    log = [records(batch, first_offset=first) for batch, first in zip(batches, firsts, strict=False)]
+    alone, behind = (Bench(*log, behind=behind).turn(len(log) + 1) for behind in (False, True))
+    assert behind.broker.delivered == alone.broker.delivered
+    assert behind.broker.committed == alone.broker.committed
+    assert behind.metric("beats_total") == alone.metric("beats_total")
+
+
+def test_what_is_under_way_and_comes_to_nothing_takes_the_step_after_it_along():
+    log = records([ABNORMAL] * 2), records([ABNORMAL], first_offset=2), resumed(0), records([ABNORMAL] * 3)
+    bench = Bench(*log, behind=True)
+    bench.broker.rewinds = 1
+    bench.turn(2)
+    assert bench.broker.committed == {}
+    bench.turn(3)
+    assert [alert["id"] for alert in bench.alerts()] == ["physiological:ecg.beats:0:2"]
+    assert bench.broker.committed == {0: 3}
+    assert bench.metric("beats_total") == 3
+
+
+def test_what_is_under_way_and_not_taken_yet_is_handed_in_again_and_the_step_after_it_is_kept():
+    bench = Bench(records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), behind=True).turn()
+    bench.broker.failures = 2
+    bench.turn(3)
+    assert bench.broker.committed == {0: 8}
+    assert [alert["event"] for alert in bench.alerts()] == ["opened", "closed"]
+
+
+def test_a_stop_delivers_what_is_under_way_and_reads_no_more():
+    bench = Bench(*(records([ABNORMAL] * 3, first_offset=first) for first in (0, 3, 6)), behind=True)
+    bench.worker.run(iter([False, True]).__next__)
+    assert bench.broker.committed == {0: 3}
+    assert len(bench.broker.log) == 2
+
+
+def test_a_row_of_state_that_a_step_writes_is_not_deleted_by_the_next_one_as_outdated():
+    later = kept(Bench(records([ABNORMAL] * 2)).turn())
+    taken_back = replace(records([ABNORMAL]), resumed={0: Resumed(0, 0, later, True)})
+    bench = Bench(taken_back, records([NORMAL], first_offset=1), behind=True).turn(2)
+    assert [decode(value).offset for value in kept(bench).values()] == [1]
+
+
+def test_a_partition_that_is_lost_while_its_step_is_under_way_leaves_no_series():
+    bench = Bench(records([NORMAL]), replace(records([]), lost=frozenset({0})), behind=True).turn()
+    bench.broker.lag = dict
+    assert bench.turn().metric("partition_beats_total", partition="0") is None
+    assert bench.metric("beats_total") == 1
 
 
 def resumed(offset, clock=None, state=None, *, atomic=True):
