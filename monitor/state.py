@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from monitor.record import Message
@@ -36,6 +35,8 @@ class _Row:
 
 
 _ROW = TypeAdapter(_Row)
+_FIELDS = ",".join(f'"{field}":%d' for field in Track._fields)
+_SHAPE, _SIGNAL = (f'"{kind}":{{{_FIELDS}}}'.encode() for kind in KINDS)  # numbers alone: quicker than any encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,11 @@ def rows(
 
 def encode(trouble: Trouble) -> bytes:
     """A row's value; a quiet track is left out."""
-    tracks = {kind: track._asdict() for kind, track in zip(KINDS, trouble.tracks, strict=True) if track != QUIET}
-    return orjson.dumps({"schema": SCHEMA, "offset": trouble.offset, "clock": trouble.clock, "tracks": tracks})
+    (shape, signal), clock, offset = trouble
+    tracks = [_SHAPE % shape] if shape != QUIET else []
+    if signal != QUIET:
+        tracks.append(_SIGNAL % signal)
+    return b'{"schema":%d,"offset":%d,"clock":%d,"tracks":{%b}}' % (SCHEMA, offset, clock, b",".join(tracks))
 
 
 def decode(value: bytes) -> Trouble:
