@@ -33,7 +33,7 @@ from monitor.broker.block import Block
 from monitor.broker.wire import Batch, Fetch, Header, UnusualError, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kafka import KafkaConsumer
 
@@ -50,9 +50,10 @@ _LOG_OVERHEAD = 12  # a batch's base offset and length
 _MAGIC = 2
 
 
-def _digest() -> str:
+def digest(modules: Iterable[Any]) -> str:
+    """Of the files of these modules, in this order."""
     found = hashlib.sha256()
-    for module in FILES:
+    for module in modules:
         found.update(Path(module.__file__).read_bytes())
     return found.hexdigest()
 
@@ -60,7 +61,7 @@ def _digest() -> str:
 @cache
 def fits() -> bool:
     """Whether the client is one that is known here; the warning comes once."""
-    if _digest() in KNOWN:
+    if digest(FILES) in KNOWN:
         return True
     log.warning("kafka-python %s is not known here: its records are read one by one, slowly", kafka.__version__)
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,14 @@ from kafka import KafkaProducer, Serializer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from monitor.broker.connection import START_SECONDS, client_config, connecting, let_go, speaking
+from monitor.broker.parcel import Parcel, append, fits, place
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kafka import TopicPartition
+
     from monitor.record import Message
     from monitor.settings import Settings
 
@@ -23,6 +29,7 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 5.0
 OWN_HEADER_BYTES = 1024
 MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
+BATCH_BYTES = 128 * 1024  # a step's state of a partition in one: of several, each waits for the one before it
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _NULL_KEY = object()
 
@@ -45,7 +52,7 @@ def build_producer(settings: Settings, wait_seconds: float, **options: Any) -> K
             max_request_size=MAX_REQUEST_BYTES,
             metadata_max_age_ms=30_000,  # so that partitions are found that were added
             metrics_enabled=False,
-            **({"retry_backoff_ms": 20} | options),
+            **({"retry_backoff_ms": 20, "batch_size": BATCH_BYTES} | options),
         )
 
 
@@ -59,6 +66,30 @@ def send(producer: KafkaProducer, message: Message, timestamp_ms: int | None = N
         headers=[(name, value or b"") for name, value in message.headers],  # the client cannot write a null one
         timestamp_ms=timestamp_ms,
     )
+
+
+def hand_over(producer: Any, messages: Sequence[Message]) -> Iterator[Parcel]:
+    """Hand on all of it, in the order that is given within each partition; what came before an error is handed on.
+
+    What the client alone can place goes through its own `send`.
+    """
+    placed: dict[TopicPartition, list[Message]] = defaultdict(list)
+    named: dict[tuple[str, int | None], TopicPartition | None] = {}
+    is_bulk = fits() and not producer.config["compression_type"]
+    for message in messages:
+        route = message.topic, message.partition
+        where = named.get(route)
+        if where is None and is_bulk:
+            where = place(producer, message)
+            if message.partition is not None:
+                named[route] = where
+        if where is not None:
+            placed[where].append(message)
+            continue
+        yield from append(producer, placed)  # what came before it goes before it
+        placed.clear()
+        yield Parcel((message,), None, [send(producer, message)])
+    yield from append(producer, placed)
 
 
 def is_answered(producer: Any, result: Any, seconds: float) -> bool:
@@ -77,7 +108,8 @@ class Outbox:
         self._settings = settings
         self._producer: KafkaProducer | None = build_producer(settings, START_SECONDS)
         self._batch: tuple[Message, ...] = ()
-        self._waiting: list[tuple[Message, Any]] = []
+        self._unsent: list[Message] = []
+        self._waiting: list[Parcel] = []
         self._failure: KafkaError | None = None  # the last one that a message met
 
     def deliver(self, messages: tuple[Message, ...]) -> None:
@@ -87,32 +119,32 @@ class Outbox:
         sends anew only what has failed for good.
         """
         if messages is not self._batch:
-            self._batch = messages
-            self._waiting = [(message, None) for message in messages]
+            self._batch, self._unsent, self._waiting = messages, list(messages), []
         with speaking("sending alerts"):
-            for place, (message, future) in enumerate(self._waiting):
-                if future is None:
-                    self._waiting[place] = (message, self._send(message))
+            if self._unsent:
+                for parcel in hand_over(self._ready(), tuple(self._unsent)):
+                    self._waiting.append(parcel)
+                    del self._unsent[: len(parcel)]
             self._settle(time.monotonic() + WAIT_SECONDS)
-            if any(future.is_done for _, future in self._waiting):
+            if any(parcel.is_done for parcel in self._waiting):
                 self._send_alone()
         if self._waiting:
-            left = f"{len(self._waiting)} of {len(messages)} messages"
+            left = f"{sum(map(len, self._waiting))} of {len(messages)} messages"
             raise BrokerError(f"{left} are not acknowledged: {self._failure}") from self._failure
 
-    def _send(self, message: Message) -> Any:
+    def _ready(self) -> KafkaProducer:
         if self._producer is None:
             self._producer = build_producer(self._settings, WAIT_SECONDS)
-        return send(self._producer, message)
+        return self._producer
 
     def _settle(self, deadline: float) -> None:
         """Wait for the acknowledgements; keep those that failed or are still to come."""
-        for _, future in self._waiting:
+        for parcel in self._waiting:
             try:
-                future.get(timeout=max(0.0, deadline - time.monotonic()))
+                parcel.get(timeout=max(0.0, deadline - time.monotonic()))
             except KafkaError as error:
                 self._failure = error
-        self._waiting = [(message, future) for message, future in self._waiting if not future.succeeded()]
+        self._waiting = [parcel for parcel in self._waiting if parcel.unacknowledged()]
 
     def _send_alone(self) -> None:
         """Send what failed on a new producer, one at a time, so that each error is the message's own.
@@ -121,17 +153,16 @@ class Outbox:
         it fails all its other batches with the same error, for ever.
         """
         self.close()
-        while self._waiting:
-            message, future = self._waiting[0]
-            if not future.succeeded():
-                self._waiting[0] = (message, None)
-                try:
-                    self._send(message).get(timeout=WAIT_SECONDS)
-                except TOO_LARGE:
-                    self._waiting[0] = (_smaller(message), None)
-                    self.close()
-                    raise
-            del self._waiting[0]
+        self._unsent = [message for parcel in self._waiting for message in parcel.unacknowledged()]
+        self._waiting = []
+        while self._unsent:
+            try:
+                send(self._ready(), self._unsent[0]).get(timeout=WAIT_SECONDS)
+            except TOO_LARGE:
+                self._unsent[0] = _smaller(self._unsent[0])
+                self.close()
+                raise
+            del self._unsent[0]
 
     def close(self) -> None:
         if self._producer is not None:  # whatever it could not send is in hand still, or will be read again

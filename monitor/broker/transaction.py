@@ -18,7 +18,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from monitor.broker.connection import START_SECONDS, let_go, speaking
-from monitor.broker.outbox import TOO_LARGE, WAIT_SECONDS, build_producer, is_answered, send, without_value
+from monitor.broker.outbox import TOO_LARGE, WAIT_SECONDS, build_producer, hand_over, is_answered, without_value
 from monitor.errors import BrokerError, RefusedError, RewoundError
 
 if TYPE_CHECKING:
@@ -107,10 +107,9 @@ class Transactions:
         self.prepare()
         producer: Any = self._producer
         producer.begin_transaction()
-        futures = [send(producer, message) for message in messages]
-        for future in futures:
-            future.get(timeout=max(0.001, deadline - time.monotonic()))
         manager = producer._transaction_manager  # noqa: SLF001
+        for parcel in tuple(hand_over(producer, messages)):
+            parcel.get(timeout=max(0.001, deadline - time.monotonic()))
         self._wait(manager.send_offsets_to_transaction(dict(offsets), member), deadline)
         self._wait(manager.begin_commit(), deadline)
 

@@ -6,7 +6,8 @@ import time
 from contextlib import closing
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
 
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.errors import BrokerError, RefusedError
@@ -117,6 +118,24 @@ def test_a_dead_letter_too_large_for_the_broker_loses_its_value_and_nothing_else
         alerts = [record.value for record in reader.until_end()]
     assert set(alerts) == {b"alert"}
     assert len(alerts) >= 2
+
+
+@pytest.mark.usefixtures("kafka")
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+def test_what_a_topic_takes_only_in_small_batches_arrives_once_and_in_order(make_settings, delivery, caplog):
+    settings = make_settings(partitions=1, delivery=delivery)
+    topic = f"{settings.group_id}.narrow"
+    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        configs = {"max.message.bytes": "3000"}
+        admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1, topic_configs=configs)])
+    values = [b"%d" % number * 100 for number in range(10, 70)]
+    with closing(kafka_broker(settings)) as broker, caplog.at_level("INFO", "kafka.producer.record_accumulator"):
+        read_until_assigned(broker)
+        broker.deliver(Delivery((Message(topic, b"k", b"first"),)))  # the client asks about a topic once
+        broker.deliver(Delivery(tuple(Message(topic, b"k", value) for value in values)))
+    assert any("Split" in record.getMessage() for record in caplog.records)
+    with Reader(settings, topic, from_beginning=True) as reader:
+        assert [record.value for record in reader.until_end()] == [b"first", *values]
 
 
 @pytest.mark.usefixtures("kafka")
