@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored",
     )
-    batch_size: int = Field(8192, ge=1, le=65536, description="beats judged in one step at most")
+    batch_size: int = Field(16384, ge=1, le=65536, description="beats judged in one step at most")
     bulk_fetch: bool = Field(
         True, description="decode whole fetches at once, several times as fast; false: as the Kafka client does"
     )
