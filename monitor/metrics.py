@@ -159,12 +159,13 @@ class Metrics:
         )
         self.step = self._histogram(
             "step_seconds",
-            "One step from records to acknowledged delivery, waiting for records left out.",
+            "One step from records to acknowledged delivery, waiting for records left out. Catching up, two overlap.",
             buckets=STEP_BUCKETS,
         )
         self.stage = self._histogram(
             "stage_seconds",
-            "What a step is made of. The largest is what to mend: score: MONITOR_DEVICE; deliver: the broker; "
+            "What a step is made of. The largest is what to mend: score: MONITOR_DEVICE; deliver: the broker, as far as "
+            "the next step does not fill the wait; "
             "parse, judge, encode: more instances.",
             ["stage"],
             buckets=STAGE_BUCKETS,
