@@ -159,7 +159,8 @@ class Metrics:
         )
         self.step = self._histogram(
             "step_seconds",
-            "One step from records to acknowledged delivery, waiting for records left out. Catching up, two overlap.",
+            "One step from records to acknowledged delivery, waiting for records left out. Catching up, until the next "
+            "is judged.",
             buckets=STEP_BUCKETS,
         )
         self.stage = self._histogram(

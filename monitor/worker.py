@@ -1,4 +1,7 @@
-"""The walk: poll, parse, score, judge, observe, encode, deliver. One thread, one columnar batch at a time."""
+"""The walk: poll, parse, score, judge, observe, encode, deliver. One thread, one columnar batch at a time.
+
+Where more records wait, a batch is delivered in the background while the next one is read and judged.
+"""
 
 from __future__ import annotations
 
@@ -93,6 +96,7 @@ class Worker:
                 log.warning("%s", error)
             self._is_rewound = True
         except BrokerError as error:
+            self._is_begun = False  # first of all it is seen what came of that
             self._wait_for_broker(error)
         else:
             self._note_broker()
@@ -106,7 +110,8 @@ class Worker:
             self._read()
         read: set[int] = set()
         while self._in_hand:
-            if len(self._in_hand) == 1 and not (self._is_begun or self._is_ending) and broker.has_more():
+            must_end = self._is_begun or self._is_ending or self._lost_since is not None
+            if len(self._in_hand) == 1 and not must_end and broker.has_more():
                 broker.begin(self._in_hand[0].delivery)
                 self._is_begun = True
                 break

@@ -45,7 +45,7 @@ class Courier(Protocol):
 
 
 class _Background:
-    """One call under way at most, on a thread that exists for it."""
+    """One call under way at most, on a thread of its own."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "deliver")
@@ -64,6 +64,10 @@ class _Background:
         if under_way is not None:
             under_way.result()
         return under_way is not None
+
+    def close(self) -> None:
+        """Return when what was begun has come to an end."""
+        self._thread.shutdown()
 
 
 class ExactlyOnce:
@@ -86,7 +90,7 @@ class ExactlyOnce:
         return True
 
     def close(self) -> None:
-        self.settle()
+        self._background.close()
         self._transactions.close()
 
 
@@ -106,7 +110,8 @@ class AtLeastOnce:
 
     def begin(self, delivery: Delivery, offsets: Offsets) -> None:  # noqa: ARG002 - they follow the messages
         """The messages."""
-        self._background.begin(self._outbox.deliver, delivery.messages)
+        if delivery.messages and delivery is not self._sent:
+            self._background.begin(self._outbox.deliver, delivery.messages)
 
     def deliver(self, delivery: Delivery, offsets: Offsets) -> bool:
         if not self._background.end() and delivery.messages and delivery is not self._sent:
@@ -115,6 +120,9 @@ class AtLeastOnce:
         for message in delivery.messages:
             self._undone.pop((message.partition, message.key), None)
         self._undone |= {(message.partition, message.key): message for message in delivery.deletions}
+        # what was lost since this was begun is another member's to commit and to remember
+        offsets = {tp: offset for tp, offset in offsets.items() if self._intake.owns(tp.partition)}
+        self._undone = {place: message for place, message in self._undone.items() if self._owns(message)}
         try:
             if offsets and not self._intake.commit(offsets):
                 return False
@@ -126,6 +134,9 @@ class AtLeastOnce:
         self._undone = {}
         return True
 
+    def _owns(self, message: Message) -> bool:
+        return message.partition is None or self._intake.owns(message.partition)
+
     def close(self) -> None:
-        self.settle()
+        self._background.close()
         self._outbox.close()

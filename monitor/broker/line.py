@@ -6,7 +6,7 @@ import gc
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from kafka import TopicPartition
@@ -36,6 +36,14 @@ log = logging.getLogger(__name__)
 SWEEP_BYTES = 64 * 1024 * 1024
 
 
+class _Begun(NamedTuple):
+    """What is under way, the offsets that follow it, and those that were to follow anyway."""
+
+    delivery: Delivery
+    offsets: dict[TopicPartition, OffsetAndMetadata]
+    before: dict[int, OffsetAndMetadata]
+
+
 class KafkaBroker:
     """One member of the group and its producer; the offsets of what had nothing to say follow now and then."""
 
@@ -55,7 +63,7 @@ class KafkaBroker:
         self._committed = time.monotonic()
         self._pending: dict[int, OffsetAndMetadata] = {}
         self._delivered: Delivery | None = None
-        self._begun: tuple[Delivery, dict[TopicPartition, OffsetAndMetadata]] | None = None
+        self._begun: _Begun | None = None
         self._is_settled = True
         self._unswept = 0  # bytes
         self._control = Control(settings)
@@ -100,27 +108,22 @@ class KafkaBroker:
 
     def begin(self, delivery: Delivery) -> None:
         if delivery and self._begun is None:
-            self._note(delivery)
-            self._begun = delivery, self._due()
-            self._courier.begin(*self._begun)
+            self._begun = _Begun(delivery, self._due(delivery), dict(self._pending))
+            self._courier.begin(delivery, self._begun.offsets)
 
     def deliver(self, delivery: Delivery) -> None:
         if delivery is self._delivered:
             return
-        if self._begun is None:
-            self._note(delivery)
         if delivery:
             self._commit(delivery)
+        else:
+            self._pending |= _notes(delivery)
         self._delivered = delivery
 
-    def _note(self, delivery: Delivery) -> None:
-        for partition, offset in delivery.offsets.items():
-            self._pending[partition] = note(offset, delivery.clocks.get(partition))
-
-    def _due(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The offsets that follow, of partitions that are this member's to commit."""
-        pending = self._pending.items()
-        return {TopicPartition(self._topic, one): offset for one, offset in pending if self._intake.owns(one)}
+    def _due(self, delivery: Delivery) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The offsets that follow a delivery, of partitions that are this member's to commit."""
+        due = self._pending | _notes(delivery)
+        return {TopicPartition(self._topic, one): offset for one, offset in due.items() if self._intake.owns(one)}
 
     def _commit_when_due(self) -> None:
         is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
@@ -128,7 +131,7 @@ class KafkaBroker:
             self._commit(Delivery())
 
     def _commit(self, delivery: Delivery) -> None:
-        _, offsets = self._begun or (delivery, self._due())
+        _, offsets, before = self._begun or _Begun(delivery, self._due(delivery), dict(self._pending))
         self._begun = None
         if not offsets and not delivery:
             return
@@ -143,12 +146,13 @@ class KafkaBroker:
         except BrokerError:
             self._metrics.commit_failures.inc()
             raise
+        for tp, offset in offsets.items():
+            if self._pending.get(tp.partition) is before.get(tp.partition):  # else it began anew meanwhile
+                self._pending.pop(tp.partition, None)
+                self._pending |= {} if is_done else {tp.partition: offset}
         if is_done:
             self._is_settled = True
             self._intake.settle()
-            for tp, offset in offsets.items():
-                if self._pending.get(tp.partition) is offset:  # else the partition began anew meanwhile
-                    del self._pending[tp.partition]
             self._committed = time.monotonic()
             self._metrics.commits.inc()
             self._metrics.last_delivery.set_to_current_time()
@@ -166,13 +170,17 @@ class KafkaBroker:
         """Commit what was delivered, leave the group; what cannot be committed now will be read again."""
         try:
             if self._begun is not None:
-                self._commit(self._begun[0])
+                self._commit(self._begun.delivery)
             if self._intake.stable():
                 self._commit(Delivery())
         except MonitorError as error:
             log.warning("%s: the last beats will be read again", error)
         for part in (self._intake, self._courier, self._store, self._control):
             let_go("the connections", part.close)
+
+
+def _notes(delivery: Delivery) -> dict[int, OffsetAndMetadata]:
+    return {one: note(offset, delivery.clocks.get(one)) for one, offset in delivery.offsets.items()}
 
 
 def _is_refused(error: RewoundError) -> bool:

@@ -126,7 +126,7 @@ class Outbox:
                     self._waiting.append(parcel)
                     del self._unsent[: len(parcel)]
             self._settle(time.monotonic() + WAIT_SECONDS)
-            if any(parcel.is_done for parcel in self._waiting):
+            if any(parcel.has_failed for parcel in self._waiting):
                 self._send_alone()
         if self._waiting:
             left = f"{sum(map(len, self._waiting))} of {len(messages)} messages"

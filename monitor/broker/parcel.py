@@ -100,11 +100,11 @@ class Parcel:
         return refused(place) if refused else None
 
     @property
-    def is_done(self) -> bool:
-        """Whether any of it has succeeded or failed for good."""
+    def has_failed(self) -> bool:
+        """Whether any of it has failed for good."""
         if self._futures is None:
-            return bool(self._produced.is_done)
-        return any(one.is_done for one in self._futures)
+            return bool(self._produced.is_done and self._error(0))
+        return any(one.failed() for one in self._futures)
 
     def unacknowledged(self) -> list[Message]:
         if self._futures is None:
@@ -118,7 +118,8 @@ def place(producer: Any, message: Message) -> TopicPartition | None:
     topic, key, partition = message.topic, message.key, message.partition
     if producer._metadata.partitions_for_topic(topic) is None or (key is None and partition is None):  # noqa: SLF001
         return None
-    return TopicPartition(topic, producer._partition(topic, partition, key, None, key, None))  # noqa: SLF001
+    chosen = producer._partition(topic, partition, key, None, key, None)  # noqa: SLF001
+    return None if chosen is None else TopicPartition(topic, chosen)
 
 
 def append(producer: Any, placed: Mapping[TopicPartition, Sequence[Message]]) -> list[Parcel]:

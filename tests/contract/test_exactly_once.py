@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor.broker import KafkaBroker, Publisher, Reader
 from monitor.broker.transaction import Transactions
-from monitor.errors import RefusedError, RewoundError
+from monitor.errors import BrokerError, RefusedError, RewoundError
 from monitor.metrics import Metrics
 from monitor.record import Change, Delivery, Message, Resumed
 from tests.fakes import kafka_broker
@@ -86,6 +86,52 @@ def test_what_was_begun_when_a_member_leaves_is_delivered_with_its_offset(make_s
     with closing(kafka_broker(settings)) as broker:
         resumed, found = read(broker, 1)
         assert (resumed[0].offset, resumed[0].clock, found) == (2, 77, 1)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize(
+    ("delivery", "place", "error"),
+    [
+        ("exactly-once", "monitor.broker.transaction.Transactions.deliver", RefusedError("somebody has the name")),
+        ("at-least-once", "monitor.broker.outbox.Outbox.deliver", BrokerError("the topic takes nothing")),
+    ],
+)
+def test_offsets_of_what_was_not_delivered_do_not_follow_when_the_member_leaves(
+    make_settings, monkeypatch, delivery, place, error, begins
+):
+    settings = make_settings(partitions=1, delivery=delivery)
+    publish(settings, 3)
+
+    def fail(*_):
+        raise error
+
+    with closing(kafka_broker(settings)) as broker:
+        read(broker, 3)
+        step = Delivery((alert(settings, b"one"),), offsets={0: 3})
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            if begins:
+                broker.begin(step)
+            with pytest.raises(type(error)):
+                broker.deliver(step)
+    with closing(kafka_broker(settings)) as broker:
+        resumed, found = read(broker, 3)
+    assert (resumed[0].offset, found) == (0, 3)
+
+
+def test_at_least_once_nothing_is_committed_of_a_partition_that_was_lost_meanwhile(make_settings):
+    settings = make_settings(partitions=2, delivery="at-least-once", commit_interval_ms=3_600_000)
+    publish(settings, 3)
+    with closing(kafka_broker(settings)) as broker:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not (broker.joined() and len(broker.lag()) == 2):
+            broker.poll()
+            assert time.monotonic() < deadline
+        step = Delivery((alert(settings, b"one"),), offsets={0: 1, 1: 1})
+        broker.begin(step)
+        broker._intake._seats.lose({0})  # noqa: SLF001 - as the intake does when a partition is revoked
+        broker.deliver(step)
+        assert committed(settings) == [None, 1]
 
 
 def test_a_member_that_lost_its_seat_while_a_step_was_under_way_takes_it_where_that_step_ends(make_settings):

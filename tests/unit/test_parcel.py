@@ -187,13 +187,13 @@ def test_the_client_that_is_pinned_is_known():
 def test_a_batch_that_is_acknowledged_acknowledges_all_its_messages():
     bench, some = Bench(), messages(3)
     (one,) = outbox.hand_over(bench, some)
-    assert (one.is_done, one.unacknowledged()) == (False, some)
+    assert (one.has_failed, one.unacknowledged()) == (False, some)
     with pytest.raises(KafkaTimeoutError):
         one.get(timeout=0)
     (batch,) = bench.batches()
     batch.complete(100, -1)
     one.get(timeout=0)
-    assert (one.is_done, one.unacknowledged()) == (True, [])
+    assert (one.has_failed, one.unacknowledged()) == (False, [])
 
 
 def test_a_batch_that_is_refused_hands_its_error_to_all_its_messages():
@@ -203,7 +203,7 @@ def test_a_batch_that_is_refused_hands_its_error_to_all_its_messages():
     batch.complete_exceptionally(MessageSizeTooLargeError(), lambda _: MessageSizeTooLargeError())
     with pytest.raises(MessageSizeTooLargeError):
         one.get(timeout=0)
-    assert (one.is_done, one.unacknowledged()) == (True, some)
+    assert (one.has_failed, one.unacknowledged()) == (True, some)
 
 
 def test_of_a_batch_that_the_client_splits_each_half_fares_by_itself():
@@ -217,7 +217,7 @@ def test_of_a_batch_that_the_client_splits_each_half_fares_by_itself():
     with pytest.raises(KafkaTimeoutError):
         one.get(timeout=0)
     first.complete(100, -1)
-    assert (one.is_done, one.unacknowledged()) == (True, some[4:])
+    assert (one.has_failed, one.unacknowledged()) == (False, some[4:])
     second.complete_exceptionally(MessageSizeTooLargeError(), lambda _: MessageSizeTooLargeError())
     with pytest.raises(MessageSizeTooLargeError):
         one.get(timeout=0)

@@ -251,6 +251,26 @@ def test_what_is_under_way_and_not_taken_yet_is_handed_in_again_and_the_step_aft
     assert [alert["event"] for alert in bench.alerts()] == ["opened", "closed"]
 
 
+def test_while_nothing_can_be_read_what_is_under_way_is_seen_to_its_end(monkeypatch):
+    bench = Bench(records([ABNORMAL] * 3), records([NORMAL], first_offset=3), behind=True).turn()
+
+    def away():
+        raise BrokerError("the leader is away")
+
+    monkeypatch.setattr(bench.broker, "poll", away)
+    bench.turn(2)
+    assert bench.broker.committed == {0: 3}
+    assert len(bench.alerts()) == 1
+
+
+def test_a_broker_that_takes_nothing_is_not_said_to_work_again_because_more_can_be_read():
+    bench = Bench(records([ABNORMAL] * 3), *[records([])] * 9, behind=True)
+    bench.broker.failures = 3
+    bench.turn(3)
+    assert bench.metric("broker_up") == 0
+    assert len(bench.broker.begun) == 1
+
+
 def test_a_stop_delivers_what_is_under_way_and_reads_no_more():
     bench = Bench(*(records([ABNORMAL] * 3, first_offset=first) for first in (0, 3, 6)), behind=True)
     bench.worker.run(iter([False, True]).__next__)
