@@ -12,7 +12,7 @@ import orjson
 from monitor.record import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -94,6 +94,15 @@ def alert(event: Event, judged: Judged, shape: Shape, stamp: Stamp, level: Level
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
+
+
+def shape(event: Event, judged: Judged, shapes: Mapping[int, Shape]) -> Shape:
+    """What to draw: the scored beat and its reconstruction, or a beat without a score as it came."""
+    if event.name == "closed":
+        return Shape()
+    if event.kind == "physiological":
+        return shapes[event.row]
+    return Shape(judged.beats.samples[event.row])
 
 
 def _cause(event: Event, judged: Judged) -> str:

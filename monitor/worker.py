@@ -221,7 +221,7 @@ class Worker:
             Message(
                 topic,
                 event.source,
-                alert.alert(event, judged, _shape(event, judged, shapes), self._stamp, of(event.source)),
+                alert.alert(event, judged, alert.shape(event, judged, shapes), self._stamp, of(event.source)),
             )
             for event in events
         ]
@@ -243,12 +243,3 @@ class Worker:
         if now - self._lost_since > self._settings.broker_timeout_seconds:
             raise BrokerError(f"the broker was lost for {now - self._lost_since:.0f} s: {error}") from error
         time.sleep(PAUSE_SECONDS)
-
-
-def _shape(event: Event, judged: Judged, shapes: Mapping[int, Shape]) -> Shape:
-    """What to draw: the scored beat and its reconstruction, or a beat without a score as it came."""
-    if event.name == "closed":
-        return Shape()
-    if event.kind == "physiological":
-        return shapes[event.row]
-    return Shape(judged.beats.samples[event.row])
