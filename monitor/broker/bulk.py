@@ -33,7 +33,7 @@ from monitor.broker.block import Block
 from monitor.broker.wire import Batch, Fetch, Header, UnusualError, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from kafka import KafkaConsumer
 
@@ -50,21 +50,21 @@ _LOG_OVERHEAD = 12  # a batch's base offset and length
 _MAGIC = 2
 
 
-def digest(modules: Iterable[Any]) -> str:
-    """Of the files of these modules, in this order."""
+def is_known(modules: Iterable[Any], digests: Collection[str], otherwise: str) -> bool:
+    """Whether these files of the client are known, byte by byte; a warning tells what follows if they are not."""
     found = hashlib.sha256()
     for module in modules:
         found.update(Path(module.__file__).read_bytes())
-    return found.hexdigest()
+    if found.hexdigest() in digests:
+        return True
+    log.warning("kafka-python %s is not known here: %s", kafka.__version__, otherwise)
+    return False
 
 
 @cache
 def fits() -> bool:
     """Whether the client is one that is known here; the warning comes once."""
-    if digest(FILES) in KNOWN:
-        return True
-    log.warning("kafka-python %s is not known here: its records are read one by one, slowly", kafka.__version__)
-    return False
+    return is_known(FILES, KNOWN, "its records are read one by one, slowly")
 
 
 def step_in(consumer: KafkaConsumer) -> None:

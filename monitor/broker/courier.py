@@ -14,9 +14,10 @@ from monitor.broker.transaction import Transactions
 from monitor.errors import RewoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from kafka import OffsetAndMetadata, TopicPartition
+    from kafka.structs import ConsumerGroupMetadata
 
     from monitor.broker.intake import Intake
     from monitor.record import Delivery, Message
@@ -81,13 +82,15 @@ class ExactlyOnce:
 
     def begin(self, delivery: Delivery, offsets: Offsets) -> None:
         """All of it: as the member that this is now."""
-        messages = (*delivery.messages, *delivery.deletions)
-        self._background.begin(self._transactions.deliver, messages, offsets, self._intake.member)
+        self._background.begin(self._transactions.deliver, *self._whole(delivery, offsets))
 
     def deliver(self, delivery: Delivery, offsets: Offsets) -> bool:
         if not self._background.end():
-            self._transactions.deliver((*delivery.messages, *delivery.deletions), offsets, self._intake.member)
+            self._transactions.deliver(*self._whole(delivery, offsets))
         return True
+
+    def _whole(self, delivery: Delivery, offsets: Offsets) -> tuple[Sequence[Message], Offsets, ConsumerGroupMetadata]:
+        return (*delivery.messages, *delivery.deletions), offsets, self._intake.member
 
     def close(self) -> None:
         self._background.close()
@@ -110,11 +113,11 @@ class AtLeastOnce:
 
     def begin(self, delivery: Delivery, offsets: Offsets) -> None:  # noqa: ARG002 - they follow the messages
         """The messages."""
-        if delivery.messages and delivery is not self._sent:
+        if self._is_unsent(delivery):
             self._background.begin(self._outbox.deliver, delivery.messages)
 
     def deliver(self, delivery: Delivery, offsets: Offsets) -> bool:
-        if not self._background.end() and delivery.messages and delivery is not self._sent:
+        if not self._background.end() and self._is_unsent(delivery):
             self._outbox.deliver(delivery.messages)
         self._sent = delivery
         for message in delivery.messages:
@@ -133,6 +136,9 @@ class AtLeastOnce:
             self._outbox.deliver(due)
         self._undone = {}
         return True
+
+    def _is_unsent(self, delivery: Delivery) -> bool:
+        return bool(delivery.messages) and delivery is not self._sent
 
     def _owns(self, message: Message) -> bool:
         return message.partition is None or self._intake.owns(message.partition)

@@ -9,13 +9,11 @@ As `bulk`, it does so only for files of the client that it knows, and leaves eve
 
 from __future__ import annotations
 
-import logging
 import time
 from functools import cache, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import kafka
 from kafka import TopicPartition
 from kafka.errors import IllegalStateError, KafkaTimeoutError
 from kafka.producer import future, producer_batch, record_accumulator, sender, transaction_manager
@@ -27,14 +25,12 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import encode_varint
 
-from monitor.broker.bulk import digest
+from monitor.broker.bulk import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from monitor.record import Message
-
-log = logging.getLogger(__name__)
 
 KNOWN = {  # SHA-256 of the files below
     "7ca703f0a6565857de8f78e940509f28371ce7e3f8f14d53e06167deb8d492af",  # 3.0.12
@@ -58,10 +54,7 @@ PLAIN = b"\0\0"  # no attributes, and stamped when its batch was
 @cache
 def fits() -> bool:
     """Whether the client is one that is known here; the warning comes once."""
-    if digest(FILES) in KNOWN:
-        return True
-    log.warning("kafka-python %s is not known here: it is handed messages one by one, slowly", kafka.__version__)
-    return False
+    return is_known(FILES, KNOWN, "it is handed messages one by one, slowly")
 
 
 class Parcel:

@@ -79,7 +79,8 @@ def decode(batches: Iterator[Batch], partition: int, fetch_offset: int) -> Fetch
     data = np.concatenate([*buffers.values(), np.empty(0, np.uint8)]) if len(buffers) != 1 else buffers[id(kept[0].raw)]
     headers: Any = Header(*np.array([batch.header for batch in kept], np.int64).reshape(-1, len(Header._fields)).T)
     base = np.array([bases[id(batch.raw)] for batch in kept], np.int64)
-    starts, ends = (base + np.array([batch[side] for batch in kept], np.int64) for side in (2, 3))
+    starts = base + np.array([batch.start for batch in kept], np.int64)
+    ends = base + np.array([batch.end for batch in kept], np.int64)
     begin = _abreast(starts, ends, headers.records, data)
     if begin is None:
         begin = _starts([(batch, buffers[id(batch.raw)], bases[id(batch.raw)]) for batch in kept])
