@@ -82,13 +82,14 @@ class Column:
 
     def _pieces(self, rows: NDArray[np.intp], size: int) -> NDArray[np.void]:
         """One copy a value: out of a view with an item at every byte, those that begin a value are taken."""
-        pieces, first, kind = [], 0, np.dtype((np.void, size))
+        kind = np.dtype((np.void, size))
+        found, first = np.empty(len(rows), kind), 0
         for buffer, last in zip(self.buffers, np.searchsorted(rows, self.ends).tolist(), strict=True):
             if last > first:
                 every = np.ndarray((len(buffer) - size + 1,), kind, buffer, 0, (1,))
-                pieces.append(every[self.start[rows[first:last]]])
+                found[first:last] = every[self.start[rows[first:last]]]
                 first = last
-        return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, kind), *pieces])
+        return found
 
     def objects(self) -> NDArray[np.object_]:
         """The values as Python objects; one NumPy pass for each size that occurs."""
