@@ -29,7 +29,8 @@ from monitor.errors import MonitorError
 from monitor.metrics import Metrics
 from monitor.scorer import Scorer, use_one_thread
 from monitor.threshold import Thresholds
-from monitor.worker import Line, Worker
+from monitor.walk import Line
+from monitor.worker import Worker
 
 if TYPE_CHECKING:
     from monitor.model import Model

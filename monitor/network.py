@@ -131,6 +131,9 @@ class _Side(nn.Module):
         return torch.baddbmm(self.bias[:, None], beats, self.weight.transpose(1, 2))
 
 
+_PARTS = {nn.Sequential, nn.Linear, nn.ReLU, nn.Conv1d, nn.ConvTranspose1d, nn.Flatten, nn.Unflatten, Members, _Side}
+
+
 def build(config: NetworkConfig) -> nn.Sequential:
     """A fresh network (n, widths[0]) → (n, widths[0]): ReLU on every layer with the bottleneck, linear output.
 
@@ -157,6 +160,11 @@ def projected(network: nn.Module, projection: Tensor | None) -> Callable[[Tensor
     return lambda beats: (beats @ projection, (beats - network(beats)) @ projection)
 
 
+def is_built_here(network: nn.Module) -> bool:
+    """Whether it does nothing but what `build` puts together: the same operations for every batch."""
+    return all(type(part) in _PARTS for part in network.modules())
+
+
 class _Folded:
     """Projected beats and residuals of dense networks: last layer, mean of the members and projection are one product.
 
@@ -176,7 +184,7 @@ class _Folded:
 
     def __call__(self, beats: Tensor) -> tuple[Tensor, Tensor]:
         columns = beats.T
-        hidden = torch.addmm(self._first_bias, self._first, columns).relu_().view(self._members, -1, len(beats))
+        hidden = torch.addmm(self._first_bias, self._first, columns).relu_().view(self._members, -1, beats.shape[0])
         for weight, bias in self._inner:
             hidden = torch.baddbmm(bias, weight, hidden).relu_()
         whole = self._projection @ columns

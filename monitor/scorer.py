@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,8 +17,8 @@ import torch
 from torch.nn import functional
 
 from monitor.beat import SAMPLES
-from monitor.network import projected, resolve
-from monitor.waveform import centre, clipped_rows, normalise
+from monitor.network import is_built_here, projected, resolve
+from monitor.waveform import centre, clipped_rows, may_be_clipped, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class Scorer:
         self._detector = detector
         self._batch_size = min(batch_size, CPU_BEATS) if self._device.type == "cpu" else batch_size
         self._on_fallback = on_fallback
-        self._walk = _Walk(detector, self._device)
+        self._walk = _Arithmetic(detector, self._device)
 
     @property
     def device(self) -> str:
@@ -103,7 +104,7 @@ class Scorer:
         """Beats (n, 140) beside their reconstruction, for the few that people look at."""
         return Explanation(*self._walk.explain(samples))
 
-    def _smaller(self, walk: _Walk, size: int) -> tuple[_Walk, int]:
+    def _smaller(self, walk: _Arithmetic, size: int) -> tuple[_Arithmetic, int]:
         self._on_fallback()
         if size > 1:
             log.warning("no memory on %s for %d beats at once: trying %d", walk.device, size, size // 2)
@@ -113,11 +114,11 @@ class Scorer:
         log.warning("no memory on %s for a single beat: scoring this batch on the CPU", walk.device)
         return self._on_cpu(), self._batch_size
 
-    def _on_cpu(self) -> _Walk:
-        return _Walk(self._detector, torch.device("cpu"))
+    def _on_cpu(self) -> _Arithmetic:
+        return _Arithmetic(self._detector, torch.device("cpu"))
 
 
-class _Walk:
+class _Arithmetic:
     """The score's arithmetic on one device."""
 
     def __init__(self, detector: Detector, device: torch.device) -> None:
@@ -128,17 +129,28 @@ class _Walk:
         self._projected = projected(self._network, projection)
         self._windows = _windows(detector.score.inputs, detector.score.window).to(device)
         self._typical = None if detector.prototypes is None else _Typical(detector.prototypes, projection, device)
+        is_recorded = device.type == "cpu" and is_built_here(self._network)
+        self._steps = _in_one_call(self._scored) if is_recorded else self._scored
 
     @torch.inference_mode()
     def score(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         beats = self._tensor(samples)
+        score, cause, suspect, is_any = self._steps(beats)
+        if is_any:
+            rows = suspect.nonzero()[:, 0]
+            rows = rows[clipped_rows(beats[rows])]
+            rows = rows[cause[rows] != FLAT]
+            cause[rows], score[rows] = SATURATED, torch.nan
+        return score.cpu().numpy(), cause.cpu().numpy()
+
+    def _scored(self, beats: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scores and causes (n,) of beats (n, 140), which of these may be clipped, and whether any."""
         shapes = normalise(beats, self._pool)
         score = self._errors(shapes.pooled)
-        cause = torch.where(score.isfinite(), SCORED, NOT_FINITE)
-        cause[clipped_rows(beats, shapes.high, shapes.low)] = SATURATED
-        cause[shapes.flat] = FLAT
-        score[cause != SCORED] = torch.nan
-        return score.cpu().numpy(), cause.cpu().numpy().astype(np.int8)
+        cause = torch.where(score.isfinite(), SCORED, NOT_FINITE).masked_fill_(shapes.flat, FLAT).to(torch.int8)
+        score = score.masked_fill_(cause != SCORED, torch.nan)
+        suspect = may_be_clipped(beats, shapes.high, shapes.low)
+        return score, cause, suspect, suspect.any()
 
     @torch.inference_mode()
     def explain(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -184,6 +196,24 @@ class _Typical:
         nearness = torch.addmm(self._halves, self._beats, columns, beta=-1)
         nearest = (nearness == nearness.amax(0)).float()  # argmax takes as long as all the rest
         return torch.addmm(columns, self._beats.T, nearest / nearest.sum(0), alpha=-1)
+
+
+def _in_one_call(steps: Callable[[Tensor], tuple[Tensor, ...]]) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """The same operations, recorded: torch walks through them without asking for the interpreter's lock in between.
+
+    One by one, each of thirty waits for whatever holds it: scoring beside another thread took up to four times as long.
+    torch says that TorchScript has no future (2.11), and names nothing else that does this; where it cannot be had, the
+    steps are taken one by one.
+    """
+    beats = torch.linspace(-1, 1, 2 * SAMPLES).view(2, SAMPLES)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")
+            recorded: Callable[[Tensor], tuple[Tensor, ...]] = torch.jit.trace(steps, beats, check_trace=False)  # type: ignore[no-untyped-call]
+    except (AttributeError, RuntimeError) as error:
+        log.info("scoring step by step, more slowly: torch records nothing (%s)", error)
+        return steps
+    return recorded
 
 
 def _windows(inputs: int, window: int) -> Tensor:

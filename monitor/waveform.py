@@ -47,18 +47,15 @@ def centre(beats: Tensor, high: Tensor, low: Tensor) -> Tensor:
     return beats - (high / 2 + low / 2)
 
 
-def clipped_rows(beats: Tensor, high: Tensor, low: Tensor) -> Tensor:
-    """Which beats (n,) stay at their very top or bottom for a run of CLIPPED_SAMPLES.
-
-    Such a run covers two neighbours of any grid of half its length: few beats pass that look and are searched.
-    """
+def may_be_clipped(beats: Tensor, high: Tensor, low: Tensor) -> Tensor:
+    """Which beats (n,) are worth a search: a run of CLIPPED_SAMPLES covers two neighbours of any grid of half of it."""
     grid = beats[:, ::_STRIDE]
-    clipped = _pair(grid == high) | _pair(grid == low)
-    suspects = clipped.nonzero()[:, 0]
-    if len(suspects):
-        rows = beats[suspects]
-        clipped[suspects] = _run(rows == high[suspects]) | _run(rows == low[suspects])
-    return clipped
+    return _pair(grid == high) | _pair(grid == low)
+
+
+def clipped_rows(beats: Tensor) -> Tensor:
+    """Which beats (n,) stay at their very top or bottom for a run of CLIPPED_SAMPLES."""
+    return _run(beats == beats.amax(1, keepdim=True)) | _run(beats == beats.amin(1, keepdim=True))
 
 
 def _pair(at: Tensor) -> Tensor:

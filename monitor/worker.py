@@ -1,6 +1,7 @@
-"""The walk: poll, parse, score, judge, observe, encode, deliver. One thread, one columnar batch at a time.
+"""The loop: poll, walk, deliver. One columnar batch at a time on one thread.
 
-Where more records wait, a batch is delivered in the background while the next one is read and judged.
+Where more records wait, two things are done beside it: a batch is scored while the one before it is judged and the
+next one is read, and delivered while the next one is judged.
 """
 
 from __future__ import annotations
@@ -8,45 +9,23 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor import alert, beat, state
+from monitor import state
 from monitor.account import Account, Step
-from monitor.alert import Judged, Shape, Stamp
 from monitor.errors import BrokerError, RewoundError
-from monitor.record import Delivery, Message, parts
-from monitor.scorer import CAUSES
+from monitor.walk import Line, Parsed, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from monitor.broker import Broker
-    from monitor.episode import Episodes, Event
-    from monitor.health import Health
-    from monitor.metrics import Metrics
-    from monitor.record import Change, Records, Resumed
-    from monitor.scorer import Scorer
+    from monitor.record import Change, Resumed
     from monitor.settings import Settings
-    from monitor.threshold import Thresholds
 
 log = logging.getLogger(__name__)
 
-CAUSE_NAMES = ("", *CAUSES)
 PAUSE_SECONDS = 0.5  # between two tries while the broker is away
 DRAIN_SECONDS = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The parts that the worker walks through."""
-
-    broker: Broker
-    scorer: Scorer
-    thresholds: Thresholds
-    episodes: Episodes
-    metrics: Metrics
-    health: Health
 
 
 class Worker:
@@ -56,12 +35,12 @@ class Worker:
         self._line = line
         self._settings = settings
         self._clock = clock
-        self._stamp = Stamp(settings.beats_topic, model_id)
         self._account = Account(line.metrics, line.health, settings.beats_topic)
+        self._walk = Walk(line, settings, model_id, self._account, clock)
+        self._ahead: Parsed | None = None  # read, and being scored
         self._in_hand: deque[Step] = deque()  # not delivered yet: one, and the one after it
         self._is_begun = False  # whether the first of them is under way
         self._is_ending = False
-        self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> state of a future that was taken back
         self._lost_since: float | None = None
         self._is_rewound = False
         self._account.ordered(line.thresholds)
@@ -81,7 +60,7 @@ class Worker:
             if time.monotonic() > deadline:
                 raise BrokerError("stopped before the broker took the last alerts: their beats will be read again")
         self._account.ends_all()
-        return not self._is_rewound
+        return not self._is_rewound and self._ahead is None
 
     def turn(self) -> None:
         """One step, or another try at the one in hand; a broker in trouble is waited for, up to the limit."""
@@ -89,6 +68,7 @@ class Worker:
             self._step()
         except RewoundError as error:
             self._in_hand.clear()
+            self._ahead = None
             self._is_begun = self._line.health.joined = False
             if self._is_rewound:  # once is a matter between this member and its group
                 self._wait_for_broker(error)
@@ -110,8 +90,7 @@ class Worker:
             self._read()
         read: set[int] = set()
         while self._in_hand:
-            must_end = self._is_begun or self._is_ending or self._lost_since is not None
-            if len(self._in_hand) == 1 and not must_end and broker.has_more():
+            if len(self._in_hand) == 1 and not self._is_begun and self._may_wait():
                 broker.begin(self._in_hand[0].delivery)
                 self._is_begun = True
                 break
@@ -126,12 +105,24 @@ class Worker:
         records = broker.poll()
         self._account.polled(records, broker.lag(), self._clock())
         self._hear(records.changes)
-        for partition in records.lost:
-            self._line.episodes.forget(partition)
-            self._outdated.pop(partition, None)
-        self._resume(records.resumed)
-        if len(records):
-            self._in_hand.append(self._walk(records))
+        parsed = self._walk.parse(records) if len(records) else None
+        lost, resumed = records.lost, records.resumed
+
+        before, self._ahead = self._ahead, None
+        if before is not None:
+            parsed = parsed and self._walk.begin(parsed)
+            self._in_hand.append(self._walk.finish(before, lost | resumed.keys()))
+        for partition in lost:
+            self._walk.forget(partition)
+        self._resume(resumed)
+        if parsed is not None and self._may_wait():
+            self._ahead = self._walk.begin(parsed)
+        elif parsed is not None:
+            self._in_hand.append(self._walk.finish(parsed))
+
+    def _may_wait(self) -> bool:
+        """Whether a step may be finished after the next one was read: more is there already, and nothing is amiss."""
+        return not self._is_ending and self._lost_since is None and self._line.broker.has_more()
 
     def _deliver(self) -> set[int]:
         """The step whose turn it is; the partitions that got on with it."""
@@ -159,72 +150,15 @@ class Worker:
         sources = 0
         for partition, one in resumed.items():
             restored = state.restore(one)
-            self._line.episodes.restore(partition, one.clock, restored.sources)
+            self._walk.resume(partition, one.clock, restored)
             sources += len(restored.sources)
             for source, fault in restored.useless.items():
                 log.warning("partition %d: a row of episode state is not used: %s", partition, fault)
                 log.debug("it is that of %s", source)
             self._line.metrics.state_ignored.inc(len(restored.useless))
-            self._outdated[partition] = restored.outdated
         if resumed:
             places = {partition: one.offset for partition, one in sorted(resumed.items())}
             log.info("partitions go on at their offsets %s, with %d sources in trouble", places, sources)
-
-    def _walk(self, records: Records) -> Step:
-        line, settings, ends = self._line, self._settings, self._account.ends
-        offsets = {partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in parts(records.partition)}
-        total = len(records)
-        records = self._young(records)
-        beats, rejected = beat.parse(records)
-        ends("parse")
-        scores = line.scorer.score(beats.samples)
-        ends("score")
-        verdicts = line.thresholds.judge(beats.source, scores.score)
-        held = verdicts.p_value, verdicts.threshold, verdicts.abnormal
-        judged = Judged(beats, scores.score, *held, CAUSE_NAMES, scores.cause)
-        observed = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
-        ends("judge")
-        messages = self._alerts(observed.events, judged)
-        if settings.scores:
-            messages += alert.scores(judged, settings.scores_topic)
-        now_ms = int(1000 * self._clock())
-        messages += [alert.dead_letter(records, one, settings.dead_letters_topic, now_ms) for one in rejected]
-        written, deleted = state.rows(observed.memories, self._outdated, settings.state_topic_name)
-        self._outdated = {}
-        clocks = {partition: line.episodes.clock(partition) for partition in offsets}
-        delivery = Delivery(
-            (*messages, *written),
-            deleted,
-            offsets,
-            {partition: clock for partition, clock in clocks.items() if clock is not None},
-        )
-        ends("encode")
-        reasons = tuple(one.reason for one in rejected)
-        return Step(delivery, judged, observed.events, reasons, total - len(records), self._account.began)
-
-    def _young(self, records: Records) -> Records:
-        """Without the records that are older than the setting allows, where it does."""
-        limit = self._settings.max_age_seconds
-        if limit is None:
-            return records
-        keep = records.time >= 1000 * (self._clock() - limit)
-        return records if keep.all() else records.select(keep)
-
-    def _alerts(self, events: list[Event], judged: Judged) -> list[Message]:
-        if not events:  # most steps of a quiet monitor: not even an empty batch through the network
-            return []
-        rows = [event.row for event in events if event.name == "opened" and event.kind == "physiological"]
-        explained = self._line.scorer.explain(judged.beats.samples[rows])
-        shapes = dict(zip(rows, map(Shape, explained.samples, explained.reconstruction), strict=True))
-        topic, of = self._settings.alerts_topic, self._line.thresholds.of
-        return [
-            Message(
-                topic,
-                event.source,
-                alert.alert(event, judged, alert.shape(event, judged, shapes), self._stamp, of(event.source)),
-            )
-            for event in events
-        ]
 
     def _note_broker(self) -> None:
         if self._is_rewound:  # only a commit shows that it works again

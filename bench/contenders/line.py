@@ -16,7 +16,8 @@ from monitor.health import Health
 from monitor.metrics import Metrics
 from monitor.scorer import Scorer, use_one_thread
 from monitor.threshold import Thresholds
-from monitor.worker import Line, Worker
+from monitor.walk import Line
+from monitor.worker import Worker
 
 if TYPE_CHECKING:
     from bench.case import Case, Meter

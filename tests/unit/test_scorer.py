@@ -59,15 +59,39 @@ def test_the_projection_is_applied_to_the_residual():
     assert scored(models.beats(4), tripled).score == pytest.approx(9 * np.ones(4), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        NetworkConfig("plain", (70, 16)),
-        NetworkConfig("stacked", (70, 32, 16, 8)),
-        NetworkConfig("stacked", (70, 64, 32, 16), members=3),
-        NetworkConfig("conv", (70, 4, 8)),
-    ],
-)
+NETWORKS = [
+    NetworkConfig("plain", (70, 16)),
+    NetworkConfig("stacked", (70, 32, 16, 8)),
+    NetworkConfig("stacked", (70, 64, 32, 16), members=3),
+    NetworkConfig("conv", (70, 4, 8)),
+]
+
+
+@pytest.mark.parametrize("config", NETWORKS)
+@pytest.mark.parametrize("projected", [False, True])
+def test_scores_are_the_same_to_the_last_bit_where_torch_records_nothing(config, projected, monkeypatch, caplog):
+    projection = models.beats(70, 4)[:, :70] if projected else None
+    prototypes = models.beats(6, 3)[:, :70] if projected else None
+    detector = Detector(build(config), ScoreConfig(2, 14, projected, prototypes=6), projection, prototypes)
+    odd = [np.zeros(140), np.full(140, np.nan), clipped_at(20, 40, 1.0), np.full(140, 3e38) * [*[1, -1] * 70]]
+    samples = np.concatenate([models.beats(40), np.array(odd, np.float32)])
+
+    def refuse(*_args, **_options):
+        raise RuntimeError("not on this machine")
+
+    recorded = Scorer(detector, "cpu", 2048)
+    monkeypatch.setattr(torch.jit, "trace", refuse)
+    with caplog.at_level("INFO"):
+        plain = Scorer(detector, "cpu", 2048)
+    assert "step by step" in caplog.text
+    for count in (len(samples), 1, 0, 7):
+        mine, other = recorded.score(samples[:count]), plain.score(samples[:count])
+        assert mine.score.tobytes() == other.score.tobytes()
+        assert mine.cause.tolist() == other.cause.tolist()
+    assert {"flat-line", "saturated"} <= {CAUSES[code - 1] for code in recorded.score(samples).cause if code}
+
+
+@pytest.mark.parametrize("config", NETWORKS)
 def test_every_network_scores_its_projected_residual(config):
     detector = Detector(build(config), ScoreConfig(2, 14), models.beats(70, 4)[:, :70])
     seen, made = seen_and_made(detector, models.beats(30))

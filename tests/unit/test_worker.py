@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ from monitor.scorer import CAUSES, Explanation, Scores
 from monitor.settings import Settings
 from monitor.state import decode
 from monitor.threshold import Level, Thresholds
-from monitor.worker import Line, Worker
+from monitor.walk import Line
+from monitor.worker import Worker
 from tests.fakes import FakeBroker, records
 
 if TYPE_CHECKING:
@@ -50,9 +52,9 @@ class AmplitudeScorer:
 class Bench:
     """A worker on a fake broker; `behind`: what it is to read was fetched already."""
 
-    def __init__(self, *log, behind=False, **overrides):
-        self.broker = FakeBroker(log)
-        self.broker.is_behind = behind
+    def __init__(self, *log, behind=False, broker=None, **overrides):
+        self.broker = broker or FakeBroker(log)
+        self.broker.is_behind |= behind
         self.registry = CollectorRegistry()
         self.health = Health(started=True)
         self.settings = Settings(**overrides)
@@ -209,16 +211,40 @@ def test_a_stop_delivers_what_is_in_hand():
     assert bench.broker.committed == {0: 3}
 
 
-def test_while_more_records_wait_a_step_is_delivered_beside_the_next_one():
-    bench = Bench(records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), behind=True).turn()
+def test_while_more_records_wait_a_step_is_judged_after_the_next_one_was_read_and_delivered_beside_the_one_after():
+    log = records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), records([NORMAL], first_offset=8)
+    bench = Bench(*log, behind=True).turn()
+    assert bench.broker.begun == bench.broker.delivered == []
+    bench.turn()
     assert len(bench.broker.begun) == 1
     assert bench.broker.delivered == []
     assert bench.metric("beats_total") == 0
     bench.turn()
-    assert bench.broker.committed == {0: 8}
+    assert bench.broker.committed == {0: 9}
     assert [alert["event"] for alert in bench.alerts()] == ["opened", "closed"]
-    assert bench.metric("beats_total") == 8
-    assert bench.metric("step_seconds_count") == 2
+    assert bench.metric("beats_total") == 9
+    assert bench.metric("step_seconds_count") == 3
+
+
+def several(*parts, **fields):
+    """Records of several partitions in one poll."""
+    whole = parts[0]
+    columns = {name: np.concatenate([getattr(one, name) for one in parts]) for name in ("partition", "offset", "time")}
+    joined = {name: Column.join([getattr(one, name) for one in parts]) for name in ("key", "value")}
+    return replace(whole, **columns, **joined, headers=sum((one.headers for one in parts), ()), **fields)
+
+
+@pytest.mark.parametrize("how", ["lost", "resumed"])
+def test_of_what_is_read_and_not_judged_yet_nothing_counts_that_is_read_again(how):
+    mine = records([ABNORMAL, b"no beat", ABNORMAL, ABNORMAL], keys=[b"mine"] * 4)
+    others = records([ABNORMAL, b"no beat", ABNORMAL, ABNORMAL], partition=1)
+    gone = {"lost": {"lost": frozenset({1})}, "resumed": {"resumed": {1: Resumed(0, None, {}, True)}}}[how]
+    after = (others,) if how == "resumed" else ()
+    bench = Bench(several(mine, others), replace(records([]), **gone), *after, behind=True).turn(4)
+    assert [alert["source"] for alert in bench.alerts()] == ["mine", "source"][: 1 + len(after)]
+    assert len(bench.sent("ecg.dead-letters")) == 1 + len(after)
+    assert bench.broker.committed == {0: 4} | ({1: 4} if after else {})
+    assert bench.metric("beats_total") == 3 * (1 + len(after))
 
 
 @given(st.lists(st.lists(st.sampled_from([NORMAL, ABNORMAL, FLAT, b"no beat"]), min_size=1, max_size=6), max_size=8))
@@ -232,10 +258,10 @@ def test_what_is_delivered_does_not_depend_on_how_much_waits(batches):
 
 
 def test_what_is_under_way_and_comes_to_nothing_takes_the_step_after_it_along():
-    log = records([ABNORMAL] * 2), records([ABNORMAL], first_offset=2), resumed(0), records([ABNORMAL] * 3)
-    bench = Bench(*log, behind=True)
+    begin = records([ABNORMAL] * 2), records([ABNORMAL], first_offset=2), records([NORMAL], first_offset=3)
+    bench = Bench(*begin, resumed(0), records([ABNORMAL] * 3), behind=True)
     bench.broker.rewinds = 1
-    bench.turn(2)
+    bench.turn(3)
     assert bench.broker.committed == {}
     bench.turn(3)
     assert [alert["id"] for alert in bench.alerts()] == ["physiological:ecg.beats:0:2"]
@@ -244,15 +270,17 @@ def test_what_is_under_way_and_comes_to_nothing_takes_the_step_after_it_along():
 
 
 def test_what_is_under_way_and_not_taken_yet_is_handed_in_again_and_the_step_after_it_is_kept():
-    bench = Bench(records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), behind=True).turn()
+    log = records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), records([NORMAL], first_offset=8)
+    bench = Bench(*log, behind=True).turn(2)
     bench.broker.failures = 2
     bench.turn(3)
-    assert bench.broker.committed == {0: 8}
+    assert bench.broker.committed == {0: 9}
     assert [alert["event"] for alert in bench.alerts()] == ["opened", "closed"]
 
 
 def test_while_nothing_can_be_read_what_is_under_way_is_seen_to_its_end(monkeypatch):
-    bench = Bench(records([ABNORMAL] * 3), records([NORMAL], first_offset=3), behind=True).turn()
+    log = [records([ABNORMAL] * 3, first_offset=first) for first in (0, 3, 6)]
+    bench = Bench(*log, behind=True).turn(2)
 
     def away():
         raise BrokerError("the leader is away")
@@ -266,30 +294,33 @@ def test_while_nothing_can_be_read_what_is_under_way_is_seen_to_its_end(monkeypa
 def test_a_broker_that_takes_nothing_is_not_said_to_work_again_because_more_can_be_read():
     bench = Bench(records([ABNORMAL] * 3), *[records([])] * 9, behind=True)
     bench.broker.failures = 3
-    bench.turn(3)
+    bench.turn(4)
     assert bench.metric("broker_up") == 0
     assert len(bench.broker.begun) == 1
 
 
-def test_a_stop_delivers_what_is_under_way_and_reads_no_more():
-    bench = Bench(*(records([ABNORMAL] * 3, first_offset=first) for first in (0, 3, 6)), behind=True)
-    bench.worker.run(iter([False, True]).__next__)
-    assert bench.broker.committed == {0: 3}
-    assert len(bench.broker.log) == 2
+@pytest.mark.parametrize(("turns", "committed"), [(1, {}), (2, {0: 3}), (3, {0: 6})])
+def test_a_stop_delivers_what_is_under_way_and_leaves_to_others_what_is_not_judged(turns, committed):
+    bench = Bench(*(records([ABNORMAL] * 3, first_offset=first) for first in (0, 3, 6, 9)), behind=True)
+    is_whole = bench.worker.run(iter([False] * turns + [True]).__next__)
+    assert bench.broker.committed == committed
+    assert len(bench.broker.log) == 4 - turns
+    assert not is_whole
 
 
 def test_a_row_of_state_that_a_step_writes_is_not_deleted_by_the_next_one_as_outdated():
     later = kept(Bench(records([ABNORMAL] * 2)).turn())
     taken_back = replace(records([ABNORMAL]), resumed={0: Resumed(0, 0, later, True)})
-    bench = Bench(taken_back, records([NORMAL], first_offset=1), behind=True).turn(2)
-    assert [decode(value).offset for value in kept(bench).values()] == [1]
+    bench = Bench(taken_back, *(records([NORMAL], first_offset=first) for first in (1, 2)), behind=True).turn(3)
+    assert [decode(value).offset for value in kept(bench).values()] == [2]
 
 
 def test_a_partition_that_is_lost_while_its_step_is_under_way_leaves_no_series():
-    bench = Bench(records([NORMAL]), replace(records([]), lost=frozenset({0})), behind=True).turn()
+    log = records([NORMAL]), records([NORMAL], partition=1), replace(records([]), lost=frozenset({0}))
+    bench = Bench(*log, behind=True).turn(2)
     bench.broker.lag = dict
     assert bench.turn().metric("partition_beats_total", partition="0") is None
-    assert bench.metric("beats_total") == 1
+    assert bench.metric("beats_total") == 2
 
 
 def resumed(offset, clock=None, state=None, *, atomic=True):
@@ -317,6 +348,80 @@ def test_a_monitor_that_takes_over_decides_as_the_one_before_would_have():
     assert [(alert["event"], alert["id"]) for alert in third.alerts()] == [("closed", "physiological:ecg.beats:0:2")]
     assert kept(third) == {}
     assert third.sent("ecg-monitor.state")[0].partition == 0
+
+
+def stretch(log, partition, start, stop):
+    """Records of two sources in turn."""
+    keys, times = (
+        [b"%d.%d" % (partition, row % 2) for row in range(start, stop)],
+        range(1000 * start, 1000 * stop, 1000),
+    )
+    return records(log[start:stop], partition=partition, first_offset=start, keys=keys, times=times)
+
+
+class ShakyBroker(FakeBroker):
+    """Partitions that come and go with every poll, and deliveries that come to nothing: all by chance."""
+
+    def __init__(self, logs, chance):
+        super().__init__()
+        self.is_behind = True
+        self._logs, self._chance = logs, chance
+        self._next: dict[int, int] = {}  # of the partitions that are read here
+
+    def is_done(self):
+        return all(self.committed.get(one, 0) == len(log) for one, log in enumerate(self._logs))
+
+    def has_more(self):
+        return not self.is_done() and self._chance.random() < 0.8
+
+    def poll(self):
+        lost = {one for one in self._next if self._chance.random() < 0.2}
+        back = {one for one in range(len(self._logs)) if self._chance.random() < 0.5} - (self._next.keys() - lost)
+        if lost or back:
+            self._settle()
+        self._next = {one: at for one, at in self._next.items() if one not in lost}
+        brought = [self._bring(one, at) for one, at in sorted(self._next.items())]
+        self._next |= {one: self.committed.get(one, 0) for one in back}
+        resumed = {one: Resumed(self._next[one], self.clocks.get(one), self._kept(one), True) for one in back}
+        return several(records([]), *brought, lost=frozenset(lost - back), resumed=resumed)
+
+    def deliver(self, delivery):
+        self.begun = []
+        if delivery and delivery is not self._acknowledged and self._chance.random() < 0.2:
+            self._next, self.rewinds = {}, 1
+        super().deliver(delivery)
+
+    def _bring(self, partition, at):
+        self._next[partition] = stop = min(len(self._logs[partition]), at + self._chance.randint(0, 5))
+        return stretch(self._logs[partition], partition, at, stop)
+
+    def _settle(self):
+        for delivery in self.begun:
+            super().deliver(delivery)
+        self.begun = []
+
+    def _kept(self, partition):
+        rows = [one for one in self.delivered if one.topic == "ecg-monitor.state" and one.partition == partition]
+        return {one.key: one.value for one in rows if {row.key: row.value for row in rows}[one.key] is not None}
+
+
+LOG = st.lists(st.sampled_from([NORMAL, ABNORMAL, ABNORMAL, FLAT, b"no beat"]), max_size=15)
+
+
+@given(st.tuples(LOG, LOG), st.integers(0, 2**32))
+def test_whatever_comes_and_goes_between_polls_each_beat_counts_once(logs, seed):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("monitor.worker.PAUSE_SECONDS", 0)
+        shaken = Bench(broker=ShakyBroker(logs, random.Random(seed)))
+        turns = itertools.takewhile(lambda _: not shaken.broker.is_done(), range(500))
+        for _ in itertools.chain(turns, range(2)):
+            shaken.turn()
+    assert shaken.broker.is_done()
+    calm = Bench(*(stretch(log, one, 0, len(log)) for one, log in enumerate(logs))).turn(2)
+    for topic in ("ecg.alerts", "ecg.dead-letters"):
+        assert sorted(one.value for one in shaken.sent(topic)) == sorted(one.value for one in calm.sent(topic))
+    assert kept(shaken) == kept(calm)
+    assert shaken.metric("beats_total") == calm.metric("beats_total")
 
 
 def test_a_source_whose_trouble_came_and_went_within_a_batch_leaves_no_state():

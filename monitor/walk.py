@@ -1,0 +1,168 @@
+"""What a step is made of between two visits to the broker: parse, score, judge, observe, encode."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor import alert, beat, state
+from monitor.account import Step
+from monitor.alert import Judged, Shape, Stamp
+from monitor.record import Delivery, Message, parts
+from monitor.scorer import CAUSES, Scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from monitor.account import Account
+    from monitor.beat import Beats
+    from monitor.broker import Broker
+    from monitor.episode import Episodes, Event, Observed
+    from monitor.health import Health
+    from monitor.metrics import Metrics
+    from monitor.record import Records
+    from monitor.scorer import Scorer
+    from monitor.settings import Settings
+    from monitor.state import Restored
+    from monitor.threshold import Thresholds
+
+CAUSE_NAMES = ("", *CAUSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The parts that the worker walks through."""
+
+    broker: Broker
+    scorer: Scorer
+    thresholds: Thresholds
+    episodes: Episodes
+    metrics: Metrics
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record that was no beat, on its way to the dead letters."""
+
+    partition: int
+    reason: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What was read, before anything is known of it. The records are gone: whole fetches would be kept for them."""
+
+    beats: Beats
+    letters: list[Letter]
+    offsets: dict[int, int]  # partition -> offset of the next record to read
+    shed: int
+    began: float
+    scores: Future[Scores] | None = None  # where they are being found out beside something else
+
+
+class Walk:
+    """Takes records to a step; `clock` gives seconds since the epoch, for what people read."""
+
+    def __init__(
+        self, line: Line, settings: Settings, model_id: str, account: Account, clock: Callable[[], float]
+    ) -> None:
+        self._line, self._settings, self._account, self._clock = line, settings, account, clock
+        self._stamp = Stamp(settings.beats_topic, model_id)
+        self._thread = ThreadPoolExecutor(1, "score")
+        self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> state of a future that was taken back
+
+    def forget(self, partition: int) -> None:
+        """It is somebody else's now."""
+        self._line.episodes.forget(partition)
+        self._outdated.pop(partition, None)
+
+    def resume(self, partition: int, clock: int | None, restored: Restored) -> None:
+        """It begins, or goes back: what was known of it gives way to what was delivered."""
+        self._line.episodes.restore(partition, clock, restored.sources)
+        self._outdated[partition] = restored.outdated
+
+    def parse(self, records: Records) -> Parsed:
+        offsets = {partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in parts(records.partition)}
+        young = self._young(records)
+        beats, rejected = beat.parse(young)
+        topic, now_ms = self._settings.dead_letters_topic, int(1000 * self._clock())
+        letters = [
+            Letter(int(young.partition[one.row]), one.reason, alert.dead_letter(young, one, topic, now_ms))
+            for one in rejected
+        ]
+        self._account.ends("parse")
+        return Parsed(beats, letters, offsets, len(records) - len(young), self._account.began)
+
+    def begin(self, parsed: Parsed) -> Parsed:
+        """Have its beats scored while something else is done, if that is not so yet."""
+        if parsed.scores is not None:
+            return parsed
+        return replace(parsed, scores=self._thread.submit(self._line.scorer.score, parsed.beats.samples))
+
+    def finish(self, parsed: Parsed, void: Collection[int] = ()) -> Step:
+        """All the rest; nothing of the partitions that are `void` by now, whose records somebody will read again."""
+        line, ends = self._line, self._account.ends
+        scores = line.scorer.score(parsed.beats.samples) if parsed.scores is None else parsed.scores.result()
+        ends("score")
+        if not parsed.offsets.keys().isdisjoint(void):
+            parsed, scores = _without(void, parsed, scores)
+        beats = parsed.beats
+        verdicts = line.thresholds.judge(beats.source, scores.score)
+        held = verdicts.p_value, verdicts.threshold, verdicts.abnormal
+        judged = Judged(beats, scores.score, *held, CAUSE_NAMES, scores.cause)
+        observed = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
+        ends("judge")
+        delivery = self._delivery(parsed, judged, observed)
+        ends("encode")
+        reasons = tuple(letter.reason for letter in parsed.letters)
+        told = replace(judged, beats=replace(beats, samples=beats.samples[:0].copy()))  # that a step may wait for less
+        return Step(delivery, told, observed.events, reasons, parsed.shed, parsed.began)
+
+    def _delivery(self, parsed: Parsed, judged: Judged, observed: Observed) -> Delivery:
+        settings, offsets = self._settings, parsed.offsets
+        messages = self._alerts(observed.events, judged)
+        if settings.scores:
+            messages += alert.scores(judged, settings.scores_topic)
+        messages += [letter.message for letter in parsed.letters]
+        written, deleted = state.rows(observed.memories, self._outdated, settings.state_topic_name)
+        self._outdated = {}
+        clocks = {partition: self._line.episodes.clock(partition) for partition in offsets}
+        known = {partition: clock for partition, clock in clocks.items() if clock is not None}
+        return Delivery((*messages, *written), deleted, offsets, known)
+
+    def _young(self, records: Records) -> Records:
+        """Without the records that are older than the setting allows, where it does."""
+        limit = self._settings.max_age_seconds
+        if limit is None:
+            return records
+        keep = records.time >= 1000 * (self._clock() - limit)
+        return records if keep.all() else records.select(keep)
+
+    def _alerts(self, events: list[Event], judged: Judged) -> list[Message]:
+        if not events:  # most steps of a quiet monitor: not even an empty batch through the network
+            return []
+        rows = [event.row for event in events if event.name == "opened" and event.kind == "physiological"]
+        explained = self._line.scorer.explain(judged.beats.samples[rows])
+        shapes = dict(zip(rows, map(Shape, explained.samples, explained.reconstruction), strict=True))
+        topic, of = self._settings.alerts_topic, self._line.thresholds.of
+        return [
+            Message(
+                topic,
+                event.source,
+                alert.alert(event, judged, alert.shape(event, judged, shapes), self._stamp, of(event.source)),
+            )
+            for event in events
+        ]
+
+
+def _without(void: Collection[int], parsed: Parsed, scores: Scores) -> tuple[Parsed, Scores]:
+    keep = ~np.isin(parsed.beats.partition, list(void))
+    letters = [letter for letter in parsed.letters if letter.partition not in void]
+    offsets = {partition: offset for partition, offset in parsed.offsets.items() if partition not in void}
+    rest = replace(parsed, beats=parsed.beats.select(keep), letters=letters, offsets=offsets)
+    return rest, Scores(scores.score[keep], scores.cause[keep])
