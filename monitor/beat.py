@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from monitor.document import UnclearError
-from monitor.jsonbeat import MAX_AMPLITUDE, SAMPLES, read_samples
+from monitor.jsonbeat import MAX_AMPLITUDE, SAMPLES, read_alike, read_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,9 +141,12 @@ def _is_json(value: bytes) -> bool:
 
 
 def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
+    others = np.array(rows, np.intp)
+    is_long = column.size[others] > MAX_VALUE_BYTES
+    others = np.sort(np.concatenate([read_alike(column, others[~is_long], samples), others[is_long]]))
     texts = {
         row: value
-        for row, value in zip(rows, column.select(np.array(rows, np.intp)), strict=True)
+        for row, value in zip(others.tolist(), column.select(others), strict=True)
         if row not in rejected and _may_be_json(value, row, rejected)
     }
     json_rows = list(texts)

@@ -59,12 +59,28 @@ class Column:
         return None if size < 0 else buffer[start : start + size].tobytes()
 
     def __iter__(self) -> Iterator[bytes | None]:
+        for value, size in zip(self.views(), self.size.tolist(), strict=True):
+            yield None if size < 0 else value.tobytes()
+
+    def views(self) -> Iterator[memoryview]:
+        """The values where they lie; nothing for a null."""
         start, end, first = self.start.tolist(), (self.start + self.size).tolist(), 0  # a null ends before it begins
         for buffer, last in zip(self.buffers, self.ends, strict=True):
-            view = buffer.data
-            for value in map(slice, start[first:last], end[first:last]):
-                yield view[value].tobytes() if value.start <= value.stop else None
+            yield from map(buffer.data.__getitem__, map(slice, start[first:last], end[first:last]))
             first = last
+
+    def trimmed(self, before: int, after: int) -> Column:
+        """Every value without so many of its first and last bytes; none may be shorter than both."""
+        return Column(self.buffers, self.ends, self.start + before, self.size - before - after)
+
+    def framed(self, rows: NDArray[np.intp], before: bytes, after: bytes) -> NDArray[np.bool_]:
+        """Which of the values at `rows` (k,), ascending, begin with `before` and end with `after`, neither empty."""
+        is_framed = self.size[rows] >= len(before) + len(after)
+        rows = rows[is_framed]
+        ends = Column(self.buffers, self.ends, self.start + self.size - len(after), self.size)
+        begins = _equal(self.gather(rows, len(before)), before)
+        is_framed[is_framed] = begins & _equal(ends.gather(rows, len(after)), after)
+        return is_framed
 
     def select(self, rows: NDArray[np.intp]) -> Column:
         """The values at these rows, ascending, out of the same buffers."""
@@ -99,3 +115,8 @@ class Column:
             if size >= 0:
                 found[rows] = self._pieces(rows, size).tolist() if size else b""
         return found
+
+
+def _equal(found: NDArray[np.uint8], wanted: bytes) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = (found == np.frombuffer(wanted, np.uint8)).all(axis=1)
+    return same

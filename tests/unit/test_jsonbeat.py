@@ -14,12 +14,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import numbers
+from monitor.column import Column
 from monitor.document import UnclearError
-from monitor.jsonbeat import read_samples, strict_samples
+from monitor.jsonbeat import read_alike, read_samples, strict_samples
 
 READERS = list(dict.fromkeys([numbers.read_numbers, numbers.by_orjson]))  # where there are two
 SAMPLES = [f"{x:.8g}" for x in np.random.default_rng(7).normal(size=140)]
 LIST = f"[{','.join(SAMPLES)}]"
+ODD_LISTS = [
+    "[[1],2]",
+    "[1],[2]",
+    "[1]]",
+    "[[1]",
+    "[]",
+    "[{}]",
+    "[1}]",
+    '["]"]',
+    '["[",1]',
+    f"[{LIST}]",
+    LIST.replace(",", ",[", 1) + "]",
+]
 
 ODD = """
 0 0.0 -0 -0.0 -0e5 0e-0 1e-0 1E5 1e+5 1e-05 1e-400 -1e-400 4.9e-324 1.17e-38 16777217 9007199254740993 5e-1 1e9 -1e9
@@ -86,11 +100,15 @@ def strict_verdict(value):
 
 
 def verdicts(values, reader):
+    """As `beat.parse` has them read: first what is written alike, then the rest."""
     out = np.zeros((len(values), 140), np.float32)
-    refused = read_samples(values, out, reader)
+    left = read_alike(Column.of(values), np.arange(len(values)), out, reader)
+    samples = np.zeros((len(left), 140), np.float32)
+    refused = read_samples([values[row] for row in left], samples, reader)
+    out[left] = samples
     told = [row.tobytes() for row in out]
-    for row, error in refused.items():
-        told[row] = (error.reason, error.detail)
+    for place, error in refused.items():
+        told[left[place]] = (error.reason, error.detail)
     return told
 
 
@@ -99,6 +117,29 @@ def test_every_verdict_and_every_bit_is_the_strict_parsers(values):
     wanted = [strict_verdict(value) for value in values]
     for reader in READERS:
         assert verdicts(values, reader) == wanted
+        for row in range(len(values)):
+            assert verdicts([values[row]] * 40 + values, reader) == [wanted[row]] * 40 + wanted
+
+
+@given(
+    st.lists(
+        st.one_of(lists(), st.binary(max_size=9).map(bytes.hex), st.sampled_from(ODD_LISTS)), min_size=1, max_size=5
+    )
+)
+def test_beats_that_are_written_alike_are_judged_one_by_one(inner):
+    values = [f'{{"samples":[{text[1:-1]}]}}'.encode(errors="surrogatepass") for text in inner]
+    wanted, good = [strict_verdict(value) for value in values], f'{{"samples":{LIST}}}'.encode()
+    for reader in READERS:
+        assert verdicts([good] * 30 + values + [good] * 30, reader)[30:-30] == wanted
+        assert verdicts(values * 20, reader) == wanted * 20
+
+
+def test_of_beats_written_alike_none_is_left_to_the_slower_way():
+    forms = [b'{"samples":%s}', b'{"lead":"II","samples": %s }', b'{"samples":%s,"n":1}']
+    values = [form % LIST.encode() for form in forms for _ in range(40)] + [b"{}"]
+    out = np.zeros((121, 140), np.float32)
+    assert read_alike(Column.of(values), np.arange(121), out).tolist() == [120]
+    assert {row.tobytes() for row in out[:120]} == {strict_samples(values[0])}
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=140, max_size=140))
