@@ -9,7 +9,7 @@ import copy
 import logging
 import warnings
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +68,7 @@ class Scorer:
         self._detector = detector
         self._batch_size = min(batch_size, CPU_BEATS) if self._device.type == "cpu" else batch_size
         self._on_fallback = on_fallback
-        self._walk = _Arithmetic(detector, self._device)
+        self._arithmetic = _Arithmetic(detector, self._device)
 
     @property
     def device(self) -> str:
@@ -89,32 +89,38 @@ class Scorer:
         """Scores of beats (n, 140) in any amplitude unit; n may be 0."""
         score = np.empty(len(samples), np.float32)
         cause = np.empty(len(samples), np.int8)
-        walk, size, start = self._walk, self._batch_size, 0
+        arithmetic, size, start = self._arithmetic, self._batch_size, 0
         while start < len(samples):
             rows = slice(start, start + size)
             try:
-                score[rows], cause[rows] = walk.score(samples[rows])
+                score[rows], cause[rows] = arithmetic.score(samples[rows])
             except torch.OutOfMemoryError:
-                walk, size = self._smaller(walk, size)
+                arithmetic, size = self._smaller(arithmetic, size)
                 continue
             start += size
         return Scores(score, cause)
 
     def explain(self, samples: NDArray[np.float32]) -> Explanation:
         """Beats (n, 140) beside their reconstruction, for the few that people look at."""
-        return Explanation(*self._walk.explain(samples))
+        try:
+            return Explanation(*self._arithmetic.explain(samples))
+        except torch.OutOfMemoryError:
+            self._on_fallback()
+            return Explanation(*self._spare.explain(samples))
 
-    def _smaller(self, walk: _Arithmetic, size: int) -> tuple[_Arithmetic, int]:
+    def _smaller(self, arithmetic: _Arithmetic, size: int) -> tuple[_Arithmetic, int]:
         self._on_fallback()
         if size > 1:
-            log.warning("no memory on %s for %d beats at once: trying %d", walk.device, size, size // 2)
-            return walk, size // 2
-        if walk is not self._walk:
+            log.warning("no memory on %s for %d beats at once: trying %d", arithmetic.device, size, size // 2)
+            return arithmetic, size // 2
+        if arithmetic is not self._arithmetic:
             raise MemoryError("no memory to score a single beat on the CPU")
-        log.warning("no memory on %s for a single beat: scoring this batch on the CPU", walk.device)
-        return self._on_cpu(), self._batch_size
+        log.warning("no memory on %s for a single beat: scoring this batch on the CPU", arithmetic.device)
+        return self._spare, self._batch_size
 
-    def _on_cpu(self) -> _Arithmetic:
+    @cached_property
+    def _spare(self) -> _Arithmetic:
+        """On the CPU, once: torch keeps what it has recorded for ever."""
         return _Arithmetic(self._detector, torch.device("cpu"))
 
 

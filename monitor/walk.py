@@ -1,7 +1,8 @@
-"""What a step is made of between two visits to the broker: parse, score, judge, observe, encode."""
+"""What is made of the records of one poll until they can be delivered: parse, score, judge, observe, encode."""
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from monitor.state import Restored
     from monitor.threshold import Thresholds
 
-CAUSE_NAMES = ("", *CAUSES)
+_CAUSES = ("", *CAUSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Parsed:
     beats: Beats
     letters: list[Letter]
     offsets: dict[int, int]  # partition -> offset of the next record to read
-    shed: int
+    shed: Counter[int]  # by partition: records that were too old
     began: float
     scores: Future[Scores] | None = None  # where they are being found out beside something else
 
@@ -82,7 +83,7 @@ class Walk:
         self._outdated.pop(partition, None)
 
     def resume(self, partition: int, clock: int | None, restored: Restored) -> None:
-        """It begins, or goes back: what was known of it gives way to what was delivered."""
+        """It begins, or goes back, with what was restored of it."""
         self._line.episodes.restore(partition, clock, restored.sources)
         self._outdated[partition] = restored.outdated
 
@@ -96,7 +97,7 @@ class Walk:
             for one in rejected
         ]
         self._account.ends("parse")
-        return Parsed(beats, letters, offsets, len(records) - len(young), self._account.began)
+        return Parsed(beats, letters, offsets, _counts(records) - _counts(young), self._account.began)
 
     def begin(self, parsed: Parsed) -> Parsed:
         """Have its beats scored while something else is done, if that is not so yet."""
@@ -114,14 +115,14 @@ class Walk:
         beats = parsed.beats
         verdicts = line.thresholds.judge(beats.source, scores.score)
         held = verdicts.p_value, verdicts.threshold, verdicts.abnormal
-        judged = Judged(beats, scores.score, *held, CAUSE_NAMES, scores.cause)
+        judged = Judged(beats, scores.score, *held, _CAUSES, scores.cause)
         observed = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
         ends("judge")
         delivery = self._delivery(parsed, judged, observed)
         ends("encode")
         reasons = tuple(letter.reason for letter in parsed.letters)
         told = replace(judged, beats=replace(beats, samples=beats.samples[:0].copy()))  # that a step may wait for less
-        return Step(delivery, told, observed.events, reasons, parsed.shed, parsed.began)
+        return Step(delivery, told, observed.events, reasons, parsed.shed.total(), parsed.began)
 
     def _delivery(self, parsed: Parsed, judged: Judged, observed: Observed) -> Delivery:
         settings, offsets = self._settings, parsed.offsets
@@ -160,9 +161,14 @@ class Walk:
         ]
 
 
+def _counts(records: Records) -> Counter[int]:
+    return Counter({partition: rows.stop - rows.start for partition, rows in parts(records.partition)})
+
+
 def _without(void: Collection[int], parsed: Parsed, scores: Scores) -> tuple[Parsed, Scores]:
     keep = ~np.isin(parsed.beats.partition, list(void))
     letters = [letter for letter in parsed.letters if letter.partition not in void]
     offsets = {partition: offset for partition, offset in parsed.offsets.items() if partition not in void}
-    rest = replace(parsed, beats=parsed.beats.select(keep), letters=letters, offsets=offsets)
+    shed = Counter({partition: count for partition, count in parsed.shed.items() if partition not in void})
+    rest = replace(parsed, beats=parsed.beats.select(keep), letters=letters, offsets=offsets, shed=shed)
     return rest, Scores(scores.score[keep], scores.cause[keep])

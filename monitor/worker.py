@@ -109,12 +109,13 @@ class Worker:
         lost, resumed = records.lost, records.resumed
 
         before, self._ahead = self._ahead, None
-        if before is not None:
-            parsed = parsed and self._walk.begin(parsed)
-            self._in_hand.append(self._walk.finish(before, lost | resumed.keys()))
+        if parsed is not None and before is not None:
+            parsed = self._walk.begin(parsed)
         for partition in lost:
             self._walk.forget(partition)
         self._resume(resumed)
+        if before is not None:
+            self._in_hand.append(self._walk.finish(before, lost | resumed.keys()))
         if parsed is not None and self._may_wait():
             self._ahead = self._walk.begin(parsed)
         elif parsed is not None:

@@ -277,6 +277,13 @@ def test_no_beat_is_lost_when_memory_runs_out(room, fallbacks):
     assert len(seen) == fallbacks
 
 
+def test_an_explanation_for_which_there_is_no_memory_is_made_on_the_cpu():
+    seen = []
+    scorer = Scorer(Detector(Cramped(3, elsewhere=100), models.PLAIN, None), "cpu", 100, lambda: seen.append(1))
+    assert scorer.explain(models.beats(8)).reconstruction.tolist() == [[0.0] * 140] * 8
+    assert len(seen) == 1
+
+
 def test_a_batch_that_fits_nowhere_is_an_error_and_no_score():
     nowhere = Scorer(Detector(Cramped(0, elsewhere=0), models.PLAIN, None), "cpu", 8)
     with pytest.raises(MemoryError):

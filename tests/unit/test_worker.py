@@ -226,6 +226,14 @@ def test_while_more_records_wait_a_step_is_judged_after_the_next_one_was_read_an
     assert bench.metric("step_seconds_count") == 3
 
 
+def test_what_is_outdated_of_a_partition_that_another_member_reads_now_is_not_deleted_with_the_step_before():
+    later = kept(Bench(records([ABNORMAL] * 2, partition=1)).turn())
+    back = replace(records([NORMAL], keys=[b"other"]), resumed={1: Resumed(0, 0, later, True)})
+    bench = Bench(back, replace(records([NORMAL], first_offset=1), lost=frozenset({1})), behind=True).turn(3)
+    assert bench.sent("ecg-monitor.state") == []
+    assert bench.broker.committed == {0: 2}
+
+
 def several(*parts, **fields):
     """Records of several partitions in one poll."""
     whole = parts[0]
@@ -236,15 +244,16 @@ def several(*parts, **fields):
 
 @pytest.mark.parametrize("how", ["lost", "resumed"])
 def test_of_what_is_read_and_not_judged_yet_nothing_counts_that_is_read_again(how):
-    mine = records([ABNORMAL, b"no beat", ABNORMAL, ABNORMAL], keys=[b"mine"] * 4)
-    others = records([ABNORMAL, b"no beat", ABNORMAL, ABNORMAL], partition=1)
+    times, old = [95_000, 96_000, 97_000, 98_000, 0], [ABNORMAL, b"no beat", ABNORMAL, ABNORMAL, NORMAL]
+    mine, others = (records(old, partition=one, keys=[b"%d" % one] * 5, times=times) for one in (0, 1))
     gone = {"lost": {"lost": frozenset({1})}, "resumed": {"resumed": {1: Resumed(0, None, {}, True)}}}[how]
     after = (others,) if how == "resumed" else ()
-    bench = Bench(several(mine, others), replace(records([]), **gone), *after, behind=True).turn(4)
-    assert [alert["source"] for alert in bench.alerts()] == ["mine", "source"][: 1 + len(after)]
+    bench = Bench(several(mine, others), replace(records([]), **gone), *after, behind=True, max_age_seconds=50).turn(4)
+    assert [alert["source"] for alert in bench.alerts()] == ["0", "1"][: 1 + len(after)]
     assert len(bench.sent("ecg.dead-letters")) == 1 + len(after)
-    assert bench.broker.committed == {0: 4} | ({1: 4} if after else {})
+    assert bench.broker.committed == {0: 5} | ({1: 5} if after else {})
     assert bench.metric("beats_total") == 3 * (1 + len(after))
+    assert bench.metric("shed_records_total") == 1 + len(after)
 
 
 @given(st.lists(st.lists(st.sampled_from([NORMAL, ABNORMAL, FLAT, b"no beat"]), min_size=1, max_size=6), max_size=8))
