@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    Rounded = NDArray[np.float64] | list[float | None]
 
     from monitor.beat import Beats, Rejected
     from monitor.episode import Event
@@ -52,10 +55,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The beat that opened an episode and what the network made of it, 140 numbers each; None where there is none."""
+    """The beat that opened an episode and what the network made of it, in few digits; None where there is none."""
 
-    samples: NDArray[np.float32] | None = None
-    reconstruction: NDArray[np.float32] | None = None
+    samples: Rounded | None = None
+    reconstruction: Rounded | None = None
 
 
 def rfc3339(ms: int) -> str:
@@ -88,8 +91,8 @@ def alert(event: Event, judged: Judged, shape: Shape, stamp: Stamp, level: Level
             "topic": stamp.topic,
             "partition": partition,
             "offset": int(beats.offset[row]),
-            "samples": _samples(shape.samples),
-            "reconstruction": _samples(shape.reconstruction),
+            "samples": shape.samples,
+            "reconstruction": shape.reconstruction,
             "monitor_version": VERSION,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
@@ -102,7 +105,8 @@ def shape(event: Event, judged: Judged, shapes: Mapping[int, Shape]) -> Shape:
         return Shape()
     if event.kind == "physiological":
         return shapes[event.row]
-    return Shape(judged.beats.samples[event.row])
+    (samples,) = rounded(judged.beats.samples[event.row : event.row + 1])
+    return Shape(samples)
 
 
 def _cause(event: Event, judged: Judged) -> str:
@@ -115,26 +119,25 @@ def _cause(event: Event, judged: Judged) -> str:
 
 def _number(value: float, digits: int = 9) -> float | None:
     """A float32 in as many digits as tell it apart; null for NaN, since JSON has none."""
-    return None if np.isnan(value) else float(f"{value:.{digits}g}")
+    number = float(value)
+    return None if math.isnan(number) else float(f"{number:.{digits}g}")
 
 
-def _samples(samples: NDArray[np.float32] | None) -> NDArray[np.float64] | list[float | None] | None:
-    """In four digits each, as the nearest float64; null for NaN.
+def rounded(samples: NDArray[np.float32]) -> list[Rounded]:
+    """Beats (n, 140) in four digits a sample, as the nearest float64; null for NaN.
 
     All at once: a whole number by a power of ten is rounded as its decimal is, while the power is exact. One number
     at a time took half of an alert's time.
     """
-    if samples is None:
-        return None
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 has no logarithm and needs none, NaN goes the long way
+    with np.errstate(all="ignore"):  # 0 has no logarithm and needs none, what has no exact power goes the long way
         exact = samples.astype(np.float64)
         places = SAMPLE_DIGITS - 1 - np.floor(np.log10(np.abs(exact)))
-    places[exact == 0] = 0
-    if not (np.abs(places) <= EXACT_POWER).all():
-        return [_number(sample, SAMPLE_DIGITS) for sample in samples.tolist()]
-    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
-    rounded: NDArray[np.float64] = np.rint(exact * up / down) * down / up
-    return rounded
+        places[exact == 0] = 0
+        up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+        found: list[Rounded] = list(np.rint(exact * up / down) * down / up)
+    for row in np.flatnonzero(~(np.abs(places) <= EXACT_POWER).all(axis=1)).tolist():
+        found[row] = [_number(sample, SAMPLE_DIGITS) for sample in samples[row].tolist()]
+    return found
 
 
 def scores(judged: Judged, topic: str) -> Iterator[Message]:

@@ -149,7 +149,8 @@ class Walk:
             return []
         rows = [event.row for event in events if event.name == "opened" and event.kind == "physiological"]
         explained = self._line.scorer.explain(judged.beats.samples[rows])
-        shapes = dict(zip(rows, map(Shape, explained.samples, explained.reconstruction), strict=True))
+        seen, made = alert.rounded(explained.samples), alert.rounded(explained.reconstruction)
+        shapes = dict(zip(rows, map(Shape, seen, made), strict=True))
         topic, of = self._settings.alerts_topic, self._line.thresholds.of
         return [
             Message(

@@ -40,7 +40,7 @@ def test_each_score_says_what_it_was_held_against():
 @given(st.lists(st.floats(width=32) | st.floats(-5, 5, width=32), min_size=1, max_size=140))
 def test_samples_are_told_in_four_digits_each_whatever_they_are(samples):
     opened = Event("opened", "physiological", b"bed 7", 0, Track(opened_offset=0))
-    shape = Shape(np.array(samples, np.float32), np.array(samples, np.float32))
+    shape = Shape(*alert.rounded(np.array([samples, samples], np.float32)))
     value = orjson.loads(alert.alert(opened, judged([2.0]), shape, Stamp("ecg.beats", "model-1"), Level(1.0, None)))
     expected = [float(f"{sample:.4g}") if np.isfinite(sample) else None for sample in samples]
     assert value["samples"] == value["reconstruction"] == expected
