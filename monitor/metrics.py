@@ -165,8 +165,8 @@ class Metrics:
         )
         self.stage = self._histogram(
             "stage_seconds",
-            "What a step is made of. The largest is what to mend: score: MONITOR_DEVICE; deliver: the broker, as far "
-            "as the next step does not fill the wait; parse, judge, encode: more instances.",
+            "What a step is made of. The largest is what to mend: score: MONITOR_DEVICE, deliver: the broker, both as "
+            "far as the next step does not fill the wait; parse, judge, encode: more instances.",
             ["stage"],
             buckets=STAGE_BUCKETS,
         )

@@ -66,7 +66,7 @@ INFERENCE = Row(
         ),
         layers(
             "Where the time goes",
-            "Share of the one thread's time in each stage, a mean of the instances; what is left of 1 is waiting for "
+            "Share of the loop's time in each stage, a mean of the instances; what is left of 1 is waiting for "
             "records. Near 1: add instances. The largest layer is what to mend: score: MONITOR_DEVICE; deliver: the "
             "broker.",
             "percentunit",

@@ -158,7 +158,7 @@ PROCESS = Row(
     (
         lines(
             "CPU",
-            "Cores in use. At 1 the one thread is busy.",
+            "Cores in use. From 1 on the loop is busy; scoring and delivery beside it may make it 2.",
             "short",
             Query(INSTANCE, added(of_monitors(rate("process_cpu_seconds_total")), *ONE)),
         ),

@@ -199,7 +199,7 @@ PROCESS = Row(
     (
         lines(
             "CPU",
-            "Cores in use, by instance. At 1 the one thread is busy: add instances, up to the partitions.",
+            "Cores in use, by instance. From 1 on the loop is busy: add instances, up to the partitions.",
             "short",
             Query(INSTANCE, added(of_monitors(rate("process_cpu_seconds_total")), "instance")),
         ),
