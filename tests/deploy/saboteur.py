@@ -40,7 +40,7 @@ class TightWalk:
 class SabotagedScorer(Scorer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._walk: Any = TightWalk(self._walk)
+        self._arithmetic: Any = TightWalk(self._arithmetic)
 
     def score(self, samples: Any) -> Any:
         while HUNG.exists():
