@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Rounded = NDArray[np.float64] | list[float | None]
-
     from monitor.beat import Beats, Rejected
     from monitor.episode import Event
     from monitor.record import Records
     from monitor.threshold import Level
+
+    Rounded = NDArray[np.float64] | list[float | None]
 
 VERSION = version("ecg-monitor")
 PRIORITY = "medium"

@@ -67,36 +67,23 @@ def read_alike(
     for _ in range(_FORMS):
         if len(rows) < _TOGETHER:
             break
-        before, after = _form(column[int(rows[0])] or b"")
-        is_alike = column.framed(rows, before, after) if before else rows == rows[0]
+        before, _, after = _cut(column[int(rows[0])] or b"")
+        if not _is_plain(before + after):
+            left.append(rows[:1])
+            rows = rows[1:]
+            continue
+        is_alike = column.framed(rows, before, after)
         alike, rows = rows[is_alike], rows[~is_alike]
-        left.append(
-            _write_alike(column.select(alike).trimmed(len(before), len(after)), alike, out, numbers)
-            if before
-            else alike
-        )
+        left.append(_write_alike(column.select(alike).trimmed(len(before), len(after)), alike, out, numbers))
     return np.sort(np.concatenate([*left, rows]))
-
-
-def _form(value: bytes) -> tuple[bytes, bytes]:
-    """What stands before and behind the numbers of a beat; nothing where only the strict parser can tell."""
-    opening = _bracket(value) + 1
-    closing = value.find(b"]", opening)
-    before, after = value[:opening], value[closing:]
-    return (before, after) if opening and closing > 0 and _is_plain(before + after) else (b"", b"")
 
 
 def _write_alike(texts: Column, rows: NDArray[np.intp], out: NDArray[np.float32], numbers: Numbers) -> NDArray[np.intp]:
     views, left = texts.views(), [rows[:0]]
     for start in range(0, len(rows), _TOGETHER):
         some, numerals = rows[start : start + _TOGETHER], list(islice(views, _TOGETHER))
-        found = _matrix(numerals, numbers)
-        if found is None:
+        if not _read_together(numerals, some, out, numbers):
             left.append(some)
-        else:
-            out[some] = found
-            for row in np.flatnonzero(~found.all(axis=1)).tolist():
-                _restore_signs(numerals[row].tobytes(), out[some[row]], numbers)
     return np.concatenate(left)
 
 
@@ -104,14 +91,20 @@ def _read_plain(values: Sequence[bytes], out: NDArray[np.float32], numbers: Numb
     """Write the rows of the beats about which the strict parser could only agree; gives the other rows."""
     texts, rests = [], []
     for value in values:
-        opening = _bracket(value) + 1
-        closing = value.find(b"]", opening)
-        texts.append(value[opening:closing])
-        rests.append(value[:opening] + value[closing:])
+        before, text, after = _cut(value)
+        texts.append(text)
+        rests.append(before + after)
     plain = {rest for rest in set(rests) if _is_plain(rest)}
     rows = [row for row, rest in enumerate(rests) if rest in plain]
     others = [row for row, rest in enumerate(rests) if rest not in plain]
     return others + _write(rows, texts, out, numbers)
+
+
+def _cut(value: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before the samples, they, and what is behind them; of no beat anything."""
+    opening = _bracket(value) + 1
+    closing = value.find(b"]", opening)
+    return value[:opening], value[opening:closing], value[closing:]
 
 
 def _bracket(value: bytes) -> int:
@@ -121,11 +114,7 @@ def _bracket(value: bytes) -> int:
 
 def _write(rows: list[int], texts: list[bytes], out: NDArray[np.float32], numbers: Numbers) -> list[int]:
     """Write the rows whose texts are 140 numbers and no more; gives the others."""
-    found = _matrix([texts[row] for row in rows], numbers)
-    if found is not None:
-        out[rows] = found
-        for row in np.flatnonzero(~found.all(axis=1)).tolist():
-            _restore_signs(texts[rows[row]], out[rows[row]], numbers)
+    if _read_together([texts[row] for row in rows], rows, out, numbers):
         return []
     unlikely = {row for row in rows if not _is_likely(texts[row])}
     likely = [row for row in rows if row not in unlikely]
@@ -133,6 +122,22 @@ def _write(rows: list[int], texts: list[bytes], out: NDArray[np.float32], number
         return rows
     half = len(likely) if unlikely else len(likely) // 2
     return [*unlikely, *_write(likely[:half], texts, out, numbers), *_write(likely[half:], texts, out, numbers)]
+
+
+def _read_together(
+    texts: Sequence[bytes | memoryview],
+    rows: Sequence[int] | NDArray[np.intp],
+    out: NDArray[np.float32],
+    numbers: Numbers,
+) -> bool:
+    """Whether each text is 140 numbers and no more; then they are written to these rows."""
+    found = _matrix(texts, numbers)
+    if found is None:
+        return False
+    out[rows] = found
+    for place in np.flatnonzero(~found.all(axis=1)).tolist():
+        _restore_signs(bytes(texts[place]), out[rows[place]], numbers)
+    return True
 
 
 def _matrix(texts: Sequence[bytes | memoryview], numbers: Numbers) -> NDArray[np.float64] | None:

@@ -106,16 +106,14 @@ class Worker:
         self._account.polled(records, broker.lag(), self._clock())
         self._hear(records.changes)
         parsed = self._walk.parse(records) if len(records) else None
-        lost, resumed = records.lost, records.resumed
-
         before, self._ahead = self._ahead, None
         if parsed is not None and before is not None:
             parsed = self._walk.begin(parsed)
-        for partition in lost:
+        for partition in records.lost:
             self._walk.forget(partition)
-        self._resume(resumed)
+        self._resume(records.resumed)
         if before is not None:
-            self._in_hand.append(self._walk.finish(before, lost | resumed.keys()))
+            self._in_hand.append(self._walk.finish(before, records.lost | records.resumed.keys()))
         if parsed is not None and self._may_wait():
             self._ahead = self._walk.begin(parsed)
         elif parsed is not None:

@@ -24,23 +24,23 @@ FITS = 1
 PLANTS = TIGHT, PAUSED, HUNG = Path("tight"), Path("paused"), Path("hung")
 
 
-class TightWalk:
-    """The scorer's walk on a device with little memory."""
+class Tight:
+    """The scorer's arithmetic on a device with little memory."""
 
-    def __init__(self, walk: Any) -> None:
-        self._walk = walk
-        self.device, self.explain = walk.device, walk.explain
+    def __init__(self, arithmetic: Any) -> None:
+        self._arithmetic = arithmetic
+        self.device, self.explain = arithmetic.device, arithmetic.explain
 
     def score(self, samples: Any) -> Any:
         if TIGHT.exists() and len(samples) > FITS:
             raise torch.OutOfMemoryError("planted")
-        return self._walk.score(samples)
+        return self._arithmetic.score(samples)
 
 
 class SabotagedScorer(Scorer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._arithmetic: Any = TightWalk(self._arithmetic)
+        self._arithmetic: Any = Tight(self._arithmetic)
 
     def score(self, samples: Any) -> Any:
         while HUNG.exists():
