@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor import beatfile
+from monitor.beats import beat_file
+from monitor.beats.stream import BEAT_MS, encode, source_name
 from monitor.broker import Publisher, TopicPlan, create_topics
 from monitor.errors import RefusedError
-from monitor.publish import BEAT_MS, encode, source_name
-from monitor.record import Message
+from monitor.records.record import Message
 
 try:
     from confluent_kafka import Producer  # ten times as fast, where the peers are installed
@@ -79,7 +79,7 @@ def held_back(case: Case, data: Path, load: Load) -> Iterator[Callable[[], None]
 
 def beats(data: Path, load: Load) -> Iterator[tuple[bytes, bytes, int]]:
     """Key, value and timestamp of each."""
-    stock = beatfile.read(data)
+    stock = beat_file.read(data)
     if stock.abnormal is None:
         raise RefusedError(f"{data}: the beats need labels")
     values = [encode(samples, load.form) for samples in stock.samples]

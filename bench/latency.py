@@ -18,7 +18,7 @@ from bench.pulse import Pulse, Stock, stock
 from bench.run import ROOT, Failure, environment, python_of
 from bench.stage import Means, kafka
 from monitor.broker import TopicPlan, create_topics
-from monitor.embedded import stop
+from monitor.demo.embedded_broker import stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from monitor import artifact, beatfile
-from monitor.publish import encode, source_name
-from monitor.scorer import Scorer, use_one_thread
+from monitor.beats import beat_file
+from monitor.beats.stream import encode, source_name
+from monitor.model import artifact
+from monitor.model.scorer import Scorer, use_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ class Stock:
 
 def stock(model: Path, data: Path) -> Stock:
     use_one_thread()
-    loaded, beats = artifact.load(model, "cpu"), beatfile.read(data)
+    loaded, beats = artifact.load(model, "cpu"), beat_file.read(data)
     ratio = Scorer(loaded, "cpu", 2048).score(beats.samples).score / loaded.manifest.threshold.value
     quiet, loud = (
         [encode(samples, "float32") for samples in beats.samples[rows]]

@@ -17,7 +17,7 @@ from bench import fleet, machine, paper
 from bench.fill import PARTITIONS, Load, held_back, make_topics, producer
 from bench.pulse import stock
 from bench.stage import Means, kafka
-from monitor.publish import source_name
+from monitor.beats.stream import source_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

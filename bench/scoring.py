@@ -8,10 +8,10 @@ import time
 import click
 import numpy as np
 
-from monitor.model import Detector, ScoreConfig
-from monitor.network import NetworkConfig, build
-from monitor.scorer import Scorer, use_one_thread
-from trainer import recipe
+from monitor.model.manifest import Detector, ScoreConfig
+from monitor.model.network import NetworkConfig, build
+from monitor.model.scorer import Scorer, use_one_thread
+from trainer.fitting import recipe
 
 PLAIN = "140-32-16-8, mean square"
 CONTENDERS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from monitor.metrics import Metrics
+from monitor.telemetry.metrics import Metrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
 BEGIN, END = "<!-- metrics: begin, `python -m deploy.reference` writes them -->\n", "<!-- metrics: end -->\n"

@@ -21,19 +21,22 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from monitor import artifact, health, log
-from monitor.alert import VERSION
+from monitor import log
+from monitor.alarms.alert import VERSION
+from monitor.alarms.episodes import Episodes
+from monitor.alarms.rule import EpisodeRule
+from monitor.alarms.threshold import Thresholds
 from monitor.broker import KafkaBroker
-from monitor.episode import Episodes, Rule
 from monitor.errors import MonitorError
-from monitor.metrics import Metrics
-from monitor.scorer import Scorer, use_one_thread
-from monitor.threshold import Thresholds
-from monitor.walk import Line
-from monitor.worker import Worker
+from monitor.model import artifact
+from monitor.model.scorer import Scorer, use_one_thread
+from monitor.pipeline.loop import Loop
+from monitor.pipeline.step import Components
+from monitor.telemetry import health
+from monitor.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from monitor.model import Model
+    from monitor.model.manifest import Model
     from monitor.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -76,8 +79,8 @@ def _serve(settings: Settings, stop: _Stop) -> bool:
         thresholds = Thresholds.from_manifest(model.manifest, settings.threshold)
         _tell_model(model, scorer, thresholds.value, metrics)
         with closing(KafkaBroker(settings, metrics)) as broker:
-            line = Line(broker, scorer, thresholds, _episodes(settings), metrics, state)
-            worker = Worker(line, settings, model.manifest.model_id)
+            line = Components(broker, scorer, thresholds, _episodes(settings), metrics, state)
+            worker = Loop(line, settings, model.manifest.model_id)
             tune_memory()
             stop.in_loop = True
             return worker.run(lambda: stop.asked)
@@ -135,7 +138,7 @@ def _tell_model(model: Model, scorer: Scorer, threshold: float, metrics: Metrics
 
 def _episodes(settings: Settings) -> Episodes:
     silence_ms = int(1000 * settings.episode_silence_seconds)
-    return Episodes(Rule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms))
+    return Episodes(EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms))
 
 
 def tune_memory() -> None:

@@ -5,7 +5,7 @@ MonitorError
 └── BrokerError    Kafka's fault: retry within the limit, then exit 1 and be restarted
     └── RewoundError   … and what is in hand is void: drop it, it will be read again
 
-A bad beat is no exception: it is a value (`beat.Rejected`) that goes to the dead letters while its neighbours go on.
+A bad beat is no exception: it is a value (`parse.Rejected`) that goes to the dead letters while its neighbours go on.
 Each message is one sentence that names what is wrong, where, and what to do.
 """
 

@@ -97,3 +97,8 @@ def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType
 def silence_client() -> None:
     """For commands, which say what they have to say in one sentence: nothing of the Kafka client in between."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def printable(text: str) -> str:
+    """The text with each control character replaced by U+FFFD: names come from outside, and a terminal obeys them."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

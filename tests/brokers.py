@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.embedded import embedded_broker, free_port, stop
+from monitor.demo.embedded_broker import embedded_broker, free_port, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

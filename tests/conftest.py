@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from monitor.broker import TopicPlan, create_topics
-from monitor.embedded import SESSION_TIMEOUT_MS, free_port
+from monitor.demo.embedded_broker import SESSION_TIMEOUT_MS, free_port
 from monitor.settings import Settings
 from tests.brokers import TestBroker, broker_at_hand, docker_works
 

@@ -8,15 +8,15 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from monitor.broker import KafkaBroker
-from monitor.column import Column
 from monitor.errors import BrokerError, RewoundError
-from monitor.metrics import Metrics
-from monitor.record import Records
+from monitor.records.column import Column
+from monitor.records.record import Records
+from monitor.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from monitor.record import Delivery, Message
+    from monitor.records.record import Checkpoint, Message
     from monitor.settings import Settings
 
 
@@ -56,14 +56,14 @@ class FakeBroker:
         self.log = list(log)
         self.delivered: list[Message] = []
         self.committed: dict[int, int] = {}
-        self.clocks: dict[int, int] = {}
+        self.stream_times: dict[int, int] = {}
         self.failures = 0
         self.rewinds = 0
         self.is_settled = True
         self.closed = False
         self.is_behind = False  # whether what is in the log was fetched already
-        self.begun: list[Delivery] = []
-        self._acknowledged: Delivery | None = None
+        self.begun: list[Checkpoint] = []
+        self._acknowledged: Checkpoint | None = None
 
     def poll(self) -> Records:
         return self.log.pop(0) if self.log else records([])
@@ -71,23 +71,23 @@ class FakeBroker:
     def has_more(self) -> bool:
         return self.is_behind and bool(self.log)
 
-    def begin(self, delivery: Delivery) -> None:
-        self.begun.append(delivery)
+    def begin(self, checkpoint: Checkpoint) -> None:
+        self.begun.append(checkpoint)
 
-    def deliver(self, delivery: Delivery) -> None:
-        if self.rewinds and delivery:
+    def deliver(self, checkpoint: Checkpoint) -> None:
+        if self.rewinds and checkpoint:
             self.rewinds -= 1
             self.is_settled = False
             raise RewoundError("the fake broker takes nothing")
-        if delivery is not self._acknowledged:
-            self.delivered.extend((*delivery.messages, *delivery.deletions))
-            self._acknowledged = delivery
+        if checkpoint is not self._acknowledged:
+            self.delivered.extend((*checkpoint.messages, *checkpoint.deletions))
+            self._acknowledged = checkpoint
         if self.failures:
             self.failures -= 1
             raise BrokerError("the fake broker is away")
-        self.is_settled |= bool(delivery)
-        self.committed.update(delivery.offsets)
-        self.clocks.update(delivery.clocks)
+        self.is_settled |= bool(checkpoint)
+        self.committed.update(checkpoint.offsets)
+        self.stream_times.update(checkpoint.stream_times)
 
     def settled(self) -> bool:
         return self.is_settled

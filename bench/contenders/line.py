@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter
 
-from monitor import artifact
+from monitor.alarms.episodes import Episodes
+from monitor.alarms.rule import EpisodeRule
+from monitor.alarms.threshold import Thresholds
 from monitor.broker import KafkaBroker, TopicPlan, create_topics
 from monitor.daemon import tune_memory
-from monitor.episode import Episodes, Rule
-from monitor.health import Health
-from monitor.metrics import Metrics
-from monitor.scorer import Scorer, use_one_thread
-from monitor.threshold import Thresholds
-from monitor.walk import Line
-from monitor.worker import Worker
+from monitor.model import artifact
+from monitor.model.scorer import Scorer, use_one_thread
+from monitor.pipeline.loop import Loop
+from monitor.pipeline.step import Components
+from monitor.telemetry.health import Health
+from monitor.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from bench.case import Case, Meter
@@ -29,11 +30,11 @@ def judge(case: Case, meter: Meter) -> None:
     use_one_thread()
     model, metrics = artifact.load(Path(case.model), "cpu"), Metrics(CollectorRegistry())
     scorer = Scorer(model, "cpu", settings.batch_size)
-    rule = Rule(settings.episode_open, settings.episode_window, settings.episode_close, 60_000)
+    rule = EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, 60_000)
     with closing(KafkaBroker(settings, metrics)) as broker:
         thresholds = Thresholds.from_manifest(model.manifest)
-        worker = Worker(
-            Line(broker, scorer, thresholds, Episodes(rule), metrics, Health()), settings, model.manifest.model_id
+        worker = Loop(
+            Components(broker, scorer, thresholds, Episodes(rule), metrics, Health()), settings, model.manifest.model_id
         )
         tune_memory()
         judged = abnormal = 0

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor import artifact
-from monitor.scorer import Scorer, use_one_thread
+from monitor.model import artifact
+from monitor.model.scorer import Scorer, use_one_thread
 
 if TYPE_CHECKING:
     from bench.case import Case, Meter

@@ -4,11 +4,18 @@
 and the topics, live here too.
 """
 
-from monitor.broker.client import Publisher, Reader
-from monitor.broker.connection import COMMAND_SECONDS
-from monitor.broker.line import KafkaBroker
+from monitor.broker.clients import Publisher, Reader
+from monitor.broker.connection.client_config import COMMAND_SECONDS
+from monitor.broker.kafka_broker import KafkaBroker
 from monitor.broker.protocol import Broker
-from monitor.broker.replay import LettersTopic, Replay, Return, describe_letters, make_notes_topic, notes_topic
+from monitor.broker.replayer import (
+    LettersTopic,
+    Replayer,
+    ReturnedRecord,
+    describe_letters,
+    make_notes_topic,
+    notes_topic,
+)
 from monitor.broker.topics import TopicPlan, create_topics, missing_topics, retention_ms
 
 __all__ = [
@@ -18,8 +25,8 @@ __all__ = [
     "LettersTopic",
     "Publisher",
     "Reader",
-    "Replay",
-    "Return",
+    "Replayer",
+    "ReturnedRecord",
     "TopicPlan",
     "create_topics",
     "describe_letters",

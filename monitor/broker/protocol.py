@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.record import Delivery, Records
+    from monitor.records.record import Checkpoint, Records
 
 
 class Broker(Protocol):
@@ -16,16 +16,16 @@ class Broker(Protocol):
     def poll(self) -> Records:
         """Records that were not read before, none after about a second without any.
 
-        A partition that begins, or goes back after a failure, is told in `resumed` before its first record comes.
+        A partition that begins, or goes back after a failure, is told in `assigned` before its first record comes.
         """
 
     def has_more(self) -> bool:
         """Whether the next poll brings records without waiting for any."""
 
-    def begin(self, delivery: Delivery) -> None:
+    def begin(self, checkpoint: Checkpoint) -> None:
         """Begin to deliver in the background; `deliver` of the same, before any other, says what came of it."""
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, checkpoint: Checkpoint) -> None:
         """Have every message acknowledged and let the offsets follow, or have all of it become visible together.
 
         After a BrokerError the same delivery may be handed in again: what was acknowledged is not sent twice. After a

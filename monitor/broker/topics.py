@@ -10,7 +10,13 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from monitor.broker.connection import COMMAND_SECONDS, START_SECONDS, client_config, connecting, speaking
+from monitor.broker.connection.client_config import (
+    COMMAND_SECONDS,
+    START_SECONDS,
+    client_config,
+    translated_connect_errors,
+    translated_errors,
+)
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -37,7 +43,7 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
 
     Raises RefusedError where the state topic has more partitions than the beats have: that cannot be taken back.
     """
-    with closing(_admin(settings, COMMAND_SECONDS)) as admin, speaking("creating topics"):
+    with closing(_admin(settings, COMMAND_SECONDS)) as admin, translated_errors("creating topics"):
         there = set(admin.list_topics())
         for name, partitions, config in _topics(settings, plan):
             if name in there:
@@ -94,7 +100,7 @@ def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> l
     needed += [settings.control_topic, settings.state_topic_name]
     if settings.scores:
         needed.append(settings.scores_topic)
-    with closing(_admin(settings, wait_seconds)) as admin, speaking("listing topics"):
+    with closing(_admin(settings, wait_seconds)) as admin, translated_errors("listing topics"):
         there = set(admin.list_topics())
     return [name for name in needed if name not in there]
 
@@ -112,5 +118,5 @@ def retention_ms(settings: Settings, topic: str) -> int | None:
 
 
 def _admin(settings: Settings, wait_seconds: float) -> KafkaAdminClient:
-    with connecting(settings):
+    with translated_connect_errors(settings):
         return KafkaAdminClient(**client_config(settings, wait_seconds))

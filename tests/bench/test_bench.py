@@ -8,15 +8,15 @@ from bench import throughput
 from bench.case import Case, Meter, Result
 from bench.fill import Load, beats
 from bench.run import Failure, run
-from monitor import beatfile
-from monitor.publish import encode
+from monitor.beats import beat_file
+from monitor.beats.stream import encode
 
 CASE = Case("127.0.0.1:1", "bench", "group", "no model", beats=30, seconds=60.0)
 
 
 def test_two_in_a_hundred_beats_are_abnormal_and_sources_take_turns(ecg_data):
     file = ecg_data / "ECG5000_TEST.tsv"
-    stock = beatfile.read(file)
+    stock = beat_file.read(file)
     abnormal = {encode(samples, "float32") for samples in stock.samples[stock.abnormal]}
     load = Load(beats=50_000, sources=60)
     keys, values, stamps = zip(*beats(file, load), strict=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kafka import KafkaAdminClient
 
-from monitor.embedded import stop
+from monitor.demo.embedded_broker import stop
 from tests.chaos.clock import Deadline
 
 if TYPE_CHECKING:

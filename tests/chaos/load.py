@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor import artifact, beatfile
+from monitor.beats import beat_file
+from monitor.beats.stream import BEAT_MS, encode, source_name
 from monitor.broker import Publisher
 from monitor.errors import MonitorError
-from monitor.publish import BEAT_MS, encode, source_name
-from monitor.record import Message
-from monitor.scorer import Scorer, use_one_thread
+from monitor.model import artifact
+from monitor.model.scorer import Scorer, use_one_thread
+from monitor.records.record import Message
 from tests.chaos.clock import Deadline
 from tests.chaos.junk import OWN, junk
 
@@ -61,7 +62,7 @@ class Stock:
 def stock(data: Path, model: Path) -> Stock:
     """The test beats of ECG5000, without those that score too near to the threshold."""
     use_one_thread()
-    loaded, found = artifact.load(model, "cpu"), beatfile.read(data / "ECG5000_TEST.tsv")
+    loaded, found = artifact.load(model, "cpu"), beat_file.read(data / "ECG5000_TEST.tsv")
     if found.abnormal is None:
         raise RuntimeError(f"{data}: the beats need labels")
     scores = Scorer(loaded, "cpu", 2048).score(found.samples).score

@@ -7,13 +7,13 @@ from collections import Counter
 from itertools import islice, pairwise
 
 import pytest
+from tests.unit.test_beat import FLOAT32
 
-from monitor import beat
+from monitor.beats import parse
 from tests.chaos.cluster import java_hash
 from tests.chaos.junk import KINDS, junk
 from tests.chaos.load import FLAT_BEAT, GOOD, Load, Stock, records
 from tests.fakes import records as polled
-from tests.unit.test_beat import FLOAT32
 
 STOCK = Stock(([b"normal"], [b"abnormal"], [FLAT_BEAT]))
 LOAD = Load(beats=3000, sources=20, bad=120, seed=7)
@@ -50,10 +50,10 @@ def test_junk_is_refused_whatever_the_seed(seed):
     found = list(islice(junk(random.Random(seed)), 500))
     assert len({kind for kind, _, _ in found}) == KINDS >= 40
     batch = polled([value for _, _, value in found], keys=[key for _, key, _ in found])
-    beats, rejected = beat.parse(batch)
+    beats, rejected = parse.parse(batch)
     assert [found[offset] for offset in beats.offset.tolist()] == []
-    assert {one.reason for one in rejected} == set(beat.REASONS)
-    assert not beat.parse(polled([FLOAT32]))[1]
+    assert {one.reason for one in rejected} == set(parse.REASONS)
+    assert not parse.parse(polled([FLOAT32]))[1]
 
 
 def test_names_are_hashed_as_java_does():

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.broker import Publisher, Reader
-from monitor.record import Delivery, Message
+from monitor.records.record import Checkpoint, Message
 from tests.fakes import FakeBroker, kafka_broker, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.broker import Broker
-    from monitor.record import Records
+    from monitor.records.record import Records
 
 LIMIT_SECONDS = 60
 
@@ -88,7 +88,7 @@ def test_what_was_delivered_is_not_read_again_by_the_next_member(case):
     one = case([b"one", b"two", b"three"])
     with closing(one.open()) as broker:
         read(broker, 3)
-        broker.deliver(Delivery(offsets={0: 2}))
+        broker.deliver(Checkpoint(offsets={0: 2}))
     with closing(one.open()) as broker:
         assert values_of(read(broker, 1)) == [b"three"]
 
@@ -111,13 +111,13 @@ def test_messages_arrive_with_key_value_and_headers_nulls_included(case):
     )
     with closing(one.open()) as broker:
         read(broker, 1)
-        broker.deliver(Delivery(messages, offsets={0: 1}))
+        broker.deliver(Checkpoint(messages, offsets={0: 1}))
     assert one.sent() == [(m.key, m.value, m.headers) for m in messages]
 
 
 def test_the_same_delivery_handed_in_twice_is_sent_once(case):
     one = case([b"one"])
-    delivery = Delivery((Message(one.topic, b"key", b"value"),), offsets={0: 1})
+    delivery = Checkpoint((Message(one.topic, b"key", b"value"),), offsets={0: 1})
     with closing(one.open()) as broker:
         read(broker, 1)
         broker.deliver(delivery)
@@ -129,13 +129,13 @@ def test_a_delivery_that_was_begun_is_sent_once_while_reading_goes_on(case):
     one = case([b"one", b"two", b"three"])
     with closing(one.open()) as broker:
         read(broker, 3)
-        first = Delivery((Message(one.topic, b"key", b"first"),), offsets={0: 1})
+        first = Checkpoint((Message(one.topic, b"key", b"first"),), offsets={0: 1})
         broker.begin(first)
         broker.begin(first)
         broker.poll()
         broker.deliver(first)
         broker.deliver(first)
-        second = Delivery((Message(one.topic, b"key", b"second"),), offsets={0: 2})
+        second = Checkpoint((Message(one.topic, b"key", b"second"),), offsets={0: 2})
         broker.begin(second)
         broker.deliver(second)
     assert [value for _, value, _ in one.sent()] == [b"first", b"second"]

@@ -13,10 +13,10 @@ from kafka.structs import ConsumerGroupMetadata
 from prometheus_client import CollectorRegistry
 
 from monitor.broker import KafkaBroker, Publisher, Reader
-from monitor.broker.transaction import Transactions
+from monitor.broker.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
-from monitor.metrics import Metrics
-from monitor.record import Change, Delivery, Message, Resumed
+from monitor.records.record import Assigned, Checkpoint, ControlRecord, Message
+from monitor.telemetry.metrics import Metrics
 from tests.fakes import kafka_broker
 
 pytestmark = pytest.mark.usefixtures("kafka")
@@ -32,13 +32,13 @@ def publish(settings, count, topic=None, value=b"beat"):
 
 def read(broker, count):
     """Polls until so many records came; everything that was resumed, and the number of records."""
-    resumed, found, deadline = {}, 0, time.monotonic() + LIMIT_SECONDS
+    assigned, found, deadline = {}, 0, time.monotonic() + LIMIT_SECONDS
     while found < count:
         assert time.monotonic() < deadline
         records = broker.poll()
-        resumed |= records.resumed
+        assigned |= records.assigned
         found += len(records)
-    return resumed, found
+    return assigned, found
 
 
 def alerts(settings):
@@ -62,16 +62,16 @@ def test_messages_state_and_offsets_come_together_and_the_next_member_resumes_fr
     row = Message(settings.state_topic, b"bed", b"open", partition=0)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
-        broker.deliver(Delivery((alert(settings, b"one"), row), offsets={0: 2}, clocks={0: 77}))
+        broker.deliver(Checkpoint((alert(settings, b"one"), row), offsets={0: 2}, stream_times={0: 77}))
     with closing(kafka_broker(settings)) as broker:
-        resumed, _ = read(broker, 1)
-        assert resumed == {0: Resumed(2, 77, {b"bed": b"open"}, atomic=True)}
-        broker.deliver(Delivery((), (replace(row, value=None),), offsets={0: 3}, clocks={0: 78}))
+        assigned, _ = read(broker, 1)
+        assert assigned == {0: Assigned(2, 77, {b"bed": b"open"}, atomic=True)}
+        broker.deliver(Checkpoint((), (replace(row, value=None),), offsets={0: 3}, stream_times={0: 78}))
     with closing(kafka_broker(settings)) as broker:
-        resumed = broker.poll().resumed
-        while not resumed:
-            resumed = broker.poll().resumed
-    assert resumed == {0: Resumed(3, 78, {}, atomic=True)}
+        assigned = broker.poll().assigned
+        while not assigned:
+            assigned = broker.poll().assigned
+    assert assigned == {0: Assigned(3, 78, {}, atomic=True)}
     assert alerts(settings) == [b"one"]
 
 
@@ -81,19 +81,23 @@ def test_what_was_begun_when_a_member_leaves_is_delivered_with_its_offset(make_s
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
-        broker.begin(Delivery((alert(settings, b"one"),), offsets={0: 2}, clocks={0: 77}))
+        broker.begin(Checkpoint((alert(settings, b"one"),), offsets={0: 2}, stream_times={0: 77}))
     assert alerts(settings) == [b"one"]
     with closing(kafka_broker(settings)) as broker:
-        resumed, found = read(broker, 1)
-        assert (resumed[0].offset, resumed[0].clock, found) == (2, 77, 1)
+        assigned, found = read(broker, 1)
+        assert (assigned[0].offset, assigned[0].stream_time, found) == (2, 77, 1)
 
 
 @pytest.mark.parametrize("begins", [True, False])
 @pytest.mark.parametrize(
     ("delivery", "place", "error"),
     [
-        ("exactly-once", "monitor.broker.transaction.Transactions.deliver", RefusedError("somebody has the name")),
-        ("at-least-once", "monitor.broker.outbox.Outbox.deliver", BrokerError("the topic takes nothing")),
+        (
+            "exactly-once",
+            "monitor.broker.transactions.TransactionalProducer.deliver",
+            RefusedError("somebody has the name"),
+        ),
+        ("at-least-once", "monitor.broker.producer.Outbox.deliver", BrokerError("the topic takes nothing")),
     ],
 )
 def test_offsets_of_what_was_not_delivered_do_not_follow_when_the_member_leaves(
@@ -107,7 +111,7 @@ def test_offsets_of_what_was_not_delivered_do_not_follow_when_the_member_leaves(
 
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
-        step = Delivery((alert(settings, b"one"),), offsets={0: 3})
+        step = Checkpoint((alert(settings, b"one"),), offsets={0: 3})
         with monkeypatch.context() as patch:
             patch.setattr(place, fail)
             if begins:
@@ -115,8 +119,8 @@ def test_offsets_of_what_was_not_delivered_do_not_follow_when_the_member_leaves(
             with pytest.raises(type(error)):
                 broker.deliver(step)
     with closing(kafka_broker(settings)) as broker:
-        resumed, found = read(broker, 3)
-    assert (resumed[0].offset, found) == (0, 3)
+        assigned, found = read(broker, 3)
+    assert (assigned[0].offset, found) == (0, 3)
 
 
 def test_at_least_once_nothing_is_committed_of_a_partition_that_was_lost_meanwhile(make_settings):
@@ -127,9 +131,9 @@ def test_at_least_once_nothing_is_committed_of_a_partition_that_was_lost_meanwhi
         while not (broker.joined() and len(broker.lag()) == 2):
             broker.poll()
             assert time.monotonic() < deadline
-        step = Delivery((alert(settings, b"one"),), offsets={0: 1, 1: 1})
+        step = Checkpoint((alert(settings, b"one"),), offsets={0: 1, 1: 1})
         broker.begin(step)
-        broker._intake._seats.lose({0})  # noqa: SLF001 - as the intake does when a partition is revoked
+        broker._intake._assignment.lose({0})  # noqa: SLF001 - as the intake does when a partition is revoked
         broker.deliver(step)
         assert committed(settings) == [None, 1]
 
@@ -139,12 +143,12 @@ def test_a_member_that_lost_its_seat_while_a_step_was_under_way_takes_it_where_t
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
-        first = Delivery((alert(settings, b"one"),), offsets={0: 2}, clocks={0: 77})
+        first = Checkpoint((alert(settings, b"one"),), offsets={0: 2}, stream_times={0: 77})
         broker.begin(first)
-        broker._intake._seats.lose_all()  # noqa: SLF001 - as the intake does at every doubt
-        resumed, found = read(broker, 1)
+        broker._intake._assignment.lose_all()  # noqa: SLF001 - as the intake does at every doubt
+        assigned, found = read(broker, 1)
         broker.deliver(first)
-    assert (resumed[0].offset, resumed[0].clock, found) == (2, 77, 1)
+    assert (assigned[0].offset, assigned[0].stream_time, found) == (2, 77, 1)
 
 
 def test_a_member_of_an_older_generation_delivers_nothing_and_what_it_meant_to_commit_leaks_nowhere(make_settings):
@@ -154,7 +158,7 @@ def test_a_member_of_an_older_generation_delivers_nothing_and_what_it_meant_to_c
     consumer = KafkaConsumer(
         settings.beats_topic, bootstrap_servers=settings.bootstrap_servers, group_id=settings.group_id
     )
-    with closing(consumer), closing(Transactions(settings)) as transactions:
+    with closing(consumer), closing(TransactionalProducer(settings)) as transactions:
         while not consumer.assignment():
             consumer.poll(1000)
         member = consumer.group_metadata()
@@ -170,7 +174,10 @@ def test_a_member_that_was_put_out_of_the_group_commits_nothing(make_settings):
     """kafka-python 3.0.12 hands out (-1, '') then, and the broker takes offsets under it from anybody."""
     settings = make_settings()
     nobody = ConsumerGroupMetadata(settings.group_id, -1, "", None)
-    with closing(Transactions(settings)) as transactions, pytest.raises(RewoundError, match="out of the group"):
+    with (
+        closing(TransactionalProducer(settings)) as transactions,
+        pytest.raises(RewoundError, match="out of the group"),
+    ):
         transactions.deliver([], {TopicPartition(settings.beats_topic, 0): OffsetAndMetadata(10, "", -1)}, nobody)
     assert committed(settings) == [None, None]
 
@@ -180,17 +187,17 @@ def test_a_member_that_comes_back_under_another_name_begins_anew_though_no_liste
 ):
     """kafka-python 3.0.12 is silent when a member is put out while it joins, and claims its old partitions."""
     settings = make_settings(partitions=1, commit_interval_ms=3_600_000)
-    monkeypatch.setattr("monitor.broker.seat.Changes.take", lambda _: set())
+    monkeypatch.setattr("monitor.broker.assignment.Changes.take", lambda _: set())
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker, closing(_admin(settings)) as admin:
         read(broker, 3)
         (member,) = admin.describe_groups([settings.group_id])[settings.group_id]["members"]
         admin.remove_group_members(settings.group_id, [MemberToRemove(member_id=member["member_id"])])
-        resumed, deadline = {}, time.monotonic() + LIMIT_SECONDS
-        while not resumed:
-            resumed |= broker.poll().resumed
+        assigned, deadline = {}, time.monotonic() + LIMIT_SECONDS
+        while not assigned:
+            assigned |= broker.poll().assigned
             assert time.monotonic() < deadline
-    assert resumed == {0: Resumed(0, None, {}, atomic=True)}
+    assert assigned == {0: Assigned(0, None, {}, atomic=True)}
 
 
 def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(make_settings, monkeypatch):
@@ -199,13 +206,13 @@ def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(m
     registry = CollectorRegistry()
     with closing(KafkaBroker(settings, Metrics(registry))) as broker:
         read(broker, 3)
-        delivery = Delivery((alert(settings, b"one"),), offsets={0: 3})
+        delivery = Checkpoint((alert(settings, b"one"),), offsets={0: 3})
         with monkeypatch.context() as patch:
-            patch.setattr("monitor.broker.transaction.DELIVER_SECONDS", 0.0)  # nothing can be done within
+            patch.setattr("monitor.broker.transactions.DELIVER_SECONDS", 0.0)  # nothing can be done within
             with pytest.raises(RewoundError):
                 broker.deliver(delivery)
-        resumed, found = read(broker, 3)
-        assert (resumed[0].offset, found) == (0, 3)
+        assigned, found = read(broker, 3)
+        assert (assigned[0].offset, found) == (0, 3)
         count = registry.get_sample_value
         assert (count("ecg_monitor_commit_failures_total"), count("ecg_monitor_rewinds_total")) == (1, 1)
         assert (count("ecg_monitor_commits_total"), count("ecg_monitor_last_delivery_timestamp_seconds")) == (0, 0)
@@ -241,15 +248,15 @@ def test_two_processes_of_one_name_are_told_and_one_of_them_ends(make_settings):
     publish(settings, 1)
     with closing(kafka_broker(settings)) as one:
         read(one, 1)
-        with closing(Transactions(settings)) as other:
+        with closing(TransactionalProducer(settings)) as other:
             for _ in range(2):
                 take_over(other)
                 with pytest.raises(RewoundError, match="ProducerFenced"):
-                    one.deliver(Delivery((alert(settings, b"lost"),), offsets={0: 1}))
+                    one.deliver(Checkpoint((alert(settings, b"lost"),), offsets={0: 1}))
                 read(one, 1)
             take_over(other)
             with pytest.raises(RefusedError, match="give each process a name of its own"):
-                one.deliver(Delivery((alert(settings, b"lost"),), offsets={0: 1}))
+                one.deliver(Checkpoint((alert(settings, b"lost"),), offsets={0: 1}))
     assert alerts(settings) == []
 
 
@@ -263,15 +270,15 @@ def test_partitions_that_are_added_are_read_and_the_state_topic_follows(make_set
     settings = make_settings(partitions=1)
     with closing(kafka_broker(settings)) as broker, closing(_admin(settings)) as admin:
         deadline = time.monotonic() + LIMIT_SECONDS
-        while 0 not in broker.poll().resumed:
+        while 0 not in broker.poll().assigned:
             assert time.monotonic() < deadline
         admin.create_partitions({settings.beats_topic: 3})
-        resumed = {}
-        while resumed.keys() != {1, 2}:
-            resumed |= broker.poll().resumed
+        assigned = {}
+        while assigned.keys() != {1, 2}:
+            assigned |= broker.poll().assigned
             assert time.monotonic() < deadline
         row = Message(settings.state_topic, b"bed", b"open", partition=2)
-        broker.deliver(Delivery((row,), offsets={2: 0}))
+        broker.deliver(Checkpoint((row,), offsets={2: 0}))
         assert len(admin.describe_topics([settings.state_topic])[0]["partitions"]) == 3
 
 
@@ -280,13 +287,13 @@ def test_what_retention_deleted_before_it_was_read_is_counted_and_the_rest_is_re
     publish(settings, 10)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 10)
-        broker.deliver(Delivery((alert(settings, b"one"),), offsets={0: 4}))
+        broker.deliver(Checkpoint((alert(settings, b"one"),), offsets={0: 4}))
     with closing(_admin(settings)) as admin:
         admin.delete_records({TopicPartition(settings.beats_topic, 0): 7})
     registry = CollectorRegistry()
     with closing(KafkaBroker(settings, Metrics(registry))) as broker:
-        resumed, found = read(broker, 3)
-    assert (resumed[0].offset, found) == (7, 3)
+        assigned, found = read(broker, 3)
+    assert (assigned[0].offset, found) == (7, 3)
     assert registry.get_sample_value("ecg_monitor_lost_records_total") == 3
     assert registry.get_sample_value("ecg_monitor_offset_resets_total") == 1
 
@@ -295,9 +302,9 @@ def test_a_new_group_that_begins_at_the_end_stays_where_it_began(make_settings):
     settings = make_settings(partitions=1, offset_reset="latest", commit_interval_ms=0)
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker:
-        resumed, deadline = {}, time.monotonic() + LIMIT_SECONDS
-        while not resumed or committed(settings)[0] is None:
-            resumed |= broker.poll().resumed
+        assigned, deadline = {}, time.monotonic() + LIMIT_SECONDS
+        while not assigned or committed(settings)[0] is None:
+            assigned |= broker.poll().assigned
             assert time.monotonic() < deadline
     publish(settings, 2)
     with closing(kafka_broker(settings)) as broker:
@@ -308,14 +315,14 @@ def test_control_records_come_whole_at_first_and_then_as_they_are_written(make_s
     settings = make_settings(partitions=1)
     publish(settings, 2, settings.control_topic, b"{}")
     with closing(kafka_broker(settings)) as broker:
-        first = broker.poll().changes
-        assert first == (Change(b"source", b"{}", 0), Change(b"source", b"{}", 1))
+        first = broker.poll().control_records
+        assert first == (ControlRecord(b"source", b"{}", 0), ControlRecord(b"source", b"{}", 1))
         publish(settings, 1, settings.control_topic, b"[]")
         later, deadline = (), time.monotonic() + LIMIT_SECONDS
         while not later:
-            later = broker.poll().changes
+            later = broker.poll().control_records
             assert time.monotonic() < deadline
-    assert later == (Change(b"source", b"[]", 2),)
+    assert later == (ControlRecord(b"source", b"[]", 2),)
 
 
 def _admin(settings):

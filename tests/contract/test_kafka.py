@@ -11,7 +11,7 @@ from kafka.admin import NewTopic
 
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.errors import BrokerError, RefusedError
-from monitor.record import Delivery, Message
+from monitor.records.record import Checkpoint, Message
 from tests.conftest import settings_on
 from tests.fakes import kafka_broker
 
@@ -103,7 +103,7 @@ def test_a_dead_letter_too_large_for_the_broker_loses_its_value_and_nothing_else
     settings = make_settings(partitions=1)
     large = Message(settings.dead_letters_topic, b"k", b"z" * 3_000_000, (("reason", b"too-large"),), True)
     small = Message(settings.alerts_topic, b"k", b"alert")
-    delivery = Delivery((small, large, small))
+    delivery = Checkpoint((small, large, small))
     with closing(kafka_broker(settings)) as broker:
         read_until_assigned(broker)
         with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
@@ -131,8 +131,8 @@ def test_what_a_topic_takes_only_in_small_batches_arrives_once_and_in_order(make
     values = [b"%d" % number * 100 for number in range(10, 70)]
     with closing(kafka_broker(settings)) as broker, caplog.at_level("INFO", "kafka.producer.record_accumulator"):
         read_until_assigned(broker)
-        broker.deliver(Delivery((Message(topic, b"k", b"first"),)))  # the client asks about a topic once
-        broker.deliver(Delivery(tuple(Message(topic, b"k", value) for value in values)))
+        broker.deliver(Checkpoint((Message(topic, b"k", b"first"),)))  # the client asks about a topic once
+        broker.deliver(Checkpoint(tuple(Message(topic, b"k", value) for value in values)))
     assert any("Split" in record.getMessage() for record in caplog.records)
     with Reader(settings, topic, from_beginning=True) as reader:
         assert [record.value for record in reader.until_end()] == [b"first", *values]

@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicParti
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from monitor.broker import Publisher
-from monitor.record import Message
+from monitor.records.record import Message
 from tests.deploy.prometheus import Fired
 from tests.deploy.rulefiles import WATCHDOG
 from tests.deploy.traffic import FLAT, same

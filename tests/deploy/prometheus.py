@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import yaml
 
-from monitor.embedded import free_port, stop
+from monitor.demo.embedded_broker import free_port, stop
 from tests.deploy.files import DEPLOY, read_yaml
 from tests.deploy.rulefiles import speed_up
 

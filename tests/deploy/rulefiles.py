@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 from prometheus_client import CollectorRegistry
 
-from monitor.metrics import Metrics
+from monitor.telemetry.metrics import Metrics
 from tests.deploy.files import DEPLOY, read_yaml
 
 if TYPE_CHECKING:

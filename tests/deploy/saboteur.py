@@ -16,9 +16,9 @@ import torch
 from kafka import TopicPartition
 
 from monitor import cli, daemon
-from monitor.broker import line
-from monitor.broker.intake import Intake
-from monitor.scorer import Scorer
+from monitor.broker import kafka_broker
+from monitor.broker.consumer import GroupConsumer
+from monitor.model.scorer import Scorer
 
 FITS = 1
 PLANTS = TIGHT, PAUSED, HUNG = Path("tight"), Path("paused"), Path("hung")
@@ -48,7 +48,7 @@ class SabotagedScorer(Scorer):
         return super().score(samples)
 
 
-class SabotagedIntake(Intake):
+class SabotagedIntake(GroupConsumer):
     def _poll(self) -> Any:
         if PAUSED.exists():
             self._consumer.pause(*self._consumer.assignment() & {TopicPartition(self._topic, 0)})
@@ -56,5 +56,5 @@ class SabotagedIntake(Intake):
 
 
 if __name__ == "__main__":
-    daemon.Scorer, line.Intake = SabotagedScorer, SabotagedIntake  # type: ignore[misc]
+    daemon.Scorer, kafka_broker.Intake = SabotagedScorer, SabotagedIntake  # type: ignore[misc]
     cli.main()

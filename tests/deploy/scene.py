@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from monitor import cli
 from monitor.broker import TopicPlan, create_topics
-from monitor.embedded import embedded_broker
+from monitor.demo.embedded_broker import embedded_broker
 from tests.chaos.cluster import steady_port
 from tests.conftest import settings_on
 from tests.deploy import plants, saboteur

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.embedded import free_port, stop
+from monitor.demo.embedded_broker import free_port, stop
 from tests.deploy import rulefiles
 from tests.deploy.files import DEPLOY, program, read_yaml
 from tests.deploy.prometheus import CONFIG as PROMETHEUS

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from monitor import settings, worker
-from monitor.broker import intake, transaction
+from monitor import settings
+from monitor.broker import consumer, transactions
+from monitor.pipeline import loop
 from tests.deploy.files import COMPOSE, REPOSITORY, lineage, read_yaml, services
 
 SERVICES = services()
@@ -147,9 +148,9 @@ def test_there_are_two_monitors() -> None:
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_the_monitor_is_given_the_time_to_end(name: str) -> None:
-    turn = transaction.DELIVER_SECONDS + intake.LOOK_TIMEOUT_MS / 1000
-    closing = transaction.CLOSE_SECONDS + intake.COMMIT_TIMEOUT_MS / 1000
-    assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > worker.DRAIN_SECONDS + 2 * turn + closing
+    turn = transactions.DELIVER_SECONDS + consumer.LOOK_TIMEOUT_MS / 1000
+    closing = transactions.CLOSE_SECONDS + consumer.COMMIT_TIMEOUT_MS / 1000
+    assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > loop.DRAIN_SECONDS + 2 * turn + closing
 
 
 @pytest.mark.parametrize("name", DAEMONS)

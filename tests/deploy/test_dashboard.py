@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy.grafana.dashboard import DASHBOARDS, questions, text
 from deploy.reference import registry
-from monitor.metrics import Metrics
+from monitor.telemetry.metrics import Metrics
 from tests.deploy.files import dashboards, expressions, panels, program
 
 if TYPE_CHECKING:

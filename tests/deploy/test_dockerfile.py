@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitor import health
 from monitor.settings import Settings
+from monitor.telemetry import health
 from tests.deploy.files import DOCKERFILE, REPOSITORY, instructions, lineage, services
 
 if TYPE_CHECKING:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from monitor import health, settings, worker
-from monitor.alert import VERSION
-from monitor.broker import intake, transaction
+from monitor import settings
+from monitor.alarms.alert import VERSION
+from monitor.broker import consumer, transactions
+from monitor.pipeline import loop
 from monitor.settings import Settings
+from monitor.telemetry import health
 from tests.deploy.files import lineage, services
 from tests.deploy.manifests import ALL, OWN, SHIPPED, container, environment, objects, pods
 
@@ -117,10 +119,10 @@ def test_a_start_is_given_as_long_as_a_loop_that_does_not_turn(name: str) -> Non
 
 @each
 def test_a_pod_is_given_the_time_to_end(name: str) -> None:
-    turn = transaction.DELIVER_SECONDS + intake.LOOK_TIMEOUT_MS / 1000
-    closing = transaction.CLOSE_SECONDS + intake.COMMIT_TIMEOUT_MS / 1000
+    turn = transactions.DELIVER_SECONDS + consumer.LOOK_TIMEOUT_MS / 1000
+    closing = transactions.CLOSE_SECONDS + consumer.COMMIT_TIMEOUT_MS / 1000
     grace = pods(name)["StatefulSet"]["terminationGracePeriodSeconds"]
-    assert grace > worker.DRAIN_SECONDS + 2 * turn + closing
+    assert grace > loop.DRAIN_SECONDS + 2 * turn + closing
     assert services()["monitor"]["stop_grace_period"] == f"{grace}s"
 
 

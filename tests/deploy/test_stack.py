@@ -13,7 +13,7 @@ import pytest
 from pytest_docker.plugin import Services, get_docker_services
 
 from deploy.grafana.dashboard import questions
-from monitor.embedded import free_port
+from monitor.demo.embedded_broker import free_port
 from tests.brokers import docker_works
 from tests.deploy.files import COMPOSE, dashboards
 

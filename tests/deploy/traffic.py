@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from monitor import beatfile
+from monitor.beats import beat_file
+from monitor.beats.stream import encode, source_name
 from monitor.broker import Publisher
-from monitor.publish import encode, source_name
-from monitor.record import Message
+from monitor.records.record import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ class Stock:
     """Encoded beats of ECG5000's test part by label, drawn the same for one seed."""
 
     def __init__(self, data: Path, seed: int = 1) -> None:
-        found = beatfile.read(data / "ECG5000_TEST.tsv")
+        found = beat_file.read(data / "ECG5000_TEST.tsv")
         assert found.abnormal is not None
         self._rng = random.Random(seed)
         self._normal, self._abnormal = (

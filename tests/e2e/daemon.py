@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 
 from monitor.broker import Reader
-from monitor.embedded import free_port, stop
+from monitor.demo.embedded_broker import free_port, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,14 +11,15 @@ from contextlib import closing
 import numpy as np
 from click.testing import CliRunner
 
-from monitor import alert, cli
-from monitor.beat import Rejected
+from monitor import cli
+from monitor.beats.parse import Rejected
 from monitor.broker import Publisher
-from monitor.column import Column
-from monitor.record import Records
+from monitor.deadletters import letter
+from monitor.records.column import Column
+from monitor.records.record import Records
 from tests.e2e.daemon import TOPICS, clean_environment, read_all
 
-SMALL = "import monitor.letters as l; from monitor import cli; l.CHUNK_LETTERS = 5; cli.main()"
+SMALL = "import monitor.commands.dead_letters as l; from monitor import cli; l.CHUNK_LETTERS = 5; cli.main()"
 
 
 class Desk:
@@ -53,7 +54,7 @@ class Desk:
         at = [np.array([number]) for number in (partition, 7, 1000)]
         records = Records(topic or self.settings.beats_topic, *at, Column.of((key,)), Column.of((value,)), (headers,))
         now_ms = int(1000 * time.time())
-        return alert.dead_letter(records, Rejected(0, reason, "no good"), self.settings.dead_letters_topic, now_ms)
+        return letter.dead_letter(records, Rejected(0, reason, "no good"), self.settings.dead_letters_topic, now_ms)
 
     def beats(self):
         return read_all(self.settings, self.settings.beats_topic)

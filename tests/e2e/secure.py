@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.embedded import free_port
+from monitor.demo.embedded_broker import free_port
 from tests.brokers import Extras, kafka_from_folder
 from tests.certificates import DAY, Authority, Identity
 

@@ -9,13 +9,13 @@ from contextlib import closing
 
 import orjson
 import pytest
+from tests.unit.test_terminal import ALERT
 
 from monitor.broker import Publisher
-from monitor.embedded import stop
-from monitor.record import Message
+from monitor.demo.embedded_broker import stop
+from monitor.records.record import Message
 from tests.conftest import REPOSITORY
 from tests.e2e.daemon import TOPICS, clean_environment, read_all
-from tests.unit.test_terminal import ALERT
 
 LIMIT_SECONDS = 240
 

@@ -9,14 +9,14 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from kafka import KafkaAdminClient
+from tests.unit.test_deadletter import unpack
 
 from monitor import cli
 from monitor.errors import BrokerError
-from monitor.record import Message
+from monitor.records.record import Message
 from tests.conftest import settings_on
 from tests.e2e.daemon import read_all
 from tests.e2e.desk import Desk, put_back
-from tests.unit.test_deadletter import unpack
 
 
 def test_a_replay_puts_every_letter_back_once_as_it_came(desk):

@@ -11,14 +11,14 @@ from contextlib import closing
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from tests.unit.test_beat import NOT_BEATS
 
 from deploy import reference
-from monitor import beatfile
+from monitor.beats import beat_file
+from monitor.beats.stream import encode
 from monitor.broker import Publisher
-from monitor.publish import encode
-from monitor.record import Message
+from monitor.records.record import Message
 from tests.e2e.daemon import Daemon, read_all, read_json
-from tests.unit.test_beat import NOT_BEATS
 
 SOURCES = 60
 BAD = 225
@@ -26,7 +26,7 @@ BAD = 225
 
 @pytest.fixture(scope="module")
 def test_beats(ecg_data):
-    return beatfile.read(ecg_data / "ECG5000_TEST.tsv")
+    return beat_file.read(ecg_data / "ECG5000_TEST.tsv")
 
 
 def mixed_stream(beats):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from monitor.broker import TopicPlan, create_topics
-from monitor.embedded import embedded_broker
+from monitor.demo.embedded_broker import embedded_broker
 from tests.conftest import settings_on
 from tests.e2e.daemon import LIMIT_SECONDS, Daemon
 

@@ -11,8 +11,8 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
 from monitor import broker
-from monitor.embedded import stop
-from monitor.record import Message
+from monitor.demo.embedded_broker import stop
+from monitor.records.record import Message
 from tests.e2e.daemon import Daemon, read_all
 from tests.e2e.desk import put_back
 

@@ -17,11 +17,11 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
 
-from monitor import beatfile
+from monitor.beats import beat_file
+from monitor.beats.stream import encode
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics
 from monitor.errors import BrokerError
-from monitor.publish import encode
-from monitor.record import Message
+from monitor.records.record import Message
 from monitor.settings import Settings
 from tests.conftest import settings_on
 from tests.e2e.daemon import Daemon, clean_environment, read_json
@@ -69,7 +69,7 @@ def test_the_daemon_and_the_commands_work_end_to_end(locked, way, model_file, ec
     settings = settings_with(given)
     variables = variables_of(given) | {"MONITOR_EPISODE_OPEN": "1", "MONITOR_LOG_LEVEL": "DEBUG"}
     list(create_topics(settings, TopicPlan(2, 1, 1)))
-    beats = beatfile.read(ecg_data / "ECG5000_TEST.tsv")
+    beats = beat_file.read(ecg_data / "ECG5000_TEST.tsv")
     with Daemon(settings, model_file, tmp_path / "log", **variables) as daemon:
         with closing(Publisher(settings)) as publisher:
             for samples in beats.samples[beats.abnormal][:20]:

@@ -9,12 +9,13 @@ from contextlib import closing
 import orjson
 import pytest
 
-from monitor import artifact, cli
+from monitor import cli
 from monitor.broker import Publisher
-from monitor.record import Message
+from monitor.model import artifact
+from monitor.records.record import Message
+from tests import models
 from tests.conftest import settings_on
 from tests.e2e.daemon import read_all
-from tests.unit import models
 
 NOBODY = "127.0.0.1:1"
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from trainer import data
+from trainer.data import dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainer.data import Dataset
+    from trainer.data.dataset import Dataset
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def ecg5000(ecg_data: Path) -> Dataset:
-    return data.read(ecg_data)
+    return dataset.read(ecg_data)
 
 
 @pytest.fixture

@@ -1,0 +1,39 @@
+"""Beats with their verdicts, and what one batch came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from monitor.alarms.rule import Event
+    from monitor.beats.beat import Beats
+    from monitor.records.record import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBeats:
+    """Beats with what was found out about each: columns of equal length n."""
+
+    beats: Beats
+    score: NDArray[np.float32]  # NaN where the beat could not be scored
+    p_value: NDArray[np.float64]
+    threshold: NDArray[np.float64]  # what each score was held against
+    abnormal: NDArray[np.bool_]
+    cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
+    cause_code: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one batch came to, until it is delivered."""
+
+    checkpoint: Checkpoint
+    judged: JudgedBeats
+    events: list[Event]
+    reasons: tuple[str, ...]
+    shed: int
+    began: float  # of a clock that never goes back, when its records had come

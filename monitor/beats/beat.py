@@ -1,0 +1,42 @@
+"""What a beat is: 140 samples of one lead, as a record value and as columns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SAMPLES = 140
+FLOAT32_BYTES = 4 * SAMPLES
+MAX_VALUE_BYTES = 64 * 1024
+MAX_AMPLITUDE = 1e9  # in any unit: beyond it squares overflow float32, and no amplifier gives it
+
+
+@dataclass(frozen=True, slots=True)
+class Beats:
+    """n beats as columns; `row` is where each stood among the records."""
+
+    samples: NDArray[np.float32]  # (n, 140), any amplitude unit
+    source: NDArray[np.object_]  # (n,), the record key as bytes, valid UTF-8
+    time: NDArray[np.int64]  # (n,), ms since the epoch
+    partition: NDArray[np.int32]
+    offset: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def select(self, keep: NDArray[np.bool_]) -> Beats:
+        """The beats where `keep` (n,) is true."""
+        return Beats(self.samples[keep], self.source[keep], self.time[keep], self.partition[keep], self.offset[keep])
+
+
+def encode(samples: NDArray[np.float32], form: Literal["float32", "json"]) -> bytes:
+    """One beat (140,) as a record value, in one of the two forms of `docs/messages.md`."""
+    if form == "float32":
+        return samples.astype("<f4").tobytes()
+    return json.dumps({"samples": [float(f"{sample:.8g}") for sample in samples.tolist()]}).encode()

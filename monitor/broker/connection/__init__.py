@@ -1,0 +1,1 @@
+"""How a broker is reached: client settings, TLS, and one sentence for each failure."""

@@ -1,0 +1,1 @@
+"""All code that uses private parts of kafka-python. No other package may."""

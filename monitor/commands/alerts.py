@@ -1,0 +1,81 @@
+"""The command `alerts`: each alert as a line of facts, with the beat drawn above its reconstruction."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from monitor import broker, settings
+from monitor.log import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LEVELS = " ▁▂▃▄▅▆▇█"
+COLUMNS = 70
+
+
+def readable(value: bytes | None) -> str:
+    """One alert as text; a line saying so where the record is none."""
+    try:
+        alert = orjson.loads(value or b"")
+        return "\n".join([_facts(alert), *_drawing(alert)])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        return f"(not an alert: {len(value or b'')} bytes)"
+
+
+def _facts(alert: dict[str, Any]) -> str:
+    beats, score = alert["beats"], alert["score"]
+    facts = [
+        alert["beat_time"],
+        alert["event"].upper(),
+        alert["priority"],
+        alert["kind"],
+        alert["cause"],
+        printable(alert["source"]),
+        f"{beats['abnormal']} of {beats['seen']} beats abnormal",
+    ]
+    if score is not None:
+        facts.append(f"score {score:.3g} against threshold {alert['threshold']:.3g}, p {alert['p_value']:.2g}")
+    return "  ".join([*facts, alert["id"]])
+
+
+def _drawing(alert: dict[str, Any]) -> list[str]:
+    curves = {"beat": alert["samples"], "model": alert["reconstruction"]}
+    present = {name: curve for name, curve in curves.items() if curve}
+    if not present:
+        return []
+    lowest, highest = (pick(map(pick, present.values())) for pick in (min, max))
+    return [f"    {name:5} {_sparkline(curve, lowest, highest)}" for name, curve in present.items()]
+
+
+def _sparkline(curve: list[float], lowest: float, highest: float) -> str:
+    """The curve in a row of blocks, adjacent samples averaged; all curves of an alert share one scale."""
+    per_column = max(1, len(curve) // COLUMNS)
+    means = [sum(curve[at : at + per_column]) / per_column for at in range(0, len(curve), per_column)]
+    span = (highest - lowest) or 1.0
+    return "".join(LEVELS[min(8, max(0, int(8.999 * (mean - lowest) / span)))] for mean in means)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON an alert, as it is on the topic.")
+@click.option("--from-beginning", is_flag=True, help="Begin with the oldest alert that is kept, not with the next.")
+@click.option("--count", type=click.IntRange(1), help="End after this many [default: follow until Ctrl-C].")
+def alerts(*, as_json: bool, from_beginning: bool, count: int | None) -> None:
+    """Follow the alerts, with the beat and its reconstruction drawn."""
+    wanted = settings.read()
+    with broker.Reader(wanted, wanted.alerts_topic, from_beginning=from_beginning) as reader:
+        try:
+            for record in itertools.islice(_follow(reader), count):
+                line = (record.value or b"").decode(errors="replace") if as_json else readable(record.value)
+                click.echo(line)
+        except KeyboardInterrupt:
+            pass
+
+
+def _follow(reader: broker.Reader) -> Iterable[Any]:
+    while True:
+        yield from reader.poll()

@@ -1,0 +1,1 @@
+"""The demo: training, an embedded broker, the daemon and a summary against the labels."""

@@ -1,0 +1,1 @@
+"""The model file: network, manifest, scorer and normalisation. The only package of `monitor` that imports torch."""

@@ -1,0 +1,1 @@
+"""One step from records to a checkpoint, and the loop around it."""

@@ -1,0 +1,160 @@
+"""Whatever comes, the quick way comes to what looking at each beat comes to: events, memories, and their order."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.alarms import episode_state
+from monitor.alarms.episodes import Episodes
+from monitor.alarms.rule import EpisodeRule
+from monitor.beats.beat import Beats
+from tests.alarms.beat_by_beat import BeatByBeat
+
+RULES = [
+    EpisodeRule(*numbers)
+    for numbers in ((3, 5, 5, 60_000), (1, 1, 1, 60_000), (2, 4, 9, 5000), (4, 64, 2, 2**70), (2, 2, 3, 0))
+]
+runs = st.lists(
+    st.tuples(
+        st.sampled_from("...AAFGB"),  # normal, abnormal, flat, unscorable for another reason, flat and abnormal
+        st.sampled_from([b"a", b"b", b"c", b"d"]),
+        st.sampled_from([0, 800, 800, 800, -3000, 20_000, 70_000]),  # ms since the beat before the run
+        st.integers(1, 9),
+    ),
+    max_size=20,
+)
+
+
+class Partition:
+    """What was written to a partition, how far it is read, and what was delivered about it."""
+
+    def __init__(self, number, written):
+        self.number = number
+        self.beats = [(verdict, source) for verdict, source, _, length in written for _ in range(length)]
+        self.times = list(accumulate(gap if i == 0 else 1 for _, _, gap, length in written for i in range(length)))
+        self.stream_times = [None, *accumulate(self.times, max)]  # before each beat
+        self.read, self.state = 0, {}
+
+    def poll(self, count):
+        """Rows of partition, offset, time, source and verdict."""
+        offsets = range(self.read, min(self.read + count, len(self.beats)))
+        self.read = offsets.stop
+        return [(self.number, offset, self.times[offset], *reversed(self.beats[offset])) for offset in offsets]
+
+    def restored(self):
+        return (
+            self.number,
+            self.stream_times[self.read],
+            {source: episode_state.decode(row) for source, row in self.state.items()},
+        )
+
+
+def batch(rows):
+    partition, offset, time, source, verdict = zip(*rows, strict=True)
+    beats = Beats(
+        np.zeros((len(rows), 0), np.float32),
+        np.array(source, object),
+        np.array(time, np.int64),
+        np.array(partition, np.int32),
+        np.array(offset, np.int64),
+    )
+    abnormal = np.array([one in "AB" for one in verdict])
+    return beats, abnormal, np.array([".FG".find(one.replace("B", "F")) for one in verdict], np.int8).clip(0)
+
+
+def play(verdicts, *, sources=None, times=None, first_offset=0):
+    """Rows of one partition."""
+    times = times or [800 * (first_offset + i) for i in range(len(verdicts))]
+    return [
+        (0, first_offset + i, times[i], (sources or [b"bed"] * len(verdicts))[i], v) for i, v in enumerate(verdicts)
+    ]
+
+
+def agree(both, rows):
+    observed, wanted = (episodes.observe(*batch(rows)) for episodes in both)
+    assert observed == wanted
+    assert both[0].open == both[1].open
+    return observed
+
+
+def test_what_one_beat_causes_is_told_in_the_order_in_which_it_was_found():
+    sources = [bytes([letter]) for letter in b"aaadddbbbda"]
+    times = [0, 1, 2, 3, 4, 5, 40_000, 40_001, 70_000, 70_001, 70_002]
+    events = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AAAAAAAAAAA", sources=sources, times=times)).events
+    found = [(event.name, event.source, event.row) for event in events[2:]]
+    assert found == [("opened", b"b", 8), ("closed", b"d", 8), ("closed", b"a", 8)]
+
+
+def test_a_window_that_was_full_stays_so_while_the_other_kind_of_episode_goes_on():
+    (*_, opened) = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("A.FFF....FAAA")).events
+    assert (opened.kind, opened.episode.flagged_beats, opened.episode.seen_beats) == ("physiological", 3, 5)
+
+
+def test_what_is_left_of_a_quiet_track_is_gone_a_beat_later():
+    for verdicts in ("AFF......", "AFF....F..", "AFF......A"):
+        (memory,) = agree([Episodes(RULES[2]), BeatByBeat(RULES[2])], play(verdicts, times=[0] * len(verdicts))).changes
+        shape, _ = memory.state.episodes
+        assert shape.length == verdicts.endswith("A")
+
+
+def test_memories_change_in_the_order_of_beats_where_a_source_comes_back_after_a_silence_too():
+    both = [Episodes(RULES[0]), BeatByBeat(RULES[0])]
+    agree(both, play("AA", sources=[b"a", b"b"], times=[0, 60_000]))
+    changed = agree(both, play("A.", sources=[b"b", b"a"], times=[60_001, 60_002], first_offset=2)).changes
+    assert [memory.source for memory in changed] == [b"b", b"a"]
+
+
+def test_under_a_stricter_rule_after_a_restart_the_next_beat_may_open_an_episode_and_a_later_one_close_it():
+    (memory,) = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AA")).changes
+    both = [Episodes(RULES[2]), BeatByBeat(RULES[2])]
+    for episodes in both:
+        episodes.restore(0, 800, {memory.source: memory.state})
+    events = agree(both, play("F" + "." * 9, first_offset=2)).events
+    assert [(event.name, event.row) for event in events] == [("opened", 1), ("closed", 9)]
+
+
+def disturb(data, partitions, both):
+    """Now and then another member takes over, under another rule too, a partition is read again, or lost."""
+    what = data.draw(st.sampled_from(["nothing", "nothing", "restart", "rewind", "lost"]))
+    if what == "restart":
+        rule = data.draw(st.sampled_from(RULES))
+        both = [Episodes(rule), BeatByBeat(rule)]
+        restored = partitions
+    elif what == "nothing":
+        return both
+    else:
+        restored = [data.draw(st.sampled_from(partitions))]
+    for partition in restored:
+        if what == "rewind":  # at least once, where state is ahead of the offsets
+            partition.read = data.draw(st.integers(0, partition.read))
+        for episodes in both:
+            if what == "lost":
+                episodes.forget(partition.number)
+            else:
+                episodes.restore(*partition.restored())
+    return both
+
+
+@given(st.lists(runs, min_size=1, max_size=3), st.sampled_from(RULES), st.data())
+def test_every_event_and_memory_is_the_one_of_a_walk_beat_by_beat(written, rule, data):
+    partitions = [Partition(number, beats) for number, beats in enumerate(written)]
+    both = [Episodes(rule), BeatByBeat(rule)]
+    for _ in range(data.draw(st.integers(1, 10))):
+        both = disturb(data, partitions, both)
+        rows = [
+            row for one in data.draw(st.permutations(partitions)) for row in one.poll(data.draw(st.integers(0, 40)))
+        ]
+        if not rows:
+            continue
+        observed = agree(both, rows)
+        assert [both[0].stream_time(one.number) for one in partitions] == [
+            both[1].stream_time(one.number) for one in partitions
+        ]
+        for number, source, state in observed.changes:
+            partitions[number].state.pop(source, None)
+            if state is not None:
+                partitions[number].state[source] = episode_state.encode(state)

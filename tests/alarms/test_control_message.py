@@ -1,0 +1,108 @@
+"""Control messages: what is written is read, and what makes no sense is said to make none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.alarms import control_message
+from monitor.alarms.control_message import ControlRequest, ThresholdCommand
+from monitor.errors import RefusedError
+from monitor.records.record import ControlRecord
+
+KEY = b"threshold/bed 7"
+
+
+def read(value, key=KEY):
+    return control_message.read(ControlRecord(key, value, 12))
+
+
+@given(
+    st.sampled_from(["threshold", "false_alarm_rate"]),
+    st.floats(0, 1, exclude_min=True, exclude_max=True),
+    st.text(max_size=50),
+    st.text(max_size=50),
+)
+def test_an_order_that_is_written_is_read(measure, amount, by, note):
+    order = ThresholdCommand(measure, amount, by, note)
+    assert read(control_message.encode(order)) == ControlRequest(b"bed 7", order)
+
+
+def test_null_takes_back_what_was_there():
+    assert read(None, b"threshold/*") == ControlRequest(control_message.ALL, None)
+
+
+def test_fields_that_are_not_ours_do_no_harm():
+    order = ThresholdCommand("threshold", 3.0, "", "")
+    assert read(b'{"threshold": 3, "by": 7, "note": null, "x": {}}') == ControlRequest(b"bed 7", order)
+
+
+def test_acknowledgements_are_left_alone():
+    assert read(b"whatever", b"acknowledge/physiological:ecg.beats:0:3") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"", "not JSON"),
+        (b"\xff", "not UTF-8 at byte 0"),
+        (b"[]", "the value is a list, where an object is expected"),
+        (b"3", "the value is a number"),
+        (b"{}", "neither of `threshold` and `false_alarm_rate` stand in it"),
+        (b'{"threshold": 1, "false_alarm_rate": 0.1}', "both of `threshold` and `false_alarm_rate` stand in it"),
+        (b'{"threshold": 1, "false_alarm_rate": null}', "both of"),
+        (b'{"threshold": 1, "threshold": 2}', "the field 'threshold' stands more than once"),
+        (b'{"threshold": 1, "x": [{"a": 1, "a": 2}]}', "the field 'a' stands more than once"),
+        (b'{"threshold": true}', "`threshold` is a boolean, where a number is expected"),
+        (b'{"threshold": "0.4"}', "`threshold` is text"),
+        (b'{"threshold": null}', "`threshold` is null"),
+        (b'{"threshold": NaN}', "`threshold` is nan, where a number above 0 is expected"),
+        (b'{"threshold": Infinity}', "`threshold` is inf"),
+        (b'{"threshold": 1e999}', "1e999 is beyond what a double can hold"),
+        (b'{"threshold": 0}', "`threshold` is 0"),
+        (b'{"threshold": -1}', "`threshold` is -1"),
+        (b'{"false_alarm_rate": 0}', "`false_alarm_rate` is 0, where a share of the normal beats"),
+        (b'{"false_alarm_rate": 1}', "`false_alarm_rate` is 1"),
+        (b'{"false_alarm_rate": NaN}', "`false_alarm_rate` is nan"),
+        (
+            b'{"threshold": 1, "note": "' + b"x" * control_message.MAX_VALUE_BYTES + b'"}',
+            "bytes, where a control message has",
+        ),
+        (b'{"threshold": ' + b"[" * 30_000 + b"}", "nested too deeply"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(value, expected):
+    with pytest.raises(RefusedError) as found:
+        read(value)
+    assert expected in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (None, "names no source"),
+        (b"", "names no source"),
+        (b"bed 7", "names no source"),
+        (b"threshold", "names no source"),
+        (b"threshold/", "the source has no name"),
+        (b"threshold/\xff", "the source is not UTF-8 at byte 0"),
+    ],
+)
+def test_a_key_that_names_no_source_is_named(key, expected):
+    with pytest.raises(RefusedError, match=expected):
+        read(b'{"threshold": 1}', key)
+
+
+def test_a_complaint_says_where_and_what_and_commands_no_terminal():
+    change = ControlRecord(b"threshold/\x1b[2J\xff" + b"x" * 500, b"", 12)
+    said = control_message.complaint(change, RefusedError("\x07"))
+    assert said.startswith("control record at offset 12, key threshold/\ufffd[2J\\xff")
+    assert said.isprintable()
+    assert len(said) < 200
+
+
+@pytest.mark.parametrize(("source", "expected"), [("", "has no name"), ("\udcff", "not UTF-8")])
+def test_a_source_that_no_beat_can_have_has_no_key(source, expected):
+    with pytest.raises(RefusedError, match=expected):
+        control_message.key(source)

@@ -1,0 +1,30 @@
+"""What is written to the state topic, and in which cases a row is to be deleted."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.alarms import episode_state
+from monitor.alarms.episodes import StateChange
+from monitor.alarms.rule import QUIET, EpisodeState, SourceState
+
+NUMBER = st.integers(-(2**62), 2**62)
+TRACK = st.builds(EpisodeState, st.integers(0, 2**64 - 1), *[NUMBER] * 7) | st.just(QUIET)
+
+
+@given(st.builds(SourceState, st.tuples(TRACK, TRACK), NUMBER, NUMBER))
+def test_a_row_is_read_as_it_was_written(state):
+    assert episode_state.decode(episode_state.encode(state)) == state
+
+
+def test_an_outdated_row_is_deleted_unless_its_source_is_written_anew():
+    state = SourceState((EpisodeState(recent=1, length=1), QUIET), 0, 7)
+    changes = [StateChange(0, b"anew", state), StateChange(0, b"over", None)]
+    written, deleted = episode_state.rows(changes, {0: (b"anew", b"gone"), 1: (b"anew",)}, "state")
+    assert [(row.partition, row.key) for row in written] == [(0, b"anew")]
+    assert {(row.partition, row.key, row.value) for row in deleted} == {
+        (0, b"over", None),
+        (0, b"gone", None),
+        (1, b"anew", None),
+    }

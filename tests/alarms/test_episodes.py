@@ -1,0 +1,153 @@
+"""When episodes open and close, and that it never depends on how polls cut the stream."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.alarms import episode_state
+from monitor.alarms.episodes import Episodes
+from monitor.alarms.rule import EpisodeRule
+from monitor.beats.beat import Beats
+
+if TYPE_CHECKING:
+    from monitor.alarms.rule import Event
+
+RULE = EpisodeRule(flagged=3, window=5, close=5, silence_ms=60_000)
+FLAT = 1
+
+
+def stream(verdicts, *, sources=None, times=None, partition=0, first_offset=0):
+    """Beats of one partition with their verdicts: `.` normal, `A` abnormal, `F` flat."""
+    n = len(verdicts)
+    beats = Beats(
+        samples=np.zeros((n, 140), np.float32),
+        source=np.array(sources or [b"bed"] * n, object),
+        time=np.array(times if times is not None else [800 * i for i in range(n)], np.int64),
+        partition=np.full(n, partition, np.int32),
+        offset=np.arange(first_offset, first_offset + n, dtype=np.int64),
+    )
+    return beats, np.array([v == "A" for v in verdicts]), np.array([FLAT * (v == "F") for v in verdicts], np.int8)
+
+
+def told(events: list[Event], first_offset: int = 0):
+    return [(event.name, event.kind, event.row + first_offset, event.silent) for event in events]
+
+
+def play(verdicts, rule=RULE, **columns):
+    return told(Episodes(rule).observe(*stream(verdicts, **columns)).events)
+
+
+def test_normal_beats_cause_nothing():
+    assert play("." * 50) == []
+
+
+def test_three_of_five_abnormal_beats_open_an_episode_once():
+    assert play("A.AA") == [("opened", "physiological", 3, False)]
+    assert play("AAAAAAAA") == [("opened", "physiological", 2, False)]
+
+
+def test_two_of_five_do_not():
+    assert play("A...AA...A.A...") == []
+
+
+def test_five_normal_beats_in_a_row_close_it_and_a_new_one_may_open():
+    assert play("AAA....A.....AAA") == [
+        ("opened", "physiological", 2, False),
+        ("closed", "physiological", 12, False),
+        ("opened", "physiological", 15, False),
+    ]
+
+
+def test_one_of_one_tells_of_every_run():
+    rule = EpisodeRule(flagged=1, window=1, close=1, silence_ms=60_000)
+    assert [name for name, *_ in play(".AA.A..", rule)] == ["opened", "closed", "opened", "closed"]
+
+
+def test_beats_that_cannot_be_scored_are_a_technical_episode_and_leave_the_other_as_it_is():
+    assert play("AAFFFA") == [("opened", "technical", 4, False), ("opened", "physiological", 5, False)]
+    assert play("AAA....FFF.") == [
+        ("opened", "physiological", 2, False),
+        ("opened", "technical", 9, False),
+        ("closed", "physiological", 10, False),
+    ]
+
+
+def test_counts_begin_with_the_window_that_opened_the_episode():
+    opened, closed = Episodes(RULE).observe(*stream("A.AA.....")).events
+    assert (opened.episode.flagged_beats, opened.episode.seen_beats) == (3, 4)
+    assert (closed.episode.flagged_beats, closed.episode.seen_beats) == (3, 9)
+    assert opened.episode.opened_offset == closed.episode.opened_offset == 3
+
+
+def test_an_episode_ends_as_silent_once_the_partition_went_on_without_its_source():
+    verdicts, sources = "AAA...", [b"bed"] * 3 + [b"other"] * 3
+    times = [0, 800, 1600, 30_000, 61_600, 61_601]
+    assert play(verdicts, sources=sources, times=times) == [
+        ("opened", "physiological", 2, False),
+        ("closed", "physiological", 5, True),
+    ]
+
+
+def test_a_clock_that_runs_ahead_does_not_silence_the_others():
+    verdicts = ".AAA..AAA"
+    ahead, bed = b"ahead", b"bed"
+    sources = [ahead, bed, bed, bed, ahead, ahead, bed, bed, bed]
+    times = [600_000, 0, 800, 1600, 601_000, 602_000, 2400, 3200, 4000]
+    assert play(verdicts, sources=sources, times=times) == [("opened", "physiological", 3, False)]
+
+
+def test_sources_do_not_mix():
+    assert play("AAAA", sources=[b"a", b"b", b"a", b"b"]) == []
+
+
+def test_the_number_of_open_episodes_follows():
+    episodes = Episodes(RULE)
+    episodes.observe(*stream("AAAFFF"))
+    assert episodes.open == {"physiological": 1, "technical": 1}
+    episodes.observe(*stream(".....", first_offset=6, times=[9000] * 5))
+    assert episodes.open == {"physiological": 0, "technical": 0}
+
+
+def test_a_partition_that_is_forgotten_has_no_open_episodes():
+    episodes = Episodes(RULE)
+    episodes.observe(*stream("AAA"))
+    episodes.forget(0)
+    assert episodes.open == {"physiological": 0, "technical": 0}
+    assert episodes.stream_time(0) is None
+    assert episodes.observe(*stream("AA", first_offset=10, times=[9000, 9800])).events == []
+
+
+beats = st.lists(
+    st.tuples(st.sampled_from("..AAF"), st.sampled_from([b"a", b"b", b"c"]), st.integers(0, 40_000)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(beats, st.data())
+def test_decisions_depend_neither_on_how_the_stream_is_cut_nor_on_who_reads_on(rows, data):
+    verdicts, sources, gaps = zip(*rows, strict=True)
+    times = np.cumsum(gaps).tolist()
+    whole = Episodes(RULE)
+    wanted = told(whole.observe(*stream(verdicts, sources=list(sources), times=times)).events)
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(rows) - 1)))) | {0, len(rows)})
+    episodes, topic, found = Episodes(RULE), {}, []
+    for start, end in pairwise(cuts):
+        if data.draw(st.booleans()):  # another member takes over, from what was delivered
+            stream_time, episodes = episodes.stream_time(0), Episodes(RULE)
+            episodes.restore(0, stream_time, {source: episode_state.decode(value) for source, value in topic.items()})
+        piece = slice(start, end)
+        columns = {"sources": list(sources[piece]), "times": times[piece], "first_offset": start}
+        observed = episodes.observe(*stream(verdicts[piece], **columns))
+        found += told(observed.events, start)
+        for _, source, state in observed.changes:
+            topic.pop(source, None)
+            if state is not None:
+                topic[source] = episode_state.encode(state)
+    assert sorted(found) == sorted(wanted)
+    assert episodes.open == whole.open

@@ -1,0 +1,173 @@
+"""Files of beats are read in every form, and a wrong one is refused by line and column."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.beats import beat_file
+from monitor.errors import RefusedError
+from tests import models
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "beats"
+
+
+def line(values, separator=","):
+    return separator.join(map(str, values)) + "\n"
+
+
+def lines(rows, separator=","):
+    return "".join(line(row, separator) for row in rows)
+
+
+def labelled(samples, labels, first):
+    columns = [np.array(labels)[:, None], samples] if first else [samples, np.array(labels)[:, None]]
+    return np.hstack(columns).tolist()
+
+
+def refusal(file):
+    with pytest.raises(RefusedError) as caught:
+        beat_file.read(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("separator", ["\t", "  "])
+def test_the_official_form_has_the_class_first(file, separator):
+    samples = models.beats(5)
+    file.write_text(lines(labelled(samples, [1, 2, 3, 4, 5], first=True), separator))
+    found = beat_file.read(file)
+    assert (found.samples == samples).all()
+    assert found.classes.tolist() == [1, 2, 3, 4, 5]
+    assert found.abnormal.tolist() == [False, True, True, True, True]
+
+
+def test_a_csv_has_the_label_last_and_one_is_normal(file):
+    samples = models.beats(2)
+    file.write_text(lines(labelled(samples, [1.0, 0.0], first=False)))
+    found = beat_file.read(file)
+    assert (found.samples == samples).all()
+    assert found.abnormal.tolist() == [False, True]
+    assert found.classes is None
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_without_labels_there_are_none(file, separator):
+    file.write_text(lines(models.beats(3).tolist(), separator))
+    assert beat_file.read(file).abnormal is None
+    assert beat_file.read(file).samples.shape == (3, 140)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i2", "u1"])
+def test_an_npy_of_any_numbers_is_read(file, dtype):
+    array = np.arange(280).reshape(2, 140).astype(dtype)
+    file.write_bytes(npy(array))
+    assert (beat_file.read(file).samples == array.astype(np.float32)).all()
+
+
+def test_an_npy_has_the_label_last(file):
+    file.write_bytes(npy(np.hstack([models.beats(2), [[0], [1]]])))
+    assert beat_file.read(file).abnormal.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        line(f"sample {place}" for place in range(140)),
+        line(range(140)),
+        '"a",' * 139 + '"b"\n',
+        "\ufeff" + "b," * 139 + "b\n",
+    ],
+)
+def test_a_header_line_is_skipped(file, header):
+    file.write_text(header + lines(models.beats(2).tolist()))
+    assert len(beat_file.read(file).samples) == 2
+
+
+def test_empty_lines_and_foreign_line_ends_are_skipped(file):
+    file.write_text("\n" + lines(models.beats(2).tolist()).replace("\n", "\r\n\r\n"), newline="")
+    assert len(beat_file.read(file).samples) == 2
+
+
+BEAT = [0.5] * 140
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no beats"),
+        ("\n \n", "holds no beats"),
+        (line(f"x{place}" for place in range(140)), "holds no beats"),
+        (line(BEAT[:139]), "line 1 has 139 columns, where 140 samples"),
+        (line([*BEAT, 1, 1]), "line 1 has 142 columns"),
+        (line(BEAT) + line([*BEAT, 1]), "line 2 has 141 columns, where the lines before it have 140"),
+        (line(BEAT) + line([*BEAT[:7], "abc", *BEAT[8:]]), "line 2, column 8 is 'abc', where a number"),
+        (line(BEAT) + line([*BEAT[:7], "", *BEAT[8:]]), "line 2, column 8 is ''"),
+        (line(BEAT) + "\n" + line([*BEAT[:-1], "nan"]), "line 3, column 140 is nan"),
+        (line([*BEAT[:-1], "-inf"]), "line 1, column 140 is -inf"),
+        (line([*BEAT[:-1], "2e9"]), "line 1, column 140 is 2e+09, where a number within"),
+        (line([*BEAT, 2]), "line 1, column 141 is 2, where the label 0 or 1"),
+        (line([7, *BEAT], "\t"), "line 1, column 1 is 7, where a class from 1 to 5"),
+        (line([1, *BEAT[:-1], "nan"], "\t"), "line 1, column 141 is nan"),
+        (line(BEAT, ";"), "line 1 has 1 columns"),
+        ("x" * 100_000, "line 1 is longer than"),
+    ],
+)
+def test_a_wrong_line_is_named(file, text, said):
+    file.write_text(text)
+    assert said in refusal(file)
+
+
+def npy(array, **options):
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (bytes(range(128, 256)) * 9, "line 1 is no text"),
+        (npy(np.array([{}, None]), allow_pickle=True), "no numeric NPY array"),
+        (npy(np.zeros((3, 140)))[:500], "no numeric NPY array"),
+        (npy(np.zeros((3, 140)))[:9], "no numeric NPY array"),
+        (npy(np.zeros((3, 140))).replace(b"(3, 140)", b"(9999999999, 140)"), "no numeric NPY array"),
+        (npy(np.zeros(140)), "float64 of shape (140,), where numbers"),
+        (npy(np.zeros((3, 141, 1))), "of shape (3, 141, 1)"),
+        (npy(np.zeros((3, 139))), "shape (3, 139), where a row a beat with 140 samples"),
+        (npy(np.zeros((0, 140))), "shape (0, 140)"),
+        (npy(np.zeros((3, 140), complex)), "complex128 of shape"),
+        (npy(np.full((3, 140), np.nan)), "row 1, column 1 is nan"),
+        (b"PK\x03\x04rest", "this is a zip archive"),
+    ],
+)
+def test_a_wrong_binary_file_is_named(file, content, said):
+    file.write_bytes(content)
+    assert said in refusal(file)
+
+
+def test_an_npz_is_a_zip_and_refused(file):
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", npy(np.zeros((3, 140))))
+    assert "unpack it" in refusal(file)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    assert "Is a directory" in refusal(tmp_path)
+    assert "No such file" in refusal(tmp_path / "absent")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
+def test_junk_is_refused_in_a_sentence(file, content):
+    file.write_bytes(content)
+    refusal(file)

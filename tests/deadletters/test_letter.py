@@ -1,0 +1,126 @@
+"""A dead letter read back: the record as it was, its rounds, and why it may have to stay."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.beats.parse import Rejected
+from monitor.deadletters.letter import OWN_HEADERS, ReplayRules, as_json, as_line, back, dead_letter, objection, read
+from monitor.records.column import Column
+from monitor.records.record import Records
+
+RULES = ReplayRules("ecg.beats", 3, 0)
+BYTES = st.binary(max_size=20)
+NAMES = st.one_of(st.sampled_from([*OWN_HEADERS, "omitted", "replays"]), st.text(max_size=8))
+HEADERS = st.lists(st.tuples(NAMES, BYTES), max_size=9).map(tuple)
+
+
+def refused(key=b"bed 7", value=b"{", headers=(), topic="ecg.beats", detail="no good"):
+    """The message that the monitor writes about a record at partition 1, offset 42."""
+    at = [np.array([number]) for number in (1, 42, 1000)]
+    records = Records(topic, *at, Column.of((key,)), Column.of((value,)), (headers,))
+    return dead_letter(records, Rejected(0, "not-json", detail), "ecg.dead-letters", 5000)
+
+
+def stored(message, extra=()):
+    """The same as a record of the dead letters topic."""
+    headers = [*message.headers, *extra]
+    return SimpleNamespace(partition=3, offset=9, timestamp=6000, key=message.key, value=message.value, headers=headers)
+
+
+@given(st.none() | BYTES, st.none() | BYTES, HEADERS)
+def test_a_letter_goes_back_as_it_came_and_its_rounds_are_counted(key, value, headers):
+    start = read(stored(refused(key, value, headers)))
+    own = headers[:-1] if start.rounds else headers
+    for already in range(start.rounds, start.rounds + 3):
+        letter = read(stored(refused(key, value, headers)))
+        message = back(letter, letter.refusal)
+        assert (message.topic, message.partition) == ("ecg.beats", 1)
+        assert (message.key, message.value) == (key, value)
+        assert message.headers == (*own, ("replays", b"%d" % (already + 1)))
+        headers = message.headers
+
+
+def test_of_headers_named_like_ours_the_last_ones_are_ours():
+    inner = refused(topic="somewhere.else").headers
+    letter = read(stored(refused(headers=(*inner, ("replays", b"often")))))
+    assert letter.refusal.topic == "ecg.beats"
+    assert letter.headers == (*inner, ("replays", b"often"))
+    assert letter.rounds == 0
+
+
+@given(HEADERS)
+def test_what_no_monitor_wrote_is_no_letter(headers):
+    record = stored(SimpleNamespace(key=None, value=None, headers=(*headers, ("x", b""))))
+    assert read(record).refusal is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("partition", b"-1"), ("offset", b"1e3"), ("offset", b"9" * 5000)])
+def test_a_place_that_is_none_makes_no_letter(name, value):
+    message = refused()
+    headers = tuple((at, value if at == name else content) for at, content in message.headers)
+    assert read(stored(replace(message, headers=headers))).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("letter", "rules", "word", "told"),
+    [
+        ({}, RULES, None, ""),
+        ({"topic": "old.beats"}, RULES, "other-topic", "came from old.beats"),
+        ({"headers": (("replays", b"2"),)}, RULES, None, ""),
+        ({"headers": (("replays", b"3"),)}, RULES, "past-limit", "put back 3 times"),
+        ({"headers": (("replays", b"3"),)}, replace(RULES, max_rounds=4), None, ""),
+        ({}, replace(RULES, oldest_ms=6001), "too-old", "it would go unread"),
+        ({}, replace(RULES, oldest_ms=6000), None, ""),
+    ],
+)
+def test_a_letter_that_must_stay_says_why(letter, rules, word, told):
+    found = read(stored(refused(**letter)))
+    why = objection(found, found.refusal, rules)
+    assert (why and why[0]) == word
+    assert why is None or told in why[1]
+
+
+def test_a_letter_without_its_value_says_where_the_record_still_stands():
+    lacking = read(stored(refused(value=None), [("omitted", b"value, 9 bytes"), ("omitted", b"large headers")]))
+    word, told = objection(lacking, lacking.refusal, RULES)
+    assert word == "incomplete"
+    assert "lacks its value, 9 bytes, large headers: the record itself stands at ecg.beats/1 offset 42" in told
+
+
+def test_a_line_says_when_why_whose_and_what_became_of_it():
+    line = as_line(read(stored(refused(headers=(("replays", b"2"),)))), is_replayed=True)
+    for word in ("3/9", "1970-01-01T00:00:05.000Z", "not-json", "bed 7", "ecg.beats/1 offset 42", "1 bytes", "no good"):
+        assert word in line
+    assert "rounds 2, put back" in line
+
+
+@given(st.none() | BYTES, st.text(), HEADERS)
+def test_a_letter_cannot_command_the_terminal(key, detail, headers):
+    message = refused(key, None, (), detail=detail)
+    for record in (stored(message), stored(message, headers)):
+        assert as_line(read(record), is_replayed=False).isprintable()
+
+
+@given(st.none() | BYTES, st.none() | BYTES, HEADERS)
+def test_json_holds_every_byte(key, value, headers):
+    found = orjson.loads(as_json(read(stored(refused(key, value, headers))), is_replayed=False))
+    assert (found["reason"], found["offset"], found["letter"]) == ("not-json", 42, {"partition": 3, "offset": 9})
+    for content, expected in ((found["key"], key), (found["value"], value)):
+        assert unpack(content) == expected
+    own = headers[: len(found["headers"])]
+    assert [(name, unpack(content)) for name, content in found["headers"]] == list(own)
+
+
+def unpack(content):
+    if content is None:
+        return None
+    return content["text"].encode() if "text" in content else base64.b64decode(content["base64"])

@@ -1,0 +1,90 @@
+"""Who may import what."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MONITOR = sorted((ROOT / "monitor").rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level names that a file imports, lazily or not."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+# DESIGN section 2: a package imports only itself and what stands before it
+LAYERS = (
+    {"errors"},
+    {"log"},
+    {"settings", "records"},
+    {"beats"},
+    {"model", "deadletters"},
+    {"alarms"},
+    {"telemetry"},
+    {"broker"},
+    {"pipeline"},
+    {"daemon"},
+    {"demo"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+)
+RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
+
+
+def inner_imports(path: Path) -> set[str]:
+    """Modules of `monitor` that a file imports, lazily, for types or not."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return {name for name in found if name.startswith("monitor.")}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "monitor").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MONITOR, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_package_imports_only_packages_below_it(path):
+    if room(path) == "__init__":
+        return
+    rank = RANK[room(path)]
+    above = {name for name in inner_imports(path) if name.split(".")[1] in RANK and RANK[name.split(".")[1]] > rank}
+    beside = {
+        name
+        for name in inner_imports(path)
+        if RANK.get(name.split(".")[1]) == rank and name.split(".")[1] != room(path)
+    }
+    assert not above | beside
+
+
+@pytest.mark.parametrize("path", MONITOR, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_package_imports_only_the_libraries_it_may(path):
+    forbidden = {"trainer"}
+    if room(path) != "broker":
+        forbidden.add("kafka")
+    if room(path) != "model":
+        forbidden.add("torch")
+    if room(path) != "demo":
+        forbidden |= {"sklearn", "matplotlib"}
+    assert not imports(path) & forbidden
+
+
+@pytest.mark.parametrize("path", MONITOR, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_settings_read_the_environment(path):
+    text = path.read_text(encoding="utf-8")
+    reads = "os.environ" in text or "getenv" in text
+    assert not reads or room(path) in {"settings", "demo"}  # the demo hands its own to the daemon it starts

@@ -1,0 +1,123 @@
+"""The settings, and that the README tells of each of them."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from monitor import settings
+from monitor.errors import RefusedError
+from monitor.settings import Settings
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_table_in_the_readme_is_the_settings():
+    """Regenerate it with `python -m tests.unit.test_settings`."""
+    assert table() in README.read_text(encoding="utf-8")
+
+
+def table() -> str:
+    rows = ["| variable | default | what |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default_factory or field.default is None else field.default
+        default = "" if isinstance(default, pydantic.SecretStr) else default
+        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else ""
+        rows.append(f"| `MONITOR_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(pydantic.ValidationError):
+        Settings().batch_size = 1
+
+
+LOGIN = {"security_protocol": "SASL_SSL", "sasl_username": "monitor"}
+
+
+def test_secrets_are_masked_wherever_settings_are_shown():
+    secret = Settings(**LOGIN, sasl_password="s3cret")
+    assert "s3cret" not in repr(secret)
+    assert "s3cret" not in str(secret.shown())
+    assert "s3cret" not in str(secret.model_dump())
+    assert secret.password() == "s3cret"
+
+
+def test_a_password_in_a_file_loses_its_newline(tmp_path):
+    (tmp_path / "password").write_text("from-file\n")
+    assert Settings(**LOGIN, sasl_password_file=tmp_path / "password").password() == "from-file"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "no password in it"), (b" \n", "no password in it"), (b"s3cret\xff", "no UTF-8 text")]
+)
+def test_a_file_without_a_password_is_named_and_not_quoted(tmp_path, content, said):
+    (tmp_path / "password").write_bytes(content)
+    with pytest.raises(RefusedError, match=said) as caught:
+        Settings(**LOGIN, sasl_password_file=tmp_path / "password").password()
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_password_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(RefusedError, match=r"MONITOR_SASL_PASSWORD_FILE=.*: Is a directory"):
+        Settings(**LOGIN, sasl_password_file=tmp_path).password()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SASL_USERNAME": "u"}, "MONITOR_SASL_USERNAME is set, and MONITOR_SECURITY_PROTOCOL=PLAINTEXT uses no login"),
+        ({"SASL_PASSWORD": "s3cret", "SECURITY_PROTOCOL": "SSL"}, "MONITOR_SASL_PASSWORD is set, and"),
+        ({"SASL_PASSWORD_FILE": "f"}, "MONITOR_SASL_PASSWORD_FILE is set, and"),
+        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_PASSWORD": "s3cret"}, "MONITOR_SASL_USERNAME is not set"),
+        ({"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_USERNAME": "u"}, "MONITOR_SASL_PASSWORD is not set"),
+        ({"SASL_PASSWORD": "s3cret", "SASL_PASSWORD_FILE": "f"}, "are both set"),
+        ({"SSL_CAFILE": "ca"}, "MONITOR_SSL_CAFILE is set, and MONITOR_SECURITY_PROTOCOL=PLAINTEXT uses no TLS"),
+        (
+            {"SSL_CERTFILE": "c", "SECURITY_PROTOCOL": "SASL_PLAINTEXT"}
+            | {"SASL_USERNAME": "u", "SASL_PASSWORD": "s3cret"},
+            "no TLS",
+        ),
+        ({"SSL_KEYFILE": "k", "SECURITY_PROTOCOL": "SSL"}, "without MONITOR_SSL_CERTFILE"),
+        ({"SECURITY_PROTOCOL": "ssl"}, "MONITOR_SECURITY_PROTOCOL: input should be 'PLAINTEXT', 'SSL'"),
+    ],
+)
+def test_security_settings_that_contradict_each_other_are_refused_in_a_sentence(monkeypatch, tmp_path, given, said):
+    monkeypatch.chdir(tmp_path)
+    for name, value in given.items():
+        monkeypatch.setenv(f"MONITOR_{name}", value)
+    with pytest.raises(RefusedError) as caught:
+        settings.read()
+    assert said in str(caught.value)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_empty_variable_is_no_file(monkeypatch):
+    monkeypatch.setenv("MONITOR_SSL_CAFILE", "")
+    assert Settings().ssl_cafile is None
+
+
+def test_the_state_topic_is_named_after_the_group():
+    assert Settings(group_id="ward-3").state_topic_name == "ward-3.state"
+    assert Settings(state_topic="other").state_topic_name == "other"
+
+
+def test_every_setting_says_what_it_is():
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_environment_wins_over_the_dotenv_file(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("MONITOR_GROUP_ID=file\nMONITOR_BATCH_SIZE=7\n")
+    monkeypatch.setenv("MONITOR_GROUP_ID", "environment")
+    found = settings.read()
+    assert (found.group_id, found.batch_size) == ("environment", 7)
+
+
+if __name__ == "__main__":
+    text = README.read_text(encoding="utf-8")
+    README.write_text(re.sub(r"\| variable \|.*?\n(?!\|)", table() + "\n", text, flags=re.DOTALL), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Beats to train on: fetching, reading, splitting."""

@@ -1,0 +1,1 @@
+"""The image denoiser: pictures, noise, networks, training and its report."""

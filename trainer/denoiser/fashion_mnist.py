@@ -1,0 +1,143 @@
+"""Fashion-MNIST: IDX files of pictures, packed or not, from a folder or from the official place."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import math
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.errors import RefusedError
+from trainer.data import download
+from trainer.data.download import DownloadError, NoAnswerError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+OFFICIAL_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+MAX_PACKED_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 256 * 1024 * 1024
+IDX_BYTES_3_AXES = b"\0\0\x08\x03"
+HEADER_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Names of the two files, and the sha256 that they have unpacked."""
+
+    train: str = "train-images-idx3-ubyte"
+    train_sha256: str = "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+    test: str = "t10k-images-idx3-ubyte"
+    test_sha256: str = "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+
+    @property
+    def both(self) -> tuple[tuple[str, str], ...]:
+        return (self.train, self.train_sha256), (self.test, self.test_sha256)
+
+
+OFFICIAL = Files()
+
+
+def present(folder: Path) -> bool:
+    """Whether the folder has any of the two files; one alone is then missed by name, not fetched over."""
+    return any(_find(folder, name) is not None for name, _ in OFFICIAL.both)
+
+
+def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bool]:
+    """Training and test pictures (n, h, w), and whether they are Fashion-MNIST to the byte. Raises RefusedError."""
+    parts: list[NDArray[np.uint8]] = []
+    official = True
+    for name, sha256 in OFFICIAL.both:
+        path = _find(folder, name)
+        if path is None:
+            raise RefusedError(f"{folder}: {name}[.gz] is missing beside the other part")
+        content = _unpacked(path)
+        official &= hashlib.sha256(content).hexdigest() == sha256
+        parts.append(_pictures(path, content))
+    train, test = parts
+    if train.shape[1:] != test.shape[1:]:
+        raise RefusedError(f"{folder}: training pictures are {_size(train)}, those to judge by {_size(test)}")
+    return train, test, official
+
+
+def fetch(folder: Path, url: str = OFFICIAL_URL, files: Files = OFFICIAL) -> None:
+    """Put the two packed files into the folder once both are whole and have their checksums.
+
+    Raises DownloadError, and RefusedError when the folder cannot be written to.
+    """
+    download.require_web(url)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as place:
+            for name, sha256 in files.both:
+                (Path(place) / f"{name}.gz").write_bytes(_verified(f"{url.rstrip('/')}/{name}.gz", sha256))
+            for file in Path(place).iterdir():
+                file.replace(folder / file.name)
+    except OSError as error:
+        raise RefusedError(f"{folder}: cannot be written to: {error.strerror or error}") from error
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _unpacked(path: Path) -> bytes:
+    """The bytes of a file, unpacked when they are packed, as far as `MAX_BYTES` go."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if content.startswith(b"\x1f\x8b"):
+            content = _gunzip(content)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or f"it is no whole gzip file ({error})"
+        raise RefusedError(f"{path}: cannot be read: {reason}") from None
+    if len(content) > MAX_BYTES:
+        raise RefusedError(f"{path}: more than {MAX_BYTES:,} bytes of pictures")
+    return content
+
+
+def _gunzip(content: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
+def _pictures(path: Path, content: bytes) -> NDArray[np.uint8]:
+    if len(content) < HEADER_BYTES or not content.startswith(IDX_BYTES_3_AXES):
+        raise RefusedError(f"{path}: this is no IDX file of pictures (bytes, three axes)")
+    shape = tuple(np.frombuffer(content[4:HEADER_BYTES], ">u4").tolist())
+    if 0 in shape or math.prod(shape) != len(content) - HEADER_BYTES:
+        raise RefusedError(
+            f"{path}: its header says {' x '.join(map(str, shape))}, and {len(content) - HEADER_BYTES:,} bytes follow"
+        )
+    return np.frombuffer(content, np.uint8, offset=HEADER_BYTES).reshape(shape)
+
+
+def _size(pictures: NDArray[np.uint8]) -> str:
+    return f"{pictures.shape[1]} x {pictures.shape[2]}"
+
+
+def _verified(url: str, sha256: str) -> bytes:
+    content = _downloaded(url)
+    try:
+        found = hashlib.sha256(_gunzip(content)).hexdigest()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DownloadError(f"{url}: its {len(content):,} bytes are no whole gzip file ({error})") from None
+    if found != sha256:
+        raise DownloadError(f"{url}: its {len(content):,} bytes have the checksum {found} unpacked, not {sha256}")
+    return content
+
+
+def _downloaded(url: str) -> bytes:
+    try:
+        return download.body(url, MAX_PACKED_BYTES)
+    except NoAnswerError as error:
+        raise DownloadError(f"{url}: {error}; put Fashion-MNIST's IDX files into the folder") from error
+    except DownloadError as error:
+        raise DownloadError(f"{url}: {error}") from error

@@ -1,0 +1,184 @@
+"""Fit a denoiser: noise drawn afresh for every batch, mean square error, Adam and Muon; the best epoch is kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from monitor.errors import RefusedError
+from trainer.denoiser.muon import Muon
+from trainer.denoiser.network import DenoiserConfig, apply, build, fitted, inner_weights
+from trainer.denoiser.noise import Corruption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Spoil = Callable[[Tensor], Tensor]
+
+Precision = Literal["float32", "bfloat16"]
+
+VALIDATION_SEED = 2**31  # out of reach of --seed: no training run draws the noise that it is judged by
+VALIDATION_BATCH = 500
+MUON_RATE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecipe:
+    """Everything that a fit depends on beside the pictures; `docs/experiments.md` says why it is so."""
+
+    config: DenoiserConfig = field(default_factory=DenoiserConfig)
+    corruption: Corruption = field(default_factory=Corruption)
+    epochs: int = 10
+    seed: int = 0
+    batch: int = 32
+    precision: Precision = "float32"
+
+    @property
+    def learning_rate(self) -> float:
+        return 5e-3 if self.config.network == "best" else 1e-3
+
+    def batches(self, pictures: int) -> int:
+        return math.ceil(pictures / self.batch)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Share of the learning rate at a step: constant for the classic, else a warm-up and down to 0."""
+        if self.config.network == "classic":
+            return 1.0
+        return min(1.0, 20 * (step + 1) / steps) * (1 - step / steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the pictures came to: mean square errors, and CPU seconds since the start of the fit."""
+
+    training: float
+    validation: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The weights of the best epoch, on the CPU, and the way there."""
+
+    network: nn.Module
+    curve: tuple[Epoch, ...]
+    interrupted: bool
+
+    @property
+    def best(self) -> int:
+        """Which epoch the weights are from; the first is 0."""
+        return min(range(len(self.curve)), key=lambda epoch: self.curve[epoch].validation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A network on its way."""
+
+    network: nn.Module
+    schedules: tuple[torch.optim.lr_scheduler.LambdaLR, ...]
+    device: torch.device
+    kind: torch.dtype
+    stopped: Callable[[], bool]
+
+    def epoch(self, batches: Iterable[NDArray[np.uint8]], spoil: Spoil, tick: Callable[[float], None]) -> float:
+        """One pass, or what there is of it when it is stopped: the mean loss."""
+        total, steps = 0.0, 0
+        for batch in batches:
+            clean = _values(batch).to(self.device)
+            total += self._step(clean, spoil(clean))
+            steps += 1
+            tick(total / steps)
+            if self.stopped():
+                break
+        return total / steps
+
+    def _step(self, clean: Tensor, noisy: Tensor) -> float:
+        with torch.autocast(self.device.type, self.kind, enabled=self.kind != torch.float32):
+            found = fitted(self.network, noisy.to(memory_format=torch.channels_last))
+        loss = functional.mse_loss(found.float(), clean)
+        self.network.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+        for schedule in self.schedules:
+            schedule.optimizer.step()
+            schedule.step()
+        return loss.item()
+
+
+def fit(
+    train: NDArray[np.uint8],
+    validation: NDArray[np.uint8],
+    recipe: ImageRecipe,
+    device: torch.device,
+    tick: Callable[[float], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Fit:
+    """A denoiser of pictures (n, c, h, w); `tick` gets the epoch's mean loss after each batch.
+
+    `stopped` may end the epoch where it is; what has been learnt by then is validated and may be the best. Same
+    pictures, recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
+    """
+    draw = torch.Generator().manual_seed(recipe.seed)
+    clean, noisy = (part.to(device) for part in held_out(validation, recipe.corruption))
+    curve: list[Epoch] = []
+    kept: dict[str, Tensor] = {}
+    began = time.process_time()
+    fitting = _begin(recipe, recipe.epochs * recipe.batches(len(train)), device, stopped)
+    while len(curve) < recipe.epochs and not (curve and stopped()):
+        order = torch.split(torch.randperm(len(train), generator=draw), recipe.batch)
+        loss = fitting.epoch(
+            (train[rows.numpy()] for rows in order), lambda clean: recipe.corruption.spoil(clean, draw), tick
+        )
+        error = functional.mse_loss(denoised(fitting.network, noisy), clean).item()
+        if not math.isfinite(error):
+            raise RefusedError(f"training failed: the validation error is {error}; try another --seed")
+        if not curve or error < min(epoch.validation for epoch in curve):
+            kept = {name: tensor.cpu().clone() for name, tensor in fitting.network.state_dict().items()}
+        curve.append(Epoch(loss, error, time.process_time() - began))
+    network = fitting.network.cpu()
+    network.load_state_dict(kept)
+    return Fit(network.requires_grad_(requires_grad=False).eval(), tuple(curve), stopped())
+
+
+def _begin(recipe: ImageRecipe, steps: int, device: torch.device, stopped: Callable[[], bool]) -> _Fitting:
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        network = build(recipe.config).to(device)
+    inner = inner_weights(network)
+    others = [weight for name, weight in network.named_parameters() if name not in inner]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(others, recipe.learning_rate)]
+    kind = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    optimisers += [Muon(inner.values(), MUON_RATE, kind)] if inner else []
+    schedules = (
+        torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps)) for optimiser in optimisers
+    )
+    return _Fitting(network, tuple(schedules), device, kind, stopped)
+
+
+def precision(config: DenoiserConfig, device: torch.device) -> Precision:
+    """What to compute in: bfloat16 where a CPU has it, in little more than half the time; the classic never."""
+    quick = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return "bfloat16" if quick and config.network == "best" else "float32"
+
+
+def held_out(pictures: NDArray[np.uint8], corruption: Corruption) -> tuple[Tensor, Tensor]:
+    """Pictures to judge by, clean and noisy; always the same noise, so that epochs and networks can be compared."""
+    clean = _values(pictures)
+    return clean, corruption.spoil(clean, torch.Generator().manual_seed(VALIDATION_SEED))
+
+
+def denoised(network: nn.Module, noisy: Tensor) -> Tensor:
+    """Many pictures through the network, in batches that fit into any memory."""
+    return torch.cat([apply(network, batch) for batch in torch.split(noisy, VALIDATION_BATCH)])
+
+
+def _values(pictures: NDArray[np.uint8]) -> Tensor:
+    return torch.tensor(pictures).float() / 255

@@ -1,0 +1,1 @@
+"""Figures on beats that nothing was chosen by."""

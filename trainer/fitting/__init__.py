@@ -1,0 +1,1 @@
+"""Training of networks: recipes, the loop, and the score's projection and prototypes."""

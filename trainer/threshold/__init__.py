@@ -1,0 +1,1 @@
+"""How a threshold is chosen from the scores of normal beats."""
