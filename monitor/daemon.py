@@ -78,7 +78,7 @@ def _serve(settings: Settings, stop: _Stop) -> bool:
         scorer = Scorer(model, settings.device, settings.batch_size, metrics.device_fallbacks.inc)
         thresholds = Thresholds.from_manifest(model.manifest, settings.threshold)
         _tell_model(model, scorer, thresholds.value, metrics)
-        with closing(KafkaBroker(settings, metrics)) as broker:
+        with closing(KafkaBroker(settings)) as broker:
             line = Components(broker, scorer, thresholds, _episodes(settings), metrics, state)
             worker = Loop(line, settings, model.manifest.model_id)
             tune_memory()

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prometheus_client import CollectorRegistry
 
 from monitor.broker import KafkaBroker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.column import Column
-from monitor.records.record import Records
-from monitor.telemetry.metrics import Metrics
+from monitor.records.record import BrokerFacts, Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +41,7 @@ def records(
 
 def kafka_broker(settings: Settings) -> KafkaBroker:
     """The real one, with metrics that nobody reads."""
-    return KafkaBroker(settings, Metrics(CollectorRegistry()))
+    return KafkaBroker(settings)
 
 
 class FakeBroker:
@@ -97,6 +95,9 @@ class FakeBroker:
 
     def joined(self) -> bool:
         return True
+
+    def facts(self) -> BrokerFacts:
+        return BrokerFacts()
 
     def close(self) -> None:
         self.closed = True

@@ -31,7 +31,7 @@ def judge(case: Case, meter: Meter) -> None:
     model, metrics = artifact.load(Path(case.model), "cpu"), Metrics(CollectorRegistry())
     scorer = Scorer(model, "cpu", settings.batch_size)
     rule = EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, 60_000)
-    with closing(KafkaBroker(settings, metrics)) as broker:
+    with closing(KafkaBroker(settings)) as broker:
         thresholds = Thresholds.from_manifest(model.manifest)
         worker = Loop(
             Components(broker, scorer, thresholds, Episodes(rule), metrics, Health()), settings, model.manifest.model_id

@@ -18,7 +18,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 
 from monitor.broker.connection.client_config import translated_errors
 from monitor.errors import BrokerError
-from monitor.records.record import Assigned
+from monitor.records.record import Assigned, BrokerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from monitor.broker.changelog import StateTopic
     from monitor.settings import Settings
-    from monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +63,9 @@ class Retry:
 class Assignment:
     """The partitions of one member, each with the offset that is expected next."""
 
-    def __init__(self, settings: Settings, store: StateTopic, metrics: Metrics) -> None:
-        self._settings, self._store, self._metrics = settings, store, metrics
+    def __init__(self, settings: Settings, store: StateTopic) -> None:
+        self._settings, self._store = settings, store
+        self._facts = BrokerFacts()
         self._is_atomic = settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}
         self._revoked: set[int] = set()
@@ -93,6 +93,11 @@ class Assignment:
         """Partitions that were given up since the last call and not taken again."""
         revoked, self._revoked = frozenset(self._revoked - self._next.keys()), set()
         return revoked
+
+    def facts(self) -> BrokerFacts:
+        """What happened since the last call."""
+        facts, self._facts = self._facts, BrokerFacts()
+        return facts
 
     def stalled(self, lag: Mapping[int, int], now: float) -> list[int]:
         """Partitions that are taken and have records waiting, but have brought none for long; asked once a second.
@@ -149,7 +154,8 @@ class Assignment:
             log.warning("partition %d is not read yet: %s: trying again", tp.partition, error)
 
     def _take(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[int, Assigned]:
-        with translated_errors("taking over partitions"), self._metrics.restore.time():
+        began = time.monotonic()
+        with translated_errors("taking over partitions"):
             places = self._places(consumer, wanted)
             states = self._store.read([tp.partition for tp in wanted])
             for tp in wanted:
@@ -157,7 +163,9 @@ class Assignment:
                 consumer.resume(tp)
                 self._retry.pop(tp.partition, None)
         self._next |= {tp.partition: places[tp].offset for tp in wanted}
-        self._metrics.restored_sources.inc(sum(map(len, states.values())))
+        self._facts += BrokerFacts(
+            restored_sources=sum(map(len, states.values())), restore_seconds=(time.monotonic() - began,)
+        )
         return {
             tp.partition: Assigned(
                 places[tp].offset, committed_stream_time(places[tp].metadata), states[tp.partition], self._is_atomic
@@ -203,8 +211,7 @@ class Assignment:
         if first <= expected <= offset:
             return
         lost = max(0, offset - expected)
-        self._metrics.offset_resets.inc()
-        self._metrics.lost_records.inc(lost)
+        self._facts += BrokerFacts(offset_resets=1, lost_records=lost)
         log.error(
             "%s partition %d: offset %d is out of range (the first kept is %d), %d records are lost to this group; it "
             "goes on at %d as MONITOR_OFFSET_RESET=%s says. Raise the topic's retention or add instances",

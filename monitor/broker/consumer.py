@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from kafka.structs import ConsumerGroupMetadata
 
     from monitor.broker.changelog import StateTopic
-    from monitor.records.record import Assigned, Records
+    from monitor.records.record import Assigned, BrokerFacts, Records
     from monitor.settings import Settings
-    from monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +51,12 @@ FETCH_STEPS = 16
 class GroupConsumer:
     """The consumer. Every method is for the one thread that walks the line."""
 
-    def __init__(self, settings: Settings, store: StateTopic, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, store: StateTopic) -> None:
         self._settings = settings
         self._topic = settings.beats_topic
         self._changes = RebalanceListener()
         self._pace = FetchPace(settings.max_wait_ms)
-        self._assignment = Assignment(settings, store, metrics)
+        self._assignment = Assignment(settings, store)
         self._lag: dict[int, int] = {}
         self._failure: BrokerError | None = None  # of the last look
         self._looked = self._stable = time.monotonic()
@@ -232,6 +231,9 @@ class GroupConsumer:
 
     def lag(self) -> Mapping[int, int]:
         return self._lag
+
+    def facts(self) -> BrokerFacts:
+        return self._assignment.facts()
 
     def stable(self) -> bool:
         """Whether this member belongs to the group, as far as it knows."""

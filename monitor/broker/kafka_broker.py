@@ -20,7 +20,7 @@ from monitor.broker.control_topic import ControlTopic
 from monitor.broker.delivery import AtLeastOnce, DeliveryStrategy, ExactlyOnce
 from monitor.broker.topics import missing_topics
 from monitor.errors import BrokerError, MonitorError, RewoundError
-from monitor.records.record import Checkpoint
+from monitor.records.record import BrokerFacts, Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from monitor.records.record import Records
     from monitor.settings import Settings
-    from monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class _Begun(NamedTuple):
 class KafkaBroker:
     """One member of the group and its producer; the offsets of what had nothing to say follow now and then."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Connect, check that the topics are there, read the control topic, ask for the group.
 
         Raises BrokerError where Kafka does not answer or topics are missing, RefusedError where settings cannot be.
@@ -58,7 +57,7 @@ class KafkaBroker:
                 f"no topic {', '.join(missing)} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
             )
         self._topic = settings.beats_topic
-        self._metrics = metrics
+        self._facts = BrokerFacts()
         self._commit_interval_seconds = settings.commit_interval_ms / 1000
         self._committed = time.monotonic()
         self._pending: dict[int, OffsetAndMetadata] = {}
@@ -68,7 +67,7 @@ class KafkaBroker:
         self._unswept = 0  # bytes
         self._control = ControlTopic(settings)
         self._store = StateTopic(settings)
-        self._intake = GroupConsumer(settings, self._store, metrics)
+        self._intake = GroupConsumer(settings, self._store)
         courier = ExactlyOnce if settings.delivery == "exactly-once" else AtLeastOnce
         self._strategy: DeliveryStrategy = courier(settings, self._intake)
         retry_while_unavailable(self._strategy.prepare, settings)
@@ -93,7 +92,7 @@ class KafkaBroker:
         try:
             self._strategy.prepare()
         except BrokerError:
-            self._metrics.commit_failures.inc()
+            self._facts += BrokerFacts(commit_failures=1)
             raise
 
     def _sweep(self, size: int) -> None:
@@ -138,13 +137,12 @@ class KafkaBroker:
         try:
             is_done = self._strategy.deliver(checkpoint, offsets)
         except RewoundError as error:
-            self._metrics.commit_failures.inc()
-            self._metrics.rewinds.inc()
+            self._facts += BrokerFacts(commit_failures=1, rewinds=1)
             self._pending, self._committed, self._is_settled = {}, time.monotonic(), False
             self._intake.rewind(is_refused=_is_refused(error))
             raise
         except BrokerError:
-            self._metrics.commit_failures.inc()
+            self._facts += BrokerFacts(commit_failures=1)
             raise
         for tp, offset in offsets.items():
             if self._pending.get(tp.partition) is before.get(tp.partition):  # else it began anew meanwhile
@@ -154,8 +152,7 @@ class KafkaBroker:
             self._is_settled = True
             self._intake.settle()
             self._committed = time.monotonic()
-            self._metrics.commits.inc()
-            self._metrics.last_delivery.set_to_current_time()
+            self._facts += BrokerFacts(commits=1)
 
     def settled(self) -> bool:
         return self._is_settled or self._intake.is_idle()
@@ -165,6 +162,10 @@ class KafkaBroker:
 
     def joined(self) -> bool:
         return self._intake.joined()
+
+    def facts(self) -> BrokerFacts:
+        own, self._facts = self._facts, BrokerFacts()
+        return own + self._intake.facts()
 
     def close(self) -> None:
         """Commit what was delivered, leave the group; what cannot be committed now will be read again."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.records.record import Checkpoint, Records
+    from monitor.records.record import BrokerFacts, Checkpoint, Records
 
 
 class Broker(Protocol):
@@ -40,6 +40,9 @@ class Broker(Protocol):
 
     def joined(self) -> bool:
         """Whether this member belongs to the group, with partitions or without."""
+
+    def facts(self) -> BrokerFacts:
+        """What happened since the last call; never raises."""
 
     def close(self) -> None:
         """Commit what was delivered, leave the group, let go of the connections."""

@@ -83,6 +83,7 @@ class Loop:
             self._wait_for_broker(error)
         else:
             self._note_broker()
+        self._account.broker(self._line.broker.facts(), self._clock())
         self._line.health.turned = time.monotonic()
         self._line.metrics.last_step.set(self._clock())
 

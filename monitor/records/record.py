@@ -81,6 +81,22 @@ def partition_slices(partition: NDArray[np.int32]) -> list[tuple[int, slice]]:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerFacts:
+    """What a broker did since it was last asked; counts, but for the times of restores."""
+
+    commits: int = 0  # of offsets, with the messages that belong to them
+    commit_failures: int = 0
+    rewinds: int = 0  # transactions that came to nothing: their records are read again
+    offset_resets: int = 0
+    lost_records: int = 0  # deleted by retention before this group read them
+    restored_sources: int = 0  # rows of episode state
+    restore_seconds: tuple[float, ...] = ()  # one entry a restore
+
+    def __add__(self, other: BrokerFacts) -> BrokerFacts:
+        return BrokerFacts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One record to produce; its key chooses the partition."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monitor.alarms.judged import Step
     from monitor.alarms.rule import Kind
     from monitor.alarms.threshold import ActiveThreshold, Thresholds
-    from monitor.records.record import Records
+    from monitor.records.record import BrokerFacts, Records
     from monitor.telemetry.health import Health
     from monitor.telemetry.metrics import Metrics, Stage
 
@@ -158,6 +158,20 @@ class Recorder:
         """What would have been told later is told now."""
         if self._refused:
             self._tell_refused()
+
+    def broker(self, facts: BrokerFacts, now: float) -> None:
+        """What the broker did in this turn."""
+        metrics = self._metrics
+        metrics.commits.inc(facts.commits)
+        metrics.commit_failures.inc(facts.commit_failures)
+        metrics.rewinds.inc(facts.rewinds)
+        metrics.offset_resets.inc(facts.offset_resets)
+        metrics.lost_records.inc(facts.lost_records)
+        metrics.restored_sources.inc(facts.restored_sources)
+        for seconds in facts.restore_seconds:
+            metrics.restore.observe(seconds)
+        if facts.commits:
+            metrics.last_delivery.set(now)
 
     def broker_answers(self) -> None:
         self._health.broker_failure = ""

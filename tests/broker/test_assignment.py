@@ -7,12 +7,10 @@ import itertools
 import numpy as np
 import pytest
 from kafka import OffsetAndMetadata, TopicPartition
-from prometheus_client import CollectorRegistry
 
 from monitor.broker.assignment import Assignment, committed_stream_time, offset_to_commit
 from monitor.errors import BrokerError
 from monitor.settings import Settings
-from monitor.telemetry.metrics import Metrics
 
 
 class Consumer:
@@ -56,7 +54,7 @@ class Store:
 def seats(monkeypatch):
     stream_time = itertools.count()
     monkeypatch.setattr("monitor.broker.assignment.time.monotonic", lambda: next(stream_time) / 100)
-    return Assignment(Settings(), Store(), Metrics(CollectorRegistry()))
+    return Assignment(Settings(), Store())
 
 
 def test_partitions_are_taken_together_and_the_consumer_set_to_their_places(seats):

@@ -10,13 +10,11 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import MemberToRemove
 from kafka.structs import ConsumerGroupMetadata
-from prometheus_client import CollectorRegistry
 
 from monitor.broker import KafkaBroker, Publisher, Reader
 from monitor.broker.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
-from monitor.records.record import Assigned, Checkpoint, ControlRecord, Message
-from monitor.telemetry.metrics import Metrics
+from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
 from tests.fakes import kafka_broker
 
 pytestmark = pytest.mark.usefixtures("kafka")
@@ -97,7 +95,11 @@ def test_what_was_begun_when_a_member_leaves_is_delivered_with_its_offset(make_s
             "monitor.broker.transactions.TransactionalProducer.deliver",
             RefusedError("somebody has the name"),
         ),
-        ("at-least-once", "monitor.broker.producer.Outbox.deliver", BrokerError("the topic takes nothing")),
+        (
+            "at-least-once",
+            "monitor.broker.producer.AcknowledgedProducer.deliver",
+            BrokerError("the topic takes nothing"),
+        ),
     ],
 )
 def test_offsets_of_what_was_not_delivered_do_not_follow_when_the_member_leaves(
@@ -187,7 +189,7 @@ def test_a_member_that_comes_back_under_another_name_begins_anew_though_no_liste
 ):
     """kafka-python 3.0.12 is silent when a member is put out while it joins, and claims its old partitions."""
     settings = make_settings(partitions=1, commit_interval_ms=3_600_000)
-    monkeypatch.setattr("monitor.broker.assignment.Changes.take", lambda _: set())
+    monkeypatch.setattr("monitor.broker.assignment.RebalanceListener.take", lambda _: set())
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker, closing(_admin(settings)) as admin:
         read(broker, 3)
@@ -203,8 +205,7 @@ def test_a_member_that_comes_back_under_another_name_begins_anew_though_no_liste
 def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(make_settings, monkeypatch):
     settings = make_settings(partitions=1)
     publish(settings, 3)
-    registry = CollectorRegistry()
-    with closing(KafkaBroker(settings, Metrics(registry))) as broker:
+    with closing(KafkaBroker(settings)) as broker:
         read(broker, 3)
         delivery = Checkpoint((alert(settings, b"one"),), offsets={0: 3})
         with monkeypatch.context() as patch:
@@ -213,14 +214,10 @@ def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(m
                 broker.deliver(delivery)
         assigned, found = read(broker, 3)
         assert (assigned[0].offset, found) == (0, 3)
-        count = registry.get_sample_value
-        assert (count("ecg_monitor_commit_failures_total"), count("ecg_monitor_rewinds_total")) == (1, 1)
-        assert (count("ecg_monitor_commits_total"), count("ecg_monitor_last_delivery_timestamp_seconds")) == (0, 0)
-        began = time.time()
+        facts = broker.facts()
+        assert (facts.commit_failures, facts.rewinds, facts.commits, len(facts.restore_seconds)) == (1, 1, 0, 2)
         broker.deliver(replace(delivery))
-    assert count("ecg_monitor_commits_total") == 1
-    assert count("ecg_monitor_last_delivery_timestamp_seconds") >= began
-    assert count("ecg_monitor_restore_seconds_count") == 2
+        assert broker.facts() == BrokerFacts(commits=1)
     assert alerts(settings) == [b"one"]
     assert committed(settings)[0] == 3
 
@@ -290,12 +287,11 @@ def test_what_retention_deleted_before_it_was_read_is_counted_and_the_rest_is_re
         broker.deliver(Checkpoint((alert(settings, b"one"),), offsets={0: 4}))
     with closing(_admin(settings)) as admin:
         admin.delete_records({TopicPartition(settings.beats_topic, 0): 7})
-    registry = CollectorRegistry()
-    with closing(KafkaBroker(settings, Metrics(registry))) as broker:
+    with closing(KafkaBroker(settings)) as broker:
         assigned, found = read(broker, 3)
+        facts = broker.facts()
     assert (assigned[0].offset, found) == (7, 3)
-    assert registry.get_sample_value("ecg_monitor_lost_records_total") == 3
-    assert registry.get_sample_value("ecg_monitor_offset_resets_total") == 1
+    assert (facts.lost_records, facts.offset_resets) == (3, 1)
 
 
 def test_a_new_group_that_begins_at_the_end_stays_where_it_began(make_settings):
