@@ -7,6 +7,7 @@ and the topics, live here too.
 from monitor.broker.clients import Publisher, Reader
 from monitor.broker.connection.client_config import COMMAND_SECONDS
 from monitor.broker.kafka_broker import KafkaBroker
+from monitor.broker.memory import MemoryBroker, MemoryCluster
 from monitor.broker.protocol import Broker
 from monitor.broker.replayer import (
     LettersTopic,
@@ -23,6 +24,8 @@ __all__ = [
     "Broker",
     "KafkaBroker",
     "LettersTopic",
+    "MemoryBroker",
+    "MemoryCluster",
     "Publisher",
     "Reader",
     "Replayer",

@@ -1,4 +1,7 @@
-"""What the worker asks of a broker; the tests' fake keeps the same contract as Kafka."""
+"""What the loop asks of a broker: read records, deliver checkpoints, know what is assigned.
+
+`KafkaBroker` and `MemoryBroker` implement it; `tests/contract/test_broker.py` checks both against what stands here.
+"""
 
 from __future__ import annotations
 
@@ -11,38 +14,83 @@ if TYPE_CHECKING:
 
 
 class Broker(Protocol):
-    """One member of the consumer group, and one producer; every call raises BrokerError when Kafka is at fault."""
+    """One member of a consumer group together with its producer. All calls come from one thread.
+
+    The order of calls: `poll` reads records. The caller turns them into a checkpoint (messages, state, offsets) and
+    passes it to `deliver`. Between two checkpoints it may poll again. A caller that wants to work while a checkpoint
+    is on its way calls `begin` with it, polls and computes, and calls `deliver` with the same checkpoint later. One
+    checkpoint at most is begun at a time, and no other is delivered before it. `close` is the last call.
+
+    Every call except `facts` may raise BrokerError, when the broker cannot be reached or refuses: the same call may
+    succeed later. `poll` and `deliver` may also raise RewoundError, which is a BrokerError: everything that was read
+    since the last committed offsets is void. The caller drops it, delivered checkpoints excepted, and polls again.
+    RefusedError means that the process cannot go on, for example because another one uses its name.
+
+    The delivery mode of the settings decides what is visible after a failure. Exactly once: the messages, the state
+    and the offsets of a checkpoint become visible together or not at all. At least once: first the messages, then the
+    offsets, then the deletions of state; after a failure in between, records are read again and messages may repeat.
+    """
 
     def poll(self) -> Records:
-        """Records that were not read before, none after about a second without any.
+        """The next records; none after about a second in which none came. At most `batch_size` of the settings.
 
-        A partition that begins, or goes back after a failure, is told in `assigned` before its first record comes.
+        Each record comes once, in offset order within its partition, unless its partition is assigned again.
+
+        `assigned` names the partitions that this member begins to read, or reads again after a RewoundError or after
+        it was put out of the group: offset and stream time as they were last committed, and the episode state as it
+        was last delivered. It comes in the same poll as the partition's first record, or in an earlier one. What the
+        caller knew of such a partition is void.
+
+        `revoked` names the partitions that this member no longer reads: no record of them follows until they are
+        assigned again. Once `revoked` has reported a partition, another member may read it from the committed offset,
+        so the caller drops what it has not delivered of it.
+
+        `control_records` are the records of the control topic since the last poll, in order; with the first poll, all
+        of them from the beginning.
+
+        A poll also commits the offsets of checkpoints without messages, unless a checkpoint is begun.
         """
 
     def has_more(self) -> bool:
-        """Whether the next poll brings records without waiting for any."""
+        """Whether records were fetched already, so that the next poll returns some without waiting."""
 
     def begin(self, checkpoint: Checkpoint) -> None:
-        """Begin to deliver in the background; `deliver` of the same, before any other, says what came of it."""
+        """Start to deliver a checkpoint; `deliver` with the same object finishes it and raises what went wrong.
+
+        A second call with the same checkpoint does nothing, nor does one with a checkpoint without messages.
+        """
 
     def deliver(self, checkpoint: Checkpoint) -> None:
-        """Have every message acknowledged and let the offsets follow, or have all of it become visible together.
+        """Return when the messages, the state and the offsets of the checkpoint are durable.
 
-        After a BrokerError the same delivery may be handed in again: what was acknowledged is not sent twice. After a
-        RewoundError it is to be forgotten: `poll` resumes every partition from the last committed offset.
+        A checkpoint without messages and deletions only moves offsets: they are committed later, with the next
+        checkpoint, by a poll, or by `close`. Offsets of partitions that were revoked meanwhile are not committed. The
+        same object passed again after success does nothing.
+
+        After a BrokerError pass the same object again: messages that the broker has acknowledged are not sent a
+        second time. After a RewoundError do not: its records are read again and make a new checkpoint.
         """
 
     def settled(self) -> bool:
-        """Whether offsets were committed since the last RewoundError: only that shows that it works again."""
+        """Whether deliveries work: offsets were committed since the last RewoundError, or there is nothing to read.
+
+        Records that can be read again do not show that.
+        """
 
     def lag(self) -> Mapping[int, int]:
-        """Records behind the end, for each assigned partition, as of the last second or so."""
+        """For each assigned partition, the number of records that were not read yet, as of about a second ago."""
 
     def joined(self) -> bool:
-        """Whether this member belongs to the group, with partitions or without."""
+        """Whether this member belongs to the group and reads every partition that the group has assigned to it.
+
+        It may be none: a group can have more members than partitions.
+        """
 
     def facts(self) -> BrokerFacts:
-        """What happened since the last call; never raises."""
+        """What the broker did since the last call, as counts; never raises."""
 
     def close(self) -> None:
-        """Commit what was delivered, leave the group, let go of the connections."""
+        """Finish a checkpoint that was begun, commit the offsets of those that were delivered, and leave the group.
+
+        Never raises BrokerError: what cannot be committed now is read again by the next member.
+        """

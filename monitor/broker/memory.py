@@ -1,0 +1,400 @@
+"""A broker in memory: for tests, for backtests, and for users who test code of their own against the monitor.
+
+`MemoryCluster` holds the topics and the consumer group; `MemoryBroker` is one member of that group. Both keep the
+contract of `protocol.Broker`, which `tests/contract/test_broker.py` checks for Kafka and for this module alike. There
+is no thread, no waiting and no clock here: everything happens inside the calls, in the same order every time.
+
+    cluster = MemoryCluster(Settings(), partitions=2)
+    cluster.publish(Message("ecg.beats", b"bed-7", beat), timestamp_ms=0)
+    broker = MemoryBroker(cluster)
+    records = broker.poll()
+    broker.deliver(Checkpoint((Message("ecg.alerts", b"bed-7", b"..."),), offsets={0: 1}))
+    assert cluster.messages("ecg.alerts")
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from monitor.errors import BrokerError, RewoundError
+from monitor.records.column import Column
+from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message, Records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class _Place(NamedTuple):
+    """A committed offset, with the stream time that was committed with it."""
+
+    offset: int  # of the next record to read
+    stream_time: int | None
+
+
+class StoredRecord(NamedTuple):
+    """A record as a partition keeps it; its offset is its index there."""
+
+    message: Message  # with the partition filled in
+    timestamp_ms: int  # since the epoch
+
+
+@dataclass(slots=True)
+class _Topic:
+    """The records of one topic: by partition, and in the order in which they came."""
+
+    partitions: list[list[StoredRecord]]
+    arrivals: list[Message] = field(default_factory=list)
+
+    def placed(self, message: Message) -> Message:
+        """The message with its partition: its own, else one that follows from its key (0 without a key)."""
+        if message.partition is None:
+            return replace(message, partition=zlib.crc32(message.key or b"") % len(self.partitions))
+        if message.partition not in range(len(self.partitions)):
+            raise BrokerError(f"no partition {message.partition} in {message.topic}: it has {len(self.partitions)}")
+        return message
+
+    def append(self, partition: int, record: StoredRecord) -> None:
+        self.partitions[partition].append(record)
+        self.arrivals.append(record.message)
+
+
+class MemoryGroup:
+    """The consumer group: its members, the partition that each one holds, and the committed offsets."""
+
+    def __init__(self, partitions: int) -> None:
+        self.committed: dict[int, _Place] = {}
+        self._partitions = partitions
+        self._members: list[MemoryBroker] = []
+        self._holders: dict[int, MemoryBroker] = {}
+
+    def has(self, member: MemoryBroker) -> bool:
+        return any(one is member for one in self._members)
+
+    def join(self, member: MemoryBroker) -> None:
+        if not self.has(member):
+            self._members.append(member)
+
+    def leave(self, member: MemoryBroker) -> None:
+        self._members = [one for one in self._members if one is not member]
+        self._holders = {partition: one for partition, one in self._holders.items() if one is not member}
+
+    def held(self, member: MemoryBroker) -> set[int]:
+        return {partition for partition, one in self._holders.items() if one is member}
+
+    def rebalance(self, member: MemoryBroker) -> None:
+        """Bring this member nearer to its fair share: it gives up what is too much, or takes what nobody holds.
+
+        A partition changes hands in two steps, as in Kafka's cooperative protocol: its holder gives it up at a poll
+        of its own, and only then another member can take it.
+        """
+        held, share = sorted(self.held(member)), self._share(member)
+        for partition in held[share:]:
+            del self._holders[partition]
+        free = [partition for partition in range(self._partitions) if partition not in self._holders]
+        self._holders |= dict.fromkeys(free[: max(0, share - len(held))], member)
+
+    def _share(self, member: MemoryBroker) -> int:
+        """How many partitions are this member's; where they do not divide evenly, those who hold most keep one more."""
+        ranked = sorted(self._members, key=lambda one: -len(self.held(one)))
+        rank = next(rank for rank, one in enumerate(ranked) if one is member)
+        each, more = divmod(self._partitions, len(ranked))
+        return each + (rank < more)
+
+
+class MemoryCluster:
+    """Topics and one consumer group in memory; the topics and the group's behaviour are those of the settings.
+
+    The topics of beats, alerts, scores, dead letters and state have `partitions` partitions each, the control topic
+    has one, as `ecg-monitor topics create` makes them.
+    """
+
+    def __init__(self, settings: Settings, partitions: int = 1) -> None:
+        self.settings = settings
+        self.group = MemoryGroup(partitions)
+        several = (settings.beats_topic, settings.alerts_topic, settings.scores_topic, settings.dead_letters_topic)
+        counts = dict.fromkeys((*several, settings.state_topic_name), partitions) | {settings.control_topic: 1}
+        self._topics = {name: _Topic([[] for _ in range(count)]) for name, count in counts.items()}
+
+    def publish(self, message: Message, timestamp_ms: int = 0) -> None:
+        """Append a record to its topic; `timestamp_ms`: its time in ms since the epoch, for a beat that of its R peak.
+
+        A message without a partition goes where its key says. Raises BrokerError for a topic or a partition that is
+        not there.
+        """
+        self.publish_all([message], timestamp_ms)
+
+    def publish_all(self, messages: Iterable[Message], timestamp_ms: int = 0) -> None:
+        """Append all of them, or none: BrokerError when a topic or a partition of any is not there."""
+        placed = [self._topic(message.topic).placed(message) for message in messages]
+        for message in placed:
+            self._topic(message.topic).append(message.partition or 0, StoredRecord(message, timestamp_ms))
+
+    def messages(self, topic: str) -> tuple[Message, ...]:
+        """Everything in a topic in the order it came, each message with its partition.
+
+        Raises BrokerError for a topic that is not there.
+        """
+        return tuple(self._topic(topic).arrivals)
+
+    def rows(self, topic: str, partition: int) -> list[StoredRecord]:
+        """The records of one partition; the index of a record is its offset."""
+        return self._topic(topic).partitions[partition]
+
+    def state(self, partition: int) -> dict[bytes, bytes]:
+        """The episode state of a partition: the last value of each source, without those that were deleted."""
+        rows: dict[bytes, bytes] = {}
+        for row in self.rows(self.settings.state_topic_name, partition):
+            rows.pop(row.message.key or b"", None)
+            if row.message.value is not None:
+                rows[row.message.key or b""] = row.message.value
+        return rows
+
+    def committed(self) -> dict[int, int]:
+        """The group's committed offset of each partition that has one: that of the next record to read."""
+        return {partition: place.offset for partition, place in sorted(self.group.committed.items())}
+
+    def start_of(self, partition: int) -> _Place:
+        """Where a member begins to read a partition: at the committed offset, else as MONITOR_OFFSET_RESET says."""
+        is_earliest = self.settings.offset_reset == "earliest"
+        first = 0 if is_earliest else len(self.rows(self.settings.beats_topic, partition))
+        return self.group.committed.get(partition, _Place(first, None))
+
+    def evict(self, member: MemoryBroker) -> None:
+        """Put a member out of the group, as Kafka does with one that does not answer: its partitions become free.
+
+        The member is not told. Its next delivery raises RewoundError, and its next poll joins again.
+        """
+        self.group.leave(member)
+
+    def _topic(self, name: str) -> _Topic:
+        if name not in self._topics:
+            raise BrokerError(f"no topic {name} in this cluster: it has {', '.join(sorted(self._topics))}")
+        return self._topics[name]
+
+
+class _Begun(NamedTuple):
+    """A checkpoint that was begun, and what went wrong with it."""
+
+    checkpoint: Checkpoint
+    error: BrokerError | None
+
+
+class MemoryBroker:
+    """One member of the group of a `MemoryCluster`; several of them share its partitions.
+
+    It keeps the contract of `protocol.Broker`, with these choices where the contract leaves one: `poll` never waits;
+    a checkpoint is delivered within `begin` as far as possible (exactly once: all of it; at least once: its messages);
+    offsets without messages are committed by the next poll; a partition changes hands when its holder polls.
+    """
+
+    def __init__(self, cluster: MemoryCluster) -> None:
+        """Join the group with the first poll."""
+        self._cluster, self._settings = cluster, cluster.settings
+        self._is_atomic = cluster.settings.delivery == "exactly-once"
+        self._next: dict[int, int] = {}  # assigned partition -> offset of the next record to read
+        self._reported: set[int] = set()  # partitions that the caller knows as assigned
+        self._pending: dict[int, _Place] = {}  # offsets to commit with the next checkpoint or poll
+        self._begun: _Begun | None = None
+        self._sent: Checkpoint | None = None  # at least once: the last one whose messages are out
+        self._delivered: Checkpoint | None = None
+        self._facts = BrokerFacts()
+        self._is_settled = True
+        self._failures = self._rewinds = 0
+        self._control_offset = 0
+
+    def fail_next(self, count: int = 1) -> None:
+        """Make the next `count` deliveries raise BrokerError; the same checkpoint goes through after them.
+
+        Exactly once, nothing of it is visible by then; at least once, its messages are, and its offsets are not
+        committed. A checkpoint without messages does not count.
+        """
+        self._failures += count
+
+    def rewind_next(self, count: int = 1) -> None:
+        """Make the next `count` deliveries raise RewoundError, as a transaction that was aborted."""
+        self._rewinds += count
+
+    def poll(self) -> Records:
+        if self._begun is None:
+            self._commit_pending()
+        assigned = self._assign()
+        revoked, self._reported = frozenset(self._reported - self._next.keys()), set(self._next)
+        return self._read(assigned, revoked)
+
+    def _assign(self) -> dict[int, Assigned]:
+        """Join or rebalance; the partitions to begin with, those of before a rewind included."""
+        group = self._cluster.group
+        if not group.has(self):  # others may have read on meanwhile
+            self._forget()
+            group.join(self)
+        group.rebalance(self)
+        held = group.held(self)
+        self._next = {partition: offset for partition, offset in self._next.items() if partition in held}
+        assigned = {}
+        for partition in sorted(held - self._next.keys()):
+            start, state = self._cluster.start_of(partition), self._cluster.state(partition)
+            self._next[partition], self._pending[partition] = start.offset, start
+            assigned[partition] = Assigned(start.offset, start.stream_time, state, self._is_atomic)
+            self._facts += BrokerFacts(restored_sources=len(state), restore_seconds=(0.0,))
+        return assigned
+
+    def _forget(self) -> None:
+        """Drop what was read and not committed: every partition is assigned again by the next poll."""
+        self._next, self._pending = {}, {}
+
+    def _read(self, assigned: Mapping[int, Assigned], revoked: frozenset[int]) -> Records:
+        """The next records of the assigned partitions, `batch_size` at most; who was served goes to the end."""
+        topic, left = self._settings.beats_topic, self._settings.batch_size
+        partitions: list[int] = []
+        offsets: list[int] = []
+        found: list[StoredRecord] = []
+        for partition, offset in tuple(self._next.items()):
+            some = self._cluster.rows(topic, partition)[offset : offset + left]
+            if some:
+                partitions += [partition] * len(some)
+                offsets += range(offset, offset + len(some))
+                found += some
+                left -= len(some)
+                del self._next[partition]
+                self._next[partition] = offset + len(some)
+        return Records(
+            topic,
+            np.array(partitions, np.int32),
+            np.array(offsets, np.int64),
+            np.array([row.timestamp_ms for row in found], np.int64),
+            Column.of([row.message.key for row in found]),
+            Column.of([row.message.value for row in found]),
+            tuple(row.message.headers for row in found),
+            assigned,
+            revoked,
+            self._control_records(),
+        )
+
+    def _control_records(self) -> tuple[ControlRecord, ...]:
+        rows = self._cluster.rows(self._settings.control_topic, 0)
+        first, self._control_offset = self._control_offset, len(rows)
+        return tuple(
+            ControlRecord(rows[offset].message.key, rows[offset].message.value, offset)
+            for offset in range(first, len(rows))
+        )
+
+    def has_more(self) -> bool:
+        return any(self.lag().values())
+
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Deliver as much as does not need `deliver`; what fails is raised by `deliver`."""
+        if not checkpoint or checkpoint is self._delivered:
+            return
+        if self._begun is None:
+            try:
+                self._start(checkpoint)
+            except BrokerError as error:
+                self._begun = _Begun(checkpoint, error)
+            else:
+                self._begun = _Begun(checkpoint, None)
+        self._check_begun(checkpoint)
+
+    def deliver(self, checkpoint: Checkpoint) -> None:
+        if checkpoint is self._delivered:
+            return
+        self._check_begun(checkpoint)
+        if checkpoint:
+            self._finish(checkpoint)
+        else:
+            self._pending |= _places(checkpoint)
+        self._delivered = checkpoint
+
+    def _check_begun(self, checkpoint: Checkpoint) -> None:
+        """Raises ValueError where the caller breaks the contract: that is no fault of the broker."""
+        if self._begun is not None and self._begun.checkpoint is not checkpoint:
+            raise ValueError("another checkpoint was begun: deliver that one first")
+
+    def _finish(self, checkpoint: Checkpoint) -> None:
+        begun, self._begun = self._begun, None
+        try:
+            if begun is None:
+                self._start(checkpoint)
+            elif begun.error is not None:
+                raise begun.error
+            if not self._is_atomic:
+                self._raise_failure()
+                self._commit(self._pending | _places(checkpoint))
+                self._cluster.publish_all(one for one in checkpoint.deletions if one.partition in {None, *self._next})
+        except RewoundError:
+            self._facts += BrokerFacts(commit_failures=1, rewinds=1)
+            self._is_settled = False
+            self._forget()
+            raise
+        except BrokerError:
+            self._facts += BrokerFacts(commit_failures=1)
+            raise
+        self._is_settled = True
+
+    def _start(self, checkpoint: Checkpoint) -> None:
+        """Exactly once: everything, or nothing and an error. At least once: the messages, if they are not out yet."""
+        if self._is_atomic:
+            self._raise_failure()
+            self._cluster.publish_all((*checkpoint.messages, *checkpoint.deletions))
+            self._commit(self._pending | _places(checkpoint))
+        elif checkpoint is not self._sent:
+            self._cluster.publish_all(checkpoint.messages)
+            self._sent = checkpoint
+
+    def _raise_failure(self) -> None:
+        """Raise what a test asked for, or that the group no longer knows this member."""
+        if self._rewinds:
+            self._rewinds -= 1
+            raise RewoundError("the delivery came to nothing, as `rewind_next` asked for: its records are read again")
+        if self._failures:
+            self._failures -= 1
+            raise BrokerError("the delivery failed, as `fail_next` asked for")
+        if not self._cluster.group.has(self):
+            raise RewoundError("this member is out of the group: its last beats are read again")
+
+    def _commit(self, places: Mapping[int, _Place]) -> None:
+        """Commit the offsets of the partitions that this member still has; the others are another member's to read."""
+        self._cluster.group.committed |= {one: place for one, place in places.items() if one in self._next}
+        self._pending = {}
+        self._facts += BrokerFacts(commits=1)
+
+    def _commit_pending(self) -> None:
+        if self._pending and self._cluster.group.has(self):
+            self._commit(self._pending)
+
+    def settled(self) -> bool:
+        return self._is_settled or (self.joined() and not self._next)
+
+    def lag(self) -> Mapping[int, int]:
+        topic = self._settings.beats_topic
+        return {one: len(self._cluster.rows(topic, one)) - offset for one, offset in self._next.items()}
+
+    def joined(self) -> bool:
+        group = self._cluster.group
+        return group.has(self) and group.held(self) == self._next.keys()
+
+    def facts(self) -> BrokerFacts:
+        facts, self._facts = self._facts, BrokerFacts()
+        return facts
+
+    def close(self) -> None:
+        """Commit what was begun or delivered, and leave the group; what cannot be committed will be read again."""
+        try:
+            if self._begun is not None:
+                self.deliver(self._begun.checkpoint)
+        except BrokerError as error:
+            log.warning("%s: the last beats will be read again", error)
+        self._commit_pending()
+        self._cluster.group.leave(self)
+
+
+def _places(checkpoint: Checkpoint) -> dict[int, _Place]:
+    return {one: _Place(offset, checkpoint.stream_times.get(one)) for one, offset in checkpoint.offsets.items()}
