@@ -1,4 +1,4 @@
-"""A broker in memory that keeps the contract of `tests/contract`, and records to feed it."""
+"""Records for tests, and a broker that plays a script of polls."""
 
 from __future__ import annotations
 
@@ -40,14 +40,19 @@ def records(
 
 
 def kafka_broker(settings: Settings) -> KafkaBroker:
-    """The real one, with metrics that nobody reads."""
+    """The real one."""
     return KafkaBroker(settings)
 
 
 class FakeBroker:
-    """One partition's log in memory.
+    """Returns one poll of a script after the other, whatever was delivered.
+
+    For tests of the loop that need polls which a log does not give on demand: the same records once more, a partition
+    that is assigned or revoked at this very poll, offsets that were set back, state that nobody wrote. All other tests
+    take `monitor.broker.MemoryBroker`, which has a log, a group and the whole contract; this class has neither.
 
     `failures` makes the next calls of `deliver` fail after their messages went, `rewinds` makes them come to nothing.
+    `is_behind`: whether the polls that are left were fetched already.
     """
 
     def __init__(self, log: Sequence[Records] = ()) -> None:
@@ -59,7 +64,7 @@ class FakeBroker:
         self.rewinds = 0
         self.is_settled = True
         self.closed = False
-        self.is_behind = False  # whether what is in the log was fetched already
+        self.is_behind = False
         self.begun: list[Checkpoint] = []
         self._acknowledged: Checkpoint | None = None
 
@@ -82,7 +87,7 @@ class FakeBroker:
             self._acknowledged = checkpoint
         if self.failures:
             self.failures -= 1
-            raise BrokerError("the fake broker is away")
+            raise BrokerError("the fake broker is unavailable")
         self.is_settled |= bool(checkpoint)
         self.committed.update(checkpoint.offsets)
         self.stream_times.update(checkpoint.stream_times)

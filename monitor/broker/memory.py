@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.broker.protocol import Broker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.column import Column
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message, Records
@@ -188,7 +189,7 @@ class _Begun(NamedTuple):
     error: BrokerError | None
 
 
-class MemoryBroker:
+class MemoryBroker(Broker):
     """One member of the group of a `MemoryCluster`; several of them share its partitions.
 
     It keeps the contract of `protocol.Broker`, with these choices where the contract leaves one: `poll` never waits;
@@ -252,7 +253,7 @@ class MemoryBroker:
         self._next, self._pending = {}, {}
 
     def _read(self, assigned: Mapping[int, Assigned], revoked: frozenset[int]) -> Records:
-        """The next records of the assigned partitions, `batch_size` at most; who was served goes to the end."""
+        """The next records, `batch_size` at most; a partition that brought some comes last in the next poll."""
         topic, left = self._settings.beats_topic, self._settings.batch_size
         partitions: list[int] = []
         offsets: list[int] = []
@@ -294,14 +295,13 @@ class MemoryBroker:
         """Deliver as much as does not need `deliver`; what fails is raised by `deliver`."""
         if not checkpoint or checkpoint is self._delivered:
             return
+        self._check_begun(checkpoint)
         if self._begun is None:
+            self._begun = _Begun(checkpoint, None)
             try:
                 self._start(checkpoint)
             except BrokerError as error:
                 self._begun = _Begun(checkpoint, error)
-            else:
-                self._begun = _Begun(checkpoint, None)
-        self._check_begun(checkpoint)
 
     def deliver(self, checkpoint: Checkpoint) -> None:
         if checkpoint is self._delivered:

@@ -1,0 +1,225 @@
+"""The brokers that the contract suite runs on: the one in memory, and the real one, each in both delivery modes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import MemberToRemove
+
+from monitor.broker import KafkaBroker, MemoryBroker, MemoryCluster, Publisher, Reader
+from monitor.records.record import Checkpoint, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pytest
+
+    from monitor.broker import Broker
+    from monitor.records.record import Assigned, ControlRecord, Records
+    from monitor.settings import Settings
+
+Sent = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+
+
+class CheckedBroker:
+    """A broker whose every poll is held against the contract; the rest goes to the broker itself."""
+
+    def __init__(self, inner: Broker) -> None:
+        self.inner = inner
+        self._next: dict[int, int] = {}  # of the assigned partitions: the offset that must come next
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def poll(self) -> Records:
+        records = self.inner.poll()
+        columns = (records.partition, records.offset, records.time, records.key, records.headers)
+        assert {len(column) for column in columns} == {len(records)}
+        assert records.revoked <= self._next.keys(), "revoked, but never assigned"
+        assert records.revoked.isdisjoint(records.assigned)
+        for partition in records.revoked:
+            del self._next[partition]
+        self._next |= {partition: assigned.offset for partition, assigned in records.assigned.items()}
+        brought = records.partition.tolist()
+        assert brought == sorted(brought, key=list(dict.fromkeys(brought)).index), "a partition's records are apart"
+        for partition, offset in zip(brought, records.offset.tolist(), strict=True):
+            assert partition in self._next, "a record of a partition that is not assigned"
+            assert offset == self._next[partition], "a record twice, or one that was passed over"
+            self._next[partition] += 1
+        return records
+
+
+class Case(Protocol):
+    """A broker with topics and a group of their own, and what a test does from outside."""
+
+    settings: Settings
+    limit_seconds: float  # after which what a test waits for is missing
+
+    def open(self, instance: str = "one") -> CheckedBroker:
+        """One more member of the group; `instance` tells members apart."""
+
+    def publish(self, messages: Sequence[Message], first_ms: int = 0) -> None:
+        """Write records, with times one second apart."""
+
+    def sent(self, topic: str) -> list[Sent]:
+        """Key, value and headers of all that a reader of committed records finds in a topic of one partition."""
+
+    def committed(self) -> dict[int, int]:
+        """The committed offsets of the group, of the partitions that have one."""
+
+    def evict(self, broker: CheckedBroker) -> None:
+        """Put the only member out of the group; it learns that by itself."""
+
+
+@dataclass
+class MemoryCase:
+    """All of it in memory."""
+
+    settings: Settings
+    partitions: int
+    limit_seconds: float = 0.2
+
+    def __post_init__(self) -> None:
+        self.cluster = MemoryCluster(self.settings, self.partitions)
+
+    def open(self, instance: str = "one") -> CheckedBroker:  # noqa: ARG002 - members in memory need no names
+        return CheckedBroker(MemoryBroker(self.cluster))
+
+    def publish(self, messages: Sequence[Message], first_ms: int = 0) -> None:
+        for row, message in enumerate(messages):
+            self.cluster.publish(message, first_ms + 1000 * row)
+
+    def sent(self, topic: str) -> list[Sent]:
+        return [(message.key, message.value, message.headers) for message in self.cluster.messages(topic)]
+
+    def committed(self) -> dict[int, int]:
+        return self.cluster.committed()
+
+    def evict(self, broker: CheckedBroker) -> None:
+        self.cluster.evict(broker.inner)
+
+
+@dataclass
+class KafkaCase:
+    """The broker at hand; without Apache Kafka it is the embedded one, whose groups have one member."""
+
+    settings: Settings
+    partitions: int
+    require_kafka: Callable[[], Any]
+    limit_seconds: float = 60
+
+    def open(self, instance: str = "one") -> CheckedBroker:
+        return CheckedBroker(KafkaBroker(self.settings.model_copy(update={"instance": instance})))
+
+    def publish(self, messages: Sequence[Message], first_ms: int = 0) -> None:
+        with closing(Publisher(self.settings)) as publisher:
+            for row, message in enumerate(messages):
+                publisher.send(message, first_ms + 1000 * row)
+            publisher.flush()
+
+    def sent(self, topic: str) -> list[Sent]:
+        with Reader(self.settings, topic, from_beginning=True) as reader:
+            return [(record.key, record.value, tuple(record.headers)) for record in reader.until_end()]
+
+    def committed(self) -> dict[int, int]:
+        address, group = self.settings.bootstrap_servers, self.settings.group_id
+        with closing(KafkaConsumer(bootstrap_servers=address, group_id=group)) as consumer:
+            found = {
+                one: consumer.committed(TopicPartition(self.settings.beats_topic, one))
+                for one in range(self.partitions)
+            }
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def evict(self, broker: CheckedBroker) -> None:  # noqa: ARG002 - it is the only one
+        self.require_kafka()
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
+            (member,) = admin.describe_groups([self.settings.group_id])[self.settings.group_id]["members"]
+            admin.remove_group_members(self.settings.group_id, [MemberToRemove(member_id=member["member_id"])])
+
+
+def beats(settings: Settings, values: Sequence[bytes | None], partition: int = 0) -> list[Message]:
+    return [Message(settings.beats_topic, b"source", value, partition=partition) for value in values]
+
+
+@dataclass
+class Seen:
+    """What the polls of one member brought, in order, as a caller would remember it."""
+
+    rows: list[tuple[int, int, bytes | None]] = field(default_factory=list)  # partition, offset, value
+    times: list[int] = field(default_factory=list)
+    keys: list[bytes | None] = field(default_factory=list)
+    headers: list[tuple[tuple[str, bytes], ...]] = field(default_factory=list)
+    assigned: dict[int, Assigned] = field(default_factory=dict)  # those that were not revoked since
+    revoked: list[int] = field(default_factory=list)
+    control_records: list[ControlRecord] = field(default_factory=list)
+
+    @property
+    def values(self) -> list[bytes | None]:
+        return [value for _, _, value in self.rows]
+
+    def add(self, records: Records) -> None:
+        for partition in records.revoked:
+            self.revoked.append(partition)
+            self.assigned.pop(partition, None)
+        self.assigned |= records.assigned
+        self.rows += zip(records.partition.tolist(), records.offset.tolist(), records.value, strict=True)
+        self.times += records.time.tolist()
+        self.keys += records.key
+        self.headers += records.headers
+        self.control_records += records.control_records
+
+
+def poll_until(case: Case, broker: CheckedBroker, is_done: Callable[[Seen], object]) -> Seen:
+    """Poll at least once, until what came satisfies the test."""
+    seen = Seen()
+    poll_all_until(case, {broker: seen}, lambda: is_done(seen))
+    return seen
+
+
+def poll_all_until(case: Case, members: dict[CheckedBroker, Seen], is_done: Callable[[], object]) -> None:
+    """Poll several members in turn."""
+    deadline = time.monotonic() + case.limit_seconds
+    while True:
+        for broker, seen in members.items():
+            seen.add(broker.poll())
+        if is_done():
+            return
+        assert time.monotonic() < deadline, f"it never came: {members.values()}"
+
+
+def read(case: Case, broker: CheckedBroker, count: int) -> Seen:
+    """Poll until so many records came; not one more may come with them."""
+    seen = poll_until(case, broker, lambda seen: len(seen.rows) >= count)
+    assert len(seen.rows) == count
+    return seen
+
+
+def make_case(request: pytest.FixtureRequest, partitions: int, overrides: dict[str, Any]) -> Case:
+    """The case for the fixture's parameter: `memory` or `real`, then a delivery mode or nothing for the default."""
+    from tests.conftest import settings_on  # noqa: PLC0415 - a conftest is loaded by pytest first
+
+    where, _, delivery = request.param.partition(" ")
+    overrides = ({"delivery": delivery} if delivery else {}) | overrides
+    if where == "memory":
+        return MemoryCase(settings_on("127.0.0.1:1", **overrides), partitions)
+    if delivery == "exactly-once":
+        request.getfixturevalue("kafka")
+    settings = request.getfixturevalue("make_settings")(partitions=partitions, **overrides)
+    return KafkaCase(settings, partitions, lambda: request.getfixturevalue("kafka"))
+
+
+def alert(case: Case, value: bytes) -> Message:
+    return Message(case.settings.alerts_topic, b"source", value)
+
+
+def alerts(case: Case) -> list[bytes | None]:
+    return [value for _, value, _ in case.sent(case.settings.alerts_topic)]
+
+
+def step(case: Case, value: bytes, *state: Message, at: int, partition: int = 0, stream_time: int = 0) -> Checkpoint:
+    """A checkpoint with an alert: `partition` is read up to the offset `at`."""
+    return Checkpoint((alert(case, value), *state), (), {partition: at}, {partition: stream_time})
