@@ -1,4 +1,4 @@
-"""A broker in memory: for tests, for backtests, and for users who test code of their own against the monitor.
+"""A broker in memory: for tests, for backtests, and for users who test their own code against the monitor.
 
 `MemoryCluster` holds the topics and the consumer group; `MemoryBroker` is one member of that group. Both keep the
 contract of `protocol.Broker`, which `tests/contract/test_broker.py` checks for Kafka and for this module alike. There
@@ -112,17 +112,16 @@ class MemoryGroup:
 
 
 class MemoryCluster:
-    """Topics and one consumer group in memory; the topics and the group's behaviour are those of the settings.
+    """Topics and one consumer group in memory, as the settings name them and `ecg-monitor topics create` makes them.
 
-    The topics of beats, alerts, scores, dead letters and state have `partitions` partitions each, the control topic
-    has one, as `ecg-monitor topics create` makes them.
+    The control topic has one partition, every other topic `partitions`.
     """
 
     def __init__(self, settings: Settings, partitions: int = 1) -> None:
         self.settings = settings
         self.group = MemoryGroup(partitions)
-        several = (settings.beats_topic, settings.alerts_topic, settings.scores_topic, settings.dead_letters_topic)
-        counts = dict.fromkeys((*several, settings.state_topic_name), partitions) | {settings.control_topic: 1}
+        written = (settings.alerts_topic, settings.scores_topic, settings.dead_letters_topic, settings.state_topic_name)
+        counts = dict.fromkeys((settings.beats_topic, *written), partitions) | {settings.control_topic: 1}
         self._topics = {name: _Topic([[] for _ in range(count)]) for name, count in counts.items()}
 
     def publish(self, message: Message, timestamp_ms: int = 0) -> None:
@@ -208,7 +207,7 @@ class MemoryBroker(Broker):
         self._sent: Checkpoint | None = None  # at least once: the last one whose messages are out
         self._delivered: Checkpoint | None = None
         self._facts = BrokerFacts()
-        self._is_settled = True
+        self._is_confirmed = True
         self._failures = self._rewinds = 0
         self._control_offset = 0
 
@@ -331,13 +330,13 @@ class MemoryBroker(Broker):
                 self._cluster.publish_all(one for one in checkpoint.deletions if one.partition in {None, *self._next})
         except RewoundError:
             self._facts += BrokerFacts(commit_failures=1, rewinds=1)
-            self._is_settled = False
+            self._is_confirmed = False
             self._forget()
             raise
         except BrokerError:
             self._facts += BrokerFacts(commit_failures=1)
             raise
-        self._is_settled = True
+        self._is_confirmed = True
 
     def _start(self, checkpoint: Checkpoint) -> None:
         """Exactly once: everything, or nothing and an error. At least once: the messages, if they are not out yet."""
@@ -367,11 +366,11 @@ class MemoryBroker(Broker):
         self._facts += BrokerFacts(commits=1)
 
     def _commit_pending(self) -> None:
-        if self._pending and self._cluster.group.has(self):
+        if self._pending.keys() & self._next.keys() and self._cluster.group.has(self):
             self._commit(self._pending)
 
     def settled(self) -> bool:
-        return self._is_settled or (self.joined() and not self._next)
+        return self._is_confirmed or (self.joined() and not self._next)
 
     def lag(self) -> Mapping[int, int]:
         topic = self._settings.beats_topic

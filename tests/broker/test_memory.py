@@ -37,12 +37,12 @@ class LargestSample:
         return Explanation(samples, np.zeros_like(samples))
 
 
-def monitor_on(broker, settings):
-    """A monitor that opens an episode at three beats above 2.0 among the last five."""
+def run_once(broker, settings):
+    """Run a monitor for one step; it opens an episode at three beats above 2.0 among the last five."""
     episodes = Episodes(EpisodeRule(3, 5, 5, 60_000))
     thresholds = Thresholds(ActiveThreshold(2.0, None), np.array([0.5, 1.0, 1.5]))
     parts = Components(broker, LargestSample(), thresholds, episodes, Metrics(CollectorRegistry()), Health())
-    return Loop(parts, settings, model_id="largest-sample")
+    Loop(parts, settings, model_id="largest-sample").run(iter([False, True]).__next__)
 
 
 def test_three_tall_beats_raise_an_alert():
@@ -52,7 +52,7 @@ def test_three_tall_beats_raise_an_alert():
     for second in range(3):
         cluster.publish(Message("ecg.beats", b"bed 7", beat), timestamp_ms=1000 * second)
     with closing(MemoryBroker(cluster)) as broker:
-        monitor_on(broker, configured).turn()
+        run_once(broker, configured)
     (message,) = cluster.messages("ecg.alerts")
     assert message.key == b"bed 7"
     alert = orjson.loads(message.value)
@@ -67,7 +67,7 @@ def test_an_episode_goes_on_at_the_next_member_where_the_last_one_stopped():
     for second in range(3):
         cluster.publish(Message("ecg.beats", b"bed 7", beat), timestamp_ms=1000 * second)
         with closing(MemoryBroker(cluster)) as broker:
-            monitor_on(broker, configured).turn()
+            run_once(broker, configured)
     assert len(cluster.messages("ecg.alerts")) == 1
     assert cluster.state(0).keys() == {b"bed 7"}
 

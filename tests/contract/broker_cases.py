@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monitor.records.record import Assigned, ControlRecord, Records
     from monitor.settings import Settings
 
+NOW_MS = 1000 * int(time.time())  # the topics delete records that are older than an hour
 Sent = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
 
@@ -62,7 +63,7 @@ class Case(Protocol):
     def open(self, instance: str = "one") -> CheckedBroker:
         """One more member of the group; `instance` tells members apart."""
 
-    def publish(self, messages: Sequence[Message], first_ms: int = 0) -> None:
+    def publish(self, messages: Sequence[Message], first_ms: int = NOW_MS) -> None:
         """Write records, with times one second apart."""
 
     def sent(self, topic: str) -> list[Sent]:
@@ -89,7 +90,7 @@ class MemoryCase:
     def open(self, instance: str = "one") -> CheckedBroker:  # noqa: ARG002 - members in memory need no names
         return CheckedBroker(MemoryBroker(self.cluster))
 
-    def publish(self, messages: Sequence[Message], first_ms: int = 0) -> None:
+    def publish(self, messages: Sequence[Message], first_ms: int = NOW_MS) -> None:
         for row, message in enumerate(messages):
             self.cluster.publish(message, first_ms + 1000 * row)
 
@@ -115,7 +116,7 @@ class KafkaCase:
     def open(self, instance: str = "one") -> CheckedBroker:
         return CheckedBroker(KafkaBroker(self.settings.model_copy(update={"instance": instance})))
 
-    def publish(self, messages: Sequence[Message], first_ms: int = 0) -> None:
+    def publish(self, messages: Sequence[Message], first_ms: int = NOW_MS) -> None:
         with closing(Publisher(self.settings)) as publisher:
             for row, message in enumerate(messages):
                 publisher.send(message, first_ms + 1000 * row)
