@@ -153,6 +153,18 @@ def test_a_caller_that_delivers_another_checkpoint_than_the_one_it_began_has_a_b
         broker.deliver(Checkpoint(offsets={0: 1}))
 
 
+def test_a_checkpoint_that_was_delivered_cannot_be_begun_again():
+    cluster = cluster_of(1)
+    broker = MemoryBroker(cluster)
+    broker.poll()
+    checkpoint = Checkpoint((Message("ecg.alerts", b"k", b"v"),), offsets={0: 1})
+    broker.deliver(checkpoint)
+    broker.begin(checkpoint)
+    broker.deliver(checkpoint)
+    broker.close()
+    assert len(cluster.messages("ecg.alerts")) == 1
+
+
 def test_failures_that_a_test_asks_for_come_as_often_and_then_no_more():
     cluster = cluster_of(1)
     broker = MemoryBroker(cluster)
