@@ -1,7 +1,7 @@
 """The contract of `monitor.broker.protocol.Broker`, a case for each of its sentences: Kafka and memory keep it alike.
 
 A case runs in both delivery modes where the mode makes a difference, else in the default one. Without Apache Kafka the
-real broker is the embedded one, which has no transactions and no rebalancing: the cases that need those are skipped.
+real broker is the embedded one, which lacks transactions and more: the cases that need Apache Kafka are skipped.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ def case(request) -> Callable[..., Case]:
 
 @pytest.fixture
 def with_kafka(request):
-    """Apache Kafka for the real cases: the embedded broker knows no second member."""
+    """Apache Kafka for the real cases: the embedded broker has one member a group and keeps no metadata of offsets.
+
+    It also counts the end of a log in batches.
+    """
     if request.node.callspec.params["case"].startswith("real"):
         request.getfixturevalue("kafka")
 
@@ -130,6 +133,7 @@ def test_a_new_group_begins_at_the_first_record_and_learns_so_before_it(case):
     assert seen.assigned == {0: Assigned(0, None, {}, one.settings.delivery == "exactly-once")}
 
 
+@pytest.mark.usefixtures("with_kafka")
 def test_a_new_group_may_begin_at_the_end_and_stays_there_when_it_comes_back(case):
     one = case([b"one", b"two"], offset_reset="latest", commit_interval_ms=0)
     with closing(one.open()) as broker:
@@ -143,6 +147,7 @@ def test_a_new_group_may_begin_at_the_end_and_stays_there_when_it_comes_back(cas
 # Delivering
 
 
+@pytest.mark.usefixtures("with_kafka")
 @both_modes
 def test_the_next_member_goes_on_from_the_delivered_offset_stream_time_and_state(case):
     one = case([b"one", b"two", b"three"])
@@ -233,6 +238,7 @@ def test_a_checkpoint_that_was_begun_is_delivered_with_its_offsets_when_the_memb
     assert one.committed() == {0: 1}
 
 
+@pytest.mark.usefixtures("with_kafka")
 def test_offsets_without_messages_follow_when_the_member_leaves(case):
     one = case([b"one", b"two"], commit_interval_ms=NEVER_MS)
     with closing(one.open()) as broker:
