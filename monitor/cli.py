@@ -14,6 +14,7 @@ from monitor.commands.dead_letters import dead_letters
 from monitor.commands.demo import demo
 from monitor.commands.publish import publish
 from monitor.commands.run import run
+from monitor.commands.score import score
 from monitor.commands.threshold import threshold
 from monitor.commands.topics import topics
 from monitor.errors import MonitorError
@@ -38,5 +39,5 @@ def commands() -> None:
     """
 
 
-for command in (run, publish, alerts, threshold, dead_letters, topics, check, demo):
+for command in (run, score, publish, alerts, threshold, dead_letters, topics, check, demo):
     commands.add_command(command)
