@@ -14,6 +14,7 @@ import orjson
 
 from monitor import api, settings
 from monitor.beats import beat_file
+from monitor.commands import count_of
 from monitor.errors import RefusedError
 from monitor.log import printable
 
@@ -68,16 +69,15 @@ class ScoreCounts:
 
     def summary(self, threshold: float) -> Iterator[str]:
         """Lines of text for people."""
-        unscored = f", {self.unscored:,} without a score" if self.unscored else ""
-        beats = f"{self.beats:,} beat{'' if self.beats == 1 else 's'}"
-        yield f"{beats}: {self.flagged:,} abnormal (score above {threshold:g}){unscored}"
+        unscored = f", {self.unscored} without a score" if self.unscored else ""
+        yield f"{count_of(self.beats, 'beat')}: {self.flagged} abnormal (score above {threshold:g}){unscored}"
         for name, flagged, total, kind in (
             ("recall", self.abnormal_flagged, self.abnormal, "abnormal"),
             ("false-alarm rate", self.normal_flagged, self.normal, "normal"),
         ):
             if total:
                 share = flagged / total
-                yield f"{name}: {share:.4f} ({flagged:,} of {total:,} labelled {kind} lie above the threshold)"
+                yield f"{name}: {share:.4f} ({flagged} of {total} labelled {kind} lie above the threshold)"
 
 
 @click.command()
