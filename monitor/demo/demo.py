@@ -120,7 +120,7 @@ def publish_beats(config: Settings, beats: BeatFile) -> None:
 
 
 def _plan(random: np.random.Generator, length: int) -> NDArray[np.bool_]:
-    """Which beats (length,) of one source are abnormal: again and again 30 to 89 normal ones, then 1 to 12 abnormal ones."""
+    """Which beats (length,) of one source are abnormal: 30 to 89 normal ones, then 1 to 12 abnormal ones, and again."""
     plan = np.zeros(length, np.bool_)
     at = int(random.integers(30, 90))
     while at < length - 20:
