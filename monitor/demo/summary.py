@@ -177,6 +177,7 @@ def draw(summary: Summary, path: Path) -> None:
         axes.set_title(
             f"{alert['source']}  score {alert['score']:.2f} (threshold {alert['threshold']:.2f})", fontsize=9
         )
-    figure.axes[0].legend(fontsize=8)
+    if summary.worst:
+        figure.axes[0].legend(fontsize=8)
     figure.suptitle("The beats with the highest scores that opened an episode: normalised amplitude over sample number")
     figure.savefig(path, dpi=110)
