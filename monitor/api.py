@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BATCH_BEATS = 16384  # as MONITOR_BATCH_SIZE is by default
 NUMERIC_KINDS = "fiu"  # of a NumPy dtype: float, int, unsigned int
-_EXPECTED = f"(n, {SAMPLES}): a row of {SAMPLES} samples for each beat"
+_EXPECTED = f"(n, {SAMPLES}) is expected, a row of {SAMPLES} samples for each beat"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +161,7 @@ def _samples(beats: ArrayLike) -> NDArray[np.float32]:
     if array.dtype.kind not in NUMERIC_KINDS:
         raise ValueError(f"beats hold {array.dtype} values, where numbers are expected: floats or integers")
     if array.ndim != len(("beat", "sample")) or array.shape[1] != SAMPLES:
-        raise ValueError(f"beats have shape {array.shape}, where {_EXPECTED}, is expected{_hint(array.shape)}")
+        raise ValueError(f"beats have shape {array.shape}, where {_EXPECTED}{_hint(array.shape)}")
     with np.errstate(all="ignore"):  # what becomes infinite is refused here
         samples = array.astype(np.float32, copy=False)
     if not (samples.max(initial=0) <= MAX_AMPLITUDE and samples.min(initial=0) >= -MAX_AMPLITUDE):
@@ -187,4 +187,4 @@ def _array(beats: Any) -> NDArray[Any]:
     try:
         return np.asarray(beats)
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # of NumPy, or of what makes the array
-        raise ValueError(f"beats cannot be made an array of shape {_EXPECTED} ({error})") from None
+        raise ValueError(f"beats cannot be made an array ({error}), where {_EXPECTED}") from None
