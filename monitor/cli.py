@@ -14,13 +14,14 @@ from monitor.commands.dead_letters import dead_letters
 from monitor.commands.demo import demo
 from monitor.commands.publish import publish
 from monitor.commands.run import run
+from monitor.commands.score import score
 from monitor.commands.threshold import threshold
 from monitor.commands.topics import topics
 from monitor.errors import MonitorError
 
 
 def main() -> None:
-    """Entry point: a fault of ours is one sentence and its exit code, never a traceback."""
+    """Entry point of `ecg-monitor`: a MonitorError is printed as one sentence and gives the exit code."""
     log.silence_client()
     try:
         commands()
@@ -32,11 +33,14 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="ecg-monitor")
 def commands() -> None:
-    """Streaming ECG anomaly monitor: reads beats from Kafka, raises alerts. Not a medical device.
+    """Streaming ECG anomaly monitor: reads beats from Kafka and raises alerts.
 
-    Every setting is a variable MONITOR_*, or stands in the file .env; `ecg-monitor check` lists them.
+    Not a medical device.
+
+    Settings are environment variables whose names begin with MONITOR_, or lines of the file .env in the current folder.
+    The command `check` prints all of them. To see everything at work, run the command `demo`.
     """
 
 
-for command in (run, publish, alerts, threshold, dead_letters, topics, check, demo):
+for command in (run, score, publish, alerts, threshold, dead_letters, topics, check, demo):
     commands.add_command(command)

@@ -60,7 +60,8 @@ def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> s
         admin.create_topics({name: options}, wait_for_metadata=True)  # else who comes next may not see it yet
     except TopicAlreadyExistsError:  # somebody else's `topics create` was quicker
         return "there already, left as it is"
-    return f"created, {options['num_partitions']} partitions"
+    partitions = options["num_partitions"]
+    return f"created, {partitions} partition{'' if partitions == 1 else 's'}"
 
 
 def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""The command `alerts`: each alert as a line of facts, with the beat drawn above its reconstruction."""
+"""The command `alerts`: prints each alert as one line, with the beat drawn above its reconstruction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = 70
 
 
 def readable(value: bytes | None) -> str:
-    """One alert as text; a line saying so where the record is none."""
+    """The text for one record of the alerts topic; a record that is not an alert gives a line that says so."""
     try:
         alert = orjson.loads(value or b"")
         return "\n".join([_facts(alert), *_drawing(alert)])
@@ -53,7 +53,7 @@ def _drawing(alert: dict[str, Any]) -> list[str]:
 
 
 def _sparkline(curve: list[float], lowest: float, highest: float) -> str:
-    """The curve in a row of blocks, adjacent samples averaged; all curves of an alert share one scale."""
+    """The curve as one row of block characters, drawn between `lowest` and `highest`. Adjacent samples are averaged."""
     per_column = max(1, len(curve) // COLUMNS)
     means = [sum(curve[at : at + per_column]) / per_column for at in range(0, len(curve), per_column)]
     span = (highest - lowest) or 1.0
@@ -61,13 +61,18 @@ def _sparkline(curve: list[float], lowest: float, highest: float) -> str:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON an alert, as it is on the topic.")
-@click.option("--from-beginning", is_flag=True, help="Begin with the oldest alert that is kept, not with the next.")
-@click.option("--count", type=click.IntRange(1), help="End after this many [default: follow until Ctrl-C].")
+@click.option("--json", "as_json", is_flag=True, help="Print each alert as it is on the topic: one JSON object.")
+@click.option(
+    "--from-beginning", is_flag=True, help="Begin with the oldest alert that Kafka has, not with the next one."
+)
+@click.option("--count", type=click.IntRange(1), help="Stop after this many alerts.  [default: never, until Ctrl-C]")
 def alerts(*, as_json: bool, from_beginning: bool, count: int | None) -> None:
-    """Follow the alerts, with the beat and its reconstruction drawn."""
-    wanted = settings.read()
-    with broker.Reader(wanted, wanted.alerts_topic, from_beginning=from_beginning) as reader:
+    """Show alerts as they arrive, with the beat drawn.
+
+    Below the beat that opened an episode, the model's reconstruction of it is drawn on the same scale.
+    """
+    config = settings.read()
+    with broker.Reader(config, config.alerts_topic, from_beginning=from_beginning) as reader:
         try:
             for record in itertools.islice(_follow(reader), count):
                 line = (record.value or b"").decode(errors="replace") if as_json else readable(record.value)

@@ -1,4 +1,4 @@
-"""The command `check`: settings, model and broker, and what is wrong with each."""
+"""The command `check`: prints the settings and tests the model file and the broker."""
 
 from __future__ import annotations
 
@@ -16,29 +16,33 @@ if TYPE_CHECKING:
 
 @click.command()
 def check() -> None:
-    """Look at settings, model and broker, and say what is wrong."""
-    wanted = settings.read()
-    for name, value in wanted.shown().items():
+    """Check the settings, the model file and the broker.
+
+    Prints every setting, loads the model, connects to the broker and looks for the topics. The exit code is 0 when all
+    is well, 1 when the broker cannot be reached, and 2 when a setting, the model or a topic is wrong.
+    """
+    config = settings.read()
+    for name, value in config.shown().items():
         click.echo(f"{name}={value}")
     worst = 0
     for what, look in (("model", _check_model), ("broker", _check_broker)):
         try:
-            click.echo(f"{what}: {look(wanted)}")
+            click.echo(f"{what}: {look(config)}")
         except MonitorError as error:
             click.echo(f"{what}: {error}", err=True)
             worst = max(worst, error.exit_code)
     sys.exit(worst)
 
 
-def _check_model(wanted: Settings) -> str:
-    from monitor.model import artifact  # noqa: PLC0415 - brings torch
+def _check_model(config: Settings) -> str:
+    from monitor.model import artifact  # noqa: PLC0415 - loads torch
 
-    manifest = artifact.load(wanted.model, wanted.device).manifest
+    manifest = artifact.load(config.model, config.device).manifest
     return f"{manifest.model_id} loads and scores its golden beats, threshold {manifest.threshold.value:g}"
 
 
-def _check_broker(wanted: Settings) -> str:
-    missing = broker.missing_topics(wanted, broker.COMMAND_SECONDS)
+def _check_broker(config: Settings) -> str:
+    missing = broker.missing_topics(config, broker.COMMAND_SECONDS)
     if missing:
         raise RefusedError(f"no topic {', '.join(missing)}: `ecg-monitor topics create` makes it")
-    return f"{wanted.bootstrap_servers} answers, the topics are there"
+    return f"{config.bootstrap_servers} answers, the topics are there"

@@ -34,78 +34,94 @@ if TYPE_CHECKING:
 
 CHUNK_LETTERS = 500
 CHUNK_BYTES = 4 * 1024 * 1024
-SHOWN = 10  # sentences of one kind
-BACK = "back"
-REPLAYED = "replayed"
+MAX_SENTENCES = 10  # about letters that stay for the same reason
+REPLAYED_NOW = "replayed-now"
+REPLAYED_BEFORE = "replayed-before"
 FAILED = "failed"
 FOREIGN = "foreign"
-SAID = {  # in the summary, in this order
+OUTCOMES = {  # what the summary calls each outcome, in its order; `objection` gives the words without a constant
     FAILED: "refused by the broker",
     "incomplete": "incomplete",
     "other-topic": "from another topic",
     "past-limit": "past the limit of rounds",
     "too-old": "too old to be judged",
-    REPLAYED: "put back before",
+    REPLAYED_BEFORE: "put back before",
     FOREIGN: "not written by a monitor",
 }
 
-Due = tuple[Letter, broker.ReturnedRecord]
+Due = tuple[Letter, broker.ReturnedRecord]  # a letter that is to be replayed, and the record that it becomes
 
-only_reason = click.option("--reason", type=click.Choice(REASONS), metavar="R", help="Only those refused for R.")
+only_reason = click.option(
+    "--reason",
+    type=click.Choice(REASONS),
+    metavar="REASON",
+    help="Only letters with this reason, for example not-json.",
+)
 
 
 @click.group()
 def dead_letters() -> None:
-    """Records that were refused: look at them, put them back."""
+    """List and replay records that were refused.
+
+    The monitor writes each record that is not a beat to the dead letters topic, with the reason for it.
+    """
 
 
 @dead_letters.command(name="list")
 @only_reason
-@click.option("--json", "wants_json", is_flag=True, help="One line of JSON a letter; the counts go to standard error.")
+@click.option("--json", "wants_json", is_flag=True, help="Print JSON objects; the counts go to standard error.")
 def list_command(*, reason: str | None, wants_json: bool) -> None:
-    """Show the dead letters that there are now, with a count for each reason at the end."""
-    wanted = settings.read()
-    replayed = _replayed(wanted)
+    """List the dead letters, with counts for each reason.
+
+    Ends with the last letter that is there now.
+    """
+    config = settings.read()
+    replayed = _replayed(config)
     show = as_json if wants_json else as_line
-    seen: Counter[str] = Counter()
-    done: Counter[str] = Counter()
-    for letter in _letters(wanted):
-        word = letter.refusal.reason if letter.refusal else f"({SAID[FOREIGN]})"
+    counts: Counter[str] = Counter()
+    replayed_counts: Counter[str] = Counter()
+    for letter in _letters(config):
+        word = letter.refusal.reason if letter.refusal else f"({OUTCOMES[FOREIGN]})"
         if reason in (None, word):
-            is_done = letter.place in replayed
-            seen[word] += 1
-            done[word] += is_done
-            click.echo(show(letter, is_replayed=is_done))
-    for word, count in sorted(seen.items()):
-        click.echo(f"{printable(word)}: {count}, {done[word]} of them put back", err=wants_json)
-    click.echo(f"{wanted.dead_letters_topic}: {seen.total()}, {done.total()} of them put back", err=wants_json)
+            is_replayed = letter.place in replayed
+            counts[word] += 1
+            replayed_counts[word] += is_replayed
+            click.echo(show(letter, is_replayed=is_replayed))
+    for word, count in sorted(counts.items()):
+        click.echo(f"{printable(word)}: {count}, {replayed_counts[word]} of them put back", err=wants_json)
+    total, replayed_total = counts.total(), replayed_counts.total()
+    click.echo(f"{config.dead_letters_topic}: {total}, {replayed_total} of them put back", err=wants_json)
 
 
-def _letters(wanted: Settings) -> Iterator[Letter]:
-    with broker.Reader(wanted, wanted.dead_letters_topic, from_beginning=True) as reader:
+def _letters(config: Settings) -> Iterator[Letter]:
+    with broker.Reader(config, config.dead_letters_topic, from_beginning=True) as reader:
         yield from map(read, reader.until_end())
 
 
-def _replayed(wanted: Settings) -> ReplayLedger:
-    topic = broker.describe_letters(wanted)
-    replayed = ReplayLedger(topic.topic_id)
+def _replayed(config: Settings) -> ReplayLedger:
+    """The ledger of the letters that were replayed."""
+    topic = broker.describe_letters(config)
+    ledger = ReplayLedger(topic.topic_id)
     if topic.has_notes:
-        _read_notes(wanted, replayed)
-    return replayed
+        _read_ledger(config, ledger)
+    return ledger
 
 
-def _read_notes(wanted: Settings, replayed: ReplayLedger) -> list[Message]:
-    """Learn what went back already; gives what takes away the notes about letters that are gone."""
-    name = broker.notes_topic(wanted)
+def _read_ledger(config: Settings, ledger: ReplayLedger) -> list[Message]:
+    """Add the entries of the ledger's topic to `ledger`.
+
+    Returns the messages that delete the entries whose letters Kafka no longer has.
+    """
+    name = broker.notes_topic(config)
     obsolete: dict[bytes, Message] = {}
-    with broker.Reader(wanted, wanted.dead_letters_topic, from_beginning=True) as reader:
+    with broker.Reader(config, config.dead_letters_topic, from_beginning=True) as reader:
         beginnings = reader.beginnings()
-    with broker.Reader(wanted, name, from_beginning=True) as reader:
+    with broker.Reader(config, name, from_beginning=True) as reader:
         for record in reader.until_end():
             obsolete.pop(record.key, None)
-            last = {} if record.value is None else replayed.add(record.value)
+            last = {} if record.value is None else ledger.add(record.value)
             if last is None:
-                click.echo(f"warning: {name} offset {record.offset} is no note of a replay: left out", err=True)
+                click.echo(f"warning: {name} offset {record.offset} is not an entry of a replay: ignored", err=True)
             elif record.value is not None and is_obsolete(last, beginnings):
                 obsolete[record.key] = Message(name, record.key, None)
     return list(obsolete.values())
@@ -113,78 +129,83 @@ def _read_notes(wanted: Settings, replayed: ReplayLedger) -> list[Message]:
 
 @dead_letters.command(name="replay")
 @only_reason
-@click.option("--dry-run", is_flag=True, help="Say what would be done and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
 @click.option(
     "--max-rounds",
     type=click.IntRange(1, 1000),
     default=MAX_ROUNDS,
     show_default=True,
-    help="Leave those that came back this often.",
+    help="Leave letters alone that were replayed and refused this often.",
 )
 def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> None:
-    """Put dead letters back onto the beats topic, each of them once.
+    """Put dead letters back onto the beats topic.
 
-    Only those that are there when it begins. After Ctrl-C or a crash, run it again: it goes on where it was.
+    Each letter is put back once, even if the command is run again or was interrupted. It ends with the last letter that
+    was there when it began. Fix the cause first: what is still not a beat becomes a dead letter again.
     """
-    wanted = settings.read()
-    tally = _Tally(reason, ReplayRules(wanted.beats_topic, max_rounds, _oldest_ms(wanted)))
+    config = settings.read()
+    counts = ReplayCounts(reason, ReplayRules(config.beats_topic, max_rounds, _oldest_ms(config)))
     try:
-        (_try if dry_run else _replay)(wanted, tally)
+        (_dry_run if dry_run else _replay)(config, counts)
     except KeyboardInterrupt:
-        click.echo("interrupted: run it again, it goes on where it was", err=True)
+        click.echo("interrupted: run it again, it continues where it stopped", err=True)
         sys.exit(1)
     finally:
-        click.echo(tally.summary("that would be put back" if dry_run else "put back"))
-    sys.exit(1 if tally.counts[FAILED] else 0)
+        click.echo(counts.summary("that would be put back" if dry_run else "put back"))
+    sys.exit(1 if counts.counts[FAILED] else 0)
 
 
-def _oldest_ms(wanted: Settings) -> int:
+def _oldest_ms(config: Settings) -> int:
+    """The timestamp before which a record would be deleted by Kafka or skipped by the monitor."""
     now = time.time()
-    kept_ms = broker.retention_ms(wanted, wanted.beats_topic)
+    kept_ms = broker.retention_ms(config, config.beats_topic)
     kept_seconds = now if kept_ms is None else kept_ms / 1000
-    return int(1000 * (now - min(kept_seconds, wanted.max_age_seconds or now)))
+    return int(1000 * (now - min(kept_seconds, config.max_age_seconds or now)))
 
 
-def _try(wanted: Settings, tally: _Tally) -> None:
-    for _ in tally.due(_letters(wanted), _replayed(wanted)):
-        tally.counts[BACK] += 1
+def _dry_run(config: Settings, counts: ReplayCounts) -> None:
+    for _ in counts.due(_letters(config), _replayed(config)):
+        counts.counts[REPLAYED_NOW] += 1
 
 
-def _replay(wanted: Settings, tally: _Tally) -> None:
-    topic = broker.describe_letters(wanted)
-    replayed = ReplayLedger(topic.topic_id)
+def _replay(config: Settings, counts: ReplayCounts) -> None:
+    topic = broker.describe_letters(config)
+    ledger = ReplayLedger(topic.topic_id)
     if not topic.has_notes:
-        broker.make_notes_topic(wanted, topic)
-    with closing(broker.Replayer(wanted)) as replay:
-        obsolete = _read_notes(wanted, replayed)  # not before: from now on no other replay can write any
-        for chunk in _chunks(tally.due(_letters(wanted), replayed)):
-            _put_back(wanted, replay, chunk, replayed, tally)
+        broker.make_notes_topic(config, topic)
+    with closing(broker.Replayer(config)) as replayer:
+        # The ledger is read after the replayer has started: from then on no other replay can add entries.
+        obsolete = _read_ledger(config, ledger)
+        for chunk in _chunks(counts.due(_letters(config), ledger)):
+            _replay_chunk(config, replayer, chunk, ledger, counts)
         if obsolete:
-            replay.deliver((), obsolete)
+            replayer.deliver((), obsolete)
 
 
-def _put_back(wanted: Settings, replay: broker.Replayer, due: list[Due], replayed: ReplayLedger, tally: _Tally) -> None:
-    """All of them, or halves until those are alone that the broker does not take."""
-    key, value = replayed.note([letter.place for letter, _ in due])
-    note = Message(broker.notes_topic(wanted), key, value)
-    complaint = replay.deliver([returned for _, returned in due], [note])
-    if complaint is None:
-        tally.counts[BACK] += len(due)
+def _replay_chunk(
+    config: Settings, replayer: broker.Replayer, due: list[Due], ledger: ReplayLedger, counts: ReplayCounts
+) -> None:
+    """Replay letters in one transaction. If the broker refuses it, replay each half, down to single letters."""
+    key, value = ledger.note([letter.place for letter, _ in due])
+    entry = Message(broker.notes_topic(config), key, value)
+    refusal = replayer.deliver([returned for _, returned in due], [entry])
+    if refusal is None:
+        counts.counts[REPLAYED_NOW] += len(due)
         return
-    _read_notes(wanted, replayed)  # another replay may have come between
+    _read_ledger(config, ledger)  # another replay may have run before this one had a producer again
     if len(due) == 1:
-        tally.leave(due[0][0], FAILED, f"is refused by the broker: {complaint}")
+        counts.leave(due[0][0], FAILED, f"is refused by the broker: {refusal}")
         return
     middle = len(due) // 2
     for half in (due[:middle], due[middle:]):
-        left = [(letter, returned) for letter, returned in half if letter.place not in replayed]
-        tally.counts[REPLAYED] += len(half) - len(left)
+        left = [(letter, returned) for letter, returned in half if letter.place not in ledger]
+        counts.counts[REPLAYED_BEFORE] += len(half) - len(left)
         if left:
-            _put_back(wanted, replay, left, replayed, tally)
+            _replay_chunk(config, replayer, left, ledger, counts)
 
 
 def _chunks(due: Iterable[Due]) -> Iterator[list[Due]]:
-    """What goes into one transaction."""
+    """The letters in groups of one transaction each, of CHUNK_LETTERS letters or about CHUNK_BYTES bytes."""
     chunk: list[Due] = []
     size = 0
     for letter, returned in due:
@@ -197,36 +218,40 @@ def _chunks(due: Iterable[Due]) -> Iterator[list[Due]]:
         yield chunk
 
 
-class _Tally:
-    """What became of the letters, and the sentences on those that stay."""
+class ReplayCounts:
+    """Decides which letters are replayed, counts the outcomes, and prints why a letter stays."""
 
     def __init__(self, reason: str | None, rules: ReplayRules) -> None:
+        """Only letters with this reason are looked at; None means all."""
         self._reason = reason
         self._rules = rules
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # by outcome
 
-    def due(self, letters: Iterable[Letter], replayed: ReplayLedger) -> Iterator[Due]:
-        """Those to put back, as they were."""
+    def due(self, letters: Iterable[Letter], ledger: ReplayLedger) -> Iterator[Due]:
+        """The letters to replay, each with the record that it becomes. All others are counted."""
         for letter in letters:
             refusal = letter.refusal
             if refusal is None:
                 self.counts[FOREIGN] += 1
             elif self._reason not in (None, refusal.reason):
                 continue
-            elif letter.place in replayed:
-                self.counts[REPLAYED] += 1
+            elif letter.place in ledger:
+                self.counts[REPLAYED_BEFORE] += 1
             elif why := objection(letter, refusal, self._rules):
                 self.leave(letter, *why)
             else:
                 yield letter, broker.ReturnedRecord(back(letter, refusal), letter.time)
 
-    def leave(self, letter: Letter, word: str, sentence: str) -> None:
-        self.counts[word] += 1
-        if self.counts[word] <= SHOWN:
-            click.echo(f"left: {place_name(letter)} {sentence}", err=True)
-        elif self.counts[word] == SHOWN + 1:
-            click.echo(f"left: more that are {SAID[word]}; `ecg-monitor dead-letters list` shows all", err=True)
+    def leave(self, letter: Letter, outcome: str, sentence: str) -> None:
+        """Count a letter that stays; print the sentence about it for the first MAX_SENTENCES of an outcome."""
+        self.counts[outcome] += 1
+        if self.counts[outcome] <= MAX_SENTENCES:
+            click.echo(f"not put back: {place_name(letter)} {sentence}", err=True)
+        elif self.counts[outcome] == MAX_SENTENCES + 1:
+            click.echo(
+                f"not put back: more that are {OUTCOMES[outcome]}; `ecg-monitor dead-letters list` shows all", err=True
+            )
 
-    def summary(self, done: str) -> str:
-        rest = [f"{said}: {self.counts[word]}" for word, said in SAID.items() if self.counts[word]]
-        return "; ".join([f"dead letters {done} onto {self._rules.topic}: {self.counts[BACK]}", *rest])
+    def summary(self, verb: str) -> str:
+        rest = [f"{text}: {self.counts[outcome]}" for outcome, text in OUTCOMES.items() if self.counts[outcome]]
+        return "; ".join([f"dead letters {verb} onto {self._rules.topic}: {self.counts[REPLAYED_NOW]}", *rest])

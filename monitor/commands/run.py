@@ -9,7 +9,11 @@ from monitor import settings
 
 @click.command()
 def run() -> None:
-    """Run the daemon until SIGTERM or SIGINT; a second signal ends it at once."""
-    from monitor import daemon  # noqa: PLC0415 - brings torch, which the other commands start without
+    """Run the monitor until it is stopped.
+
+    Reads beats from Kafka, scores them, and writes alerts. SIGTERM or Ctrl-C stops it as soon as the alerts for
+    everything it has read are written. A second signal ends it at once; the beats it had read are read again next time.
+    """
+    from monitor import daemon  # noqa: PLC0415 - loads torch, which the other commands do not need
 
     daemon.run(settings.read())

@@ -1,4 +1,7 @@
-"""The commands `ecg-monitor threshold …`: what beats are held against, shown and changed on the control topic."""
+"""The commands `threshold set`, `show` and `clear`: show and change thresholds on the control topic.
+
+Running monitors follow the control topic, so a change takes effect at once and needs no restart.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,20 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 HEADER = ("key", "set", "threshold", "version", "when", "by", "note")
-EVERYBODY = control_message.key("*")
-SHOWN = 80  # characters of a note
+ALL_SOURCES = control_message.key("*")
+MAX_TEXT = 80  # characters of a note or a name that are shown
 UNKNOWN = "?"
 Row = tuple[str, ...]  # as many cells as the header has
 
 
 @dataclass(frozen=True, slots=True)
 class StoredThreshold:
-    """An order that stands on the control topic; its threshold is None for a rate where no model is at hand."""
+    """A threshold command that is in force on the control topic.
 
-    order: ThresholdCommand
+    `threshold` is the score that it amounts to; None for a false-alarm rate when no model can be read.
+    """
+
+    command: ThresholdCommand
     threshold: float | None
     version: int
     time_ms: int
@@ -43,32 +49,44 @@ class StoredThreshold:
 
 @click.group()
 def threshold() -> None:
-    """What scores are held against, for one source or for all of them.
+    """Show and change the thresholds of running monitors.
 
-    The first that there is holds: the source's own, the one for all sources (*), MONITOR_THRESHOLD, the model's.
+    A beat is abnormal when its score lies above the threshold. The first of these that is set applies: the threshold of
+    its source, the one for all sources (*), MONITOR_THRESHOLD, and the threshold in the model file. Changes take effect
+    at once.
     """
 
 
-_source = click.option("--source", default="*", show_default=True, help="One source, or * for all without their own.")
+_source = click.option(
+    "--source", default="*", show_default=True, help="A source; * means every source without a threshold of its own."
+)
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
+    except (OSError, KeyError):  # the user of a container may have no name
         return ""
 
 
 @threshold.command(name="set")
 @_source
-@click.option("--value", type=float, metavar="X", help="Score above which a beat is abnormal.")
+@click.option("--value", type=float, metavar="X", help="The threshold itself: beats with a higher score are abnormal.")
 @click.option(
-    "--false-alarm-rate", "rate", type=float, metavar="P", help="Share of normal beats above it; needs a model."
+    "--false-alarm-rate",
+    "rate",
+    type=float,
+    metavar="P",
+    help="The share of normal beats that may be flagged, for example 0.01. Each monitor finds the threshold for it in "
+    "its model.",
 )
-@click.option("--note", default="", metavar="TEXT", help="Why: shown beside it.")
-@click.option("--by", default=_user, show_default="user name", help="Who says so.")
+@click.option("--note", default="", metavar="TEXT", help="The reason; `show` prints it.")
+@click.option("--by", default=_user, show_default="your user name", help="Who sets it; `show` prints it.")
 def set_one(source: str, value: float | None, rate: float | None, note: str, by: str) -> None:
-    """Set a threshold, or the false-alarm rate that each monitor finds one for in its model's calibration."""
+    """Set the threshold of one source or of all sources.
+
+    Give either --value or --false-alarm-rate.
+    """
     given = [
         (name, amount)
         for name, amount in zip(control_message.MEASURES, (value, rate), strict=True)
@@ -76,109 +94,121 @@ def set_one(source: str, value: float | None, rate: float | None, note: str, by:
     ]
     if len(given) != 1:
         raise click.UsageError("give one of --value and --false-alarm-rate")
-    wanted, key = settings.read(), control_message.key(source)
-    order = ThresholdCommand(*given[0], by, note)
-    message = control_message.encode(order)
-    found = f"threshold {order.amount:g}"
-    if order.measure == "false_alarm_rate":
-        manifest = _manifest(wanted)
-        found = f"false-alarm rate {order.amount:g}, threshold {_comes_to(order, manifest):g} with {manifest.model_id}"
-    click.echo(f"{_shown(key)}: {found}, version {_write(wanted, key, message)}")
+    config, key = settings.read(), control_message.key(source)
+    command = ThresholdCommand(*given[0], by, note)
+    message = control_message.encode(command)
+    result = f"threshold {command.amount:g}"
+    if command.measure == "false_alarm_rate":
+        manifest = _manifest(config)
+        result = (
+            f"false-alarm rate {command.amount:g}, threshold {_resolved(command, manifest):g} with {manifest.model_id}"
+        )
+    click.echo(f"{_shown(key)}: {result}, version {_write(config, key, message)}")
 
 
 @threshold.command()
 @_source
 def clear(source: str) -> None:
-    """Take back what was set."""
-    wanted, key = settings.read(), control_message.key(source)
+    """Remove a threshold that was set."""
+    config, key = settings.read(), control_message.key(source)
     last = None
-    with broker.Reader(wanted, wanted.control_topic, from_beginning=True) as reader:
+    with broker.Reader(config, config.control_topic, from_beginning=True) as reader:
         for record in reader.until_end():
             last = record.value if record.key == key else last
     if last is None:
         click.echo(f"{_shown(key)}: nothing was set, there is nothing to clear")
         return
-    click.echo(f"{_shown(key)}: cleared, version {_write(wanted, key, None)}")
+    click.echo(f"{_shown(key)}: cleared, version {_write(config, key, None)}")
 
 
 @threshold.command()
-@click.option("--source", metavar="TEXT", help="What holds for this source [default: everything that is set].")
+@click.option("--source", metavar="TEXT", help="Show what applies to this source.  [default: all that is set]")
 def show(source: str | None) -> None:
-    """Show what is set, by whom, and the threshold it comes to with the model at hand."""
-    wanted = settings.read()
+    """Show the thresholds that apply, and who set them.
+
+    The column `threshold` is the score that a false-alarm rate amounts to with the model in MONITOR_MODEL. The last
+    line says which threshold applies.
+    """
+    config = settings.read()
     asked = None if source is None else control_message.key(source)
-    manifest = _manifest_at_hand(wanted)
-    standing = _standing(wanted, manifest)
-    common = [*_rows(standing, [EVERYBODY]), *_fallbacks(wanted, manifest)]
-    own = _rows(standing, sorted(standing.keys() - {EVERYBODY}) if asked is None else [asked])
-    own = [] if asked == EVERYBODY else own
+    manifest = _manifest_if_readable(config)
+    stored = _stored_thresholds(config, manifest)
+    common = [*_rows(stored, [ALL_SOURCES]), *_defaults(config, manifest)]
+    own = _rows(stored, sorted(stored.keys() - {ALL_SOURCES}) if asked is None else [asked])
+    own = [] if asked == ALL_SOURCES else own
     for line in _table([HEADER, *own, *common]):
         click.echo(line)
-    holds = own[0] if asked is not None and own else common[0]
-    whose = "every source without its own" if asked in (None, EVERYBODY) else printable(source or "")
-    click.echo(f"{whose}: threshold {holds[2]} from {holds[0]}")
+    applied = own[0] if asked is not None and own else common[0]
+    who = "every source without its own" if asked in (None, ALL_SOURCES) else printable(source or "")
+    click.echo(f"{who}: threshold {applied[2]} from {applied[0]}")
 
 
-def _manifest_at_hand(wanted: Settings) -> Manifest | None:
+def _manifest_if_readable(config: Settings) -> Manifest | None:
     try:
-        return _manifest(wanted)
+        return _manifest(config)
     except RefusedError as error:
         click.echo(f"warning: rates cannot be turned into thresholds without a model: {error}", err=True)
         return None
 
 
-def _manifest(wanted: Settings) -> Manifest:
-    from monitor.model import artifact  # noqa: PLC0415 - brings torch
+def _manifest(config: Settings) -> Manifest:
+    from monitor.model import artifact  # noqa: PLC0415 - loads torch
 
-    return artifact.load(wanted.model, "cpu").manifest
+    return artifact.load(config.model, "cpu").manifest
 
 
-def _comes_to(order: ThresholdCommand, manifest: Manifest | None) -> float | None:
-    """The order's threshold; None for a rate without a model. Raises RefusedError for a rate that is too fine."""
+def _resolved(command: ThresholdCommand, manifest: Manifest | None) -> float | None:
+    """The score that a command amounts to; None for a false-alarm rate without a model.
+
+    Raises RefusedError for a rate that is smaller than the model's calibration scores can support.
+    """
     if manifest is None:
-        return order.amount if order.measure == "threshold" else None
-    return threshold_of(order, np.array(manifest.calibration, np.float64))
+        return command.amount if command.measure == "threshold" else None
+    return threshold_of(command, np.array(manifest.calibration, np.float64))
 
 
-def _standing(wanted: Settings, manifest: Manifest | None) -> dict[bytes, StoredThreshold]:
-    """By key, what the monitors follow; a warning for each record that they ignore."""
-    standing: dict[bytes, StoredThreshold] = {}
-    with broker.Reader(wanted, wanted.control_topic, from_beginning=True) as reader:
+def _stored_thresholds(config: Settings, manifest: Manifest | None) -> dict[bytes, StoredThreshold]:
+    """The commands in force on the control topic, by key. Prints a warning for each record that monitors ignore."""
+    stored: dict[bytes, StoredThreshold] = {}
+    with broker.Reader(config, config.control_topic, from_beginning=True) as reader:
         for record in reader.until_end():
             change = ControlRecord(record.key, record.value, record.offset)
             try:
-                _follow(standing, change, record.timestamp, manifest)
+                _apply(stored, change, record.timestamp, manifest)
             except RefusedError as error:
                 click.echo(f"warning: {control_message.complaint(change, error)}", err=True)
-    return standing
+    return stored
 
 
-def _follow(
-    standing: dict[bytes, StoredThreshold], change: ControlRecord, time_ms: int, manifest: Manifest | None
+def _apply(
+    stored: dict[bytes, StoredThreshold], change: ControlRecord, time_ms: int, manifest: Manifest | None
 ) -> None:
+    """Change `stored` as a monitor would. Raises RefusedError for a record that monitors ignore."""
     request = control_message.read(change)
     if request is None or change.key is None:
         return
-    if request.order is None:
-        standing.pop(change.key, None)
+    command = request.order
+    if command is None:
+        stored.pop(change.key, None)
         return
-    standing[change.key] = StoredThreshold(request.order, _comes_to(request.order, manifest), change.offset, time_ms)
+    stored[change.key] = StoredThreshold(command, _resolved(command, manifest), change.offset, time_ms)
 
 
-def _rows(standing: dict[bytes, StoredThreshold], keys: list[bytes]) -> list[Row]:
-    return [_row(key, standing[key]) for key in keys if key in standing]
+def _rows(stored: dict[bytes, StoredThreshold], keys: list[bytes]) -> list[Row]:
+    return [_row(key, stored[key]) for key in keys if key in stored]
 
 
 def _row(key: bytes, one: StoredThreshold) -> Row:
-    order, value = one.order, UNKNOWN if one.threshold is None else f"{one.threshold:g}"
-    said = (printable(text[:SHOWN]) for text in (order.by, order.note))
-    return (_shown(key), f"{order.measure} {order.amount:g}", value, str(one.version), rfc3339(one.time_ms), *said)
+    command, value = one.command, UNKNOWN if one.threshold is None else f"{one.threshold:g}"
+    by, note = (printable(text[:MAX_TEXT]) for text in (command.by, command.note))
+    given = f"{command.measure} {command.amount:g}"
+    return (_shown(key), given, value, str(one.version), rfc3339(one.time_ms), by, note)
 
 
-def _fallbacks(wanted: Settings, manifest: Manifest | None) -> Iterator[Row]:
-    """What holds where the topic says nothing, the first of them."""
-    if wanted.threshold is not None:
-        yield "MONITOR_THRESHOLD", "", f"{wanted.threshold:g}", "", "", "", ""
+def _defaults(config: Settings, manifest: Manifest | None) -> Iterator[Row]:
+    """What applies where the control topic sets nothing; the first row wins."""
+    if config.threshold is not None:
+        yield "MONITOR_THRESHOLD", "", f"{config.threshold:g}", "", "", "", ""
     if manifest is None:
         yield "the model", "", UNKNOWN, "", "", "", ""
     else:
@@ -195,17 +225,20 @@ def _shown(key: bytes) -> str:
     return printable(key.decode())
 
 
-def _write(wanted: Settings, key: bytes, value: bytes | None) -> int:
-    """Put one record on the control topic; its offset, read back.
+def _write(config: Settings, key: bytes, value: bytes | None) -> int:
+    """Write one record to the control topic, read it back, and return its offset.
 
-    Reading comes first: where there is no topic it says so, and some brokers would make one that is not compacted.
+    The reader is opened first: it raises an error where the topic does not exist. A producer alone would make some
+    brokers create the topic, and that one would not be compacted.
     """
-    topic = wanted.control_topic
-    with broker.Reader(wanted, topic, from_beginning=False) as reader:
-        with closing(broker.Publisher(wanted)) as publisher:
+    topic = config.control_topic
+    with broker.Reader(config, topic, from_beginning=False) as reader:
+        with closing(broker.Publisher(config)) as publisher:
             publisher.send(Message(topic, key, value))
             publisher.flush()
         offsets = [record.offset for record in reader.until_end() if (record.key, record.value) == (key, value)]
     if not offsets:
-        raise BrokerError(f"{topic} took the record and does not give it back: look with `ecg-monitor threshold show`")
+        raise BrokerError(
+            f"the record was written to {topic} but could not be read back: look with `ecg-monitor threshold show`"
+        )
     return int(offsets[-1])

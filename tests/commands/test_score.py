@@ -1,0 +1,152 @@
+"""`ecg-monitor score`: beats of files, scored without Kafka."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+import orjson
+import pytest
+
+from monitor import cli, load_model
+from monitor.model import artifact
+from tests import models
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run `ecg-monitor score …` beside a model and beats; gives exit code, output and standard error."""
+    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    artifact.save(tmp_path / "model.safetensors", models.model())
+    np.save(tmp_path / "beats.npy", beats())
+    labels = (np.arange(60) % 3 > 0).astype(np.float32)  # 1 = normal
+    np.savetxt(tmp_path / "labelled.csv", np.column_stack([beats(), labels]), delimiter=",", fmt="%.9g")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ecg-monitor", "score", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def beats():
+    """Beats of which the third is flat."""
+    found = models.beats(60, seed=5)
+    found[2] = 1
+    return found
+
+
+def test_a_table_has_a_row_for_each_beat_and_a_summary(command):
+    code, out, err = command("beats.npy")
+    header, *rows, summary = out.splitlines()
+    result = load_model("model.safetensors").score(beats())
+    assert (code, err) == (0, "")
+    assert header.split() == ["row", "score", "p-value", "verdict"]
+    assert rows[0].split() == ["1", f"{result.score[0]:.4g}", f"{result.p_value[0]:.4g}", "normal"]
+    assert rows[2].split() == ["3", "-", "-", "no", "score:", "flat-line"]
+    assert len(rows) == 60
+    flagged, threshold = result.abnormal.sum(), models.model().manifest.threshold.value
+    assert summary == f"60 beats: {flagged} abnormal (score above {threshold:g}), 1 without a score"
+
+
+def test_labels_are_compared_with_the_verdicts(command):
+    result, is_abnormal = load_model("model.safetensors").score(beats()), np.arange(60) % 3 == 0
+    _, out, _ = command("labelled.csv")
+    _, recall, rate = out.splitlines()[-3:]
+    hits, false = result.abnormal[is_abnormal].sum(), result.abnormal[~is_abnormal].sum()
+    assert recall == f"recall: {hits / 20:.4f} ({hits} of 20 labelled abnormal lie above the threshold)"
+    assert rate == f"false-alarm rate: {false / 40:.4f} ({false} of 40 labelled normal lie above the threshold)"
+
+
+def test_json_is_an_object_for_each_beat_and_the_summary_goes_to_standard_error(command):
+    code, out, err = command("beats.npy", "--json")
+    rows = [orjson.loads(line) for line in out.splitlines()]
+    result = load_model("model.safetensors").score(beats())
+    assert code == 0
+    assert rows[2] == {
+        "file": "beats.npy", "row": 3, "score": None, "p_value": None, "abnormal": None, "cause": "flat-line"
+    }  # fmt: skip
+    scored = [row for row in rows if not row["cause"]]
+    assert [row["row"] for row in rows] == list(range(1, 61))
+    assert [np.float32(row["score"]) for row in scored] == result.score[result.cause == ""].tolist()
+    assert [row["p_value"] for row in scored] == result.p_value[result.cause == ""].tolist()
+    assert [row["abnormal"] for row in scored] == result.abnormal[result.cause == ""].tolist()
+    assert err.startswith("60 beats: ")
+
+
+def test_csv_has_one_header_for_all_files(command):
+    code, out, err = command("beats.npy", "labelled.csv", "--csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert code == 0
+    assert len(rows) == 120
+    assert rows[2] == {
+        "file": "beats.npy", "row": "3", "score": "", "p_value": "", "abnormal": "", "cause": "flat-line"
+    }  # fmt: skip
+    assert (rows[60]["file"], rows[60]["row"]) == ("labelled.csv", "1")
+    assert {row["abnormal"] for row in rows} == {"", "true", "false"}
+    assert err.startswith("120 beats: ")
+
+
+def test_several_files_stand_under_their_names(command):
+    assert command("beats.npy", "labelled.csv")[1].count("\n    row ") == 2
+
+
+def test_rows_count_on_from_chunk_to_chunk(command, monkeypatch):
+    monkeypatch.setattr("monitor.commands.score.CHUNK_BEATS", 7)
+    rows = [row["row"] for row in csv.DictReader(command("beats.npy", "--csv")[1].splitlines())]
+    assert rows == [str(row) for row in range(1, 61)]
+
+
+def test_the_settings_of_the_monitor_hold_here_too(command, monkeypatch, tmp_path):
+    (tmp_path / "model.safetensors").rename(tmp_path / "other")
+    monkeypatch.setenv("MONITOR_MODEL", "other")
+    monkeypatch.setenv("MONITOR_THRESHOLD", "1e-6")
+    assert "60 beats: 59 abnormal (score above 1e-06)" in command("beats.npy")[1]
+    assert "60 beats: 0 abnormal (score above 1000)" in command("beats.npy", "--threshold", "1000")[1]
+    monkeypatch.setenv("MONITOR_MODEL", "nowhere")
+    assert command("beats.npy", "--model", "other")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere.csv"], "nowhere.csv: cannot be read: No such file or directory"),
+        (["model.safetensors"], "model.safetensors: line 1"),
+        (["beats.npy", "--model", "beats.npy"], "beats.npy: "),
+        (["beats.npy", "--model", "nowhere"], "nowhere: cannot be read"),
+        (["beats.npy", "--threshold", "nan"], "threshold is nan, where a number above 0 is expected"),
+        ([], "Missing argument 'FILE...'"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_sentence(command, arguments, sentence):
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert sentence in err
+
+
+def test_a_reader_that_stops_early_ends_it_quietly(command, tmp_path):
+    np.save(tmp_path / "many.npy", np.tile(beats(), (500, 1)))
+    assert command("beats.npy")[0] == 0  # the model is there
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "score", "many.npy", "--json"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("{")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=60) in (0, 1)
