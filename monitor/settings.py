@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from monitor.errors import RefusedError
+from monitor.validation import first_error
 
 PREFIX = "MONITOR_"
 DOTENV = ".env"
@@ -172,16 +173,9 @@ def read(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise RefusedError(_sentence(error)) from None
+        raise RefusedError(first_error(error, lambda field: f"{PREFIX}{field.upper()}")) from None
 
 
 def _nearest(name: str, known: set[str]) -> str:
     close = difflib.get_close_matches(name.upper(), known, n=1)
     return f"did you mean {close[0]}?" if close else "remove it (`ecg-monitor check` lists the settings)"
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if not first["loc"]:
-        return first["msg"].removeprefix("Value error, ")
-    return f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg'][0].lower()}{first['msg'][1:]}"

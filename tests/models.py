@@ -14,7 +14,6 @@ from torch import nn
 
 from monitor.model import network
 from monitor.model.manifest import (
-    UNSEALED,
     Detector,
     Golden,
     Manifest,
@@ -26,6 +25,7 @@ from monitor.model.manifest import (
 )
 from monitor.model.network import NetworkConfig
 from monitor.model.scorer import Scorer
+from monitor.model.sealed_file import UNSEALED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ def imports(path: Path) -> set[str]:
 # DESIGN section 2: a package imports only itself and what stands before it
 LAYERS = (
     {"errors"},
-    {"log"},
+    {"log", "validation"},
     {"settings", "records"},
     {"beats"},
     {"model", "deadletters"},

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from monitor.alarms.rule import KINDS, QUIET, EpisodeState, SourceState
 from monitor.records.record import Message
+from monitor.validation import first_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,9 +81,7 @@ def decode(value: bytes) -> SourceState:
     try:
         row = _ROW.validate_json(value)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "its JSON"
-        raise ValueError(f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
+        raise ValueError(first_error(error)) from None
     shape, signal = (row.tracks.get(kind, QUIET) for kind in KINDS)
     return SourceState((shape, signal), row.clock, row.offset)
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SCHEMA: Literal[1] = 1
 GOLDEN_BEATS = 5
-UNSEALED = "0" * 64
 PROJECTION = "score.projection"
 PROTOTYPES = "score.prototypes"
 MAX_PROTOTYPES = 64

@@ -163,7 +163,10 @@ def test_one_odd_entry_is_judged_as_by_the_strict_parser_and_its_neighbours_stay
 
 
 def test_without_simdjson_orjson_reads_the_numbers():
-    command = "import sys; sys.modules['simdjson'] = None; from monitor.beats import json_numbers; print(json_numbers.read_numbers.__name__)"
+    command = (
+        "import sys; sys.modules['simdjson'] = None; from monitor.beats import json_numbers; "
+        "print(json_numbers.read_numbers.__name__)"
+    )
     root = Path(json_numbers.__file__).parents[2]
     told = subprocess.run([sys.executable, "-c", command], cwd=root, capture_output=True, text=True, check=True)
     assert told.stdout == "by_orjson\n"
