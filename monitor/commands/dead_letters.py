@@ -18,10 +18,10 @@ from monitor.deadletters.letter import (
     ReplayRules,
     as_json,
     as_line,
-    back,
-    objection,
-    place_name,
+    letter_name,
     read,
+    replay_message,
+    why_not_replayed,
 )
 from monitor.deadletters.replay_ledger import ReplayLedger, is_obsolete
 from monitor.log import printable
@@ -72,7 +72,7 @@ def list_command(*, reason: str | None, wants_json: bool) -> None:
     for letter in _letters(wanted):
         word = letter.refusal.reason if letter.refusal else f"({SAID[FOREIGN]})"
         if reason in (None, word):
-            is_done = letter.place in replayed
+            is_done = letter.position in replayed
             seen[word] += 1
             done[word] += is_done
             click.echo(show(letter, is_replayed=is_done))
@@ -165,7 +165,7 @@ def _replay(wanted: Settings, tally: _Tally) -> None:
 
 def _put_back(wanted: Settings, replay: broker.Replayer, due: list[Due], replayed: ReplayLedger, tally: _Tally) -> None:
     """All of them, or halves until those are alone that the broker does not take."""
-    key, value = replayed.note([letter.place for letter, _ in due])
+    key, value = replayed.entry([letter.position for letter, _ in due])
     note = Message(broker.notes_topic(wanted), key, value)
     complaint = replay.deliver([returned for _, returned in due], [note])
     if complaint is None:
@@ -177,7 +177,7 @@ def _put_back(wanted: Settings, replay: broker.Replayer, due: list[Due], replaye
         return
     middle = len(due) // 2
     for half in (due[:middle], due[middle:]):
-        left = [(letter, returned) for letter, returned in half if letter.place not in replayed]
+        left = [(letter, returned) for letter, returned in half if letter.position not in replayed]
         tally.counts[REPLAYED] += len(half) - len(left)
         if left:
             _put_back(wanted, replay, left, replayed, tally)
@@ -213,17 +213,17 @@ class _Tally:
                 self.counts[FOREIGN] += 1
             elif self._reason not in (None, refusal.reason):
                 continue
-            elif letter.place in replayed:
+            elif letter.position in replayed:
                 self.counts[REPLAYED] += 1
-            elif why := objection(letter, refusal, self._rules):
+            elif why := why_not_replayed(letter, refusal, self._rules):
                 self.leave(letter, *why)
             else:
-                yield letter, broker.ReturnedRecord(back(letter, refusal), letter.time)
+                yield letter, broker.ReturnedRecord(replay_message(letter, refusal), letter.time)
 
     def leave(self, letter: Letter, word: str, sentence: str) -> None:
         self.counts[word] += 1
         if self.counts[word] <= SHOWN:
-            click.echo(f"left: {place_name(letter)} {sentence}", err=True)
+            click.echo(f"left: {letter_name(letter)} {sentence}", err=True)
         elif self.counts[word] == SHOWN + 1:
             click.echo(f"left: more that are {SAID[word]}; `ecg-monitor dead-letters list` shows all", err=True)
 
