@@ -102,9 +102,11 @@ def test_no_class_name_stands_twice():
 @pytest.mark.parametrize("number", ["140", "560"])
 def test_the_length_of_a_beat_is_written_once(number):
     """`SAMPLES` and `FLOAT32_BYTES` of `monitor.beats.beat`; nowhere else is the number."""
-    places = []
-    for path in (*MONITOR, *(ROOT / "trainer").rglob("*.py"), *(ROOT / "bench").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and type(node.value) is int and str(node.value) == number:
-                places.append(str(path.relative_to(ROOT)))
-    assert set(places) <= {"monitor/beats/beat.py"}
+    paths = [*MONITOR, *(ROOT / "trainer").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+    places = {
+        str(path.relative_to(ROOT))
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and type(node.value) is int and str(node.value) == number
+    }
+    assert places <= {"monitor/beats/beat.py"}

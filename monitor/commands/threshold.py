@@ -35,7 +35,7 @@ Row = tuple[str, ...]  # as many cells as the header has
 class StoredThreshold:
     """An order that stands on the control topic; its threshold is None for a rate where no model is at hand."""
 
-    order: ThresholdCommand
+    command: ThresholdCommand
     threshold: float | None
     version: int
     time_ms: int
@@ -77,12 +77,14 @@ def set_one(source: str, value: float | None, rate: float | None, note: str, by:
     if len(given) != 1:
         raise click.UsageError("give one of --value and --false-alarm-rate")
     wanted, key = settings.read(), control_message.key(source)
-    order = ThresholdCommand(*given[0], by, note)
-    message = control_message.encode(order)
-    found = f"threshold {order.amount:g}"
-    if order.measure == "false_alarm_rate":
+    command = ThresholdCommand(*given[0], by, note)
+    message = control_message.encode(command)
+    found = f"threshold {command.amount:g}"
+    if command.measure == "false_alarm_rate":
         manifest = _manifest(wanted)
-        found = f"false-alarm rate {order.amount:g}, threshold {_comes_to(order, manifest):g} with {manifest.model_id}"
+        found = (
+            f"false-alarm rate {command.amount:g}, threshold {_comes_to(command, manifest):g} with {manifest.model_id}"
+        )
     click.echo(f"{_shown(key)}: {found}, version {_write(wanted, key, message)}")
 
 
@@ -133,11 +135,11 @@ def _manifest(wanted: Settings) -> Manifest:
     return artifact.load(wanted.model, "cpu").manifest
 
 
-def _comes_to(order: ThresholdCommand, manifest: Manifest | None) -> float | None:
+def _comes_to(command: ThresholdCommand, manifest: Manifest | None) -> float | None:
     """The order's threshold; None for a rate without a model. Raises RefusedError for a rate that is too fine."""
     if manifest is None:
-        return order.amount if order.measure == "threshold" else None
-    return threshold_of(order, np.array(manifest.calibration, np.float64))
+        return command.amount if command.measure == "threshold" else None
+    return threshold_of(command, np.array(manifest.calibration, np.float64))
 
 
 def _standing(wanted: Settings, manifest: Manifest | None) -> dict[bytes, StoredThreshold]:
@@ -149,7 +151,7 @@ def _standing(wanted: Settings, manifest: Manifest | None) -> dict[bytes, Stored
             try:
                 _follow(standing, change, record.timestamp, manifest)
             except RefusedError as error:
-                click.echo(f"warning: {control_message.complaint(change, error)}", err=True)
+                click.echo(f"warning: {control_message.why_ignored(change, error)}", err=True)
     return standing
 
 
@@ -159,10 +161,12 @@ def _follow(
     request = control_message.read(change)
     if request is None or change.key is None:
         return
-    if request.order is None:
+    if request.command is None:
         standing.pop(change.key, None)
         return
-    standing[change.key] = StoredThreshold(request.order, _comes_to(request.order, manifest), change.offset, time_ms)
+    standing[change.key] = StoredThreshold(
+        request.command, _comes_to(request.command, manifest), change.offset, time_ms
+    )
 
 
 def _rows(standing: dict[bytes, StoredThreshold], keys: list[bytes]) -> list[Row]:
@@ -170,9 +174,9 @@ def _rows(standing: dict[bytes, StoredThreshold], keys: list[bytes]) -> list[Row
 
 
 def _row(key: bytes, one: StoredThreshold) -> Row:
-    order, value = one.order, UNKNOWN if one.threshold is None else f"{one.threshold:g}"
-    said = (printable(text[:SHOWN]) for text in (order.by, order.note))
-    return (_shown(key), f"{order.measure} {order.amount:g}", value, str(one.version), rfc3339(one.time_ms), *said)
+    command, value = one.command, UNKNOWN if one.threshold is None else f"{one.threshold:g}"
+    said = (printable(text[:SHOWN]) for text in (command.by, command.note))
+    return (_shown(key), f"{command.measure} {command.amount:g}", value, str(one.version), rfc3339(one.time_ms), *said)
 
 
 def _fallbacks(wanted: Settings, manifest: Manifest | None) -> Iterator[Row]:

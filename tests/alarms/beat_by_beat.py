@@ -37,12 +37,12 @@ class BeatByBeat:
     def stream_time(self, partition):
         return self.stream_times.get(partition)
 
-    def forget(self, partition):
+    def revoke(self, partition):
         self.stream_times.pop(partition, None)
         self.count(self.sources.pop(partition, {}), -1)
 
-    def restore(self, partition, stream_time, sources):
-        self.forget(partition)
+    def assign(self, partition, stream_time, sources):
+        self.revoke(partition)
         self.stream_times[partition] = stream_time
         self.sources[partition] = dict(sorted(sources.items(), key=lambda item: item[1].stream_time))
         self.count(sources, 1)

@@ -112,7 +112,7 @@ def test_under_a_stricter_rule_after_a_restart_the_next_beat_may_open_an_episode
     (memory,) = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AA")).changes
     both = [Episodes(RULES[2]), BeatByBeat(RULES[2])]
     for episodes in both:
-        episodes.restore(0, 800, {memory.source: memory.state})
+        episodes.assign(0, 800, {memory.source: memory.state})
     events = agree(both, play("F" + "." * 9, first_offset=2)).events
     assert [(event.name, event.row) for event in events] == [("opened", 1), ("closed", 9)]
 
@@ -133,9 +133,9 @@ def disturb(data, partitions, both):
             partition.read = data.draw(st.integers(0, partition.read))
         for episodes in both:
             if what == "lost":
-                episodes.forget(partition.number)
+                episodes.revoke(partition.number)
             else:
-                episodes.restore(*partition.restored())
+                episodes.assign(*partition.restored())
     return both
 
 

@@ -24,9 +24,9 @@ def read(value, key=KEY):
     st.text(max_size=50),
     st.text(max_size=50),
 )
-def test_an_order_that_is_written_is_read(measure, amount, by, note):
-    order = ThresholdCommand(measure, amount, by, note)
-    assert read(control_message.encode(order)) == ControlRequest(b"bed 7", order)
+def test_a_command_that_is_written_is_read(measure, amount, by, note):
+    command = ThresholdCommand(measure, amount, by, note)
+    assert read(control_message.encode(command)) == ControlRequest(b"bed 7", command)
 
 
 def test_null_takes_back_what_was_there():
@@ -34,8 +34,8 @@ def test_null_takes_back_what_was_there():
 
 
 def test_fields_that_are_not_ours_do_no_harm():
-    order = ThresholdCommand("threshold", 3.0, "", "")
-    assert read(b'{"threshold": 3, "by": 7, "note": null, "x": {}}') == ControlRequest(b"bed 7", order)
+    command = ThresholdCommand("threshold", 3.0, "", "")
+    assert read(b'{"threshold": 3, "by": 7, "note": null, "x": {}}') == ControlRequest(b"bed 7", command)
 
 
 def test_acknowledgements_are_left_alone():
@@ -94,9 +94,9 @@ def test_a_key_that_names_no_source_is_named(key, expected):
         read(b'{"threshold": 1}', key)
 
 
-def test_a_complaint_says_where_and_what_and_commands_no_terminal():
+def test_the_sentence_on_an_ignored_record_says_where_and_what_and_has_no_control_characters():
     change = ControlRecord(b"threshold/\x1b[2J\xff" + b"x" * 500, b"", 12)
-    said = control_message.complaint(change, RefusedError("\x07"))
+    said = control_message.why_ignored(change, RefusedError("\x07"))
     assert said.startswith("control record at offset 12, key threshold/\ufffd[2J\\xff")
     assert said.isprintable()
     assert len(said) < 200

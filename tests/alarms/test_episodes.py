@@ -116,7 +116,7 @@ def test_the_number_of_open_episodes_follows():
 def test_a_partition_that_is_forgotten_has_no_open_episodes():
     episodes = Episodes(RULE)
     episodes.observe(*stream("AAA"))
-    episodes.forget(0)
+    episodes.revoke(0)
     assert episodes.open == {"physiological": 0, "technical": 0}
     assert episodes.stream_time(0) is None
     assert episodes.observe(*stream("AA", first_offset=10, times=[9000, 9800])).events == []
@@ -140,7 +140,7 @@ def test_decisions_depend_neither_on_how_the_stream_is_cut_nor_on_who_reads_on(r
     for start, end in pairwise(cuts):
         if data.draw(st.booleans()):  # another member takes over, from what was delivered
             stream_time, episodes = episodes.stream_time(0), Episodes(RULE)
-            episodes.restore(0, stream_time, {source: episode_state.decode(value) for source, value in topic.items()})
+            episodes.assign(0, stream_time, {source: episode_state.decode(value) for source, value in topic.items()})
         piece = slice(start, end)
         columns = {"sources": list(sources[piece]), "times": times[piece], "first_offset": start}
         observed = episodes.observe(*stream(verdicts[piece], **columns))
