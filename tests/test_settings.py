@@ -1,4 +1,4 @@
-"""The settings, and that the README tells of each of them."""
+"""The settings, and the table of them in the README."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def test_the_table_in_the_readme_is_the_settings():
-    """Regenerate it with `python -m tests.unit.test_settings`."""
+    """Regenerate it with `python -m tests.test_settings`."""
     assert table() in README.read_text(encoding="utf-8")
 
 
