@@ -73,7 +73,9 @@ class BatchObserver:
             if not was_known:
                 self._new.add(source)
         remaining.sort(key=itemgetter(0))
-        self._sources.update((source, state) for _, source, state in remaining)  # the last heard come last
+        self._sources.update(
+            (source, state) for _, source, state in remaining
+        )  # a source with a recent beat comes last
         self._expire()
 
     def _expire(self) -> None:

@@ -96,8 +96,8 @@ def decode(value: bytes) -> SourceState:
 def restore(assigned: Assigned) -> Restored:
     """The states in a partition's rows, when a member begins to read it.
 
-    A row may include beats from beyond the committed offset. With transactions that happens only when somebody has set
-    the group's offsets back: the row is outdated and will be deleted, because those beats are read again. At least
+    A row may include beats from beyond the committed offset. With transactions that happens only after the group's
+    offsets were set back by hand: the row is outdated and will be deleted, because those beats are read again. At least
     once, rows are written before offsets, so such a row is the normal case and its beats are known already; there,
     offsets that were set by hand are recognised by the missing stream time.
     """

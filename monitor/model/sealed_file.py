@@ -68,7 +68,7 @@ def write(path: Path, data: bytes) -> None:
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # O_EXCL and O_NOFOLLOW: a link that somebody put at this name is refused, and what it points to is left alone.
+        # O_EXCL and O_NOFOLLOW: a link at this name, put there by an attacker, is refused and not followed.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise RefusedError(f"{path}: cannot be written: {error.strerror}") from error

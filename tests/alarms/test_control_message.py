@@ -1,4 +1,4 @@
-"""Control messages: what is written is read, and what makes no sense is said to make none."""
+"""Control messages: what is written is read, and a message that makes no sense is named."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def test_a_key_that_names_no_source_is_named(key, expected):
 
 def test_the_sentence_on_an_ignored_record_says_where_and_what_and_has_no_control_characters():
     change = ControlRecord(b"threshold/\x1b[2J\xff" + b"x" * 500, b"", 12)
-    said = control_message.why_ignored(change, RefusedError("\x07"))
-    assert said.startswith("control record at offset 12, key threshold/\ufffd[2J\\xff")
-    assert said.isprintable()
-    assert len(said) < 200
+    message = control_message.why_ignored(change, RefusedError("\x07"))
+    assert message.startswith("control record at offset 12, key threshold/\ufffd[2J\\xff")
+    assert message.isprintable()
+    assert len(message) < 200
 
 
 @pytest.mark.parametrize(("source", "expected"), [("", "has no name"), ("\udcff", "not UTF-8")])

@@ -117,7 +117,7 @@ def test_a_place_that_is_none_makes_no_letter(name, value):
 
 
 @pytest.mark.parametrize(
-    ("letter", "rules", "word", "told"),
+    ("letter", "rules", "word", "sentence"),
     [
         ({}, RULES, None, ""),
         ({"topic": "old.beats"}, RULES, "other-topic", "came from old.beats"),
@@ -128,18 +128,18 @@ def test_a_place_that_is_none_makes_no_letter(name, value):
         ({}, replace(RULES, oldest_ms=6000), None, ""),
     ],
 )
-def test_a_letter_that_must_stay_says_why(letter, rules, word, told):
+def test_a_letter_that_must_stay_says_why(letter, rules, word, sentence):
     found = read(stored(refused(**letter)))
     why = why_not_replayed(found, found.refusal, rules)
     assert (why and why[0]) == word
-    assert why is None or told in why[1]
+    assert why is None or sentence in why[1]
 
 
 def test_a_letter_without_its_value_says_where_the_record_still_stands():
     lacking = read(stored(refused(value=None), [("omitted", b"value, 9 bytes"), ("omitted", b"large headers")]))
-    word, told = why_not_replayed(lacking, lacking.refusal, RULES)
+    word, sentence = why_not_replayed(lacking, lacking.refusal, RULES)
     assert word == "incomplete"
-    assert "lacks its value, 9 bytes, large headers: the record itself stands at ecg.beats/1 offset 42" in told
+    assert "lacks its value, 9 bytes, large headers: the record itself stands at ecg.beats/1 offset 42" in sentence
 
 
 def test_a_line_says_when_why_whose_and_what_became_of_it():

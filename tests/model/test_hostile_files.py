@@ -27,13 +27,13 @@ from pathlib import Path
 from monitor.model import artifact
 from monitor.errors import ArtifactError
 for line in sys.stdin:
-    began, said = time.perf_counter(), ""
+    began, message = time.perf_counter(), ""
     try:
         artifact.load(Path(line.rstrip("\\n")), "cpu")
     except ArtifactError as error:
-        said = str(error)
+        message = str(error)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps([peak, time.perf_counter() - began, said]), flush=True)
+    print(json.dumps([peak, time.perf_counter() - began, message]), flush=True)
 """
 
 
@@ -56,8 +56,8 @@ def judge(good):
             process.stdin.flush()
             return json.loads(process.stdout.readline())
 
-        before, _, said = ask(good)
-        assert said == ""
+        before, _, message = ask(good)
+        assert message == ""
 
         def cost(path):
             peak, seconds, sentence = ask(path)
@@ -67,9 +67,9 @@ def judge(good):
         process.stdin.close()
 
 
-def assert_refused(judge, path, said):
+def assert_refused(judge, path, message):
     more, seconds, sentence = judge(path)
-    assert said in sentence
+    assert message in sentence
     assert sentence.startswith(f"{path}: ")
     assert sentence.isprintable()
     assert len(sentence) < 600
@@ -134,9 +134,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused_in_bounded_time_and_memory(judge, tmp_path, name):
-    make, said = HOSTILE[name]
+    make, message = HOSTILE[name]
     (tmp_path / "m").write_bytes(make())
-    assert_refused(judge, tmp_path / "m", said)
+    assert_refused(judge, tmp_path / "m", message)
 
 
 class Harm:
