@@ -152,7 +152,9 @@ class Settings(BaseSettings):
         except OSError as error:
             raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
-            raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: this is no UTF-8 text") from None  # it quotes bytes
+            raise RefusedError(
+                f"MONITOR_SASL_PASSWORD_FILE={path}: this is not UTF-8 text"
+            ) from None  # it quotes bytes
         if not password:
             raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: there is no password in it")
         return password

@@ -54,7 +54,7 @@ def test_a_password_in_a_file_loses_its_newline(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "no password in it"), (b" \n", "no password in it"), (b"s3cret\xff", "no UTF-8 text")],
+    [(b"", "no password in it"), (b" \n", "no password in it"), (b"s3cret\xff", "not UTF-8 text")],
 )
 def test_a_file_without_a_password_is_named_and_not_quoted(tmp_path, content, message):
     (tmp_path / "password").write_bytes(content)

@@ -102,8 +102,8 @@ def _command(value: bytes) -> ThresholdCommand:
         raise RefusedError(error.detail) from None
     given = [name for name in MEASURES if name in fields]
     if len(given) != 1:
-        wrong = "both" if given else "neither"
-        raise RefusedError(f"{wrong} of `threshold` and `false_alarm_rate` stand in it, where one is expected")
+        names = "both `threshold` and" if given else "neither `threshold` nor"
+        raise RefusedError(f"it has {names} `false_alarm_rate`, where one of them is expected")
     amount = _amount(given[0], fields[given[0]])
     by, note = (text if isinstance(text := fields.get(name), str) else "" for name in ("by", "note"))
     return ThresholdCommand(given[0], amount, by, note)

@@ -68,7 +68,7 @@ def _read_npy(path: Path) -> BeatFile:
         # Mapped into memory, so that a header with a false size allocates nothing.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise RefusedError(f"{path}: no numeric NPY array, where one is expected ({error})") from None
+        raise RefusedError(f"{path}: not a numeric NPY array, where one is expected ({error})") from None
     if array.dtype.kind not in "fiu" or array.ndim != len(("beats", "columns")):
         raise RefusedError(f"{path}: {array.dtype} of shape {array.shape}, where numbers (n, {SAMPLES}) are expected")
     if not len(array) or array.shape[1] not in (SAMPLES, LABELLED):
@@ -99,11 +99,11 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(line) > MAX_LINE_BYTES:
-            raise RefusedError(f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes: no file of beats")
+            raise RefusedError(f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes: not a file of beats")
         try:
             text = line.decode("utf-8-sig").strip()
         except UnicodeDecodeError:
-            raise RefusedError(f"{path}: line {number} is no text, where CSV, TSV, text or NPY is expected") from None
+            raise RefusedError(f"{path}: line {number} is not text, where CSV, TSV, text or NPY is expected") from None
         if text:
             yield number, text
 

@@ -73,7 +73,7 @@ def load(path: Path, device: str) -> Model:
 def _manifest(data: bytes) -> Manifest:
     text = sealed_file.manifest_text(data, FORMAT)
     if text is None:
-        raise SealedFileError("its header has no manifest: this is no model of ours")
+        raise SealedFileError("its header has no manifest: this is not a model that `ecg-trainer` wrote")
     if '"kind":"image-denoiser"' in text[:100]:
         raise SealedFileError("this is an image denoiser, where a model of beats is expected")
     try:

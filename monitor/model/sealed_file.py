@@ -109,7 +109,7 @@ def read(path: Path, limits: SealedFormat) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise SealedFileError("this is no file")
+            raise SealedFileError("this is not a file")
         if status.st_size > limits.max_bytes:
             raise SealedFileError(f"{status.st_size:,} bytes, where {limits.noun} has at most {limits.max_bytes:,}")
         with path.open("rb") as file:
@@ -126,13 +126,13 @@ def manifest_text(data: bytes, limits: SealedFormat) -> str | None:
     """The manifest's JSON out of a file's bytes; None where the header has none. Raises SealedFileError."""
     length = int.from_bytes(data[:LENGTH_BYTES], "little")
     if len(data) < LENGTH_BYTES or length > limits.max_header_bytes or LENGTH_BYTES + length > len(data):
-        raise SealedFileError(f"this is no whole safetensors file ({len(data):,} bytes, header length {length:,})")
+        raise SealedFileError(f"this is not a whole safetensors file ({len(data):,} bytes, header length {length:,})")
     encoded = data[LENGTH_BYTES : LENGTH_BYTES + length]
     check_values(encoded.count(b","), limits)
     try:
         header = from_json(encoded)
     except ValueError as error:
-        raise SealedFileError(f"its header is no JSON ({error})") from None
+        raise SealedFileError(f"its header is not JSON ({error})") from None
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     text = metadata.get("manifest") if isinstance(metadata, dict) else None
     if not isinstance(text, str):

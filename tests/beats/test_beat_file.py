@@ -136,11 +136,11 @@ def npy(array, **options):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (bytes(range(128, 256)) * 9, "line 1 is no text"),
-        (npy(np.array([{}, None]), allow_pickle=True), "no numeric NPY array"),
-        (npy(np.zeros((3, 140)))[:500], "no numeric NPY array"),
-        (npy(np.zeros((3, 140)))[:9], "no numeric NPY array"),
-        (npy(np.zeros((3, 140))).replace(b"(3, 140)", b"(9999999999, 140)"), "no numeric NPY array"),
+        (bytes(range(128, 256)) * 9, "line 1 is not text"),
+        (npy(np.array([{}, None]), allow_pickle=True), "not a numeric NPY array"),
+        (npy(np.zeros((3, 140)))[:500], "not a numeric NPY array"),
+        (npy(np.zeros((3, 140)))[:9], "not a numeric NPY array"),
+        (npy(np.zeros((3, 140))).replace(b"(3, 140)", b"(9999999999, 140)"), "not a numeric NPY array"),
         (npy(np.zeros(140)), "float64 of shape (140,), where numbers"),
         (npy(np.zeros((3, 141, 1))), "of shape (3, 141, 1)"),
         (npy(np.zeros((3, 139))), "shape (3, 139), where a row a beat with 140 samples"),

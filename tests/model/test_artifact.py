@@ -146,11 +146,11 @@ def header(document):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no whole safetensors file"),
+        (b"", "not a whole safetensors file"),
         (struct.pack("<Q", 4 * 2**30) + b"{}", "header length 4,294,967,296"),
-        (struct.pack("<Q", 2**64 - 1) + b"{}", "no whole safetensors file"),
-        (header(b"\xff\xfe{}"), "its header is no JSON"),
-        (header(b"[" * 1_000_000), "its header is no JSON"),
+        (struct.pack("<Q", 2**64 - 1) + b"{}", "not a whole safetensors file"),
+        (header(b"\xff\xfe{}"), "its header is not JSON"),
+        (header(b"[" * 1_000_000), "its header is not JSON"),
         (header(b"[]"), "no manifest"),
         (header({"__metadata__": 3}), "no manifest"),
         (header({"__metadata__": {"manifest": 3}}), "no manifest"),
@@ -183,14 +183,14 @@ def test_a_huge_sparse_file_is_refused_unread(path):
 
 def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "this is no file" in refusal(tmp_path)
-    assert "this is no file" in refusal(tmp_path / "pipe")
+    assert "this is not a file" in refusal(tmp_path)
+    assert "this is not a file" in refusal(tmp_path / "pipe")
     assert "No such file" in refusal(tmp_path / "absent")
 
 
 def test_any_safetensors_file_of_somebody_else_is_refused(path):
     safetensors.numpy.save_file({"w": np.zeros(3, np.float32)}, path, {"format": "pt"})
-    assert "no model of ours" in refusal(path)
+    assert "not a model that `ecg-trainer` wrote" in refusal(path)
 
 
 def replaced(*places, value):

@@ -122,7 +122,7 @@ def test_each_limit_is_held(tmp_path):
     with pytest.raises(SealedFileError, match="1,001 bytes, where a test has at most 1,000"):
         sealed_file.read(tmp_path / "m", FORMAT)
     long = sealed_file.seal('"' + "x" * 500 + '"', {})
-    with pytest.raises(SealedFileError, match="no whole safetensors file"):
+    with pytest.raises(SealedFileError, match="not a whole safetensors file"):
         sealed_file.manifest_text(long, FORMAT)
     with pytest.raises(SealedFileError, match="6 values, where a test has at most 5"):
         sealed_file.manifest_text(sealed_file.seal("0,0,0,0,0,0,0", {}), FORMAT)

@@ -100,9 +100,9 @@ def _golden(network: nn.Module, channels: int) -> tuple[float, ...]:
 def _manifest(data: bytes) -> DenoiserManifest:
     text = sealed_file.manifest_text(data, FORMAT)
     if text is None:
-        raise SealedFileError("its header has no manifest: this is no denoiser of ours")
+        raise SealedFileError("its header has no manifest: this is not a denoiser that `ecg-trainer` wrote")
     if f'"{KIND}"' not in text:
-        raise SealedFileError("this is no denoiser but another model")
+        raise SealedFileError("this is another model, where a denoiser is expected")
     try:
         manifest = from_json(text)
         manifest["network"] = {"design": 1} | manifest["network"]  # files from before the second design do not name it
@@ -110,7 +110,7 @@ def _manifest(data: bytes) -> DenoiserManifest:
     except ValidationError as error:
         raise SealedFileError(f"manifest: {first_error(error)}") from None
     except (ValueError, KeyError, TypeError):
-        raise SealedFileError("its header has no manifest: this is no denoiser of ours") from None
+        raise SealedFileError("its header has no manifest: this is not a denoiser that `ecg-trainer` wrote") from None
 
 
 def _weights(data: bytes, config: DenoiserConfig) -> dict[str, NDArray[np.float32]]:
