@@ -51,7 +51,7 @@ def test_acknowledgements_are_left_alone():
         (b"3", "the value is a number"),
         (b"{}", "it has neither `threshold` nor `false_alarm_rate`"),
         (b'{"threshold": 1, "false_alarm_rate": 0.1}', "it has both `threshold` and `false_alarm_rate`"),
-        (b'{"threshold": 1, "false_alarm_rate": null}', "both of"),
+        (b'{"threshold": 1, "false_alarm_rate": null}', "it has both"),
         (b'{"threshold": 1, "threshold": 2}', "the field 'threshold' occurs more than once"),
         (b'{"threshold": 1, "x": [{"a": 1, "a": 2}]}', "the field 'a' occurs more than once"),
         (b'{"threshold": true}', "`threshold` is a boolean, where a number is expected"),
