@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
+from monitor.beats.beat import SAMPLES
 from monitor.model import artifact
 from monitor.model.scorer import Scorer, use_one_thread
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bench.case import Case, Meter
 
 BATCH = 4096
-_FLOATS = struct.Struct("140f")
+_FLOATS = struct.Struct(f"{SAMPLES}f")
 
 
 class Judge:
@@ -35,7 +36,7 @@ class Judge:
         self._model_id = model.manifest.model_id
         self._meter = meter
         self._parse = floats if case.form == "float32" else json_floats
-        self._scorer.score(np.random.default_rng(0).standard_normal((BATCH, 140)).astype(np.float32))
+        self._scorer.score(np.random.default_rng(0).standard_normal((BATCH, SAMPLES)).astype(np.float32))
         tune_collector()
 
     def abnormal(self, values: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -53,12 +54,12 @@ class Judge:
 
 
 def floats(values: Sequence[bytes]) -> NDArray[np.float32]:
-    return np.frombuffer(b"".join(values), "<f4").reshape(-1, 140)
+    return np.frombuffer(b"".join(values), "<f4").reshape(-1, SAMPLES)
 
 
 def json_floats(values: Sequence[bytes]) -> NDArray[np.float32]:
     """The quickest way with orjson: no array is made of a list of Python floats."""
-    samples = np.empty((len(values), 140), np.float32)
+    samples = np.empty((len(values), SAMPLES), np.float32)
     buffer = memoryview(samples).cast("B")
     for row, value in enumerate(values):
         _FLOATS.pack_into(buffer, row * _FLOATS.size, *orjson.loads(value)["samples"])

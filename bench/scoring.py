@@ -8,6 +8,7 @@ import time
 import click
 import numpy as np
 
+from monitor.beats.beat import SAMPLES
 from monitor.model.manifest import Detector, ScoreConfig
 from monitor.model.network import NetworkConfig, build
 from monitor.model.scorer import Scorer, use_one_thread
@@ -15,7 +16,7 @@ from trainer.fitting import recipe
 
 PLAIN = "140-32-16-8, mean square"
 CONTENDERS = {
-    PLAIN: (NetworkConfig("stacked", (140, 32, 16, 8)), ScoreConfig(1, 140, projected=False)),
+    PLAIN: (NetworkConfig("stacked", (SAMPLES, 32, 16, 8)), ScoreConfig(1, SAMPLES, projected=False)),
     "70-32-16-8, default score": (NetworkConfig("stacked", (70, 32, 16, 8)), recipe.SCORE),
     "the default": (recipe.DEFAULT, recipe.SCORE),
     "two of its networks": (NetworkConfig("stacked", recipe.DEFAULT.widths, 2), recipe.SCORE),
@@ -31,7 +32,7 @@ def main(rounds: int, batches: tuple[int, ...]) -> None:
     use_one_thread()
     scorers = {name: Scorer(_detector(*shape), "cpu", 4096) for name, shape in CONTENDERS.items()}
     for batch in batches or (64, 512, 2048, 4096):
-        samples = np.random.default_rng(1).standard_normal((batch, 140)).astype(np.float32)
+        samples = np.random.default_rng(1).standard_normal((batch, SAMPLES)).astype(np.float32)
         times: dict[str, list[float]] = {name: [] for name in scorers}
         for _ in range(rounds):
             for name, scorer in scorers.items():

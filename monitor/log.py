@@ -1,7 +1,7 @@
-"""Log lines: one an event that matters, as text for people or as JSON for machines.
+"""Log lines, as text for people or as JSON for machines.
 
-A fault that repeats does not fill the disk: of each kind a few lines a minute are written, and the next one says how
-many were left out. No line holds a beat or a secret, and above DEBUG none names a source.
+A fault that repeats does not fill the disk: of each kind of line at most LINES are written in WINDOW_SECONDS, and the
+first one after that says how many were left out. No line holds a beat or a secret, and above DEBUG none names a source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 if TYPE_CHECKING:
     from types import TracebackType
 
-LINES, WINDOW_SECONDS = 5, 60.0  # so many of each kind within that time
+LINES, WINDOW_SECONDS = 5, 60.0  # at most so many lines of one kind in so many seconds
 
 
 class _Text(logging.Formatter):
@@ -53,12 +53,12 @@ def _left_out(record: logging.LogRecord) -> int:
 
 @dataclass(slots=True)
 class _Window:
-    since: float
-    lines: int = 0
+    since: float  # seconds since the epoch
+    lines: int = 0  # those left out as well
 
 
-class _Limit(logging.Filter):
-    """Kinds of lines are told apart by the place in the code that writes them, so there are only so many."""
+class _RateLimit(logging.Filter):
+    """Lets LINES lines of each kind pass in WINDOW_SECONDS. Their kind is the place in the code that writes them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,15 +76,15 @@ class _Limit(logging.Filter):
 
 
 def set_up(level: str, form: str) -> None:
-    """Log to standard error from now on, what ends the process included.
+    """Log to standard error from now on, from this `level` up, as `form` `text` or `json`; a crash as well.
 
-    The Kafka client is heard at DEBUG only: it writes several lines a second while a broker is away, and what matters
-    of them stands in our own lines. Its own DEBUG lines are never heard: they hold its configuration and every byte
-    that it sends, passwords and patients' beats included.
+    The Kafka client's lines are written only at DEBUG: it writes several a second while a broker is unavailable, and
+    our own lines say what matters of that. Its own DEBUG lines are never written: they hold its configuration and every
+    byte that it sends, passwords and patients' beats included.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    handler.addFilter(_Limit())
+    handler.addFilter(_RateLimit())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(logging.INFO if level == "DEBUG" else logging.CRITICAL)
     sys.excepthook = _crash
@@ -95,10 +95,13 @@ def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType
 
 
 def silence_client() -> None:
-    """For commands, which say what they have to say in one sentence: nothing of the Kafka client in between."""
+    """Write no line of the Kafka client. For commands, which report a failure in one sentence of their own."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def printable(text: str) -> str:
-    """The text with each control character replaced by U+FFFD: names come from outside, and a terminal obeys them."""
+    """The text with each character that is not printable replaced by U+FFFD.
+
+    Names come from outside, and a terminal executes the control sequences in them.
+    """
     return "".join(character if character.isprintable() else "\ufffd" for character in text)

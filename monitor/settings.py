@@ -1,4 +1,4 @@
-"""Every setting, read once from `MONITOR_*` and `.env`; nothing else in the monitor reads the environment."""
+"""Every setting, read once from the variables `MONITOR_*` and the file `.env`. No other module reads them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from monitor.errors import RefusedError
+from monitor.validation import first_error
 
 PREFIX = "MONITOR_"
 DOTENV = ".env"
@@ -20,7 +21,7 @@ MAX_PASSWORD_BYTES = 64 * 1024
 
 
 class Settings(BaseSettings):
-    """One frozen object; each field is `MONITOR_<NAME>` in capitals, and its description is the README's."""
+    """All settings. The field `name` is the variable `MONITOR_NAME`; the documents quote the descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=DOTENV, extra="ignore", frozen=True, str_strip_whitespace=True
@@ -34,8 +35,10 @@ class Settings(BaseSettings):
     )
     beats_topic: str = Field("ecg.beats", min_length=1, description="where beats come from")
     alerts_topic: str = Field("ecg.alerts", min_length=1, description="where alerts go")
-    scores_topic: str = Field("ecg.scores", min_length=1, description="where each beat's score goes, when asked for")
-    dead_letters_topic: str = Field("ecg.dead-letters", min_length=1, description="where records that are no beats go")
+    scores_topic: str = Field(
+        "ecg.scores", min_length=1, description="where each beat's score goes, if MONITOR_SCORES is set"
+    )
+    dead_letters_topic: str = Field("ecg.dead-letters", min_length=1, description="where records that are not beats go")
     control_topic: str = Field("ecg.control", min_length=1, description="where thresholds are changed")
     state_topic: str = Field("", description="where episode state is kept (default: `<group id>.state`)")
     delivery: Literal["exactly-once", "at-least-once"] = Field(
@@ -49,12 +52,12 @@ class Settings(BaseSettings):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored",
     )
-    batch_size: int = Field(16384, ge=1, le=65536, description="beats judged in one step at most")
+    batch_size: int = Field(16384, ge=1, le=65536, description="most beats judged in one step")
     bulk_fetch: bool = Field(
         True, description="decode whole fetches at once, several times as fast; false: as the Kafka client does"
     )
     max_wait_ms: int = Field(
-        20, ge=0, le=10000, description="how long the broker may collect beats for one fetch, once they come in numbers"
+        20, ge=0, le=10000, description="how long the broker may collect beats for one fetch, while many beats arrive"
     )
     threshold: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="score above which a beat is abnormal (default: the model's)"
@@ -64,7 +67,7 @@ class Settings(BaseSettings):
     episode_window: int = Field(5, ge=1, le=64, description="… among this many last beats")
     episode_close: int = Field(5, ge=1, description="normal beats in a row that close it")
     episode_silence_seconds: float = Field(
-        60, gt=0, allow_inf_nan=False, description="beat time without a beat that closes it as silent"
+        60, gt=0, allow_inf_nan=False, description="stream time without a beat of the source that closes it as silent"
     )
     max_age_seconds: float | None = Field(
         None,
@@ -73,14 +76,14 @@ class Settings(BaseSettings):
         description="records older than this are counted and left out, to catch up (default: none are)",
     )
     commit_interval_ms: int = Field(
-        1000, ge=0, description="how often offsets are committed when there is nothing to say"
+        1000, ge=0, description="how often offsets are committed when there is nothing else to deliver"
     )
     session_timeout_ms: int = Field(45000, ge=1000, description="how long the group waits for a silent member")
     broker_timeout_seconds: float = Field(
         1800,
         gt=0,
         allow_inf_nan=False,
-        description="how long the broker may be away before exit 1; at start 60 at most",
+        description="how long the broker may be unavailable before exit 1; at start 60 at most",
     )
     http_host: str = Field("127.0.0.1", min_length=1, description="address of `/metrics`, `/healthz` and `/readyz`")
     http_port: int = Field(9108, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
@@ -100,7 +103,7 @@ class Settings(BaseSettings):
     @field_validator("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
     @classmethod
     def _unset(cls, path: Any) -> Any:
-        """An empty variable is no path, though pathlib reads it as the current folder."""
+        """An empty variable means that no path is set. pathlib would read it as the current folder."""
         return path or None
 
     @model_validator(mode="after")
@@ -114,7 +117,7 @@ class Settings(BaseSettings):
         return self
 
     def _check_security(self) -> None:
-        """Whoever sets a password or a certificate means it: refuse to go on without using it."""
+        """Refuse a password or a certificate that the security protocol would not use, and an incomplete login."""
         protocol = f"MONITOR_SECURITY_PROTOCOL={self.security_protocol}"
         password, file = self.sasl_password.get_secret_value(), self.sasl_password_file
         word = "MONITOR_SASL_PASSWORD_FILE" if file else "MONITOR_SASL_PASSWORD"
@@ -135,10 +138,11 @@ class Settings(BaseSettings):
 
     @property
     def state_topic_name(self) -> str:
+        """The name of the state topic; by default it follows from the group."""
         return self.state_topic or f"{self.group_id}.state"
 
     def password(self) -> str:
-        """The SASL password, from its file when there is one."""
+        """The SASL password, from its file where one is set. Raises RefusedError for a file that holds none."""
         path = self.sasl_password_file
         if path is None:
             return self.sasl_password.get_secret_value()
@@ -148,19 +152,21 @@ class Settings(BaseSettings):
         except OSError as error:
             raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
-            raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: this is no UTF-8 text") from None  # it quotes bytes
+            raise RefusedError(
+                f"MONITOR_SASL_PASSWORD_FILE={path}: this is not UTF-8 text"
+            ) from None  # it quotes bytes
         if not password:
             raise RefusedError(f"MONITOR_SASL_PASSWORD_FILE={path}: there is no password in it")
         return password
 
     def shown(self) -> dict[str, str]:
-        """Names and values for people: every secret masked."""
+        """Names and values of all settings for people, with every secret masked."""
         values = self.model_dump() | {"state_topic": self.state_topic_name}
         return {f"{PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in values.items()}
 
 
 def read(**overrides: Any) -> Settings:
-    """The settings of this process; `overrides` win over the environment, which wins over `.env`.
+    """The settings of this process. `overrides` replace the environment's values, and those replace `.env`'s.
 
     Raises RefusedError, naming the variable, for an unknown `MONITOR_*` name or a value out of range.
     """
@@ -168,20 +174,15 @@ def read(**overrides: Any) -> Settings:
     for place, names in (("the environment", os.environ), (DOTENV, dotenv_values(DOTENV))):
         unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
         if unknown:
-            raise RefusedError(f"{unknown[0]} in {place} is no setting of the monitor: {_nearest(unknown[0], known)}")
+            raise RefusedError(
+                f"{unknown[0]} in {place} is not a setting of the monitor: {_nearest(unknown[0], known)}"
+            )
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise RefusedError(_sentence(error)) from None
+        raise RefusedError(first_error(error, lambda field: f"{PREFIX}{field.upper()}")) from None
 
 
 def _nearest(name: str, known: set[str]) -> str:
     close = difflib.get_close_matches(name.upper(), known, n=1)
     return f"did you mean {close[0]}?" if close else "remove it (`ecg-monitor check` lists the settings)"
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if not first["loc"]:
-        return first["msg"].removeprefix("Value error, ")
-    return f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -14,7 +14,6 @@ from torch import nn
 
 from monitor.model import network
 from monitor.model.manifest import (
-    UNSEALED,
     Detector,
     Golden,
     Manifest,
@@ -26,6 +25,7 @@ from monitor.model.manifest import (
 )
 from monitor.model.network import NetworkConfig
 from monitor.model.scorer import Scorer
+from monitor.model.sealed_file import UNSEALED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def parts(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
 
 
 def forge(path: Path, edit: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
-    """Change manifest and tensors of a model file, and seal it again as somebody would who knows how."""
+    """Change manifest and tensors of a model file, and seal it again, as an attacker who knows the format would."""
     manifest, tensors = parts(path)
     manifest["digest"] = UNSEALED
     edit(manifest, tensors)

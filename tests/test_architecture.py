@@ -25,7 +25,7 @@ def imports(path: Path) -> set[str]:
 # DESIGN section 2: a package imports only itself and what stands before it
 LAYERS = (
     {"errors"},
-    {"log"},
+    {"log", "validation"},
     {"settings", "records"},
     {"beats"},
     {"model", "deadletters"},
@@ -89,3 +89,25 @@ def test_only_the_settings_read_the_environment(path):
     text = path.read_text(encoding="utf-8")
     reads = "os.environ" in text or "getenv" in text
     assert not reads or room(path) in {"settings", "demo"}  # the demo hands its own to the daemon it starts
+
+
+def test_no_class_name_stands_twice():
+    found: dict[str, list[str]] = {}
+    for path in (*MONITOR, *(ROOT / "trainer").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: paths for name, paths in found.items() if len(paths) > 1}
+
+
+@pytest.mark.parametrize("number", ["140", "560"])
+def test_the_length_of_a_beat_is_written_once(number):
+    """`SAMPLES` and `FLOAT32_BYTES` of `monitor.beats.beat`; nowhere else is the number."""
+    paths = [*MONITOR, *(ROOT / "trainer").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+    places = {
+        str(path.relative_to(ROOT))
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and type(node.value) is int and str(node.value) == number
+    }
+    assert places <= {"monitor/beats/beat.py"}

@@ -21,7 +21,7 @@ def _restored():
     root.setLevel(before[1])
 
 
-def said(capsys, form):
+def logged(capsys, form):
     log.set_up("INFO", form)
     logging.getLogger("monitor.test").error("it %s", "broke", exc_info=ValueError("why"))
     logging.getLogger("kafka.net").error("chatter")
@@ -29,7 +29,7 @@ def said(capsys, form):
 
 
 def test_json_is_one_line_a_record(capsys):
-    (line,) = said(capsys, "json").splitlines()
+    (line,) = logged(capsys, "json").splitlines()
     entry = orjson.loads(line)
     assert (entry["level"], entry["logger"], entry["message"]) == ("ERROR", "monitor.test", "it broke")
     assert "ValueError: why" in entry["exception"]
@@ -37,18 +37,18 @@ def test_json_is_one_line_a_record(capsys):
 
 
 def test_text_is_for_people(capsys):
-    first, *rest = said(capsys, "text").splitlines()
+    first, *rest = logged(capsys, "text").splitlines()
     assert "ERROR   monitor.test: it broke" in first
     assert rest[-1] == "ValueError: why"
 
 
-def test_what_the_client_says_at_debug_is_never_heard_since_it_holds_passwords_and_beats(capsys):
+def test_what_the_client_logs_at_debug_is_never_written_since_it_holds_passwords_and_beats(capsys):
     log.set_up("DEBUG", "text")
     logging.getLogger("kafka.protocol.parser").debug("Send: %r", b"s3cret")
     logging.getLogger("kafka.net.connection").info("Connected")
-    said = capsys.readouterr().err
-    assert "s3cret" not in said
-    assert "kafka.net.connection: Connected" in said
+    text = capsys.readouterr().err
+    assert "s3cret" not in text
+    assert "kafka.net.connection: Connected" in text
 
 
 def write(seconds, level=logging.WARNING, line=1):
@@ -58,7 +58,7 @@ def write(seconds, level=logging.WARNING, line=1):
     logging.getLogger("monitor.test").handle(record)
 
 
-def test_a_fault_that_repeats_is_told_a_few_times_a_minute_and_then_how_often_it_was_not(capsys):
+def test_a_fault_that_repeats_is_logged_a_few_times_a_minute_and_then_how_often_it_was_left_out(capsys):
     log.set_up("INFO", "json")
     for tenth in range(600):
         write(tenth / 10)
@@ -70,7 +70,7 @@ def test_a_fault_that_repeats_is_told_a_few_times_a_minute_and_then_how_often_it
     assert "left_out" not in orjson.loads(capsys.readouterr().err)
 
 
-def test_in_text_it_is_told_as_well(capsys):
+def test_the_text_form_says_how_many_were_left_out_as_well(capsys):
     log.set_up("INFO", "text")
     for second in (*range(10), 60):
         write(second)

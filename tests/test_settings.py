@@ -1,4 +1,4 @@
-"""The settings, and that the README tells of each of them."""
+"""The settings, and the table of them in the README."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def test_the_table_in_the_readme_is_the_settings():
-    """Regenerate it with `python -m tests.unit.test_settings`."""
+    """Regenerate it with `python -m tests.test_settings`."""
     assert table() in README.read_text(encoding="utf-8")
 
 
@@ -53,11 +53,12 @@ def test_a_password_in_a_file_loses_its_newline(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "no password in it"), (b" \n", "no password in it"), (b"s3cret\xff", "no UTF-8 text")]
+    ("content", "message"),
+    [(b"", "no password in it"), (b" \n", "no password in it"), (b"s3cret\xff", "not UTF-8 text")],
 )
-def test_a_file_without_a_password_is_named_and_not_quoted(tmp_path, content, said):
+def test_a_file_without_a_password_is_named_and_not_quoted(tmp_path, content, message):
     (tmp_path / "password").write_bytes(content)
-    with pytest.raises(RefusedError, match=said) as caught:
+    with pytest.raises(RefusedError, match=message) as caught:
         Settings(**LOGIN, sasl_password_file=tmp_path / "password").password()
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
@@ -68,7 +69,7 @@ def test_a_password_file_that_cannot_be_read_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"SASL_USERNAME": "u"}, "MONITOR_SASL_USERNAME is set, and MONITOR_SECURITY_PROTOCOL=PLAINTEXT uses no login"),
         ({"SASL_PASSWORD": "s3cret", "SECURITY_PROTOCOL": "SSL"}, "MONITOR_SASL_PASSWORD is set, and"),
@@ -86,13 +87,13 @@ def test_a_password_file_that_cannot_be_read_is_named(tmp_path):
         ({"SECURITY_PROTOCOL": "ssl"}, "MONITOR_SECURITY_PROTOCOL: input should be 'PLAINTEXT', 'SSL'"),
     ],
 )
-def test_security_settings_that_contradict_each_other_are_refused_in_a_sentence(monkeypatch, tmp_path, given, said):
+def test_security_settings_that_contradict_each_other_are_refused_in_a_sentence(monkeypatch, tmp_path, given, message):
     monkeypatch.chdir(tmp_path)
     for name, value in given.items():
         monkeypatch.setenv(f"MONITOR_{name}", value)
     with pytest.raises(RefusedError) as caught:
         settings.read()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 

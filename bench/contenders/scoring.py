@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.beats.beat import SAMPLES
 from monitor.model import artifact
 from monitor.model.scorer import Scorer, use_one_thread
 
@@ -20,7 +21,7 @@ SIZES = (256, 512, 1024, 2048, 4096, 8192)
 def judge(case: Case, meter: Meter) -> None:
     use_one_thread()
     scorer = Scorer(artifact.load(Path(case.model), "cpu"), "cpu", max(SIZES))
-    samples = np.random.default_rng(0).standard_normal((max(SIZES), 140)).astype(np.float32)
+    samples = np.random.default_rng(0).standard_normal((max(SIZES), SAMPLES)).astype(np.float32)
     best = min(SIZES, key=lambda size: _seconds_a_beat(scorer, samples[:size]))
     while True:
         scorer.score(samples[:best])

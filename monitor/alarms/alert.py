@@ -1,4 +1,4 @@
-"""What goes out: alerts, scores and dead letters, as the messages that `docs/messages.md` describes."""
+"""Alerts and scores as the messages that `docs/messages.md` describes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXACT_POWER = 22  # the highest power of ten that a float64 holds exactly
 
 @dataclass(frozen=True, slots=True)
 class AlertOrigin:
-    """What every alert of this monitor says about itself."""
+    """Where the alerts of this monitor come from: the beats topic and the model."""
 
     topic: str
     model_id: str
@@ -41,20 +41,23 @@ class AlertOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """The beat that opened an episode and what the network made of it, in few digits; None where there is none."""
+    """The beat that opened an episode and its reconstruction, rounded to SAMPLE_DIGITS; None where there is none."""
 
     samples: Rounded | None = None
     reconstruction: Rounded | None = None
 
 
-def alert(event: Event, judged: JudgedBeats, shape: Waveform, stamp: AlertOrigin, level: ActiveThreshold) -> bytes:
-    """One alert, JSON; `level` is its source's threshold. Its id names the episode; (id, event, offset) is unique."""
+def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigin, threshold: ActiveThreshold) -> bytes:
+    """One alert as JSON; `threshold` is that of its source.
+
+    Its id names the episode: all events of an episode have the same one. (id, event, offset) is unique.
+    """
     beats, row, episode = judged.beats, event.row, event.episode
     partition, now = int(beats.partition[row]), rfc3339(int(beats.time[row]))
-    own = not event.silent  # a silent episode was ended by another source's beat, whose score is none of its business
+    own = not event.silent  # a beat of another source ended a silent episode: its score says nothing about this source
     return orjson.dumps(
         {
-            "id": f"{event.kind}:{stamp.topic}:{partition}:{episode.opened_offset}",
+            "id": f"{event.kind}:{origin.topic}:{partition}:{episode.opened_offset}",
             "event": event.name,
             "source": event.source.decode(),
             "kind": event.kind,
@@ -66,26 +69,29 @@ def alert(event: Event, judged: JudgedBeats, shape: Waveform, stamp: AlertOrigin
             "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
             "score": _number(judged.score[row]) if own else None,
             "p_value": _number(judged.p_value[row]) if own else None,
-            "threshold": level.value,
-            "threshold_version": level.version,
-            "model_id": stamp.model_id,
-            "topic": stamp.topic,
+            "threshold": threshold.value,
+            "threshold_version": threshold.version,
+            "model_id": origin.model_id,
+            "topic": origin.topic,
             "partition": partition,
             "offset": int(beats.offset[row]),
-            "samples": shape.samples,
-            "reconstruction": shape.reconstruction,
+            "samples": drawn.samples,
+            "reconstruction": drawn.reconstruction,
             "monitor_version": VERSION,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
 
 
-def shape(event: Event, judged: JudgedBeats, shapes: Mapping[int, Waveform]) -> Waveform:
-    """What to draw: the scored beat and its reconstruction, or a beat without a score as it came."""
+def waveform(event: Event, judged: JudgedBeats, scored: Mapping[int, Waveform]) -> Waveform:
+    """What the alert shows: the scored beat and its reconstruction, a beat without a score as it came, or nothing.
+
+    `scored` holds the waveforms of the beats that opened a physiological episode, by row.
+    """
     if event.name == "closed":
         return Waveform()
     if event.kind == "physiological":
-        return shapes[event.row]
+        return scored[event.row]
     (samples,) = rounded(judged.beats.samples[event.row : event.row + 1])
     return Waveform(samples)
 
@@ -99,30 +105,32 @@ def _cause(event: Event, judged: JudgedBeats) -> str:
 
 
 def _number(value: float, digits: int = 9) -> float | None:
-    """A float32 in as many digits as tell it apart; null for NaN, since JSON has none."""
+    """A number in so many digits (9 identify any float32); None for NaN, which JSON does not have."""
     number = float(value)
     return None if math.isnan(number) else float(f"{number:.{digits}g}")
 
 
 def rounded(samples: NDArray[np.float32]) -> list[Rounded]:
-    """Beats (n, 140) in four digits a sample, as the nearest float64; null for NaN.
+    """Samples of n beats (n, 140) rounded to SAMPLE_DIGITS significant digits, as float64; None for NaN.
 
-    All at once: a whole number by a power of ten is rounded as its decimal is, while the power is exact. One number
-    at a time took half of an alert's time.
+    Computed for all samples at once, because one number at a time took half of the time of an alert. A sample is
+    scaled by a power of ten to a whole number, rounded and scaled back. As long as float64 holds that power exactly
+    (EXACT_POWER), the result is the float64 nearest to the decimal. The few rows with other samples are rounded one by
+    one.
     """
-    with np.errstate(all="ignore"):  # 0 has no logarithm and needs none, what has no exact power goes the long way
+    with np.errstate(all="ignore"):  # the logarithm of 0 is replaced below; rows with NaN or infinity are redone
         exact = samples.astype(np.float64)
-        places = SAMPLE_DIGITS - 1 - np.floor(np.log10(np.abs(exact)))
-        places[exact == 0] = 0
-        up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+        decimals = SAMPLE_DIGITS - 1 - np.floor(np.log10(np.abs(exact)))
+        decimals[exact == 0] = 0
+        up, down = 10.0 ** np.maximum(decimals, 0), 10.0 ** np.maximum(-decimals, 0)
         found: list[Rounded] = list(np.rint(exact * up / down) * down / up)
-    for row in np.flatnonzero(~(np.abs(places) <= EXACT_POWER).all(axis=1)).tolist():
+    for row in np.flatnonzero(~(np.abs(decimals) <= EXACT_POWER).all(axis=1)).tolist():
         found[row] = [_number(sample, SAMPLE_DIGITS) for sample in samples[row].tolist()]
     return found
 
 
 def scores(judged: JudgedBeats, topic: str) -> Iterator[Message]:
-    """A message for each beat; null where it could not be scored."""
+    """A message for `topic` about each beat; score, p-value and verdict are null where it could not be scored."""
     beats = judged.beats
     verdicts: list[Any] = [judged.score, judged.p_value, judged.abnormal, judged.threshold]
     columns = [beats.source, *verdicts, beats.time, beats.partition, beats.offset]

@@ -1,8 +1,11 @@
-"""The course of a partition's sources through one batch: source by source, and only where something can change.
+"""One batch of one partition through the episode rule, without a Python statement for each normal beat.
 
-Unflagged beats in a row are taken in one step, however many: of them, only the one that closes an episode causes
-anything. What costs Python statements is a turn: a flagged beat, one after a silence, and the first one of a source
-that was in trouble before.
+Unflagged beats in a row are taken in one call, however many: of them, only the one that closes an episode causes an
+event. Python statements run only for the beats at which something may change: a flagged beat, the first beat of a
+source that has a state, and a beat that comes after a silence. Such a beat with the unflagged beats behind it is a
+`Run`. The sources that have a state, or get one in this batch, are the active ones; all others cost nothing.
+
+`tests/alarms/beat_by_beat.py` does the same in the plainest way, and a property test compares the two.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from monitor.alarms.rule import KINDS, QUIET, Event, SourceState, advance, rest
+from monitor.alarms.rule import KINDS, QUIET, Event, SourceState, after_beat, after_unflagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
 
     from monitor.alarms.rule import EpisodeRule, EpisodeState, EventName, Kind
 
-# Of a beat: its place among those that are followed, clock, offset, time, whether abnormal, why unscorable; of the
-# unflagged ones after it: how many, clock and offset of the last. A plain tuple, since a step makes hundreds.
-Turn = tuple[int, int, int, int, bool, int, int, int, int]
+# Its first beat: position among the beats of active sources, stream time, offset, time, whether abnormal, the cause why
+# it cannot be scored (0: none). The unflagged beats behind that one: how many, stream time and offset of the last.
+# A plain tuple, because a step makes hundreds of them.
+Run = tuple[int, int, int, int, bool, int, int, int, int]
 
 
 class PartitionBeats(NamedTuple):
@@ -41,163 +45,175 @@ class PartitionBeats(NamedTuple):
 
 
 class BatchObserver:
-    """One batch of one partition; `sources`, those in trouble, longest unheard first, is brought up to date."""
+    """Takes one batch of one partition; use it once. `sources`, the states before the batch, is updated in place.
+
+    `sources` is ordered by stream time: the source that has been silent for the longest comes first.
+    """
 
     def __init__(self, rule: EpisodeRule, sources: dict[bytes, SourceState], beats: PartitionBeats) -> None:
         self._rule = rule
         self._sources = sources
         self._beats = beats
-        self._rows = np.empty(0, np.intp)  # of the beats that are followed, source by source
-        self._found: list[tuple[int, int, Event]] = []  # each with its row, and the one at which it was found
-        self._new: set[bytes] = set()  # in trouble since this batch
-        self.changes: dict[bytes, SourceState | None] = {}  # what is left of each trouble that this batch changed
+        self._rows = np.empty(0, np.intp)  # of the active sources' beats, source by source
+        self._events: list[tuple[int, int, Event]] = []  # with its row, and the row at which it was noticed
+        self._new: set[bytes] = set()  # sources that had no state before this batch
+        self.changes: dict[bytes, SourceState | None] = {}  # the state after the batch where it changed; None: over
 
     def run(self, *, is_reread: bool) -> None:
-        """Follow every source; `is_reread` says that some beats may have been observed before."""
-        followed = [self._follow(source, turns) for source, turns in self._turns(is_reread=is_reread)]
-        followed.sort(key=itemgetter(0))  # in the order in which their trouble changed first
-        left = []
-        for _, source, state in followed:
+        """Take the batch; `is_reread` says that some of its beats may have been observed before."""
+        results = [self._source_after(source, runs) for source, runs in self._runs(is_reread=is_reread)]
+        results.sort(key=itemgetter(0))  # in the order in which their states changed first
+        remaining = []
+        for _, source, state in results:
             was_known = self._sources.pop(source, None) is not None
             if state is not None:
-                left.append((state.offset, source, state))
+                remaining.append((state.offset, source, state))
             if was_known or state is not None:
                 self.changes[source] = state
             if not was_known:
                 self._new.add(source)
-        left.sort(key=itemgetter(0))
-        self._sources.update((source, state) for _, source, state in left)  # to the end of the order
+        remaining.sort(key=itemgetter(0))
+        self._sources.update(
+            (source, state) for _, source, state in remaining
+        )  # a source with a recent beat comes last
         self._expire()
 
     def _expire(self) -> None:
-        """Close what has been silent for too long at the end of the batch; the longest unheard come first."""
+        """Close what has been silent for too long at the end of the batch."""
         now, silent = int(self._beats.stream_time[-1]), []
         for source, state in self._sources.items():
             if now - state.stream_time <= self._rule.silence_ms:
                 break
             silent.append((source, state))
         for source, state in silent:
-            self._silence(source, state, self._beats.first_row + len(self._beats.stream_time))
+            self._close_silent(source, state, self._beats.first_row + len(self._beats.stream_time))
             del self._sources[source]
             if source in self._new:
-                del self.changes[source]  # came and went within the batch
+                del self.changes[source]  # its state came and went within the batch
             else:
                 self.changes[source] = None
 
     def events(self) -> list[Event]:
-        """In the order of their beats."""
-        return [event for _, _, event in sorted(self._found, key=itemgetter(0, 1))]
+        """The events of the batch, in the order of the beats that caused them."""
+        return [event for _, _, event in sorted(self._events, key=itemgetter(0, 1))]
 
-    def _turns(self, *, is_reread: bool) -> Iterator[tuple[bytes, list[Turn]]]:
-        """Each source that is or was in trouble, with its turns; found without a Python statement a beat."""
+    def _runs(self, *, is_reread: bool) -> Iterator[tuple[bytes, list[Run]]]:
+        """Each active source with its runs."""
         beats = self._beats
-        sources, rows, of = self._find(is_reread=is_reread)
+        sources, rows, of = self._active(is_reread=is_reread)
         if not len(rows):
             return
         self._rows = rows
         stream_time, offset = beats.stream_time[rows], beats.offset[rows]
         is_first = np.diff(of, prepend=-1) != 0
-        passed = np.diff(stream_time, prepend=0).view(np.uint64)  # within a source exact, however far times are apart
-        is_late = passed > self._rule.silence_ms
-        places = np.flatnonzero(beats.flagged[rows] | is_first | is_late)
-        last = np.append(places[1:], len(rows)) - 1
-        at = rows[places]
+        elapsed = np.diff(stream_time, prepend=0).view(np.uint64)  # exact within a source, however far apart times are
+        is_late = elapsed > self._rule.silence_ms
+        starts = np.flatnonzero(beats.flagged[rows] | is_first | is_late)
+        last = np.append(starts[1:], len(rows)) - 1
+        at = rows[starts]
         columns = (
-            places,
-            stream_time[places],
-            offset[places],
+            starts,
+            stream_time[starts],
+            offset[starts],
             beats.time[at],
             beats.abnormal[at],
             beats.unscorable[at],
         )
-        ends = (last - places, stream_time[last], offset[last])
-        turns = list(zip(*(column.tolist() for column in (*columns, *ends)), strict=True))
-        firsts = np.flatnonzero(is_first[places])
-        bounds = pairwise([*firsts.tolist(), len(turns)])
-        for source, (start, end) in zip(of[places[firsts]].tolist(), bounds, strict=True):
-            yield sources[source], turns[start:end]
+        ends = (last - starts, stream_time[last], offset[last])
+        runs = list(zip(*(column.tolist() for column in (*columns, *ends)), strict=True))
+        firsts = np.flatnonzero(is_first[starts])
+        bounds = pairwise([*firsts.tolist(), len(runs)])
+        for source, (start, end) in zip(of[starts[firsts]].tolist(), bounds, strict=True):
+            yield sources[source], runs[start:end]
 
-    def _find(self, *, is_reread: bool) -> tuple[list[bytes], NDArray[np.intp], NDArray[np.intp]]:
-        """Sources that are or were in trouble; the rows of their beats, source by source; the source of each row."""
+    def _active(self, *, is_reread: bool) -> tuple[list[bytes], NDArray[np.intp], NDArray[np.intp]]:
+        """The active sources; the rows of their beats, source by source; for each row, the index of its source."""
         beats, known = self._beats, self._sources
-        heard = beats.source.tolist()
-        found = set(known) if len(known) < len(heard) else known.keys() & heard  # whichever is less to look at
-        found.update(beats.source[beats.flagged].tolist())
-        sources = list(found)
+        senders = beats.source.tolist()
+        active = set(known) if len(known) < len(senders) else known.keys() & senders  # the shorter of the two
+        active.update(beats.source[beats.flagged].tolist())
+        sources = list(active)
         number = dict(zip(sources, count()))
-        of = np.fromiter(map(number.get, heard, repeat(-1)), np.intp, len(heard))
-        is_found = of >= 0
+        of = np.fromiter(map(number.get, senders, repeat(-1)), np.intp, len(senders))
+        is_active = of >= 0
         if is_reread:
-            through = [known[source].offset if source in known else -1 for source in sources]
-            is_found &= beats.offset > np.array([*through, -1])[of]
-        rows = np.flatnonzero(is_found)
-        narrow = of[rows].astype(np.min_scalar_type(len(sources)))  # of 16 bits or fewer, radix sort takes a tenth
+            observed = [known[source].offset if source in known else -1 for source in sources]
+            is_active &= beats.offset > np.array([*observed, -1])[of]
+        rows = np.flatnonzero(is_active)
+        narrow = of[rows].astype(np.min_scalar_type(len(sources)))  # NumPy sorts 16 bits by radix, in a tenth
         rows = rows[np.argsort(narrow, kind="stable")]
         return sources, rows, of[rows]
 
-    def _follow(self, source: bytes, turns: list[Turn]) -> tuple[int, bytes, SourceState | None]:
-        """The offset at which its trouble changed first, and what is left of it after these turns."""
-        state, first = self._sources.get(source), -1
-        for place, now, offset, time, abnormal, unscorable, after, stream_time, through in turns:
+    def _source_after(self, source: bytes, runs: list[Run]) -> tuple[int, bytes, SourceState | None]:
+        """The offset at which its state changed first, the source, and its state after these runs."""
+        state, first_change = self._sources.get(source), -1
+        for position, now, offset, time, abnormal, unscorable, following, last_time, last_offset in runs:
             if state is not None and now - state.stream_time > self._rule.silence_ms:
-                self._silence(source, state, self._beats.first_row + int(self._rows[place]))
-                state, first = None, offset if first < 0 else first
+                self._close_silent(source, state, self._beats.first_row + int(self._rows[position]))
+                state, first_change = None, offset if first_change < 0 else first_change
             if state is None and not abnormal and not unscorable:
                 continue
-            first = offset if first < 0 else first
+            first_change = offset if first_change < 0 else first_change
             shape, signal = (QUIET, QUIET) if state is None else state.episodes
-            start, beats = place + 1, after
-            if unscorable:
-                signal = self._flag(source, "technical", signal, unscorable, (place, offset, time))
+            start, beats = position + 1, following
+            if unscorable:  # such a beat says nothing about the shape: the physiological state stays as it is
+                signal = self._after_flagged(source, "technical", signal, unscorable, (position, offset, time))
             elif abnormal:
-                shape = self._flag(source, "physiological", shape, 1, (place, offset, time))
-                signal = signal if signal is QUIET else self._rest(source, "technical", signal, place, 1)
+                shape = self._after_flagged(source, "physiological", shape, 1, (position, offset, time))
+                signal = signal if signal is QUIET else self._after_unflagged(source, "technical", signal, position, 1)
             else:
-                start, beats = place, after + 1
+                start, beats = position, following + 1
             if beats and shape is not QUIET:
-                shape = self._rest(source, "physiological", shape, start, beats)
+                shape = self._after_unflagged(source, "physiological", shape, start, beats)
             if beats and signal is not QUIET:
-                signal = self._rest(source, "technical", signal, start, beats)
-            state = None if shape.is_quiet and signal.is_quiet else SourceState((shape, signal), stream_time, through)
-        return first, source, state
+                signal = self._after_unflagged(source, "technical", signal, start, beats)
+            is_over = shape.is_quiet and signal.is_quiet
+            state = None if is_over else SourceState((shape, signal), last_time, last_offset)
+        return first_change, source, state
 
-    def _flag(
+    def _after_flagged(
         self, source: bytes, kind: Kind, episode: EpisodeState, cause: int, beat: tuple[int, int, int]
     ) -> EpisodeState:
-        """The track after a flagged beat, or one that may open an episode all the same."""
-        place, offset, time = beat
-        moved, event = advance(episode, self._rule, cause=cause, offset=offset, time=time)
+        """The state after one beat (position, offset, time) that may open an episode."""
+        position, offset, time = beat
+        after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time)
         if event is not None:
-            self._tell(event, source, kind, moved, place)
-        return moved
+            self._add_event(event, source, kind, after, position)
+        return after
 
-    def _rest(self, source: bytes, kind: Kind, episode: EpisodeState, place: int, beats: int) -> EpisodeState:
-        """The track after unflagged beats in a row, the first of them at `place`."""
+    def _after_unflagged(
+        self, source: bytes, kind: Kind, episode: EpisodeState, position: int, beats: int
+    ) -> EpisodeState:
+        """The state after `beats` unflagged beats in a row, the first of them at `position`."""
         rule = self._rule
         if episode.opened_offset >= 0:
             needed = max(rule.close - episode.unflagged, 1)
             if beats < needed:
-                return rest(episode, rule, beats)
-            self._tell("closed", source, kind, rest(episode, rule, needed), place + needed - 1)
+                return after_unflagged(episode, rule, beats)
+            closed = after_unflagged(episode, rule, needed)
+            self._add_event("closed", source, kind, closed, position + needed - 1)
             return QUIET
         if not episode.recent:
             return QUIET
         window = (1 << rule.window) - 1
-        if (episode.recent << 1 & window).bit_count() >= rule.flagged:  # restored, and the rule was another one then
-            row = int(self._rows[place])
-            beat = place, int(self._beats.offset[row]), int(self._beats.time[row])
-            return self._rest(source, kind, self._flag(source, kind, episode, 0, beat), place + 1, beats - 1)
+        if (episode.recent << 1 & window).bit_count() >= rule.flagged:
+            # A state from before a restart with another rule: enough beats were flagged already, so the next one opens.
+            row = int(self._rows[position])
+            beat = position, int(self._beats.offset[row]), int(self._beats.time[row])
+            opened = self._after_flagged(source, kind, episode, 0, beat)
+            return self._after_unflagged(source, kind, opened, position + 1, beats - 1)
         if beats > 1 and not episode.recent << (beats - 1) & window:
-            return QUIET  # already before the last of them
-        return rest(episode, rule, beats)
+            return QUIET  # nothing flagged is left in the window before the last of these beats
+        return after_unflagged(episode, rule, beats)
 
-    def _tell(self, name: EventName, source: bytes, kind: Kind, episode: EpisodeState, place: int) -> None:
-        row = self._beats.first_row + int(self._rows[place])
-        self._found.append((row, row, Event(name, kind, source, row, episode)))
+    def _add_event(self, name: EventName, source: bytes, kind: Kind, episode: EpisodeState, position: int) -> None:
+        row = self._beats.first_row + int(self._rows[position])
+        self._events.append((row, row, Event(name, kind, source, row, episode)))
 
-    def _silence(self, source: bytes, state: SourceState, found: int) -> None:
+    def _close_silent(self, source: bytes, state: SourceState, noticed: int) -> None:
+        """Close what is open, at the first beat of the partition after the silence; `noticed` is the row of now."""
         stream_time, first_row = self._beats.stream_time, self._beats.first_row
         row = first_row + int(np.searchsorted(stream_time, state.stream_time + self._rule.silence_ms, side="right"))
         for kind, episode in zip(KINDS, state.episodes, strict=True):
             if episode.is_open:
-                self._found.append((row, found, Event("closed", kind, source, row, episode, silent=True)))
+                self._events.append((row, noticed, Event("closed", kind, source, row, episode, silent=True)))

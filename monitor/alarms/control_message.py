@@ -1,4 +1,4 @@
-"""The control message: what a record of `ecg.control` asks for, written and read. Pure."""
+"""The control message: a record of `ecg.control` that sets or removes a threshold. Written and read here. No I/O."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 Measure = Literal["threshold", "false_alarm_rate"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-ALL = b"*"  # so a source of that very name cannot be addressed on its own
+ALL = b"*"  # every source without a threshold of its own; a source named `*` cannot have one
 MAX_VALUE_BYTES = 64 * 1024
 _THRESHOLD = b"threshold/"
-_ACKNOWLEDGE = b"acknowledge/"  # has its place on the topic, but nobody reads it yet
-_SHOWN = 80  # characters of a key in a sentence
+_ACKNOWLEDGE = b"acknowledge/"  # reserved on the topic; this version does not read it
+_SHOWN_KEY_BYTES = 80  # of a key in a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCommand:
-    """A threshold, or the false-alarm rate that one is to be found for; who asked for it, and why."""
+    """A command to use a threshold, or the threshold that gives a false-alarm rate."""
 
     measure: Measure
-    amount: float
-    by: str = ""
-    note: str = ""
+    amount: float  # a score, or a share of the normal beats between 0 and 1
+    by: str = ""  # who gave the command
+    note: str = ""  # why
 
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """What one record asks for: an order for a source, or for all of them (`*`); None takes back what was there."""
+    """What one record asks for."""
 
-    source: bytes
-    order: ThresholdCommand | None
+    source: bytes  # or ALL
+    command: ThresholdCommand | None  # None removes the source's threshold
 
 
 def key(source: str) -> bytes:
-    """The key of a source's orders. Raises RefusedError where no beat could have such a source."""
+    """The record key of a source's commands. Raises RefusedError for a name that no source of beats can have."""
     try:
         name = source.encode()
     except UnicodeEncodeError:
@@ -52,36 +52,38 @@ def key(source: str) -> bytes:
     return _THRESHOLD + name
 
 
-def encode(order: ThresholdCommand) -> bytes:
-    """The record's value. Raises RefusedError for an order that no monitor would follow."""
-    fields = {order.measure: order.amount, "by": order.by, "note": order.note}
+def encode(command: ThresholdCommand) -> bytes:
+    """The record value of a command. Raises RefusedError for a command that `read` would refuse."""
+    fields = {command.measure: command.amount, "by": command.by, "note": command.note}
     value = json.dumps({name: field for name, field in fields.items() if field != ""}).encode()
-    _order(value)
+    _command(value)
     return value
 
 
-def read(change: ControlRecord) -> ControlRequest | None:
-    """What the record asks for; None where it asks for nothing that this version knows of.
+def read(record: ControlRecord) -> ControlRequest | None:
+    """What the record asks for; None for a kind of message that this version does not know.
 
-    Raises RefusedError, with what is wrong, where it makes no sense.
+    Raises RefusedError, with what is wrong, for a record that cannot be read or asks for something impossible.
     """
-    if change.key is not None and change.key.startswith(_ACKNOWLEDGE):
+    if record.key is not None and record.key.startswith(_ACKNOWLEDGE):
         return None
-    source = _source(change.key)
-    return ControlRequest(source, None if change.value is None else _order(change.value))
+    source = _source(record.key)
+    return ControlRequest(source, None if record.value is None else _command(record.value))
 
 
-def complaint(change: ControlRecord, error: RefusedError, *, names_source: bool = True) -> str:
-    """One sentence on a record that makes no sense, fit for a terminal whatever it holds."""
-    name = "no key" if change.key is None else f"key {change.key[:_SHOWN].decode(errors='backslashreplace')}"
+def why_ignored(record: ControlRecord, error: RefusedError, *, names_source: bool = True) -> str:
+    """One sentence on a record that is ignored because of `error`. It has no control characters, whatever the key."""
+    key = record.key
+    name = "no key" if key is None else f"key {key[:_SHOWN_KEY_BYTES].decode(errors='backslashreplace')}"
     whose = f", {name}" if names_source else ""
-    return printable(f"control record at offset {change.offset}{whose}: {error}; it is ignored")
+    return printable(f"control record at offset {record.offset}{whose}: {error}; it is ignored")
 
 
-def _source(name: bytes | None) -> bytes:
-    if name is None or not name.startswith(_THRESHOLD):
+def _source(key: bytes | None) -> bytes:
+    """The source that a key names. Raises RefusedError where it names none."""
+    if key is None or not key.startswith(_THRESHOLD):
         raise RefusedError("the key names no source, as threshold/<source> and threshold/* do")
-    source = name.removeprefix(_THRESHOLD)
+    source = key.removeprefix(_THRESHOLD)
     if not source:
         raise RefusedError("the source has no name")
     try:
@@ -91,7 +93,7 @@ def _source(name: bytes | None) -> bytes:
     return source
 
 
-def _order(value: bytes) -> ThresholdCommand:
+def _command(value: bytes) -> ThresholdCommand:
     if len(value) > MAX_VALUE_BYTES:
         raise RefusedError(f"{len(value)} bytes, where a control message has at most {MAX_VALUE_BYTES}")
     try:
@@ -100,8 +102,8 @@ def _order(value: bytes) -> ThresholdCommand:
         raise RefusedError(error.detail) from None
     given = [name for name in MEASURES if name in fields]
     if len(given) != 1:
-        wrong = "both" if given else "neither"
-        raise RefusedError(f"{wrong} of `threshold` and `false_alarm_rate` stand in it, where one is expected")
+        names = "both `threshold` and" if given else "neither `threshold` nor"
+        raise RefusedError(f"it has {names} `false_alarm_rate`, where one of them is expected")
     amount = _amount(given[0], fields[given[0]])
     by, note = (text if isinstance(text := fields.get(name), str) else "" for name in ("by", "note"))
     return ThresholdCommand(given[0], amount, by, note)

@@ -1,7 +1,8 @@
-"""What is remembered of a source in trouble, as the state topic holds it: JSON with a schema number.
+"""The state of a source as a row of the state topic: JSON with a schema number.
 
-Kept as Kafka Streams keeps its stores: a compacted topic beside the beats, a row for each source in trouble, written
-with the alerts and the offsets of the same step, to the partition that the beats came from.
+The state topic is compacted and has as many partitions as the beats topic. It holds a row for each source that has a
+state, in the partition of its beats, written in the same transaction as the alerts and offsets of a step. Kafka Streams
+keeps its stores in the same way (changelog topics).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from monitor.alarms.rule import KINDS, QUIET, EpisodeState, SourceState
 from monitor.records.record import Message
+from monitor.validation import first_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +30,7 @@ _Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 class _Row:
     schema: Literal[1]
     offset: _Int64
-    clock: _Int64  # the stored name
+    clock: _Int64  # the stored name of the stream time
     tracks: dict[Literal["physiological", "technical"], EpisodeState]
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -36,22 +38,28 @@ class _Row:
 
 _ROW = TypeAdapter(_Row)
 _FIELDS = ",".join(f'"{field}":%d' for field in EpisodeState._fields)
-_SHAPE, _SIGNAL = (f'"{kind}":{{{_FIELDS}}}'.encode() for kind in KINDS)  # numbers alone: quicker than any encoder
+_SHAPE, _SIGNAL = (
+    f'"{kind}":{{{_FIELDS}}}'.encode() for kind in KINDS
+)  # numbers alone: this is faster than an encoder
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A partition's sources in trouble; rows that were of no use, and those that are to be deleted because of it."""
+    """What the rows of one partition came to."""
 
     sources: dict[bytes, SourceState]
-    useless: dict[bytes, str]  # source -> what is wrong
-    outdated: tuple[bytes, ...]  # sources
+    useless: dict[bytes, str]  # rows that could not be read: source -> what is wrong
+    outdated: tuple[bytes, ...]  # sources whose rows are to be deleted, see `restore`
 
 
 def rows(
     changes: Sequence[StateChange], outdated: Mapping[int, Iterable[bytes]], topic: str
 ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-    """Messages that write down what is remembered, and those that delete what is over, outdated rows included."""
+    """Messages that write the states, and messages that delete the rows of states that are over.
+
+    `outdated` are the sources of each partition whose rows are to be deleted; where a source has a new state, that
+    replaces the row.
+    """
     stale = [(partition, source) for partition, sources in outdated.items() for source in sources]
     known = {change[:2] for change in changes} if stale else set()
     gone = [place for place in stale if place not in known]
@@ -67,7 +75,7 @@ def rows(
 
 
 def encode(state: SourceState) -> bytes:
-    """A row's value; a quiet track is left out."""
+    """A row's value. A kind of episode with nothing to remember is left out."""
     (shape, signal), stream_time, offset = state
     episodes = [_SHAPE % shape] if shape != QUIET else []
     if signal != QUIET:
@@ -76,33 +84,32 @@ def encode(state: SourceState) -> bytes:
 
 
 def decode(value: bytes) -> SourceState:
-    """The reverse. Raises ValueError with a sentence for what is no row of this schema."""
+    """The state in a row's value. Raises ValueError with a sentence for what is not a row of this schema."""
     try:
         row = _ROW.validate_json(value)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "its JSON"
-        raise ValueError(f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
+        raise ValueError(first_error(error)) from None
     shape, signal = (row.tracks.get(kind, QUIET) for kind in KINDS)
     return SourceState((shape, signal), row.clock, row.offset)
 
 
 def restore(assigned: Assigned) -> Restored:
-    """What a partition's rows say.
+    """The states in a partition's rows, when a member begins to read it.
 
-    A row that includes beats from beyond the committed offset was written in a future that somebody took back by
-    setting the group's offsets, unless offsets only follow the rows (at least once): then those beats are known
-    already. Who sets offsets by hand leaves no clock with them.
+    A row may include beats from beyond the committed offset. With transactions that happens only after the group's
+    offsets were set back by hand: the row is outdated and will be deleted, because those beats are read again. At least
+    once, rows are written before offsets, so such a row is the normal case and its beats are known already; there,
+    offsets that were set by hand are recognised by the missing stream time.
     """
     sources, useless, outdated = {}, {}, []
-    is_taken_back = assigned.atomic or assigned.stream_time is None
+    may_be_outdated = assigned.atomic or assigned.stream_time is None
     for source, value in assigned.state.items():
         try:
             state = decode(value)
         except ValueError as error:
             useless[source] = str(error)
             continue
-        if is_taken_back and state.offset >= assigned.offset:
+        if may_be_outdated and state.offset >= assigned.offset:
             outdated.append(source)
         elif not state.is_over:
             sources[source] = state

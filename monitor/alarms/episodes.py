@@ -1,10 +1,11 @@
-"""Part on beats become episodes: a small memory for each source in trouble, none for all the others.
+"""Verdicts on beats become episodes: one state for each source that has flagged beats behind it, none for the others.
 
-What opens and closes an episode is `episode`'s business; one also ends as silent, when the partition's beat time has
-moved too far since the source's last beat. Beats that cannot be scored leave the physiological track as it is.
+`rule` says when an episode opens and closes. It also closes, as silent, when the partition's stream time has moved too
+far since the source's last beat. Stream time is the highest beat time of a partition so far.
 
-Every decision follows from the records of one partition in their order, never from how polls cut them into batches,
-and never from which member read them: what is remembered, and the partition's clock, are delivered with the alerts.
+Every decision follows from the records of one partition in their order. How polls cut them into batches and which
+member of the group reads them makes no difference: the states and the stream time are delivered with the alerts, and
+whoever reads the partition next begins with them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class StateChange(NamedTuple):
-    """What is to be remembered of a source from now on; None when its trouble is over."""
+    """A source's state from now on; None when there is nothing to remember any more."""
 
     partition: int
     source: bytes
@@ -36,37 +37,37 @@ class StateChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a batch came to: events in the order of their beats, and every change of memory."""
+    """What a batch caused: events in the order of their beats, and every change of a source's state."""
 
     events: list[Event]
     changes: list[StateChange]
 
 
 @dataclass(slots=True)
-class _Partition:
-    stream_time: int | None = None  # highest beat time so far
-    through: int = -1  # highest offset so far, and of what was restored
-    sources: dict[bytes, SourceState] = field(default_factory=dict)  # longest unheard first
+class _PartitionState:
+    stream_time: int | None = None  # ms since the epoch; None before the first beat
+    last_offset: int = -1  # highest offset so far, and of what was stored
+    sources: dict[bytes, SourceState] = field(default_factory=dict)  # the one silent for the longest first
 
 
 class Episodes:
-    """The sources in trouble of the partitions that this monitor reads."""
+    """The states of all sources of the partitions that this monitor reads."""
 
     def __init__(self, rule: EpisodeRule) -> None:
         self._rule = rule
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[int, _PartitionState] = {}
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
-    def restore(self, partition: int, stream_time: int | None, sources: Mapping[bytes, SourceState]) -> None:
-        """Begin or go back to reading a partition: from now on this is what is known of it."""
-        self.forget(partition)
+    def assign(self, partition: int, stream_time: int | None, sources: Mapping[bytes, SourceState]) -> None:
+        """Begin to read a partition, or go back in it: these states replace whatever was known of it."""
+        self.revoke(partition)
         in_order = sorted(sources.items(), key=lambda item: item[1].stream_time)
-        through = max((state.offset for state in sources.values()), default=-1)
-        self._partitions[partition] = _Partition(stream_time, through, dict(in_order))
+        last_offset = max((state.offset for state in sources.values()), default=-1)
+        self._partitions[partition] = _PartitionState(stream_time, last_offset, dict(in_order))
         self._count(sources, 1)
 
-    def forget(self, partition: int) -> None:
-        """The partition is read by somebody else now."""
+    def revoke(self, partition: int) -> None:
+        """Drop the states of a partition that another member reads now."""
         known = self._partitions.pop(partition, None)
         if known is not None:
             self._count(known.sources, -1)
@@ -77,16 +78,19 @@ class Episodes:
                 self.open[kind] += sign * episode.is_open
 
     def stream_time(self, partition: int) -> int | None:
-        """Highest beat time so far of a partition, ms since the epoch."""
+        """Highest beat time of a partition so far, ms since the epoch; None before its first beat."""
         known = self._partitions.get(partition)
         return None if known is None else known.stream_time
 
     def observe(self, beats: Beats, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> Observed:
-        """What the beats cause, partition by partition; `unscorable` (n,) is a cause's code, 0 with a score."""
+        """What n beats cause, partition by partition.
+
+        `abnormal` (n,) are the verdicts, `unscorable` (n,) the causes why a beat has no score: 0 where it has one.
+        """
         observed = Observed([], [])
         flagged = abnormal | (unscorable != 0)
         for partition, rows in partition_slices(beats.partition):
-            known = self._partitions.setdefault(partition, _Partition())
+            known = self._partitions.setdefault(partition, _PartitionState())
             flags, time, offset = flagged[rows], beats.time[rows], beats.offset[rows]
             stream_time = np.maximum.accumulate(time)
             if known.stream_time is not None:
@@ -94,11 +98,11 @@ class Episodes:
             columns = beats.source[rows], time, offset, stream_time, flags, abnormal[rows], unscorable[rows]
             observer = BatchObserver(self._rule, known.sources, PartitionBeats(rows.start, *columns))
             if known.sources or flags.any():
-                observer.run(is_reread=known.through >= offset[0])
+                observer.run(is_reread=known.last_offset >= offset[0])
                 observed.events.extend(observer.events())
                 observed.changes.extend(StateChange(partition, *one) for one in observer.changes.items())
             known.stream_time = int(stream_time[-1])
-            known.through = max(known.through, int(offset[-1]))
+            known.last_offset = max(known.last_offset, int(offset[-1]))
         for event in observed.events:
             self.open[event.kind] += 1 if event.name == "opened" else -1
         return observed

@@ -1,4 +1,4 @@
-"""Beats with their verdicts, and what one batch came to."""
+"""Beats with their verdicts, and the outcome of one step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JudgedBeats:
-    """Beats with what was found out about each: columns of equal length n."""
+    """n beats with the verdict on each, as columns (n,)."""
 
     beats: Beats
     score: NDArray[np.float32]  # NaN where the beat could not be scored
     p_value: NDArray[np.float64]
-    threshold: NDArray[np.float64]  # what each score was held against
+    threshold: NDArray[np.float64]  # the one that each score was compared with
     abnormal: NDArray[np.bool_]
     cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
     cause_code: NDArray[np.int8]
@@ -29,11 +29,11 @@ class JudgedBeats:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one batch came to, until it is delivered."""
+    """The outcome of one batch, kept until it is delivered."""
 
     checkpoint: Checkpoint
     judged: JudgedBeats
     events: list[Event]
-    reasons: tuple[str, ...]
-    shed: int
-    began: float  # of a clock that never goes back, when its records had come
+    reasons: tuple[str, ...]  # why records were refused, one for each
+    shed: int  # records left out because they were older than MONITOR_MAX_AGE_SECONDS
+    began: float  # when its records had come, seconds of a monotonic clock

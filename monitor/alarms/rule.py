@@ -1,7 +1,8 @@
-"""One source in trouble: when its episode opens and when it closes. Pure.
+"""The rule that opens and closes an episode, for one source. Pure functions of the state before.
 
-An episode opens when k of the source's last n beats are flagged, and closes after m unflagged ones in a row. Two kinds
-run side by side: abnormal shape (physiological) and beats that cannot be scored (technical).
+An episode opens when k of the source's last n beats are flagged, and closes after m unflagged ones in a row. Each
+source has two kinds of episode, side by side: `physiological`, whose flagged beats are the abnormal ones, and
+`technical`, whose flagged beats are those that cannot be scored.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ EVENTS: tuple[EventName, EventName] = ("opened", "closed")
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRule:
-    """When an episode opens (`flagged` of the last `window` beats), closes, and falls silent."""
+    """When an episode opens, closes, and ends because its source is silent."""
 
-    flagged: int
-    window: int
-    close: int
-    silence_ms: int
+    flagged: int  # k: flagged beats that open it
+    window: int  # n: among this many last beats, at most 64
+    close: int  # m: unflagged beats in a row that close it
+    silence_ms: int  # stream time without a beat of the source that closes it as silent
 
 
 class EpisodeState(NamedTuple):
-    """One kind of trouble of one source."""
+    """One source's state of one kind of episode, open or not. These names are those of the stored form."""
 
-    recent: int = 0  # one bit a beat, the newest lowest: 1 = flagged
+    recent: int = 0  # one bit for each of the last beats, the newest lowest: 1 = flagged
     length: int = 0  # beats in `recent`
     unflagged: int = 0  # in a row, up to now
     opened_offset: int = -1  # -1 while no episode is open
     opened_at: int = 0  # time of the beat that opened it, ms since the epoch
     flagged_beats: int = 0  # since it opened, the beats that opened it included
-    seen_beats: int = 0
+    seen_beats: int = 0  # the same of all beats
     cause: int = 0  # of the last flagged beat
 
     @property
@@ -43,6 +44,7 @@ class EpisodeState(NamedTuple):
 
     @property
     def is_quiet(self) -> bool:
+        """Whether nothing needs to be remembered: no episode is open, and none of the last beats was flagged."""
         return self.opened_offset < 0 and not self.recent
 
 
@@ -50,34 +52,39 @@ QUIET = EpisodeState()
 
 
 class SourceState(NamedTuple):
-    """All that is remembered of a source in trouble; of any other, nothing."""
+    """All that is remembered of one source. A source without a state has only unflagged beats behind it."""
 
-    episodes: tuple[EpisodeState, EpisodeState]  # one a kind, in the order of KINDS
-    stream_time: int  # the partition's beat time at the source's last beat, ms since the epoch
+    episodes: tuple[EpisodeState, EpisodeState]  # one for each kind, in the order of KINDS
+    stream_time: int  # the partition's highest beat time at the source's last beat, ms since the epoch
     offset: int  # of that beat
 
     @property
     def is_over(self) -> bool:
-        shape, signal = self.episodes
-        return shape.is_quiet and signal.is_quiet
+        """Whether nothing of this needs to be remembered."""
+        physiological, technical = self.episodes
+        return physiological.is_quiet and technical.is_quiet
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An episode opened or closed; `row` is the beat of the batch that caused it."""
+    """An episode opened or closed."""
 
     name: EventName
     kind: Kind
     source: bytes
-    row: int
-    episode: EpisodeState
-    silent: bool = False
+    row: int  # of the beat in the batch that caused it
+    episode: EpisodeState  # after that beat
+    silent: bool = False  # closed because the source sent nothing; the beat is then one of another source
 
 
-def advance(
+def after_beat(
     episode: EpisodeState, rule: EpisodeRule, *, cause: int, offset: int, time: int
 ) -> tuple[EpisodeState, EventName | None]:
-    """The track after one more beat, and what that beat caused; `cause` is 0 for a beat that is not flagged."""
+    """The state after one more beat, and the event that the beat caused.
+
+    `cause` is 0 for an unflagged beat, `offset` and `time` (ms since the epoch) are the beat's. An episode whose event
+    is `closed` keeps its figures: the caller replaces it by QUIET.
+    """
     recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last_cause = episode
     flagged = cause != 0
     recent = (recent << 1 | flagged) & ((1 << rule.window) - 1)
@@ -94,8 +101,11 @@ def advance(
     ), event
 
 
-def rest(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
-    """The track after unflagged beats in a row, of which all but the last cause nothing: so many times `advance`."""
+def after_unflagged(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
+    """The state after `beats` unflagged ones in a row: the same as so many calls of `after_beat`, in one.
+
+    Only the last of them may cause an event; the caller sees to that.
+    """
     recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause = episode
     recent = recent << beats & ((1 << rule.window) - 1)
     length = min(length + beats, rule.window)

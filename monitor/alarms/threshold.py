@@ -1,7 +1,7 @@
-"""Scores → verdicts: how unusual a beat is among the model's normal ones, and whether that is abnormal. Pure.
+"""Scores → verdicts: how unusual a beat is among the model's normal ones, and whether it is abnormal. No I/O.
 
-What a beat is held against: its source's own threshold, else the one for all sources (`*`), both from `ecg.control`;
-else the setting, else the model's.
+A score is compared with the first of these that there is: its source's own threshold and the one for all sources (`*`),
+both from `ecg.control`; the setting MONITOR_THRESHOLD; the model's threshold.
 """
 
 from __future__ import annotations
@@ -22,140 +22,151 @@ if TYPE_CHECKING:
     from monitor.model.manifest import Manifest
     from monitor.records.record import ControlRecord
 
-MAX_SOURCES = 100_000  # with a threshold of their own: whoever may write there must not fill our memory
+MAX_SOURCES = 100_000  # with a threshold of their own: whoever may write control messages must not fill our memory
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Columns of n beats. A beat without a score is neither normal nor abnormal: False with a NaN p-value."""
+    """Verdicts on n beats, as columns (n,). A beat without a score is not abnormal, and its p-value is NaN."""
 
     abnormal: NDArray[np.bool_]
     p_value: NDArray[np.float64]
-    threshold: NDArray[np.float64]  # what each score was held against
+    threshold: NDArray[np.float64]  # the one that each score was compared with
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveThreshold:
-    """The score above which a beat is abnormal; `version` is None for the model's own or the setting's."""
+    """A score above `value` is abnormal."""
 
     value: float
-    version: int | None
-    by: str = ""  # who set it, as far as that is told
+    version: int | None  # offset of the control record that set it; None for the setting's or the model's
+    by: str = ""  # who set it, where the control record names a person
 
 
 class Thresholds:
-    """Every threshold in force; `ecg.control` changes them while beats are judged."""
+    """The active thresholds of all sources. Control records change them while beats are judged."""
 
     def __init__(self, base: ActiveThreshold, calibration: NDArray[np.float64]) -> None:
-        """`base` holds where the control topic says nothing; `calibration` are scores of normal beats, ascending."""
+        """`base` is active where no control record sets a threshold.
+
+        `calibration` (n,) are scores of normal beats, ascending: p-values and false-alarm rates are computed from them.
+        """
         self._base = base
         self._calibration = calibration
-        self._levels: dict[bytes, ActiveThreshold] = {}  # by source, and `*`
-        self._own: dict[bytes, float] = {}  # the same values without `*`, ready for a look-up of a whole column
-        self._taken_back: dict[bytes, int] = {}  # offset of the null, the longest known first
+        self._active: dict[bytes, ActiveThreshold] = {}  # by source, and `*`
+        self._own_values: dict[bytes, float] = {}  # the same values without `*`, to look up a whole column at once
+        self._cleared: dict[bytes, int] = {}  # offset of the record that removed a threshold, the oldest entry first
 
     @classmethod
     def from_manifest(cls, manifest: Manifest, override: float | None = None) -> Thresholds:
-        """The model's threshold, or the setting that overrides it."""
+        """With the model's threshold as the base, or the setting that overrides it."""
         value = manifest.threshold.value if override is None else override
         return cls(ActiveThreshold(value, None), np.array(manifest.calibration, np.float64))
 
     @property
     def for_all(self) -> ActiveThreshold:
-        """For every source without a threshold of its own."""
-        return self._levels.get(control_message.ALL, self._base)
+        """The one of every source without a threshold of its own."""
+        return self._active.get(control_message.ALL, self._base)
 
     @property
     def value(self) -> float:
+        """Of `for_all`."""
         return self.for_all.value
 
     @property
     def version(self) -> int | None:
+        """Of `for_all`."""
         return self.for_all.version
 
     @property
     def own_count(self) -> int:
-        """Sources with a threshold of their own."""
-        return len(self._own)
+        """How many sources have a threshold of their own."""
+        return len(self._own_values)
 
     @property
     def expected_abnormal(self) -> float:
-        """Share of normal beats above the threshold for all sources, as far as calibration can tell."""
+        """The share of normal beats (0 to 1) expected above the threshold for all sources: its conformal p-value."""
         n = len(self._calibration)
         return (1 + n - int(np.searchsorted(self._calibration, self.for_all.value, side="right"))) / (1 + n)
 
-    def of(self, source: bytes) -> ActiveThreshold:
-        """What the beats of one source are held against."""
-        return self._levels[source] if source in self._own else self.for_all
+    def for_source(self, source: bytes) -> ActiveThreshold:
+        """The one that the beats of this source are compared with."""
+        return self._active[source] if source in self._own_values else self.for_all
 
     def judge(self, source: NDArray[np.object_], score: NDArray[np.float32]) -> Verdicts:
-        """Verdicts on scores (n,). p is conformal: (1 + calibration scores at or above the score) / (1 + all)."""
+        """Verdicts on scores (n,) of beats with these sources (n,); a score of NaN is a beat that was not scored.
+
+        p = (1 + k) / (1 + n), with k of the n calibration scores at or above the score: the conformal p-value
+        (Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World, 2005).
+        """
         at_or_above = len(self._calibration) - np.searchsorted(self._calibration, score, side="left")
         p_value = (1 + at_or_above) / (1 + len(self._calibration))
         p_value[np.isnan(score)] = np.nan
         threshold = self._column(source)
-        return Verdicts(score > threshold, p_value, threshold)  # both as doubles, as where p-values are counted
+        return Verdicts(score > threshold, p_value, threshold)  # float64 on both sides, like the p-values
 
     def _column(self, source: NDArray[np.object_]) -> NDArray[np.float64]:
-        if not self._own:
+        """The threshold of each row."""
+        if not self._own_values:
             return np.broadcast_to(np.float64(self.value), len(source))
-        return np.fromiter(map(self._own.get, source.tolist(), repeat(self.value)), np.float64, len(source))
+        return np.fromiter(map(self._own_values.get, source.tolist(), repeat(self.value)), np.float64, len(source))
 
-    def change(self, change: ControlRecord) -> str:
-        """Follow one record of the control topic; empty, or a sentence on why it is ignored.
+    def apply(self, record: ControlRecord) -> str:
+        """Apply one control record; empty, or a sentence that says why the record is ignored.
 
-        What is ignored takes nothing away: the threshold before it still holds. A record that is older than what is
-        known of its source, as one that is read again, changes nothing.
+        An ignored record changes nothing: the threshold from before stays active. The same is true of a record that is
+        older than the last one applied to its source, such as one that is read again.
         """
         try:
-            request = control_message.read(change)
-            if request is not None and change.offset > self._known(request.source):
-                self._follow(request, change.offset)
+            request = control_message.read(record)
+            if request is not None and record.offset > self._last_offset(request.source):
+                self._apply(request, record.offset)
         except RefusedError as error:
-            return control_message.complaint(
-                change, error, names_source=False
-            )  # for a log, where nobody's name belongs
+            return control_message.why_ignored(record, error, names_source=False)  # a log names no patient's source
         return ""
 
-    def _known(self, source: bytes) -> int:
-        level = self._levels.get(source)
-        return self._taken_back.get(source, -1) if level is None or level.version is None else level.version
+    def _last_offset(self, source: bytes) -> int:
+        """Of the last record applied to a source; -1 where there is none."""
+        active = self._active.get(source)
+        return self._cleared.get(source, -1) if active is None or active.version is None else active.version
 
-    def _follow(self, request: ControlRequest, offset: int) -> None:
+    def _apply(self, request: ControlRequest, offset: int) -> None:
         source = request.source
-        if request.order is None:
-            self._levels.pop(source, None)
-            self._own.pop(source, None)
-            self._taken_back[source] = offset
-            if len(self._taken_back) > MAX_SOURCES:
-                del self._taken_back[next(iter(self._taken_back))]
+        if request.command is None:
+            self._active.pop(source, None)
+            self._own_values.pop(source, None)
+            self._cleared[source] = offset
+            if len(self._cleared) > MAX_SOURCES:
+                del self._cleared[next(iter(self._cleared))]
             return
-        if source != control_message.ALL and source not in self._own and len(self._own) >= MAX_SOURCES:
+        is_own = source != control_message.ALL
+        if is_own and source not in self._own_values and len(self._own_values) >= MAX_SOURCES:
             raise RefusedError(f"{MAX_SOURCES} sources have a threshold of their own, and no more can be kept")
-        level = ActiveThreshold(threshold_of(request.order, self._calibration), offset, request.order.by)
-        self._levels[source] = level
-        self._taken_back.pop(source, None)
-        if source != control_message.ALL:
-            self._own[source] = level.value
+        active = ActiveThreshold(threshold_of(request.command, self._calibration), offset, request.command.by)
+        self._active[source] = active
+        self._cleared.pop(source, None)
+        if is_own:
+            self._own_values[source] = active.value
 
 
-def threshold_of(order: ThresholdCommand, calibration: NDArray[np.float64]) -> float:
-    """The threshold that an order comes to with these scores (n,) of normal beats, ascending.
+def threshold_of(command: ThresholdCommand, calibration: NDArray[np.float64]) -> float:
+    """The threshold that a command sets, with these scores (n,) of normal beats, ascending.
 
-    Of a rate: score > threshold exactly where p <= rate. p = (1 + k) / (n + 1) with k calibration scores at or above
-    the score, so with m the largest number that keeps m / (n + 1) <= rate, a score is flagged while k < m: while it
-    lies above the m-th largest calibration score. A score that equals that one has k >= m, ties or not: not flagged.
+    A command with a false-alarm rate asks for the threshold at which score > threshold exactly where p <= rate.
+    p = (1 + k) / (n + 1), with k calibration scores at or above the score. Let m be the largest number for which
+    m / (n + 1) <= rate. Then a score is to be flagged while k < m: while it lies above the m-th largest calibration
+    score. A score equal to that one has k >= m, ties or not, and is not flagged. So that score is the threshold.
 
-    Raises RefusedError for a rate below the least p, 1 / (n + 1).
+    Raises RefusedError for a rate below the smallest possible p, 1 / (n + 1).
     """
-    if order.measure == "threshold":
-        return order.amount
+    if command.measure == "threshold":
+        return command.amount
     n = len(calibration)
-    p_values = np.arange(1, n + 1) / (n + 1)  # divided as in `judge`, so that rounding cannot part the two
-    flagged = int(np.searchsorted(p_values, order.amount, side="right"))
+    p_values = np.arange(1, n + 1) / (n + 1)  # divided as in `judge`, so that both round alike
+    flagged = int(np.searchsorted(p_values, command.amount, side="right"))
     if flagged == 0:
         raise RefusedError(
-            f"a false-alarm rate of {order.amount:g} is finer than the model's {n} normal beats can support: "
+            f"a false-alarm rate of {command.amount:g} is finer than the model's {n} normal beats can support: "
             f"1/{n + 1} is the finest"
         )
     return float(calibration[n - flagged])

@@ -1,1 +1,1 @@
-"""What a beat is, how a record becomes a beat or a reason why it is none, and files of beats."""
+"""What a beat is, how a record becomes a beat or is refused with a reason, and files of beats."""

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 SAMPLES = 140
 FLOAT32_BYTES = 4 * SAMPLES
-MAX_VALUE_BYTES = 64 * 1024
-MAX_AMPLITUDE = 1e9  # in any unit: beyond it squares overflow float32, and no amplifier gives it
+MAX_VALUE_BYTES = 64 * 1024  # of a record value; a beat as JSON takes some 2 KiB
+MAX_AMPLITUDE = 1e9  # in any unit: squares of larger samples overflow float32, and no amplifier gives them
 
 
 @dataclass(frozen=True, slots=True)
 class Beats:
-    """n beats as columns; `row` is where each stood among the records."""
+    """n beats as columns."""
 
     samples: NDArray[np.float32]  # (n, 140), any amplitude unit
     source: NDArray[np.object_]  # (n,), the record key as bytes, valid UTF-8
     time: NDArray[np.int64]  # (n,), ms since the epoch
-    partition: NDArray[np.int32]
-    offset: NDArray[np.int64]
+    partition: NDArray[np.int32]  # (n,), with the offset: where the record stands
+    offset: NDArray[np.int64]  # (n,)
 
     def __len__(self) -> int:
         return len(self.offset)

@@ -1,4 +1,4 @@
-"""Beats out of files: ECG5000 in its official and TensorFlow's form, and anybody's own CSV or NPY.
+"""Files of beats: ECG5000 in its official and TensorFlow's form, and a user's own CSV or NPY.
 
 | form | columns | label |
 |---|---|---|
@@ -7,7 +7,8 @@
 | NPY: a numeric array (n, 141) | 141 | last column, 1 is normal, 0 is abnormal |
 | any of them without labels | 140 | none |
 
-The contents tell the form, not the name. A header line and empty lines are skipped. Amplitudes are of any unit.
+The contents decide the form, not the name of the file. A header line and empty lines are skipped. Amplitudes may have
+any unit.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _EXPECTED = f"{SAMPLES} samples, or {LABELLED} columns with a label"
 
 @dataclass(frozen=True, slots=True)
 class BeatFile:
-    """n beats as they stand in a file."""
+    """The n beats of a file."""
 
     samples: NDArray[np.float32]  # (n, 140)
     abnormal: NDArray[np.bool_] | None  # (n,), None without labels
@@ -45,9 +46,9 @@ class BeatFile:
 
 
 def read(path: Path) -> BeatFile:
-    """Every beat of a file, in its order.
+    """Every beat of a file, in the order of the file.
 
-    Raises RefusedError, naming file, line and column, for what is not 140 finite numbers a beat.
+    Raises RefusedError, with file, line and column, unless each beat is 140 numbers within ±MAX_AMPLITUDE.
     """
     try:
         with path.open("rb") as file:
@@ -64,10 +65,10 @@ def read(path: Path) -> BeatFile:
 
 def _read_npy(path: Path) -> BeatFile:
     try:
-        # Mapped, so that a header that lies about the size allocates nothing.
+        # Mapped into memory, so that a header with a false size allocates nothing.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise RefusedError(f"{path}: no numeric NPY array, which is what is expected ({error})") from None
+        raise RefusedError(f"{path}: not a numeric NPY array, where one is expected ({error})") from None
     if array.dtype.kind not in "fiu" or array.ndim != len(("beats", "columns")):
         raise RefusedError(f"{path}: {array.dtype} of shape {array.shape}, where numbers (n, {SAMPLES}) are expected")
     if not len(array) or array.shape[1] not in (SAMPLES, LABELLED):
@@ -93,22 +94,22 @@ def _read_text(path: Path, file: BinaryIO) -> BeatFile:
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Number and text of every line that is not empty; a file without line ends is not read whole."""
+    """Number and text of every line that is not empty. A line is read up to MAX_LINE_BYTES, so memory is bounded."""
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(line) > MAX_LINE_BYTES:
-            raise RefusedError(f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes: no file of beats")
+            raise RefusedError(f"{path}: line {number} is longer than {MAX_LINE_BYTES:,} bytes: not a file of beats")
         try:
             text = line.decode("utf-8-sig").strip()
         except UnicodeDecodeError:
-            raise RefusedError(f"{path}: line {number} is no text, where CSV, TSV, text or NPY is expected") from None
+            raise RefusedError(f"{path}: line {number} is not text, where CSV, TSV, text or NPY is expected") from None
         if text:
             yield number, text
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Names of columns, or their numbers as pandas writes them."""
+    """Whether a first line holds names of columns, or their numbers from 0, as pandas writes them."""
     if len(cells) not in (SAMPLES, LABELLED):
         return False
     names = [cell.strip().strip('"') for cell in cells]
@@ -158,7 +159,10 @@ def _refuse(
     wrong: NDArray[np.bool_],
     expected: str,
 ) -> None:
-    """Name the first wrong value of a block of columns that begins at column `first` (from 0)."""
+    """Raise RefusedError about the first value that is `wrong` in a block of columns, if there is one.
+
+    The block (n, k) begins at column `first` (from 0) of the file; `numbers` are the lines or rows of its rows.
+    """
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise RefusedError(

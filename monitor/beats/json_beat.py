@@ -1,9 +1,16 @@
-"""Beats written as JSON: 140 float32 each, or the reason why one is none.
+"""Beats written as JSON: 140 float32 samples each, or a reason why a value is not a beat.
 
-The strict parser gives every refusal. A beat takes it 25 µs, so each is first cut in two, behind the `[` of its samples
-and before the next `]`. The numbers in between go, together with those of other beats, to a parser of numbers; the
-rest, as short as `{"samples":[]}`, is judged by itself. Where both are such that the strict parser could only agree, it
-is not asked. Beats whose rest is the same, as those of one publisher are, are cut where they lie, all at once.
+`strict_samples` decides: it parses one value strictly and gives every refusal. It takes 25 µs for a beat. So most beats
+take a faster way, which accepts only values that `strict_samples` would accept, with the same samples:
+
+1. A value is cut behind the `[` of its samples and before the next `]`. The text in between is the numerals; what is
+   left, as short as `{"samples":[]}`, is the frame.
+2. The numerals of many beats are parsed in one call.
+3. The frame is checked (`_is_plain`): with any numbers in its list, it must be an object that `strict_samples`
+   accepts. One check is enough for all beats of a batch that have the same frame, as the beats of one publisher do.
+
+Beats with the same frame are cut inside the buffers that they came in, all at once (`read_alike`). A value for which
+the faster way does not work goes to `strict_samples`.
 """
 
 from __future__ import annotations
@@ -33,21 +40,24 @@ if TYPE_CHECKING:
 _MAX_FLOAT32 = 3.4e38
 _PACK = struct.Struct(f"<{SAMPLES}f").pack
 
-_FORMS = 4  # ways to write a beat that are looked for in a batch
-_TOGETHER = 32  # beats to one call of the parser of numbers: more gain little, and one bad beat costs them all
-_END = b",9e99"  # stands behind each beat's numbers; no sample is as large
+_MAX_FRAMES = 4  # different frames that `read_alike` looks for in a batch
+_GROUP = 32  # beats in one call of the parser of numbers: more gain little, and one bad beat costs them all
+_END = b",9e99"  # put behind the numerals of each beat; no sample is as large
 _NUMERIC = b"0123456789+-.eE, \t\n\r"
 _NEGATIVE_ZERO = re.compile(rb"-0(?<![eE]-0)(?![.eE\d])")
-_MAX_BRACKETS = 100  # far from the depth at which any parser gives up
+_MAX_BRACKETS = 100  # in a frame: far below the depth at which any parser gives up
 
 
 def read_samples(
     values: Sequence[bytes], out: NDArray[np.float32], numbers: Numbers = read_numbers
 ) -> dict[int, UnclearError]:
-    """Write the samples of each value to its row of `out` (n, 140); which rows are no beats, and why."""
+    """Write the samples of n values to `out` (n, 140); gives the rows that are not beats, each with the reason.
+
+    `numbers` parses a JSON list of numbers, see `json_numbers`. The rows of `out` that are not beats are undefined.
+    """
     refused = {}
-    for start in range(0, len(values), _TOGETHER):
-        some = slice(start, start + _TOGETHER)
+    for start in range(0, len(values), _GROUP):
+        some = slice(start, start + _GROUP)
         for row in _read_plain(values[some], out[some], numbers):
             error = _read_strictly(values[start + row], out[start + row])
             if error:
@@ -58,13 +68,13 @@ def read_samples(
 def read_alike(
     column: Column, rows: NDArray[np.intp], out: NDArray[np.float32], numbers: Numbers = read_numbers
 ) -> NDArray[np.intp]:
-    """Write the samples of beats that are written like others around them to their rows of `out`; gives other rows.
+    """Write the samples of values that have the same frame as many others to their rows of `out` (n, 140).
 
-    `rows` (k,), ascending, of `column`: those to look at.
+    `rows` (k,), ascending, are the rows of `column` to look at. Gives, ascending, those that are still to be read.
     """
     left = []
-    for _ in range(_FORMS):
-        if len(rows) < _TOGETHER:
+    for _ in range(_MAX_FRAMES):
+        if len(rows) < _GROUP:
             break
         before, _, after = _cut(column[int(rows[0])] or b"")
         if not _is_plain(before + after):
@@ -78,41 +88,42 @@ def read_alike(
 
 
 def _write_alike(texts: Column, rows: NDArray[np.intp], out: NDArray[np.float32], numbers: Numbers) -> NDArray[np.intp]:
+    """Write numerals, k of them, to `rows` (k,) of `out`; gives the rows whose group could not be read."""
     views, left = texts.views(), [rows[:0]]
-    for start in range(0, len(rows), _TOGETHER):
-        some, numerals = rows[start : start + _TOGETHER], list(islice(views, _TOGETHER))
+    for start in range(0, len(rows), _GROUP):
+        some, numerals = rows[start : start + _GROUP], list(islice(views, _GROUP))
         if not _read_together(numerals, some, out, numbers):
             left.append(some)
     return np.concatenate(left)
 
 
 def _read_plain(values: Sequence[bytes], out: NDArray[np.float32], numbers: Numbers) -> list[int]:
-    """Write the rows of the beats about which the strict parser could only agree; gives the other rows."""
-    texts, rests = [], []
+    """Write the rows of the beats that can be read the faster way; gives the other rows."""
+    texts, frames = [], []
     for value in values:
         before, text, after = _cut(value)
         texts.append(text)
-        rests.append(before + after)
-    plain = {rest for rest in set(rests) if _is_plain(rest)}
-    rows = [row for row, rest in enumerate(rests) if rest in plain]
-    others = [row for row, rest in enumerate(rests) if rest not in plain]
+        frames.append(before + after)
+    plain = {frame for frame in set(frames) if _is_plain(frame)}
+    rows = [row for row, frame in enumerate(frames) if frame in plain]
+    others = [row for row, frame in enumerate(frames) if frame not in plain]
     return others + _write(rows, texts, out, numbers)
 
 
 def _cut(value: bytes) -> tuple[bytes, bytes, bytes]:
-    """What stands before the samples, they, and what is behind them; of no beat anything."""
+    """The frame before the numerals, the numerals, the frame behind them. What is not a beat is cut just anywhere."""
     opening = _bracket(value) + 1
     closing = value.find(b"]", opening)
     return value[:opening], value[opening:closing], value[closing:]
 
 
 def _bracket(value: bytes) -> int:
-    """Where the list of samples probably begins."""
+    """Where the list of samples probably begins; -1 where there is no `[`."""
     return value.find(b"[", value.find(b'"samples"'))
 
 
 def _write(rows: list[int], texts: list[bytes], out: NDArray[np.float32], numbers: Numbers) -> list[int]:
-    """Write the rows whose texts are 140 numbers and no more; gives the others."""
+    """Write the rows whose numerals are exactly 140 numbers; gives the others. A group that fails is halved."""
     if _read_together([texts[row] for row in rows], rows, out, numbers):
         return []
     unlikely = {row for row in rows if not _is_likely(texts[row])}
@@ -129,7 +140,7 @@ def _read_together(
     out: NDArray[np.float32],
     numbers: Numbers,
 ) -> bool:
-    """Whether each text is 140 numbers and no more; then they are written to these rows."""
+    """Write the numerals of k beats to these rows (k,). False, with nothing written, unless each is 140 numbers."""
     found = _matrix(texts, numbers)
     if found is None:
         return False
@@ -140,11 +151,11 @@ def _read_together(
 
 
 def _matrix(texts: Sequence[bytes | memoryview], numbers: Numbers) -> NDArray[np.float64] | None:
-    """A row for each text, when every one is 140 numbers, none too large, and no more."""
+    """The numbers of k beats (k, 140); None unless every text is exactly 140 numbers, none of them too large."""
     if not texts:
         return np.empty((0, SAMPLES))
     whole = b"[" + (_END + b",").join(texts) + _END + b"]"
-    if whole.find(b"[", 1) >= 0 or whole.find(b"]") < len(whole) - 1:  # lists in the list
+    if whole.find(b"[", 1) >= 0 or whole.find(b"]") < len(whole) - 1:  # a list inside the list
         return None
     try:
         flat = numbers(whole)
@@ -153,41 +164,45 @@ def _matrix(texts: Sequence[bytes | memoryview], numbers: Numbers) -> NDArray[np
     if len(flat) != len(texts) * (SAMPLES + 1):
         return None
     samples = flat.reshape(-1, SAMPLES + 1)[:, :SAMPLES]
-    # With no end among the samples, each stands behind 140 of them: no text has taken a number from the next one.
+    # If no sample is as large as _END, each _END is the 141st of its row: no text has borrowed a number of the next.
     return samples if (np.abs(samples) <= MAX_AMPLITUDE).all() else None
 
 
 def _is_likely(text: bytes) -> bool:
+    """Whether a text looks like 140 numbers: a cheap way to find the one that spoiled its group."""
     return text.count(b",") == SAMPLES - 1 and not text.translate(None, _NUMERIC)
 
 
 def _restore_signs(text: bytes, out: NDArray[np.float32], numbers: Numbers) -> None:
-    """Write the numbers again when one is -0, which parsers of numbers take for an integer, without a sign."""
+    """Parse the numbers again where one is `-0`: parsers of numbers read that as an integer, which has no sign."""
     if _NEGATIVE_ZERO.search(text):
         out[:] = numbers(b"[" + _NEGATIVE_ZERO.sub(b"-0.0", text) + b"]")
 
 
-def _is_plain(rest: bytes) -> bool:
-    """Whether the strict parser takes this object whatever numbers its cut list holds, and as its `samples`."""
-    lists = rest.count(b"[")
-    if lists + rest.count(b"{") > _MAX_BRACKETS:
+def _is_plain(frame: bytes) -> bool:
+    """Whether the strict parser accepts this object with any numbers in the list that was cut, and as its `samples`."""
+    lists = frame.count(b"[")
+    if lists + frame.count(b"{") > _MAX_BRACKETS:
         return False
     try:
-        found = orjson.loads(rest)
-        if found["samples"] != [] or rest.count(b'"') != _quotes(found):
+        found = orjson.loads(frame)
+        if found["samples"] != [] or frame.count(b'"') != _quotes(found):
             return False
         if lists == 1:
             return True
-        start = _bracket(rest)  # of several lists it is the one of the samples, if these change with it
-        return bool(orjson.loads(rest[:start] + b"0" + rest[start + 2 :])["samples"] == 0)
+        start = _bracket(frame)  # one of several lists: put 0 in its place and see whether `samples` is 0 then
+        return bool(orjson.loads(frame[:start] + b"0" + frame[start + 2 :])["samples"] == 0)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return False
 
 
 def _quotes(found: dict[str, Any] | list[Any]) -> int:
-    """How many quotes this was written with, if no field stood twice, at any depth; else there were more."""
-    quotes, held = (2 * len(found), found.values()) if isinstance(found, dict) else (0, found)
-    for value in held:
+    """The number of quotation marks in the text of this, if no field occurred twice, at any depth.
+
+    orjson keeps the last of two fields with the same name: then the text had more quotation marks than this.
+    """
+    quotes, values = (2 * len(found), found.values()) if isinstance(found, dict) else (0, found)
+    for value in values:
         if type(value) is str:
             quotes += 2
         elif type(value) is dict or type(value) is list:
@@ -196,15 +211,16 @@ def _quotes(found: dict[str, Any] | list[Any]) -> int:
 
 
 def _read_strictly(value: bytes, out: NDArray[np.float32]) -> UnclearError | None:
+    """Write the samples of one value to `out` (140,); gives why they cannot be read, else None."""
     try:
         out[:] = np.frombuffer(strict_samples(value), "<f4")
     except UnclearError as error:
-        return error.with_traceback(None)  # which would keep the whole batch
+        return error.with_traceback(None)  # the traceback would keep the whole batch in memory
     return None
 
 
 def strict_samples(value: bytes) -> bytes:
-    """The 140 float32 of one beat, by the parser that decides; raises UnclearError."""
+    """The samples of one beat as 560 bytes of little-endian float32. Raises UnclearError for what is not a beat."""
     found = strict_json.read(value)
     if "samples" not in found:
         raise UnclearError("no-samples", "the JSON object has no field `samples`")

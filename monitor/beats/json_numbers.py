@@ -1,7 +1,7 @@
 """The numbers of a JSON list as doubles, without a Python object for each.
 
-pysimdjson has wheels for CPython 3.11 to 3.13, wherever PyTorch has any. Elsewhere orjson reads the numbers: the same
-doubles, in twice the time.
+pysimdjson does that. It has wheels for CPython 3.11 to 3.13, on every platform for which PyTorch has any. Elsewhere
+orjson reads the numbers: the same doubles, in twice the time.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from simdjson import Array
 
-    Numbers = Callable[
-        [bytes], NDArray[np.float64]
-    ]  # of a text that begins with `[`; ValueError when it is no such list
+    # Takes a text that begins with `[` and gives its numbers (n,). Raises ValueError for what is not a list of numbers.
+    Numbers = Callable[[bytes], NDArray[np.float64]]
 
 
 def by_simdjson(text: bytes) -> NDArray[np.float64]:
-    """A list inside the list is read as if its brackets were not there: that is for the caller to see."""
+    """The numbers of a JSON list. Brackets of a list inside the list are skipped silently: the caller must check."""
     try:
-        # A parser cannot be used again while something that it gave is about; a new one costs 0.06 µs.
+        # A parser cannot be used again while an array that it gave still exists; a new parser costs 0.06 µs.
         found = cast("Array", Parser().parse(text))
         return np.frombuffer(found.as_buffer(of_type="d"))
-    except (TypeError, RuntimeError) as error:  # what is no number, and an integer that 64 bits cannot hold
+    except (TypeError, RuntimeError) as error:  # not a number, or an integer that 64 bits cannot hold
         raise ValueError(str(error)) from None
 
 
 def by_orjson(text: bytes) -> NDArray[np.float64]:
+    """The numbers of a JSON list, with a Python object for each."""
     if b"t" in text or b"f" in text:
         raise ValueError("a boolean, which would pass for 1 or 0")
     found = orjson.loads(text)

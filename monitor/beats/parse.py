@@ -1,7 +1,7 @@
-"""Records become beats, or a reason why they are none.
+"""Records become beats, or are rejected with a reason.
 
-A beat is 560 bytes (140 little-endian float32) or a JSON object with `samples`. The bytes alone tell which of the two.
-Float32 values of a batch are decoded at once. JSON values are read many beats to a call.
+A beat is 560 bytes (140 little-endian float32) or a JSON object with `samples`. The bytes alone say which of the two.
+The float32 values of a batch are decoded in one call, JSON values in one call for many beats.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _CLOSES_JSON[list(b"} \t\n\r\x0b\x0c")] = True
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that is no beat: its row among the records, a fixed word and a sentence."""
+    """A record that is not a beat."""
 
-    row: int
-    reason: str
-    detail: str
+    row: int  # among the records of the batch
+    reason: str  # one of REASONS
+    detail: str  # a sentence
 
 
 def parse(records: Records) -> tuple[Beats, list[Rejected]]:
-    """The beats among the records, in their order, and the rest with a reason each."""
+    """The beats among the records, and the other records with the reason for each; both in the order of the records."""
     rejected: dict[int, Rejected] = {}
     keys = records.key.objects()
     _reject_keys(keys, records.key.size, rejected)
@@ -76,7 +76,7 @@ def _reject_keys(keys: NDArray[np.object_], sizes: NDArray[np.int64], rejected: 
         what = "the record has no key" if sizes[row] < 0 else "the record's key is empty"
         rejected[row] = Rejected(row, "no-key" if sizes[row] < 0 else "bad-key", f"{what}: the key names the source")
     try:
-        # A newline can end no multi-byte character: the join is UTF-8 exactly when every key is.
+        # No multi-byte character of UTF-8 contains a newline: the join is UTF-8 exactly when every key is.
         b"\n".join(keys[present].tolist()).decode()
     except UnicodeDecodeError:
         for row in np.flatnonzero(present).tolist():
@@ -93,19 +93,20 @@ def _reject_key(key: bytes, row: int, rejected: dict[int, Rejected]) -> None:
 
 
 def _binary(values: Column) -> tuple[NDArray[np.float32], list[int]]:
-    """Samples (n, 140) of what is 140 float32: 560 bytes that are neither text nor a JSON object; and all other rows.
+    """Samples (n, 140) of the values that are float32, and the rows of all other values, whose samples are 0.
 
-    Their samples are 0.
+    A value is float32 when it has 560 bytes that are neither text nor a JSON object. Whole values are looked at one by
+    one only where the first bytes leave that open.
     """
     rows = np.flatnonzero(values.size == FLOAT32_BYTES)
     raw = values.gather(rows, FLOAT32_BYTES)
     may_be_json = _OPENS_JSON[raw[:, 0]] & _CLOSES_JSON[raw[:, -1]]
     may_be_text = _TEXT_BYTE[raw[:, :4]].all(axis=1)
-    places = np.flatnonzero(may_be_json | may_be_text)
+    suspects = np.flatnonzero(may_be_json | may_be_text)
     binary = np.ones(len(rows), np.bool_)
-    for place in places[may_be_json[places] | _TEXT_BYTE[raw[places, :16]].all(axis=1)].tolist():
-        value = raw[place].tobytes()
-        binary[place] = not (_is_json(value) or _TEXT.fullmatch(value))
+    for suspect in suspects[may_be_json[suspects] | _TEXT_BYTE[raw[suspects, :16]].all(axis=1)].tolist():
+        value = raw[suspect].tobytes()
+        binary[suspect] = not (_is_json(value) or _TEXT.fullmatch(value))
     found = raw.view("<f4")
     if len(rows) == len(values) and binary.all():
         return found, []
@@ -120,6 +121,7 @@ def _is_json(value: bytes) -> bool:
 
 
 def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
+    """Write the samples of the values at `rows`, none of them float32, to `samples` (n, 140), or reject them."""
     others = np.array(rows, np.intp)
     is_long = column.size[others] > MAX_VALUE_BYTES
     others = np.sort(np.concatenate([read_alike(column, others[~is_long], samples), others[is_long]]))
@@ -145,7 +147,7 @@ def _may_be_json(value: bytes | None, row: int, rejected: dict[int, Rejected]) -
 
 
 def _check_text(value: bytes | None) -> None:
-    """Raise what a value is when it can be no JSON object."""
+    """Raise UnclearError, with what the value is, when it cannot be a JSON object."""
     if not value:
         raise UnclearError("empty", "the record has no value" if value is None else "the record's value is empty")
     if len(value) > MAX_VALUE_BYTES:
@@ -153,14 +155,15 @@ def _check_text(value: bytes | None) -> None:
     if _is_json(value):
         return
     if _TEXT.fullmatch(value):
-        raise UnclearError("not-json", f"{len(value)} bytes of text that are no JSON object")
+        raise UnclearError("not-json", f"{len(value)} bytes of text that are not a JSON object")
     raise UnclearError("wrong-length", f"{len(value)} bytes, where {SAMPLES} float32 samples are {FLOAT32_BYTES}")
 
 
 def _reject_amplitudes(samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
-    """Refuse rows that hold a sample that is not finite or too large.
+    """Reject rows of samples (n, 140) with a sample that is not finite or too large.
 
-    Two passes over the batch, which as a rule say that there are none: by rows they take ten times as long.
+    The maximum and the minimum of the whole batch come first, because they usually show that there is no such row, and
+    computing them row by row takes ten times as long.
     """
     if samples.max(initial=0) <= MAX_AMPLITUDE and samples.min(initial=0) >= -MAX_AMPLITUDE:
         return
@@ -168,6 +171,6 @@ def _reject_amplitudes(samples: NDArray[np.float32], rejected: dict[int, Rejecte
     for row in np.flatnonzero(~((highest <= MAX_AMPLITUDE) & (lowest >= -MAX_AMPLITUDE))).tolist():
         beat = samples[row]
         bad = ~(np.abs(beat) <= MAX_AMPLITUDE)
-        place = int(np.argmax(bad))
-        reason = "out-of-range" if np.isfinite(beat[place]) else "not-finite"
-        rejected.setdefault(row, Rejected(row, reason, f"sample {place} is {beat[place]:g}"))
+        index = int(np.argmax(bad))
+        reason = "out-of-range" if np.isfinite(beat[index]) else "not-finite"
+        rejected.setdefault(row, Rejected(row, reason, f"sample {index} is {beat[index]:g}"))

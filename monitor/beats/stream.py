@@ -1,4 +1,4 @@
-"""Beats out of files onto the topic, dealt to sources as if so many leads were being recorded."""
+"""The beats of files as messages, dealt out to sources as if so many leads were being recorded at once."""
 
 from __future__ import annotations
 
@@ -30,51 +30,52 @@ class PublishPlan:
     """How beats are dealt out: to how many sources, in which form, how fast, from when on."""
 
     sources: int = 1
-    rate: float | None = None  # beats per second over all sources; None = as fast as it goes
+    rate: float | None = None  # beats per second over all sources; None: as fast as possible
     form: Literal["float32", "json"] = "float32"
-    start_ms: int | None = None  # None: each beat is stamped when it is sent
-    shuffle: int | None = None
-    loop: bool = False
+    start_ms: int | None = None  # time of each source's first beat, ms since the epoch; None: each when it is sent
+    shuffle: int | None = None  # seed of a random order; None: the order of the files
+    loop: bool = False  # begin again after the last beat, without end
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBeats:
-    """The beats at hand, n of them; `abnormal` None where the files have no labels."""
+    """n beats out of files."""
 
     samples: NDArray[np.float32]  # (n, 140)
-    abnormal: NDArray[np.bool_] | None
+    abnormal: NDArray[np.bool_] | None  # (n,); None where the files have no labels
 
 
 def load(paths: tuple[Path, ...]) -> StoredBeats:
-    """All beats of the files, in order. Raises RefusedError naming the file that holds no beats."""
+    """All beats of the files, in order. Raises RefusedError, with the name of the file, for a file without beats."""
     files = [beat_file.read(path) for path in paths]
     labels = [file.abnormal for file in files if file.abnormal is not None]
     if 0 < len(labels) < len(files):
-        raise RefusedError("some of the files have labels and some have not: publish them one after the other")
+        raise RefusedError("some of the files have labels and some do not: publish them one after the other")
     return StoredBeats(np.concatenate([file.samples for file in files]), np.concatenate(labels) if labels else None)
 
 
 def messages(stock: StoredBeats, topic: str, plan: PublishPlan) -> Iterator[tuple[Message, int | None]]:
-    """Each beat as a message with its timestamp in ms (None = now); endless with `loop`.
+    """Each beat as a message for `topic` with its timestamp in ms since the epoch (None: now); without end with `loop`.
 
-    A label, where there is one, goes into the header `label`, which the monitor never reads.
+    Beat i goes to source i modulo `plan.sources`. A label goes into the header `label`, which the monitor never reads.
     """
     order = list(range(len(stock.samples)))
     if plan.shuffle is not None:
         random.Random(plan.shuffle).shuffle(order)
     for count, row in enumerate(itertools.cycle(order) if plan.loop else order):
-        lead, turn = count % plan.sources, count // plan.sources
+        lead, number = count % plan.sources, count // plan.sources
         headers = () if stock.abnormal is None else (("label", b"abnormal" if stock.abnormal[row] else b"normal"),)
-        stamp = None if plan.start_ms is None else plan.start_ms + turn * BEAT_MS
+        stamp = None if plan.start_ms is None else plan.start_ms + number * BEAT_MS
         yield Message(topic, source_name(lead), encode(stock.samples[row], plan.form), headers), stamp
 
 
 def source_name(lead: int) -> bytes:
+    """The record key of the lead of that number, from 0."""
     return b"source-%05d" % lead
 
 
 def paced(items: Iterator[tuple[Message, int | None]], rate: float | None) -> Iterator[tuple[Message, int | None]]:
-    """The items no faster than `rate` a second."""
+    """The same items, at most `rate` of them a second; None: as fast as they are taken."""
     began = time.monotonic()
     for count, item in enumerate(items):
         if rate is not None and (ahead := began + count / rate - time.monotonic()) > 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from monitor.broker.connection.client_config import (
     translated_errors,
 )
 from monitor.broker.kafka_python.producing import MessageBatch, append, fits, place
+from monitor.deadletters.letter import without_value
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
-OWN_HEADER_BYTES = 1024
 MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
 BATCH_BYTES = 128 * 1024  # a step's state of a partition in one: of several, each waits for the one before it
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -181,12 +180,3 @@ def _smaller(message: Message) -> Message:
     size = len(message.value or b"")
     log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", size, message.topic)
     return without_value(message) if message.may_omit_value else message
-
-
-def without_value(message: Message) -> Message:
-    """The same without its value; the second time, without what headers of others are large."""
-    size = len(message.value or b"")
-    if message.value is not None:
-        return replace(message, value=None, headers=(*message.headers, ("omitted", b"value, %d bytes" % size)))
-    ours = tuple(header for header in message.headers if len(header[1]) <= OWN_HEADER_BYTES)
-    return replace(message, headers=(*ours, ("omitted", b"large headers")))

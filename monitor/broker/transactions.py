@@ -18,7 +18,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from monitor.broker.connection.client_config import START_SECONDS, close_quietly, translated_errors
-from monitor.broker.producer import TOO_LARGE, WAIT_SECONDS, build_producer, hand_over, is_answered, without_value
+from monitor.broker.producer import TOO_LARGE, WAIT_SECONDS, build_producer, hand_over, is_answered
+from monitor.deadletters.letter import without_value
 from monitor.errors import BrokerError, RefusedError, RewoundError
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from monitor.deadletters.letter import (
     ReplayRules,
     as_json,
     as_line,
-    back,
-    objection,
-    place_name,
+    letter_name,
     read,
+    replay_message,
+    why_not_replayed,
 )
 from monitor.deadletters.replay_ledger import ReplayLedger, is_obsolete
 from monitor.log import printable
@@ -39,7 +39,7 @@ REPLAYED_NOW = "replayed-now"
 REPLAYED_BEFORE = "replayed-before"
 FAILED = "failed"
 FOREIGN = "foreign"
-OUTCOMES = {  # what the summary calls each outcome, in its order; `objection` gives the words without a constant
+OUTCOMES = {  # what the summary calls each outcome, in its order; `why_not_replayed` gives the words without a constant
     FAILED: "refused by the broker",
     "incomplete": "incomplete",
     "other-topic": "from another topic",
@@ -83,7 +83,7 @@ def list_command(*, reason: str | None, wants_json: bool) -> None:
     for letter in _letters(config):
         word = letter.refusal.reason if letter.refusal else f"({OUTCOMES[FOREIGN]})"
         if reason in (None, word):
-            is_replayed = letter.place in replayed
+            is_replayed = letter.position in replayed
             counts[word] += 1
             replayed_counts[word] += is_replayed
             click.echo(show(letter, is_replayed=is_replayed))
@@ -186,7 +186,7 @@ def _replay_chunk(
     config: Settings, replayer: broker.Replayer, due: list[Due], ledger: ReplayLedger, counts: ReplayCounts
 ) -> None:
     """Replay letters in one transaction. If the broker refuses it, replay each half, down to single letters."""
-    key, value = ledger.note([letter.place for letter, _ in due])
+    key, value = ledger.entry([letter.position for letter, _ in due])
     entry = Message(broker.notes_topic(config), key, value)
     refusal = replayer.deliver([returned for _, returned in due], [entry])
     if refusal is None:
@@ -198,7 +198,7 @@ def _replay_chunk(
         return
     middle = len(due) // 2
     for half in (due[:middle], due[middle:]):
-        left = [(letter, returned) for letter, returned in half if letter.place not in ledger]
+        left = [(letter, returned) for letter, returned in half if letter.position not in ledger]
         counts.counts[REPLAYED_BEFORE] += len(half) - len(left)
         if left:
             _replay_chunk(config, replayer, left, ledger, counts)
@@ -235,18 +235,18 @@ class ReplayCounts:
                 self.counts[FOREIGN] += 1
             elif self._reason not in (None, refusal.reason):
                 continue
-            elif letter.place in ledger:
+            elif letter.position in ledger:
                 self.counts[REPLAYED_BEFORE] += 1
-            elif why := objection(letter, refusal, self._rules):
+            elif why := why_not_replayed(letter, refusal, self._rules):
                 self.leave(letter, *why)
             else:
-                yield letter, broker.ReturnedRecord(back(letter, refusal), letter.time)
+                yield letter, broker.ReturnedRecord(replay_message(letter, refusal), letter.time)
 
     def leave(self, letter: Letter, outcome: str, sentence: str) -> None:
         """Count a letter that stays; print the sentence about it for the first MAX_SENTENCES of an outcome."""
         self.counts[outcome] += 1
         if self.counts[outcome] <= MAX_SENTENCES:
-            click.echo(f"not put back: {place_name(letter)} {sentence}", err=True)
+            click.echo(f"not put back: {letter_name(letter)} {sentence}", err=True)
         elif self.counts[outcome] == MAX_SENTENCES + 1:
             click.echo(
                 f"not put back: more that are {OUTCOMES[outcome]}; `ecg-monitor dead-letters list` shows all", err=True

@@ -176,7 +176,7 @@ def _stored_thresholds(config: Settings, manifest: Manifest | None) -> dict[byte
             try:
                 _apply(stored, change, record.timestamp, manifest)
             except RefusedError as error:
-                click.echo(f"warning: {control_message.complaint(change, error)}", err=True)
+                click.echo(f"warning: {control_message.why_ignored(change, error)}", err=True)
     return stored
 
 
@@ -187,7 +187,7 @@ def _apply(
     request = control_message.read(change)
     if request is None or change.key is None:
         return
-    command = request.order
+    command = request.command
     if command is None:
         stored.pop(change.key, None)
         return

@@ -1,15 +1,24 @@
-"""A dead letter read back: what the record was before it was refused, and whether it may go onto its topic again."""
+"""The dead letter: a record that was refused, with the reason in headers behind its own. Written and read here only.
+
+The headers of a letter, in this order:
+
+1. the record's own, as they came; the last one may be `replays`, how often the record was put back before;
+2. those of the refusal: the fields of `Refusal` but the last, one header each (OWN_HEADERS);
+3. `omitted`, once or twice, where the broker found the letter too large: what was left out of it.
+
+A record may carry headers of these names itself. So they are recognised by their place at the end, not by name alone.
+"""
 
 from __future__ import annotations
 
 import base64
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from monitor.deadletters.replay_ledger import Place
+from monitor.deadletters.replay_ledger import Position
 from monitor.log import printable
 from monitor.records.record import Headers, Message, rfc3339
 
@@ -17,53 +26,56 @@ if TYPE_CHECKING:
     from monitor.beats.parse import Rejected
     from monitor.records.record import Records
 
-OWN_HEADERS = ("reason", "detail", "topic", "partition", "offset", "failed_at")  # as `dead_letter` appends them
-OMITTED = "omitted"  # behind those, where the broker found the letter too large
-ROUNDS = "replays"
-MAX_ROUNDS = 3
+MAX_ROUNDS = 3  # how often a record is put back, unless the command says otherwise
+MAX_KEPT_HEADER_BYTES = 1024  # longer ones go first from a letter that is too large without its value
 
+_OMITTED = "omitted"
+_ROUNDS = "replays"
 _NUMBER = re.compile(rb"[0-9]{1,9}")
 _OFFSET = re.compile(rb"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a monitor wrote behind the record's own headers."""
+    """Why and where a record was refused. Each field but the last is a header of the letter, by the same name."""
 
-    reason: str
-    detail: str
-    topic: str
+    reason: str  # one word of `monitor.beats.parse.REASONS`
+    detail: str  # a sentence
+    topic: str  # where the record stands
     partition: int
     offset: int
-    failed_at: str
-    omitted: str  # what the letter lacks; empty: nothing
+    failed_at: str  # RFC 3339
+    omitted: str = ""  # what the letter lacks; empty: nothing
+
+
+OWN_HEADERS = tuple(field.name for field in fields(Refusal) if field.name != _OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A record of the dead letters topic."""
 
-    place: Place
+    position: Position
     time: int  # record timestamp, ms since the epoch; negative where there is none
     key: bytes | None
     value: bytes | None
-    headers: Headers  # the record's own, without its rounds
+    headers: Headers  # the record's own, without `replays`
     rounds: int  # how often it was put back already
     refusal: Refusal | None  # None: no monitor wrote it
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRules:
-    """What may go back."""
+    """Which letters may be put back."""
 
     topic: str
     max_rounds: int
-    oldest_ms: int  # what is older is deleted by the topic, or left out by the monitor
+    oldest_ms: int  # the beats topic deletes what is older, or the monitor leaves it out
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A record that was no beat, on its way to the dead letters."""
+    """A refused record with the letter about it; `partition` is where the record stands."""
 
     partition: int
     reason: str
@@ -71,51 +83,67 @@ class RejectedRecord:
 
 
 def dead_letter(records: Records, rejected: Rejected, topic: str, now_ms: int) -> Message:
-    """The record as it came, every byte, with the reason in its headers."""
+    """The letter about one record of a batch: every byte of the record, and the headers of its refusal."""
     row = rejected.row
-    headers = (
-        ("reason", rejected.reason.encode()),
-        ("detail", rejected.detail.encode()),
-        ("topic", records.topic.encode()),
-        ("partition", str(records.partition[row]).encode()),
-        ("offset", str(records.offset[row]).encode()),
-        ("failed_at", rfc3339(now_ms).encode()),
-    )
+    partition, offset = int(records.partition[row]), int(records.offset[row])
+    refusal = Refusal(rejected.reason, rejected.detail, records.topic, partition, offset, rfc3339(now_ms))
+    headers = tuple((name, str(getattr(refusal, name)).encode()) for name in OWN_HEADERS)
     return Message(topic, records.key[row], records.value[row], (*records.headers[row], *headers), may_omit_value=True)
 
 
+def without_value(message: Message) -> Message:
+    """A letter that the broker found too large, without its value; the second time, without its long headers."""
+    if message.value is not None:
+        lacks = b"value, %d bytes" % len(message.value)
+        return replace(message, value=None, headers=(*message.headers, (_OMITTED, lacks)))
+    kept = tuple(header for header in message.headers if len(header[1] or b"") <= MAX_KEPT_HEADER_BYTES)
+    return replace(message, headers=(*kept, (_OMITTED, b"large headers")))
+
+
 def read(record: Any) -> Letter:
-    """The letter in a Kafka record. A record's own headers may be named like ours: ours are the last ones."""
+    """The letter in a record as the Kafka client gives it."""
     headers = tuple(record.headers)
     end = len(headers)
-    while end and headers[end - 1][0] == OMITTED:
+    while end and headers[end - 1][0] == _OMITTED:
         end -= 1
     start = max(0, end - len(OWN_HEADERS))
     refusal = _refusal(headers[start:end], headers[end:])
     own, rounds = _without_rounds(headers if refusal is None else headers[:start])
-    return Letter((record.partition, record.offset), record.timestamp, record.key, record.value, own, rounds, refusal)
+    position = record.partition, record.offset
+    return Letter(position, record.timestamp, record.key, record.value, own, rounds, refusal)
 
 
-def _refusal(own: Headers, omitted: Headers) -> Refusal | None:
-    if tuple(name for name, _ in own) != OWN_HEADERS:
+def _refusal(headers: Headers, omitted: Headers) -> Refusal | None:
+    """The refusal in the last headers of a letter; None where these are not such headers."""
+    if tuple(name for name, _ in headers) != OWN_HEADERS:
         return None
-    reason, detail, topic, partition, offset, failed_at = (value or b"" for _, value in own)
-    if not (_NUMBER.fullmatch(partition) and _OFFSET.fullmatch(offset)):
+    encoded = {name: value or b"" for name, value in headers}
+    if not (_NUMBER.fullmatch(encoded["partition"]) and _OFFSET.fullmatch(encoded["offset"])):
         return None
-    word, sentence, name = (value.decode(errors="replace") for value in (reason, detail, topic))
-    lacks = ", ".join((value or b"").decode(errors="replace") for _, value in omitted)
-    return Refusal(word, sentence, name, int(partition), int(offset), failed_at.decode(errors="replace"), lacks)
+    text: dict[str, Any] = {name: _decoded(value) for name, value in encoded.items()}
+    numbers = {name: int(text[name]) for name in ("partition", "offset")}
+    return Refusal(**text | numbers, omitted=", ".join(_decoded(value) for _, value in omitted))
+
+
+def _decoded(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")
 
 
 def _without_rounds(headers: Headers) -> tuple[Headers, int]:
-    """A replay appends its header: only the last one is ours."""
-    if headers and headers[-1][0] == ROUNDS and _NUMBER.fullmatch(headers[-1][1] or b""):
+    """A record's own headers without the one that a replay appended, and the number in that one."""
+    if headers and headers[-1][0] == _ROUNDS and _NUMBER.fullmatch(headers[-1][1] or b""):
         return headers[:-1], int(headers[-1][1])
     return headers, 0
 
 
-def objection(letter: Letter, refusal: Refusal, rules: ReplayRules) -> tuple[str, str] | None:
-    """Why the letter must stay: a word to count it by, and a sentence."""
+def replay_message(letter: Letter, refusal: Refusal) -> Message:
+    """The record as it was before it was refused, for the partition it came from, with its rounds counted up."""
+    rounds = (_ROUNDS, b"%d" % (letter.rounds + 1))
+    return Message(refusal.topic, letter.key, letter.value, (*letter.headers, rounds), partition=refusal.partition)
+
+
+def why_not_replayed(letter: Letter, refusal: Refusal, rules: ReplayRules) -> tuple[str, str] | None:
+    """Why the letter must not be put back: a word to count it by, and a sentence. None where it may be."""
     if refusal.omitted:
         return "incomplete", (
             f"lacks its {refusal.omitted}: the record itself stands at {_origin(refusal)} while that topic keeps it"
@@ -124,7 +152,7 @@ def objection(letter: Letter, refusal: Refusal, rules: ReplayRules) -> tuple[str
         return "other-topic", f"came from {refusal.topic}, and MONITOR_BEATS_TOPIC is {rules.topic}"
     if letter.rounds >= rules.max_rounds:
         return "past-limit", (
-            f"was put back {letter.rounds} times and failed again: mend the cause, then raise --max-rounds"
+            f"was put back {letter.rounds} times and failed again: fix the cause, then raise --max-rounds"
         )
     if 0 <= letter.time < rules.oldest_ms:
         return "too-old", (
@@ -137,34 +165,32 @@ def _origin(refusal: Refusal) -> str:
     return f"{refusal.topic}/{refusal.partition} offset {refusal.offset}"
 
 
-def back(letter: Letter, refusal: Refusal) -> Message:
-    """The record as it was before it was refused, and how often it has been put back."""
-    rounds = (ROUNDS, b"%d" % (letter.rounds + 1))
-    return Message(refusal.topic, letter.key, letter.value, (*letter.headers, rounds), partition=refusal.partition)
-
-
-def place_name(letter: Letter) -> str:
-    return "letter {}/{}".format(*letter.place)
+def letter_name(letter: Letter) -> str:
+    """`letter <partition>/<offset>`, by its position on the dead letters topic."""
+    return "letter {}/{}".format(*letter.position)
 
 
 def as_line(letter: Letter, *, is_replayed: bool) -> str:
-    """For people: where and when, why, whose, what became of it."""
-    facts = [place_name(letter), rfc3339(letter.time)]
+    """One line for people: the letter, when and why the record was refused, its key, whether it was put back.
+
+    Control characters are replaced: names come from outside, and a terminal obeys them.
+    """
+    facts = [letter_name(letter), rfc3339(letter.time)]
     key = "no key" if letter.key is None else f"key {letter.key.decode(errors='backslashreplace')!r}"
     size = "no value" if letter.value is None else f"{len(letter.value)} bytes"
     if letter.refusal is None:
         return "  ".join([*facts, "(not written by a monitor)", printable(key), size])
     refusal = letter.refusal
-    facts = [place_name(letter), refusal.failed_at, refusal.reason, key, _origin(refusal), size]
+    facts = [letter_name(letter), refusal.failed_at, refusal.reason, key, _origin(refusal), size]
     facts.append(f"rounds {letter.rounds}{', put back' if is_replayed else ''}")
     facts += [f"lacks its {refusal.omitted}"] if refusal.omitted else []
     return "  ".join(map(printable, [*facts, refusal.detail]))
 
 
 def as_json(letter: Letter, *, is_replayed: bool) -> str:
-    """For programs: bytes as text where they are UTF-8, else in base64."""
+    """One line of JSON for programs: bytes as text where they are UTF-8, else in base64."""
     content = {
-        "letter": dict(zip(("partition", "offset"), letter.place, strict=True)),
+        "letter": dict(zip(("partition", "offset"), letter.position, strict=True)),
         "rounds": letter.rounds,
         "replayed": is_replayed,
         "key": _bytes(letter.key),

@@ -1,4 +1,8 @@
-"""Which dead letters went back already: a note on each delivery, kept on a compacted topic beside the letters."""
+"""Which dead letters were put back already: the entries of a compacted topic beside the letters.
+
+Each replay appends one entry for the letters that it put back together, in the same transaction. An entry holds ranges
+of offsets, so a run of letters takes a few bytes however long it is.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,16 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-Place = tuple[int, int]  # partition and offset on the dead letters topic
+Position = tuple[int, int]  # partition and offset on the dead letters topic
 Range = tuple[int, int]  # first and last offset
 
 
 class ReplayLedger:
-    """The places that the notes name. Offsets begin again in a topic made anew: a note tells its topic's id."""
+    """The positions that the entries name; `position in ledger` tells whether a letter was put back.
+
+    Offsets start at 0 again when a topic is deleted and created. So an entry names the id of the topic that it is
+    about, and entries about another topic are left out.
+    """
 
     def __init__(self, topic_id: str) -> None:
         self._topic_id = topic_id
@@ -25,9 +33,9 @@ class ReplayLedger:
         self._is_merged = True
 
     def add(self, value: bytes | None) -> dict[int, int] | None:
-        """Take a note: the last offset it names of each partition, none when it is about an earlier topic.
+        """Add an entry, as its record holds it; gives the last offset that it names of each partition.
 
-        None where it is no note.
+        That is empty for an entry about another topic, and None where the value is not an entry.
         """
         try:
             content = orjson.loads(value or b"")
@@ -39,33 +47,37 @@ class ReplayLedger:
             is_ours = content["topic_id"] == self._topic_id
         except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError, AttributeError):
             return None
-        last: dict[int, int] = {}
+        last_offsets: dict[int, int] = {}
         for partition, offsets in found if is_ours else ():
             self._ranges[partition].append(offsets)
-            last[partition] = max(last.get(partition, 0), offsets[1])
+            last_offsets[partition] = max(last_offsets.get(partition, 0), offsets[1])
         self._is_merged = False
-        return last
+        return last_offsets
 
-    def __contains__(self, place: Place) -> bool:
+    def __contains__(self, position: Position) -> bool:
         if not self._is_merged:
             self._ranges = defaultdict(list, {key: _merged(ranges) for key, ranges in self._ranges.items()})
             self._is_merged = True
-        partition, offset = place
+        partition, offset = position
         ranges = self._ranges.get(partition, [])
         at = bisect_right(ranges, offset, key=lambda pair: pair[0]) - 1
         return at >= 0 and offset <= ranges[at][1]
 
-    def note(self, places: Collection[Place]) -> tuple[bytes, bytes]:
-        """Key and value of the note on a delivery of these."""
+    def entry(self, positions: Collection[Position]) -> tuple[bytes, bytes]:
+        """Key and value of the entry about these letters, at least one.
+
+        The key names the first and the last of them, so that no two entries share a key and compaction keeps both.
+        """
         by_partition: defaultdict[str, list[int]] = defaultdict(list)
-        for partition, offset in sorted(places):
+        for partition, offset in sorted(positions):
             by_partition[str(partition)].append(offset)
         ranges = {partition: _ranges(offsets) for partition, offsets in by_partition.items()}
-        key = "{}/{}-{}/{}".format(*min(places), *max(places))
+        key = "{}/{}-{}/{}".format(*min(positions), *max(positions))
         return key.encode(), orjson.dumps({"topic_id": self._topic_id, "replayed": ranges})
 
 
 def _merged(ranges: list[Range]) -> list[Range]:
+    """The same offsets in ascending ranges that neither overlap nor touch."""
     merged: list[Range] = []
     for first, last in sorted(ranges):
         if merged and first <= merged[-1][1] + 1:
@@ -76,12 +88,15 @@ def _merged(ranges: list[Range]) -> list[Range]:
 
 
 def _ranges(offsets: list[int]) -> list[Range]:
-    """Each run of offsets without a gap."""
+    """Ascending offsets as ranges, one for each run without a gap."""
     edges = [edge for pair in pairwise(offsets) if pair[1] != pair[0] + 1 for edge in pair]
     flat = [offsets[0], *edges, offsets[-1]]
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
-def is_obsolete(last: Mapping[int, int], beginnings: Mapping[int, int]) -> bool:
-    """Whether every letter that a note names is gone from the topic."""
-    return all(offset < beginnings.get(partition, 0) for partition, offset in last.items())
+def is_obsolete(last_offsets: Mapping[int, int], beginnings: Mapping[int, int]) -> bool:
+    """Whether the topic has deleted every letter that an entry names.
+
+    `last_offsets` is what `ReplayLedger.add` gave for it, `beginnings` the first offset that each partition still has.
+    """
+    return all(offset < beginnings.get(partition, 0) for partition, offset in last_offsets.items())

@@ -1,1 +1,1 @@
-"""The model file: network, manifest, scorer and normalisation. The only package of `monitor` that imports torch."""
+"""The model: network, manifest, model file, scorer and normalisation. The only package of `monitor` with torch."""

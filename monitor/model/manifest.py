@@ -1,4 +1,7 @@
-"""What a model is: a network, the definition of its score, and everything it says about itself."""
+"""What a model is: a network, the definition of its score, and the manifest that describes it.
+
+The manifest is stored as JSON in the model file, so the names of these fields are part of the file format.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
 SCHEMA: Literal[1] = 1
 GOLDEN_BEATS = 5
-UNSEALED = "0" * 64
 PROJECTION = "score.projection"
 PROTOTYPES = "score.prototypes"
 MAX_PROTOTYPES = 64
@@ -30,18 +32,22 @@ NETWORK = "network."
 
 @dataclass(frozen=True, slots=True)
 class ScoreConfig:
-    """How a beat becomes a number.
+    """How the score of a beat is computed.
 
-    Mean of `pool` adjacent samples, then each beat to mean 0 and sd 1; residual of the network, times the projection
-    matrix when there is one; mean square over every `window` samples in a row; the largest of them. With `prototypes`,
-    typical normal beats, the geometric mean of this and of the same for the difference from the nearest of them.
+    1. Mean of `pool` adjacent samples, then each beat is normalised to mean 0 and standard deviation 1.
+    2. Residual: the normalised beat minus its reconstruction, times the projection matrix where there is one.
+    3. Score: mean square of the residual over every `window` samples in a row, and the largest of these.
+    4. With `prototypes` (typical normal beats): the geometric mean of that score and of the same score of the
+       difference between the beat and the prototype nearest to it.
+
+    Raises RefusedError for values out of range.
     """
 
-    pool: int = 2
-    window: int = 10
+    pool: int = 2  # samples; 1 or 2
+    window: int = 10  # pooled samples
     projected: bool = True
     normalisation: Literal["per-beat"] = "per-beat"
-    prototypes: int = field(default=0, repr=False)  # their shape says it; so a model of before keeps its id
+    prototypes: int = field(default=0, repr=False)  # how many; left out of repr, which the ids of older models hash
 
     def __post_init__(self) -> None:
         if not 0 <= self.prototypes <= MAX_PROTOTYPES:
@@ -53,17 +59,17 @@ class ScoreConfig:
 
     @property
     def inputs(self) -> int:
-        """Samples that the network sees."""
+        """Length m of a pooled beat, which is what the network takes."""
         return SAMPLES // self.pool
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What one beat is: so many samples, cut out and resampled how."""
+    """How the beats were cut that the model was trained on. Raises RefusedError unless they have SAMPLES samples."""
 
     samples: int
-    nominal_hz: float | None
-    source: str
+    nominal_hz: float | None  # sampling rate after resampling; None where it is unknown or differs from beat to beat
+    source: str  # for people
 
     def __post_init__(self) -> None:
         if self.samples != SAMPLES:
@@ -72,18 +78,18 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdSpec:
-    """The threshold and the rule that chose it; a budget that the normals cannot support says so in `note`.
+    """The threshold and the rule that chose it. Raises RefusedError unless the threshold is positive.
 
-    A confidence of 0 is a rule that promises nothing: its rate is the share of the calibration scores above.
+    With a confidence of 0 the rule promises nothing: the rate is then the share of calibration scores above `value`.
     """
 
     value: float
-    rule: str
-    false_alarm_rate: float
-    confidence: float
-    normals: int
-    rank: int
-    note: str = ""
+    rule: str  # in words
+    false_alarm_rate: float  # the highest share of normal beats above `value` that the rule allows
+    confidence: float  # probability that the rate is kept
+    normals: int  # calibration scores of normal beats
+    rank: int  # `value` is the score of this rank among them, counted from the largest
+    note: str = ""  # where there are too few normal beats for the rate that was asked for
     abnormals: int = 0  # labelled abnormal training beats that the rule looked at
 
     def __post_init__(self) -> None:
@@ -93,7 +99,7 @@ class ThresholdSpec:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one detector reached on the test split; abnormal is the positive class. None where it is undefined."""
+    """The results of one detector on the test split. Abnormal is the positive class; None where undefined."""
 
     detector: str
     auc: float
@@ -109,7 +115,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures on beats that nothing was chosen by; the first row is this model, the others stand beside it."""
+    """Results on beats that were used for no choice. The first row is this model, the others are for comparison."""
 
     split: str
     normals: int
@@ -119,7 +125,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The beats that the model was made from; the fingerprint is a sha256 over samples and labels."""
+    """The beats that the model was trained on; `fingerprint` is a sha256 over samples and labels."""
 
     name: str
     fingerprint: str
@@ -129,7 +135,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Beats with the scores that every device must give again: (5, 140) in the units they came in, and (5,)."""
+    """Beats (5, 140), in the units they came in, with scores (5,) that every device must reproduce.
+
+    Raises RefusedError for other shapes.
+    """
 
     samples: tuple[tuple[float, ...], ...]
     scores: tuple[float, ...]
@@ -143,18 +152,18 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything that a model says about itself. `digest` is set when it is written to a file."""
+    """The description of a model, as its file holds it. Raises RefusedError where two fields contradict each other."""
 
     schema: Literal[1]
-    digest: str
-    model_id: str
+    digest: str  # of the file's bytes, see `sealed_file`; set when the file is written
+    model_id: str  # `Detector.identity`
     network: NetworkConfig
     score: ScoreConfig
     window: Window
     threshold: ThresholdSpec
     evaluation: Evaluation | None
     data: Origin
-    training: dict[str, int | float | str]  # for people: whatever the trainer was told
+    training: dict[str, int | float | str]  # for people: the options of the trainer
     versions: dict[str, str]
     golden: Golden
     calibration: Annotated[tuple[float, ...], FailFast()]  # scores of normal beats, ascending
@@ -174,24 +183,21 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """What gives scores: a network (n, m) → (n, m), the definition of the score, and what that asks for.
+    """Everything that a score depends on: the network, the definition of the score, and the arrays that it needs."""
 
-    A projection (m, m) and prototypes (k, m): normalised beats.
-    """
-
-    network: nn.Module
+    network: nn.Module  # normalised beats (n, m) → their reconstructions (n, m)
     score: ScoreConfig
-    projection: NDArray[np.float32] | None = None
-    prototypes: NDArray[np.float32] | None = None
+    projection: NDArray[np.float32] | None = None  # (m, m)
+    prototypes: NDArray[np.float32] | None = None  # (k, m), normalised beats
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """Every array that bears on a score, by the name it has in a model file."""
+        """Every array that a score depends on, by its name in a model file."""
         named = {NETWORK + name: array for name, array in weights(self.network).items()}
         named |= {} if self.projection is None else {PROJECTION: self.projection}
         return named | ({} if self.prototypes is None else {PROTOTYPES: self.prototypes})
 
     def identity(self, config: NetworkConfig) -> str:
-        """16 hex digits over everything that bears on a score."""
+        """The model id: 16 hex digits of a sha256 over everything that a score depends on."""
         digest = hashlib.sha256(f"{config!r} {self.score!r} {SAMPLES}".encode())
         for name, array in sorted(self.tensors().items()):
             digest.update(f"{name} {array.shape} ".encode() + array.astype("<f4").tobytes())
@@ -200,6 +206,6 @@ class Detector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Detector):
-    """A detector that can say what it is."""
+    """A detector with its manifest."""
 
     manifest: Manifest

@@ -1,4 +1,4 @@
-"""The autoencoders that the daemon serves, built from the small config that an artifact carries."""
+"""The autoencoders that score beats, built from the small configuration that a model file holds."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ LAYERS = {"plain": range(2, 3), "stacked": range(2, 9), "conv": range(2, 6)}
 WIDTHS = range(1, 1025)
 CHANNELS = range(1, 129)
 MEMBERS = range(1, 17)
-KERNEL, STRIDE, PADDING = 7, 2, 3  # a convolution halves the length, rounded up
+KERNEL, STRIDE, PADDING = 7, 2, 3  # samples; so a convolution halves the length, rounded up
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """A symmetric autoencoder by its widths from the input to the bottleneck.
+    """A symmetric autoencoder, described by its widths from the input to the bottleneck.
 
-    `plain` has one hidden layer, `stacked` several, all dense; `conv` goes from the input's length to so many channels
-    a layer, each half as long as the one before. Several `members` are as many dense networks in one, whose
-    reconstruction is the mean of theirs. Bounded; a model file's tensors must have these shapes before any is built.
-    Raises RefusedError when it makes no sense.
+    `plain` has one hidden layer and `stacked` several; both are dense. `conv` is convolutional: the first width is the
+    length of the input, the others are channels, and each layer is half as long as the one before. Several `members`
+    are as many dense networks side by side; their reconstruction is the mean of those of the members.
+
+    Everything is bounded, and the tensors of a model file must have the shapes of `shapes` before a network is built.
+    Raises RefusedError for values out of range.
     """
 
     kind: str = "stacked"
     widths: tuple[int, ...] = (70, 32, 16, 8)
-    members: int = field(default=1, repr=False)  # the weights' shapes say it; so a model of before keeps its id
+    members: int = field(default=1, repr=False)  # left out of repr, which the ids of older models hash
 
     def __post_init__(self) -> None:
         if self.kind not in LAYERS:
             raise RefusedError(f"network kind {self.kind!r} is unknown, where {', '.join(LAYERS)} can be built")
         layers, inner = LAYERS[self.kind], CHANNELS if self.kind == "conv" else WIDTHS
-        fit = (
+        is_possible = (
             len(self.widths) in layers and self.widths[0] in WIDTHS and all(width in inner for width in self.widths[1:])
         )
-        if not fit:
+        if not is_possible:
             raise RefusedError(
                 f"network widths are {self.widths!s:.80}, where {layers[0]} to {layers[-1]} numbers "
                 f"from {inner[0]} to {inner[-1]} are expected of a {self.kind} one"
@@ -73,7 +75,7 @@ class NetworkConfig:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Samples that each layer of a convolutional network's encoder gives, its input first."""
+        """Length in samples of the input and of each layer of a convolutional network's encoder."""
         found = [self.widths[0]]
         for _ in self.widths[1:]:
             found.append(-(-found[-1] // STRIDE))
@@ -81,10 +83,11 @@ class NetworkConfig:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels from the beat to the bottleneck of a convolutional network."""
+        """Channels of the input and of each layer of a convolutional network's encoder."""
         return (1, *self.widths[1:])
 
     def _convolutions(self) -> dict[str, tuple[int, ...]]:
+        """The same for a convolutional network: encoder, then decoder."""
         down = list(pairwise(self.channels))
         named: dict[str, tuple[int, ...]] = {}
         for layer, (inputs, outputs) in enumerate(down):
@@ -97,28 +100,28 @@ class NetworkConfig:
 
 
 class Members(nn.Sequential):
-    """Dense networks side by side, each layer one product for all of them; together they say their mean."""
+    """Dense networks side by side: each layer is one matrix product for all of them, the output is their mean."""
 
     def __init__(self, mirrored: tuple[int, ...], members: int) -> None:
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(mirrored):
-            layers += [_Side(members, inputs, outputs), nn.ReLU()]
+            layers += [_MemberLayer(members, inputs, outputs), nn.ReLU()]
         super().__init__(*layers[:-1])
         self._members = members
 
     def forward(self, beats: Tensor) -> Tensor:
-        """(n, m) → (n, m)."""
+        """Beats (n, m) → the mean of the members' reconstructions (n, m)."""
         return self.apart(beats.expand(self._members, *beats.shape)).mean(0)
 
     def apart(self, beats: Tensor) -> Tensor:
-        """(members, n, m) → (members, n, m): to each member its own beats."""
+        """Beats (members, n, m), each member's own → the reconstructions (members, n, m)."""
         for layer in self:
             beats = layer(beats)
         return beats
 
 
-class _Side(nn.Module):
-    """The same dense layer of every member: (k, n, inputs) → (k, n, outputs)."""
+class _MemberLayer(nn.Module):
+    """One dense layer of each of k members: (k, n, inputs) → (k, n, outputs)."""
 
     def __init__(self, members: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -131,13 +134,23 @@ class _Side(nn.Module):
         return torch.baddbmm(self.bias[:, None], beats, self.weight.transpose(1, 2))
 
 
-_PARTS = {nn.Sequential, nn.Linear, nn.ReLU, nn.Conv1d, nn.ConvTranspose1d, nn.Flatten, nn.Unflatten, Members, _Side}
+_PARTS = {
+    nn.Sequential,
+    nn.Linear,
+    nn.ReLU,
+    nn.Conv1d,
+    nn.ConvTranspose1d,
+    nn.Flatten,
+    nn.Unflatten,
+    Members,
+    _MemberLayer,
+}
 
 
 def build(config: NetworkConfig) -> nn.Sequential:
-    """A fresh network (n, widths[0]) → (n, widths[0]): ReLU on every layer with the bottleneck, linear output.
+    """A new network (n, widths[0]) → (n, widths[0]): ReLU after every layer but the last, which is linear.
 
-    Glorot-uniform weights from torch's global generator, biases 0.
+    Weights are Glorot-uniform (Glorot and Bengio 2010) from torch's global generator, biases are 0.
     """
     if config.kind == "conv":
         return _convolutional(config)
@@ -145,33 +158,37 @@ def build(config: NetworkConfig) -> nn.Sequential:
         return Members(config.mirrored, config.members)
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(config.mirrored):
-        layers += [_started(nn.Linear(inputs, outputs)), nn.ReLU()]
+        layers += [_initialised(nn.Linear(inputs, outputs)), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
 def projected(network: nn.Module, projection: Tensor | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """What takes beats (n, m) to themselves and to their residual, both times the (m, m) projection if there is one."""
+    """The function from beats (n, m) to the beats and their residuals (n, m), both times the projection.
+
+    The residual is a beat minus its reconstruction. `projection` is (m, m); without one nothing is multiplied.
+    """
     if projection is None:
         return lambda beats: (beats, beats - network(beats))
     layers = list(network.children())
-    dense = [layer for layer in layers if isinstance(layer, nn.Linear | _Side)]
-    if dense and all(isinstance(layer, nn.Linear | _Side | nn.ReLU) for layer in layers):
+    dense = [layer for layer in layers if isinstance(layer, nn.Linear | _MemberLayer)]
+    if dense and all(isinstance(layer, nn.Linear | _MemberLayer | nn.ReLU) for layer in layers):
         return _Folded(dense, projection)
     return lambda beats: (beats @ projection, (beats - network(beats)) @ projection)
 
 
 def is_built_here(network: nn.Module) -> bool:
-    """Whether it does nothing but what `build` puts together: the same operations for every batch."""
+    """Whether a network has only parts that `build` uses. Such a network does the same operations for every batch."""
     return all(type(part) in _PARTS for part in network.modules())
 
 
 class _Folded:
-    """Projected beats and residuals of dense networks: last layer, mean of the members and projection are one product.
+    """Projected beats and residuals of dense networks, in fewer matrix products than the layers have.
 
-    A beat a column, which the matrix products take faster, and the members' first layers as one.
+    The last layer, the mean of the members and the projection are all linear: their product is computed once, in
+    float64. The first layers of all members are one product. Beats are columns here, which makes the products faster.
     """
 
-    def __init__(self, dense: list[nn.Linear | _Side], projection: Tensor) -> None:
+    def __init__(self, dense: list[nn.Linear | _MemberLayer], projection: Tensor) -> None:
         weights = [each.weight.detach().view(-1, *each.weight.shape[-2:]) for each in dense]
         biases = [each.bias.detach().view(len(weights[0]), -1, 1) for each in dense]
         self._members = len(weights[0])
@@ -183,6 +200,7 @@ class _Folded:
         self._last_bias = (exact @ biases[-1].double().mean(0) * -1).float()
 
     def __call__(self, beats: Tensor) -> tuple[Tensor, Tensor]:
+        """Beats (n, m) → projected beats (n, m) and projected residuals (n, m)."""
         columns = beats.T
         hidden = torch.addmm(self._first_bias, self._first, columns).relu_().view(self._members, -1, beats.shape[0])
         for weight, bias in self._inner:
@@ -193,18 +211,21 @@ class _Folded:
 
 
 def _convolutional(config: NetworkConfig) -> nn.Sequential:
-    """Convolutions that halve the length, then transposed ones that double it back."""
+    """Convolutions that halve the length, then transposed convolutions that double it."""
     lengths, layers = config.lengths, list[nn.Module]([nn.Unflatten(1, (1, -1))])
     for inputs, outputs in pairwise(config.channels):
-        layers += [_started(nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING)), nn.ReLU()]
+        layers += [_initialised(nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING)), nn.ReLU()]
     for layer, (inputs, outputs) in enumerate(pairwise(config.channels[::-1])):
         even = 1 - lengths[-2 - layer] % 2  # doubling gives an odd length: one sample is added where it was even
-        layers += [_started(nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, PADDING, even)), nn.ReLU()]
+        layers += [_initialised(nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, PADDING, even)), nn.ReLU()]
     return nn.Sequential(*layers[:-1], nn.Flatten(1))
 
 
 def rebuild(config: NetworkConfig, weights: Mapping[str, NDArray[np.float32]]) -> nn.Sequential:
-    """The network with these weights, named and shaped as `config.shapes` says."""
+    """The network of a configuration with these weights, which have the names and shapes of `config.shapes`.
+
+    It is on the CPU, in evaluation mode, and needs no gradients.
+    """
     with torch.device("meta"):
         network = build(config)
     tensors = {name: torch.from_numpy(weights[name].copy()) for name in config.shapes}
@@ -213,14 +234,14 @@ def rebuild(config: NetworkConfig, weights: Mapping[str, NDArray[np.float32]]) -
 
 
 def weights(network: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Every weight by name, on the CPU."""
+    """Every weight of a network by name, on the CPU."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
 
 
 def resolve(device: str) -> torch.device:
-    """The torch device of a setting: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """The torch device that `auto`, `cpu`, `cuda` or `cuda:N` names; `auto` is the GPU where there is one.
 
-    Raises RefusedError when it is named but not there.
+    Raises RefusedError for another name and for a device that this machine does not have.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -229,14 +250,14 @@ def resolve(device: str) -> torch.device:
     except RuntimeError:
         raise RefusedError(f"device {device!r} is unknown: use auto, cpu, cuda or cuda:N") from None
     if named.type not in ("cpu", "cuda") or (named.type == "cpu" and named.index is not None):
-        raise RefusedError(f"device {device!r} is none that serves here: use auto, cpu, cuda or cuda:N")
+        raise RefusedError(f"device {device!r} cannot be used here: use auto, cpu, cuda or cuda:N")
     if named.type == "cuda" and (named.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise RefusedError(f"device {device} is not there (torch sees {count} CUDA devices): use auto or cpu")
     return named
 
 
-def _started(layer: nn.Linear | nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
+def _initialised(layer: nn.Linear | nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -1,6 +1,6 @@
-"""Beats → scores: the reconstruction error as the model defines it, in batches on the CPU or a GPU.
+"""Beats → scores: the reconstruction error as the model's `ScoreConfig` defines it, in batches on the CPU or a GPU.
 
-Columnar: a batch costs the same few tensor operations whatever its size.
+A batch takes the same few tensor operations, however many beats it has.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ log = logging.getLogger(__name__)
 
 CAUSES = ("flat-line", "saturated", "score-not-finite")
 SCORED, FLAT, SATURATED, NOT_FINITE = range(4)
-CPU_BEATS = (
-    2048  # at once: more of them leave the cache, fewer pay for the calls (1.23 us a beat at 256, 0.90, 0.93 at 8192)
-)
+# Beats at once on a CPU: 0.90 µs for a beat. More leave the cache (0.93 µs at 8192), fewer pay for calls (1.23 at 256).
+CPU_BEATS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Columns of n beats."""
+    """Scores of n beats."""
 
-    score: NDArray[np.float32]  # NaN where the beat could not be scored
-    cause: NDArray[np.int8]  # 0 = scored, else 1 + index into CAUSES
+    score: NDArray[np.float32]  # (n,), NaN where the beat could not be scored
+    cause: NDArray[np.int8]  # (n,), why not: 0 = scored, else 1 + index into CAUSES
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the network saw and what it made of it, in normalised units: two arrays (n, 140)."""
+    """Beats beside their reconstructions, both normalised to mean 0 and standard deviation 1."""
 
-    samples: NDArray[np.float32]
-    reconstruction: NDArray[np.float32]
+    samples: NDArray[np.float32]  # (n, 140)
+    reconstruction: NDArray[np.float32]  # (n, 140), stretched from the network's output where that is pooled
 
 
 class Scorer:
-    """Scores beats on one device; when its memory runs out, in smaller batches and at last on the CPU.
+    """Scores beats on one device. When its memory runs out, batches are halved, and at last scored on the CPU.
 
-    `on_fallback` is called each time a batch did not fit. Raises RefusedError when the device is not there.
+    `device` is `auto`, `cpu`, `cuda` or `cuda:N`, `batch_size` the most beats at once. `on_fallback` is called each
+    time that a batch did not fit. Raises RefusedError when the device is not there.
     """
 
     def __init__(
@@ -72,10 +72,11 @@ class Scorer:
 
     @property
     def device(self) -> str:
+        """As torch names it: `cpu`, `cuda`, `cuda:N`."""
         return str(self._device)
 
     def memory(self) -> dict[str, Callable[[], float]]:
-        """How to ask for the bytes in use on the GPU, at any time and from any thread; empty on a CPU."""
+        """Functions that give bytes of GPU memory, callable at any time from any thread, by name. Empty on a CPU."""
         if self._device.type != "cuda":
             return {}
         total = torch.cuda.get_device_properties(self._device).total_memory
@@ -86,7 +87,7 @@ class Scorer:
         }
 
     def score(self, samples: NDArray[np.float32]) -> Scores:
-        """Scores of beats (n, 140) in any amplitude unit; n may be 0."""
+        """Scores of beats (n, 140) in any amplitude unit; n may be 0. Raises MemoryError when even the CPU has none."""
         score = np.empty(len(samples), np.float32)
         cause = np.empty(len(samples), np.int8)
         arithmetic, size, start = self._arithmetic, self._batch_size, 0
@@ -101,7 +102,7 @@ class Scorer:
         return Scores(score, cause)
 
     def explain(self, samples: NDArray[np.float32]) -> Explanation:
-        """Beats (n, 140) beside their reconstruction, for the few that people look at."""
+        """Beats (n, 140) beside their reconstructions, for the few beats that people look at."""
         try:
             return Explanation(*self._arithmetic.explain(samples))
         except torch.OutOfMemoryError:
@@ -109,6 +110,7 @@ class Scorer:
             return Explanation(*self._spare.explain(samples))
 
     def _smaller(self, arithmetic: _Arithmetic, size: int) -> tuple[_Arithmetic, int]:
+        """What to try after a batch of `size` did not fit: half of it, or the CPU."""
         self._on_fallback()
         if size > 1:
             log.warning("no memory on %s for %d beats at once: trying %d", arithmetic.device, size, size // 2)
@@ -120,12 +122,12 @@ class Scorer:
 
     @cached_property
     def _spare(self) -> _Arithmetic:
-        """On the CPU, once: torch keeps what it has recorded for ever."""
+        """On the CPU. Built once: torch never frees what it has traced."""
         return _Arithmetic(self._detector, torch.device("cpu"))
 
 
 class _Arithmetic:
-    """The score's arithmetic on one device."""
+    """The computation of scores on one device."""
 
     def __init__(self, detector: Detector, device: torch.device) -> None:
         self.device = device
@@ -134,12 +136,14 @@ class _Arithmetic:
         projection = None if detector.projection is None else torch.tensor(detector.projection, device=device)
         self._projected = projected(self._network, projection)
         self._windows = _windows(detector.score.inputs, detector.score.window).to(device)
-        self._typical = None if detector.prototypes is None else _Typical(detector.prototypes, projection, device)
-        is_recorded = device.type == "cpu" and is_built_here(self._network)
-        self._steps = _in_one_call(self._scored) if is_recorded else self._scored
+        prototypes = detector.prototypes
+        self._prototypes = None if prototypes is None else _Prototypes(prototypes, projection, device)
+        is_traced = device.type == "cpu" and is_built_here(self._network)
+        self._steps = _in_one_call(self._scored) if is_traced else self._scored
 
     @torch.inference_mode()
     def score(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Scores (n,) and causes (n,) of beats (n, 140)."""
         beats = self._tensor(samples)
         score, cause, suspect, is_any = self._steps(beats)
         if is_any:
@@ -150,7 +154,7 @@ class _Arithmetic:
         return score.cpu().numpy(), cause.cpu().numpy()
 
     def _scored(self, beats: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Scores and causes (n,) of beats (n, 140), which of these may be clipped, and whether any."""
+        """Scores (n,) and causes (n,) of beats (n, 140), which of them may be clipped (n,), and whether any may."""
         shapes = normalise(beats, self._pool)
         score = self._errors(shapes.pooled)
         cause = torch.where(score.isfinite(), SCORED, NOT_FINITE).masked_fill_(shapes.flat, FLAT).to(torch.int8)
@@ -160,6 +164,7 @@ class _Arithmetic:
 
     @torch.inference_mode()
     def explain(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Normalised beats (n, 140) and their reconstructions (n, 140)."""
         beats = self._tensor(samples)
         seen = normalise(beats, self._pool)
         whole = (centre(beats, seen.high, seen.low) / (seen.high - seen.low) - seen.mean) / seen.sd
@@ -172,63 +177,65 @@ class _Arithmetic:
         beats = torch.from_numpy(np.require(samples, np.float32, ["C", "W"]))
         if self.device.type != "cuda":
             return beats.to(self.device)
-        return beats.pin_memory().to(self.device, non_blocking=True)  # what follows is queued behind the copy
+        return beats.pin_memory().to(self.device, non_blocking=True)  # the operations after this wait for the copy
 
     def _errors(self, shapes: Tensor) -> Tensor:
-        """(n, m) → (n,): the largest windowed mean square of the projected residual.
-
-        With typical beats, the geometric mean of it and of the same for what the nearest of them leaves.
-        """
+        """Scores (n,) of normalised beats (n, m): steps 2 to 4 of `ScoreConfig`."""
         beats, residual = self._projected(shapes)
         score = self._largest(residual.T)
-        return score if self._typical is None else score.mul_(self._largest(self._typical.left(beats.T))).sqrt_()
+        if self._prototypes is None:
+            return score
+        return score.mul_(self._largest(self._prototypes.difference(beats.T))).sqrt_()
 
     def _largest(self, residual: Tensor) -> Tensor:
-        """(m, n) → (n,): the largest mean square of any window."""
+        """Residuals (m, n), a beat in each column → the largest mean square of any window (n,)."""
         windowed: Tensor = self._windows @ residual.square_()
         return windowed.amax(0)
 
 
-class _Typical:
-    """A few typical beats, of which the nearest stands for a beat."""
+class _Prototypes:
+    """Typical normal beats (k, m), and the difference of other beats from the nearest of them."""
 
     def __init__(self, prototypes: NDArray[np.float32], projection: Tensor | None, device: torch.device) -> None:
         beats = torch.tensor(prototypes, device=device)
         self._beats = beats if projection is None else beats @ projection
         self._halves = self._beats.square().sum(1, keepdim=True) / 2
 
-    def left(self, columns: Tensor) -> Tensor:
-        """(m, n) → (m, n): projected beats without the nearest typical one, or the mean of equally near ones."""
+    def difference(self, columns: Tensor) -> Tensor:
+        """Projected beats (m, n), one in each column → each minus the nearest prototype (m, n).
+
+        Where several are equally near, their mean is subtracted. |b - p|² is smallest where b·p - |p|²/2 is largest.
+        """
         nearness = torch.addmm(self._halves, self._beats, columns, beta=-1)
         nearest = (nearness == nearness.amax(0)).float()  # argmax takes as long as all the rest
         return torch.addmm(columns, self._beats.T, nearest / nearest.sum(0), alpha=-1)
 
 
 def _in_one_call(steps: Callable[[Tensor], tuple[Tensor, ...]]) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """The same operations, recorded: torch walks through them without asking for the interpreter's lock in between.
+    """The same operations, traced by torch, which runs them without taking Python's lock in between.
 
-    One by one, each of thirty waits for whatever holds it: scoring beside another thread took up to four times as long.
-    torch says that TorchScript has no future (2.11), and names nothing else that does this; where it cannot be had, the
-    steps are taken one by one.
+    One by one, each of the thirty operations waits while another thread holds the lock: scoring beside another thread
+    took up to four times as long. PyTorch 2.11 says that TorchScript has no future, and names nothing else that does
+    this. Where tracing is not possible, the operations run one by one.
     """
     beats = torch.linspace(-1, 1, 2 * SAMPLES).view(2, SAMPLES)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")
-            recorded: Callable[[Tensor], tuple[Tensor, ...]] = torch.jit.trace(steps, beats, check_trace=False)  # type: ignore[no-untyped-call]
+            traced: Callable[[Tensor], tuple[Tensor, ...]] = torch.jit.trace(steps, beats, check_trace=False)  # type: ignore[no-untyped-call]
     except (AttributeError, RuntimeError) as error:
-        log.info("scoring step by step, more slowly: torch records nothing (%s)", error)
+        log.info("scoring step by step, more slowly: torch cannot trace the operations (%s)", error)
         return steps
-    return recorded
+    return traced
 
 
 def _windows(inputs: int, window: int) -> Tensor:
-    """The (m - window + 1, m) matrix that takes squares to their mean in each window."""
+    """The matrix (m - window + 1, m) whose product with squares (m, n) is their mean in each window; m is `inputs`."""
     starts = torch.arange(inputs - window + 1)
-    place = torch.arange(inputs) - starts[:, None]
-    return ((place >= 0) & (place < window)).float() / window
+    position = torch.arange(inputs) - starts[:, None]
+    return ((position >= 0) & (position < window)).float() / window
 
 
 def use_one_thread() -> None:
-    """Score on one core: on shared cores two threads of torch cost this network nine tenths of its speed."""
+    """Score on one core: where cores are shared, two threads of torch reach a tenth of the speed of one."""
     torch.set_num_threads(1)

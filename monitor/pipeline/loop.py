@@ -139,7 +139,7 @@ class Loop:
     def _hear(self, changes: Sequence[ControlRecord]) -> None:
         for change in changes:
             log.debug("control record %d: %s", change.offset, change.key)
-            complaint = self._line.thresholds.change(change)
+            complaint = self._line.thresholds.apply(change)
             if complaint:
                 log.warning("%s", complaint)
                 self._line.metrics.control_ignored.inc()

@@ -73,12 +73,12 @@ class Pipeline:
 
     def forget(self, partition: int) -> None:
         """It is somebody else's now."""
-        self._line.episodes.forget(partition)
+        self._line.episodes.revoke(partition)
         self._outdated.pop(partition, None)
 
     def resume(self, partition: int, clock: int | None, restored: Restored) -> None:
         """It begins, or goes back, with what was restored of it."""
-        self._line.episodes.restore(partition, clock, restored.sources)
+        self._line.episodes.assign(partition, clock, restored.sources)
         self._outdated[partition] = restored.outdated
 
     def parse(self, records: Records) -> Parsed:
@@ -147,12 +147,12 @@ class Pipeline:
         explained = self._line.scorer.explain(judged.beats.samples[rows])
         seen, made = alert.rounded(explained.samples), alert.rounded(explained.reconstruction)
         shapes = dict(zip(rows, map(Waveform, seen, made), strict=True))
-        topic, of = self._settings.alerts_topic, self._line.thresholds.of
+        topic, of = self._settings.alerts_topic, self._line.thresholds.for_source
         return [
             Message(
                 topic,
                 event.source,
-                alert.alert(event, judged, alert.shape(event, judged, shapes), self._stamp, of(event.source)),
+                alert.alert(event, judged, alert.waveform(event, judged, shapes), self._stamp, of(event.source)),
             )
             for event in events
         ]

@@ -1,4 +1,4 @@
-"""A column of byte strings that lie in a few buffers: keys and values of records, without an object for each."""
+"""A column of byte strings inside a few buffers: keys or values of records, without a Python object for each."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """n byte strings, each `size` bytes from `start` in its buffer; a size of -1 stands for null.
+    """n byte strings, each of them `size` bytes from `start` in its buffer.
 
-    Values of one buffer stand together, in the order of the buffers: those of the `ends[i]` first values end with i.
+    Values of the same buffer are next to each other, and in the order of the buffers.
     """
 
     buffers: tuple[NDArray[np.uint8], ...]
-    ends: tuple[int, ...]
-    start: NDArray[np.int64]
-    size: NDArray[np.int64]
+    ends: tuple[int, ...]  # for each buffer, how many values lie in it and in the buffers before it
+    start: NDArray[np.int64]  # (n,), bytes into the value's buffer
+    size: NDArray[np.int64]  # (n,), bytes; -1 stands for null
 
     @classmethod
     def within(cls, buffer: NDArray[np.uint8], start: NDArray[np.int64], size: NDArray[np.int64]) -> Column:
-        """Values of one buffer."""
+        """A column of values (n,) that lie in one buffer."""
         return cls((buffer,), (len(size),), start, size)
 
     @classmethod
     def of(cls, values: Sequence[bytes | None]) -> Column:
-        """The same values in one buffer."""
+        """A column of these values, copied into one new buffer."""
         size = np.fromiter((-1 if value is None else len(value) for value in values), np.int64, len(values))
         end = np.cumsum(np.maximum(size, 0))
         buffer = np.frombuffer(b"".join(value for value in values if value), np.uint8)
@@ -40,7 +40,7 @@ class Column:
 
     @classmethod
     def join(cls, columns: Sequence[Column]) -> Column:
-        """One column after the other, none of their values copied."""
+        """The columns one after the other; no value is copied."""
         if len(columns) == 1:
             return columns[0]
         before = np.cumsum([0, *map(len, columns)]).tolist()
@@ -63,18 +63,21 @@ class Column:
             yield None if size < 0 else value.tobytes()
 
     def views(self) -> Iterator[memoryview]:
-        """The values where they lie; nothing for a null."""
-        start, end, first = self.start.tolist(), (self.start + self.size).tolist(), 0  # a null ends before it begins
+        """The values as views of their buffers; an empty one for a null."""
+        start, end, first = self.start.tolist(), (self.start + self.size).tolist(), 0  # of a null, end < start: empty
         for buffer, last in zip(self.buffers, self.ends, strict=True):
             yield from map(buffer.data.__getitem__, map(slice, start[first:last], end[first:last]))
             first = last
 
     def trimmed(self, before: int, after: int) -> Column:
-        """Every value without so many of its first and last bytes; none may be shorter than both."""
+        """Every value without its first `before` and its last `after` bytes. No value may be shorter than both."""
         return Column(self.buffers, self.ends, self.start + before, self.size - before - after)
 
     def framed(self, rows: NDArray[np.intp], before: bytes, after: bytes) -> NDArray[np.bool_]:
-        """Which of the values at `rows` (k,), ascending, begin with `before` and end with `after`, neither empty."""
+        """Which of the values at `rows` (k,), ascending, begin with `before` and end with `after`: booleans (k,).
+
+        Neither may be empty.
+        """
         is_framed = self.size[rows] >= len(before) + len(after)
         rows = rows[is_framed]
         ends = Column(self.buffers, self.ends, self.start + self.size - len(after), self.size)
@@ -83,21 +86,25 @@ class Column:
         return is_framed
 
     def select(self, rows: NDArray[np.intp]) -> Column:
-        """The values at these rows, ascending, out of the same buffers."""
+        """The values at `rows` (k,), ascending, in the same buffers."""
         ends = np.searchsorted(rows, self.ends).tolist()
         return Column(self.buffers, tuple(ends), self.start[rows], self.size[rows])
 
     def part(self, start: int, stop: int) -> Column:
-        """The values from `start` up to `stop`, out of the same buffers."""
+        """The values from row `start` up to row `stop`, without it, in the same buffers."""
         ends = tuple(min(max(end - start, 0), stop - start) for end in self.ends)
         return Column(self.buffers, ends, self.start[start:stop], self.size[start:stop])
 
     def gather(self, rows: NDArray[np.intp], size: int) -> NDArray[np.uint8]:
-        """The values at `rows` (k,), ascending, all of them `size` > 0 bytes long: an array (k, size) of their own."""
+        """The values at `rows` (k,), ascending, all of them `size` > 0 bytes long, copied to an array (k, size)."""
         return self._pieces(rows, size).view(np.uint8).reshape(-1, size)
 
     def _pieces(self, rows: NDArray[np.intp], size: int) -> NDArray[np.void]:
-        """One copy a value: out of a view with an item at every byte, those that begin a value are taken."""
+        """The same as an array (k,) of byte strings.
+
+        Each value is copied once: `every` is a view of the buffer with an overlapping item at each byte, and indexing
+        it by the starts of the values copies just these.
+        """
         kind = np.dtype((np.void, size))
         found, first = np.empty(len(rows), kind), 0
         for buffer, last in zip(self.buffers, np.searchsorted(rows, self.ends).tolist(), strict=True):
@@ -108,7 +115,7 @@ class Column:
         return found
 
     def objects(self) -> NDArray[np.object_]:
-        """The values as Python objects; one NumPy pass for each size that occurs."""
+        """The values as Python objects (n,), bytes or None; one NumPy pass for each size that occurs."""
         found = np.full(len(self), None, np.object_)
         for size in np.unique(self.size).tolist():
             rows = np.flatnonzero(self.size == size)

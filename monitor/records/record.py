@@ -1,4 +1,4 @@
-"""Columns of Kafka records, in and out: what the broker brings, and what is delivered through it."""
+"""What passes between the broker and the pipeline: records in as columns, messages and checkpoints out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class ControlRecord:
-    """A record of the control topic; its offset is the version of what it sets."""
+    """A record of the control topic. Its offset is the version of the threshold that it sets."""
 
     key: bytes | None
     value: bytes | None
@@ -29,17 +29,17 @@ class ControlRecord:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Where a partition stands that this member begins to read, or reads again after its last step came to nothing."""
+    """Where this member begins to read a partition: after an assignment, or again after a step that failed."""
 
     offset: int  # of the next record
-    stream_time: int | None  # highest beat time before it, ms since the epoch; None where nobody noted it
-    state: Mapping[bytes, bytes]  # source -> its episode state, as it was delivered
-    atomic: bool  # state and offsets are delivered in one transaction
+    stream_time: int | None  # highest beat time before that record, ms since the epoch; None: not committed
+    state: Mapping[bytes, bytes]  # source -> its row of the state topic
+    atomic: bool  # whether state and offsets are written in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What one poll brought, as columns of equal length n; records of a partition stand together, in offset order."""
+    """The records of one poll as columns (n,). Records of a partition are next to each other, in offset order."""
 
     topic: str
     partition: NDArray[np.int32]
@@ -48,17 +48,15 @@ class Records:
     key: Column
     value: Column
     headers: Sequence[Headers]
-    assigned: Mapping[int, Assigned] = field(default_factory=dict)  # partitions that begin anew: forget what was known
-    revoked: frozenset[int] = frozenset()  # partitions that are somebody else's now
-    control_records: tuple[
-        ControlRecord, ...
-    ] = ()  # control records since the last poll; with the first one, the topic's whole past
+    assigned: Mapping[int, Assigned] = field(default_factory=dict)  # by partition: replaces all that was known of it
+    revoked: frozenset[int] = frozenset()  # partitions that another member reads now
+    control_records: tuple[ControlRecord, ...] = ()  # since the last poll; in the first one, all that the topic holds
 
     def __len__(self) -> int:
         return len(self.value)
 
     def select(self, keep: NDArray[np.bool_]) -> Records:
-        """The same columns with only the records where `keep` (n,) is true."""
+        """The same with only the records where `keep` (n,) is true."""
         rows = np.flatnonzero(keep)
         return Records(
             self.topic,
@@ -75,22 +73,22 @@ class Records:
 
 
 def partition_slices(partition: NDArray[np.int32]) -> list[tuple[int, slice]]:
-    """Where each partition stands in a column of them: its number and its rows. Each stands in one place."""
+    """Number and rows of each partition in a column (n,) in which the rows of a partition are next to each other."""
     edges = [0, *(np.flatnonzero(np.diff(partition)) + 1).tolist(), len(partition)]
     return [(int(partition[start]), slice(start, end)) for start, end in pairwise(edges) if start < end]
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerFacts:
-    """What a broker did since it was last asked; counts, but for the times of restores."""
+    """What a broker did since it was last asked: counts, and the durations of restores."""
 
-    commits: int = 0  # of offsets, with the messages that belong to them
+    commits: int = 0  # of offsets together with their messages
     commit_failures: int = 0
-    rewinds: int = 0  # transactions that came to nothing: their records are read again
+    rewinds: int = 0  # transactions that failed: their records are read again
     offset_resets: int = 0
     lost_records: int = 0  # deleted by retention before this group read them
     restored_sources: int = 0  # rows of episode state
-    restore_seconds: tuple[float, ...] = ()  # one entry a restore
+    restore_seconds: tuple[float, ...] = ()  # one for each time that episode state was read back
 
     def __add__(self, other: BrokerFacts) -> BrokerFacts:
         return BrokerFacts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
@@ -98,22 +96,23 @@ class BrokerFacts:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record to produce; its key chooses the partition."""
+    """One record to produce."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
-    may_omit_value: bool = False  # rather than hold up everything behind it when the broker finds it too large
-    partition: int | None = None  # where the key does not choose it
+    may_omit_value: bool = False  # when the broker finds it too large; else everything behind it would have to wait
+    partition: int | None = None  # None: the key chooses it
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All that one step has to say, and how far it read: delivered together, or not at all.
+    """The messages, state and offsets of one step, delivered together or not at all.
 
-    Where nothing can be delivered together, deletions of state follow the offsets: state that is there once too often
-    only repeats an alert under the same id, state that is gone too early makes one up.
+    A broker without transactions cannot do that. It writes messages first, then offsets, then deletions of state: after
+    a failure in between, a state that is still there only repeats an alert under the same id, while a state that was
+    deleted too early would cause a wrong one.
     """
 
     messages: tuple[Message, ...] = ()
@@ -122,10 +121,10 @@ class Checkpoint:
     stream_times: Mapping[int, int] = field(default_factory=dict)  # partition -> highest beat time so far, ms
 
     def __bool__(self) -> bool:
-        """Whether it says anything beyond how far was read."""
+        """Whether there is anything to deliver besides offsets."""
         return bool(self.messages or self.deletions)
 
 
 def rfc3339(ms: int) -> str:
-    """A time in ms since the epoch as RFC 3339 text, in UTC with milliseconds."""
+    """A time in ms since the epoch as RFC 3339 text, in UTC with milliseconds: `2026-11-29T20:18:00.000Z`."""
     return f"{np.datetime64(ms, 'ms')}Z"

@@ -1,4 +1,7 @@
-"""JSON objects from outside, read so strictly that no two readers can disagree about what they say."""
+"""JSON objects from outside, read strictly: no field twice, UTF-8, numbers that a double can hold.
+
+Two readers that accept such an object agree on what it says (RFC 8259 leaves these cases open).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 
 class UnclearError(Exception):
-    """Why a value is refused: a fixed word and a sentence; caught by the one who knows what was to be read."""
+    """Why a value is refused: `reason` is a fixed word, `detail` a sentence. The caller adds what it was reading."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -17,12 +20,14 @@ class UnclearError(Exception):
 
 
 def read(value: bytes) -> dict[str, Any]:
-    """The fields of one object, every number a float (so that a boolean is none); no field twice, at any depth.
+    """The fields of one JSON object. Every number is a float, so that a boolean cannot pass for one.
 
-    Raises UnclearError.
+    Raises UnclearError for anything else than an object, and for a field that occurs twice, at any depth.
     """
     try:
-        found = json.loads(value.decode(), parse_int=_number, parse_float=_number, object_pairs_hook=_without_doubles)
+        found = json.loads(
+            value.decode(), parse_int=_number, parse_float=_number, object_pairs_hook=_without_duplicates
+        )
     except UnicodeDecodeError as error:
         raise UnclearError("not-json", f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -35,23 +40,23 @@ def read(value: bytes) -> dict[str, Any]:
 
 
 def kind(value: object) -> str:
-    """What a value of a document is, in words."""
+    """The JSON type of a value, in words."""
     names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", float: "a number", type(None): "null"}
     return names[type(value)]
 
 
 def _number(text: str) -> float:
-    """A JSON number; one too large for a double is out of range rather than infinite."""
+    """A JSON number. Raises UnclearError for one that is too large for a double, which Python makes infinite."""
     number = float(text)
     if math.isinf(number):
         raise UnclearError("out-of-range", f"{text[:20]} is beyond what a double can hold")
     return number
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise UnclearError("duplicate-keys", f"the field {twice[:40]!r} stands more than once")
+        raise UnclearError("duplicate-keys", f"the field {twice[:40]!r} occurs more than once")
     return fields

@@ -1,4 +1,4 @@
-"""Episodes in the plainest way, a beat at a time: what `monitor.episode` must come to, to the last number."""
+"""Episodes in the plainest way, one beat at a time. `monitor.alarms.episodes` must give exactly the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from monitor.alarms.rule import KINDS, QUIET, Event, SourceState
 
 
 def advance(episode, rule, cause, offset, time):
-    """The track after one more beat, and what that caused; `cause` is 0 for a beat that is not flagged."""
+    """The state after one more beat, and the event it caused; `cause` is 0 for a beat that is not flagged."""
     recent = (2 * episode.recent + (cause != 0)) % 2**rule.window
     episode = episode._replace(
         recent=recent,
@@ -27,7 +27,7 @@ def advance(episode, rule, cause, offset, time):
 
 
 class BeatByBeat:
-    """The same calls as `Episodes`. It looks at every beat and keeps no order but that of dictionaries."""
+    """The same methods as `Episodes`. It looks at every beat, and its only order is that of dictionaries."""
 
     def __init__(self, rule):
         self.rule = rule
@@ -37,12 +37,12 @@ class BeatByBeat:
     def stream_time(self, partition):
         return self.stream_times.get(partition)
 
-    def forget(self, partition):
+    def revoke(self, partition):
         self.stream_times.pop(partition, None)
         self.count(self.sources.pop(partition, {}), -1)
 
-    def restore(self, partition, stream_time, sources):
-        self.forget(partition)
+    def assign(self, partition, stream_time, sources):
+        self.revoke(partition)
         self.stream_times[partition] = stream_time
         self.sources[partition] = dict(sorted(sources.items(), key=lambda item: item[1].stream_time))
         self.count(sources, 1)
@@ -70,13 +70,13 @@ class BeatByBeat:
 
 
 class Batch:
-    """What one batch does to the sources in trouble of one partition."""
+    """What one batch does to the states of one partition's sources."""
 
     def __init__(self, rule, sources, stream_time):
         self.rule, self.sources, self.now = rule, sources, stream_time
-        self.stream_times = {}  # row -> the partition's clock at it
+        self.stream_times = {}  # row -> the partition's stream time at it
         self.events = []
-        self.touched = {}  # source -> whether it was in trouble before
+        self.touched = {}  # source -> whether it had a state before
 
     def beat(self, row, beat, abnormal, unscorable):
         source, offset, time = beat
@@ -94,7 +94,7 @@ class Batch:
             shape = self.advance("physiological", shape, row, beat, int(abnormal))
         signal = self.advance("technical", signal, row, beat, unscorable)
         self.touched.setdefault(source, source in self.sources)
-        self.sources.pop(source, None)  # what was heard last stands last
+        self.sources.pop(source, None)  # the source of the last beat comes last
         if not (shape.is_quiet and signal.is_quiet):
             self.sources[source] = SourceState((shape, signal), self.now, offset)
 

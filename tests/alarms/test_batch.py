@@ -1,4 +1,4 @@
-"""Whatever comes, the quick way comes to what looking at each beat comes to: events, memories, and their order."""
+"""For any stream, `BatchObserver` gives what looking at each beat gives: the same events and states, in order."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def agree(both, rows):
     return observed
 
 
-def test_what_one_beat_causes_is_told_in_the_order_in_which_it_was_found():
+def test_the_events_of_one_beat_are_in_the_order_in_which_they_were_noticed():
     sources = [bytes([letter]) for letter in b"aaadddbbbda"]
     times = [0, 1, 2, 3, 4, 5, 40_000, 40_001, 70_000, 70_001, 70_002]
     events = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AAAAAAAAAAA", sources=sources, times=times)).events
@@ -94,32 +94,32 @@ def test_a_window_that_was_full_stays_so_while_the_other_kind_of_episode_goes_on
     assert (opened.kind, opened.episode.flagged_beats, opened.episode.seen_beats) == ("physiological", 3, 5)
 
 
-def test_what_is_left_of_a_quiet_track_is_gone_a_beat_later():
+def test_what_is_left_of_a_quiet_state_is_gone_a_beat_later():
     for verdicts in ("AFF......", "AFF....F..", "AFF......A"):
-        (memory,) = agree([Episodes(RULES[2]), BeatByBeat(RULES[2])], play(verdicts, times=[0] * len(verdicts))).changes
-        shape, _ = memory.state.episodes
+        (change,) = agree([Episodes(RULES[2]), BeatByBeat(RULES[2])], play(verdicts, times=[0] * len(verdicts))).changes
+        shape, _ = change.state.episodes
         assert shape.length == verdicts.endswith("A")
 
 
-def test_memories_change_in_the_order_of_beats_where_a_source_comes_back_after_a_silence_too():
+def test_states_change_in_the_order_of_beats_also_where_a_source_comes_back_after_a_silence():
     both = [Episodes(RULES[0]), BeatByBeat(RULES[0])]
     agree(both, play("AA", sources=[b"a", b"b"], times=[0, 60_000]))
     changed = agree(both, play("A.", sources=[b"b", b"a"], times=[60_001, 60_002], first_offset=2)).changes
-    assert [memory.source for memory in changed] == [b"b", b"a"]
+    assert [change.source for change in changed] == [b"b", b"a"]
 
 
 def test_under_a_stricter_rule_after_a_restart_the_next_beat_may_open_an_episode_and_a_later_one_close_it():
-    (memory,) = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AA")).changes
+    (change,) = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AA")).changes
     both = [Episodes(RULES[2]), BeatByBeat(RULES[2])]
     for episodes in both:
-        episodes.restore(0, 800, {memory.source: memory.state})
+        episodes.assign(0, 800, {change.source: change.state})
     events = agree(both, play("F" + "." * 9, first_offset=2)).events
     assert [(event.name, event.row) for event in events] == [("opened", 1), ("closed", 9)]
 
 
 def disturb(data, partitions, both):
-    """Now and then another member takes over, under another rule too, a partition is read again, or lost."""
-    what = data.draw(st.sampled_from(["nothing", "nothing", "restart", "rewind", "lost"]))
+    """Now and then another member takes over, under another rule too; a partition is read again or revoked."""
+    what = data.draw(st.sampled_from(["nothing", "nothing", "restart", "rewind", "revoked"]))
     if what == "restart":
         rule = data.draw(st.sampled_from(RULES))
         both = [Episodes(rule), BeatByBeat(rule)]
@@ -132,15 +132,15 @@ def disturb(data, partitions, both):
         if what == "rewind":  # at least once, where state is ahead of the offsets
             partition.read = data.draw(st.integers(0, partition.read))
         for episodes in both:
-            if what == "lost":
-                episodes.forget(partition.number)
+            if what == "revoked":
+                episodes.revoke(partition.number)
             else:
-                episodes.restore(*partition.restored())
+                episodes.assign(*partition.restored())
     return both
 
 
 @given(st.lists(runs, min_size=1, max_size=3), st.sampled_from(RULES), st.data())
-def test_every_event_and_memory_is_the_one_of_a_walk_beat_by_beat(written, rule, data):
+def test_every_event_and_state_is_that_of_looking_at_each_beat(written, rule, data):
     partitions = [Partition(number, beats) for number, beats in enumerate(written)]
     both = [Episodes(rule), BeatByBeat(rule)]
     for _ in range(data.draw(st.integers(1, 10))):

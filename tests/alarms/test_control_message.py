@@ -1,4 +1,4 @@
-"""Control messages: what is written is read, and what makes no sense is said to make none."""
+"""Control messages: what is written is read, and a message that makes no sense is named."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def read(value, key=KEY):
     st.text(max_size=50),
     st.text(max_size=50),
 )
-def test_an_order_that_is_written_is_read(measure, amount, by, note):
-    order = ThresholdCommand(measure, amount, by, note)
-    assert read(control_message.encode(order)) == ControlRequest(b"bed 7", order)
+def test_a_command_that_is_written_is_read(measure, amount, by, note):
+    command = ThresholdCommand(measure, amount, by, note)
+    assert read(control_message.encode(command)) == ControlRequest(b"bed 7", command)
 
 
 def test_null_takes_back_what_was_there():
@@ -34,8 +34,8 @@ def test_null_takes_back_what_was_there():
 
 
 def test_fields_that_are_not_ours_do_no_harm():
-    order = ThresholdCommand("threshold", 3.0, "", "")
-    assert read(b'{"threshold": 3, "by": 7, "note": null, "x": {}}') == ControlRequest(b"bed 7", order)
+    command = ThresholdCommand("threshold", 3.0, "", "")
+    assert read(b'{"threshold": 3, "by": 7, "note": null, "x": {}}') == ControlRequest(b"bed 7", command)
 
 
 def test_acknowledgements_are_left_alone():
@@ -49,11 +49,11 @@ def test_acknowledgements_are_left_alone():
         (b"\xff", "not UTF-8 at byte 0"),
         (b"[]", "the value is a list, where an object is expected"),
         (b"3", "the value is a number"),
-        (b"{}", "neither of `threshold` and `false_alarm_rate` stand in it"),
-        (b'{"threshold": 1, "false_alarm_rate": 0.1}', "both of `threshold` and `false_alarm_rate` stand in it"),
-        (b'{"threshold": 1, "false_alarm_rate": null}', "both of"),
-        (b'{"threshold": 1, "threshold": 2}', "the field 'threshold' stands more than once"),
-        (b'{"threshold": 1, "x": [{"a": 1, "a": 2}]}', "the field 'a' stands more than once"),
+        (b"{}", "it has neither `threshold` nor `false_alarm_rate`"),
+        (b'{"threshold": 1, "false_alarm_rate": 0.1}', "it has both `threshold` and `false_alarm_rate`"),
+        (b'{"threshold": 1, "false_alarm_rate": null}', "it has both"),
+        (b'{"threshold": 1, "threshold": 2}', "the field 'threshold' occurs more than once"),
+        (b'{"threshold": 1, "x": [{"a": 1, "a": 2}]}', "the field 'a' occurs more than once"),
         (b'{"threshold": true}', "`threshold` is a boolean, where a number is expected"),
         (b'{"threshold": "0.4"}', "`threshold` is text"),
         (b'{"threshold": null}', "`threshold` is null"),
@@ -94,12 +94,12 @@ def test_a_key_that_names_no_source_is_named(key, expected):
         read(b'{"threshold": 1}', key)
 
 
-def test_a_complaint_says_where_and_what_and_commands_no_terminal():
+def test_the_sentence_on_an_ignored_record_says_where_and_what_and_has_no_control_characters():
     change = ControlRecord(b"threshold/\x1b[2J\xff" + b"x" * 500, b"", 12)
-    said = control_message.complaint(change, RefusedError("\x07"))
-    assert said.startswith("control record at offset 12, key threshold/\ufffd[2J\\xff")
-    assert said.isprintable()
-    assert len(said) < 200
+    message = control_message.why_ignored(change, RefusedError("\x07"))
+    assert message.startswith("control record at offset 12, key threshold/\ufffd[2J\\xff")
+    assert message.isprintable()
+    assert len(message) < 200
 
 
 @pytest.mark.parametrize(("source", "expected"), [("", "has no name"), ("\udcff", "not UTF-8")])

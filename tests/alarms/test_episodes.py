@@ -34,12 +34,12 @@ def stream(verdicts, *, sources=None, times=None, partition=0, first_offset=0):
     return beats, np.array([v == "A" for v in verdicts]), np.array([FLAT * (v == "F") for v in verdicts], np.int8)
 
 
-def told(events: list[Event], first_offset: int = 0):
+def summary(events: list[Event], first_offset: int = 0):
     return [(event.name, event.kind, event.row + first_offset, event.silent) for event in events]
 
 
 def play(verdicts, rule=RULE, **columns):
-    return told(Episodes(rule).observe(*stream(verdicts, **columns)).events)
+    return summary(Episodes(rule).observe(*stream(verdicts, **columns)).events)
 
 
 def test_normal_beats_cause_nothing():
@@ -63,7 +63,7 @@ def test_five_normal_beats_in_a_row_close_it_and_a_new_one_may_open():
     ]
 
 
-def test_one_of_one_tells_of_every_run():
+def test_one_of_one_reports_every_run():
     rule = EpisodeRule(flagged=1, window=1, close=1, silence_ms=60_000)
     assert [name for name, *_ in play(".AA.A..", rule)] == ["opened", "closed", "opened", "closed"]
 
@@ -113,10 +113,10 @@ def test_the_number_of_open_episodes_follows():
     assert episodes.open == {"physiological": 0, "technical": 0}
 
 
-def test_a_partition_that_is_forgotten_has_no_open_episodes():
+def test_a_partition_that_is_revoked_has_no_open_episodes():
     episodes = Episodes(RULE)
     episodes.observe(*stream("AAA"))
-    episodes.forget(0)
+    episodes.revoke(0)
     assert episodes.open == {"physiological": 0, "technical": 0}
     assert episodes.stream_time(0) is None
     assert episodes.observe(*stream("AA", first_offset=10, times=[9000, 9800])).events == []
@@ -134,17 +134,17 @@ def test_decisions_depend_neither_on_how_the_stream_is_cut_nor_on_who_reads_on(r
     verdicts, sources, gaps = zip(*rows, strict=True)
     times = np.cumsum(gaps).tolist()
     whole = Episodes(RULE)
-    wanted = told(whole.observe(*stream(verdicts, sources=list(sources), times=times)).events)
+    wanted = summary(whole.observe(*stream(verdicts, sources=list(sources), times=times)).events)
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(rows) - 1)))) | {0, len(rows)})
     episodes, topic, found = Episodes(RULE), {}, []
     for start, end in pairwise(cuts):
         if data.draw(st.booleans()):  # another member takes over, from what was delivered
             stream_time, episodes = episodes.stream_time(0), Episodes(RULE)
-            episodes.restore(0, stream_time, {source: episode_state.decode(value) for source, value in topic.items()})
+            episodes.assign(0, stream_time, {source: episode_state.decode(value) for source, value in topic.items()})
         piece = slice(start, end)
         columns = {"sources": list(sources[piece]), "times": times[piece], "first_offset": start}
         observed = episodes.observe(*stream(verdicts[piece], **columns))
-        found += told(observed.events, start)
+        found += summary(observed.events, start)
         for _, source, state in observed.changes:
             topic.pop(source, None)
             if state is not None:

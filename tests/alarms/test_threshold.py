@@ -42,7 +42,7 @@ def null(key, offset):
 
 def follow(made, *changes):
     """Follow them all; none may be found wrong."""
-    assert [made.change(change) for change in changes] == [""] * len(changes)
+    assert [made.apply(change) for change in changes] == [""] * len(changes)
     return made
 
 
@@ -75,7 +75,7 @@ def test_no_beats_get_no_verdicts():
 def test_the_model_gives_the_threshold_unless_the_setting_overrides_it():
     manifest = models.model().manifest
     assert Thresholds.from_manifest(manifest).value == manifest.threshold.value
-    assert Thresholds.from_manifest(manifest, 0.125).of(b"bed") == ActiveThreshold(0.125, None)
+    assert Thresholds.from_manifest(manifest, 0.125).for_source(b"bed") == ActiveThreshold(0.125, None)
 
 
 @given(
@@ -92,36 +92,36 @@ def test_a_source_s_own_threshold_comes_before_the_one_for_all_and_that_before_t
         thresholds(1.0), record(b"threshold/*", 3, threshold=0.5), record(b"threshold/bed 7", 4, threshold=2.5)
     )
     assert (made.value, made.version) == (0.5, 3)
-    assert (made.of(b"bed 7"), made.of(b"bed 8")) == (ActiveThreshold(2.5, 4), ActiveThreshold(0.5, 3))
+    assert (made.for_source(b"bed 7"), made.for_source(b"bed 8")) == (ActiveThreshold(2.5, 4), ActiveThreshold(0.5, 3))
     verdicts = judge(made, [2, 2, 3], [b"bed 7", b"bed 8", b"bed 7"])
     assert verdicts.abnormal.tolist() == [False, True, True]
     assert verdicts.threshold.tolist() == [2.5, 0.5, 2.5]
 
 
-def test_what_is_taken_back_gives_way_to_what_comes_next():
+def test_what_is_cleared_gives_way_to_what_comes_next():
     made = follow(thresholds(), record(b"threshold/*", 0, threshold=0.5), record(b"threshold/bed", 1, threshold=2))
-    assert follow(made, null(b"threshold/bed", 2)).of(b"bed") == ActiveThreshold(0.5, 0)
-    assert follow(made, null(b"threshold/*", 3)).of(b"bed") == ActiveThreshold(1.0, None)
+    assert follow(made, null(b"threshold/bed", 2)).for_source(b"bed") == ActiveThreshold(0.5, 0)
+    assert follow(made, null(b"threshold/*", 3)).for_source(b"bed") == ActiveThreshold(1.0, None)
     assert judge(made, [1.5]).threshold.tolist() == [1.0]
 
 
 def test_a_source_named_like_the_key_for_all_is_held_against_the_threshold_for_all():
-    assert follow(thresholds(), record(b"threshold/*", 0, threshold=2)).of(b"*") == ActiveThreshold(2.0, 0)
+    assert follow(thresholds(), record(b"threshold/*", 0, threshold=2)).for_source(b"*") == ActiveThreshold(2.0, 0)
 
 
 def test_an_older_record_that_is_read_again_changes_nothing():
     old, new = record(b"threshold/bed", 5, threshold=2), record(b"threshold/bed", 6, threshold=3)
     made = follow(thresholds(), new, old, new)
-    assert made.of(b"bed") == ActiveThreshold(3.0, 6)
+    assert made.for_source(b"bed") == ActiveThreshold(3.0, 6)
     follow(made, null(b"threshold/bed", 7), old, new)
-    assert made.of(b"bed") == ActiveThreshold(1.0, None)
+    assert made.for_source(b"bed") == ActiveThreshold(1.0, None)
 
 
 def test_a_record_that_makes_no_sense_leaves_the_threshold_before_it():
     made = follow(thresholds(), record(b"threshold/bed", 0, threshold=2))
-    complaint = made.change(ControlRecord(b"threshold/bed", b"\x1b[2J", 1))
-    assert complaint.startswith("control record at offset 1: not JSON")
-    assert made.of(b"bed") == ActiveThreshold(2.0, 0)
+    sentence = made.apply(ControlRecord(b"threshold/bed", b"\x1b[2J", 1))
+    assert sentence.startswith("control record at offset 1: not JSON")
+    assert made.for_source(b"bed") == ActiveThreshold(2.0, 0)
 
 
 def test_a_rate_becomes_a_threshold_by_the_model_s_own_normal_beats():
@@ -134,7 +134,7 @@ def test_a_rate_becomes_a_threshold_by_the_model_s_own_normal_beats():
 
 def test_a_rate_finer_than_the_normal_beats_support_is_ignored_and_said():
     made = follow(thresholds(calibration=np.arange(99)), record(b"threshold/*", 0, false_alarm_rate=0.01))
-    assert "finer than the model's 99 normal beats can support: 1/100" in made.change(
+    assert "finer than the model's 99 normal beats can support: 1/100" in made.apply(
         record(b"threshold/*", 1, false_alarm_rate=0.0099)
     )
     assert (made.value, made.version) == (98.0, 0)
@@ -145,7 +145,7 @@ def test_a_score_lies_above_the_threshold_of_a_rate_exactly_when_its_p_value_is_
     calibration, rate, scores
 ):
     made = thresholds(calibration=calibration)
-    if made.change(record(b"threshold/*", 0, false_alarm_rate=rate)):
+    if made.apply(record(b"threshold/*", 0, false_alarm_rate=rate)):
         assert rate < 1 / (len(calibration) + 1)
         return
     verdicts = judge(made, [*scores, *calibration])  # the scores that equal calibration scores included
@@ -170,10 +170,10 @@ def test_every_rate_that_is_a_p_value_is_reached(calibration, count):
 def test_whatever_stands_on_the_topic_is_followed_or_complained_of_in_one_printable_line(found):
     made = thresholds()
     for offset, (key, value) in enumerate(found):
-        before = made.of(b"bed")
-        complaint = made.change(ControlRecord(key, value, offset))
-        assert complaint.isprintable()
-        assert not complaint or (f"offset {offset}" in complaint and made.of(b"bed") == before)
+        before = made.for_source(b"bed")
+        sentence = made.apply(ControlRecord(key, value, offset))
+        assert sentence.isprintable()
+        assert not sentence or (f"offset {offset}" in sentence and made.for_source(b"bed") == before)
     assert made.value in (1.0, 2.0)
 
 
@@ -181,17 +181,17 @@ def test_whatever_stands_on_the_topic_is_followed_or_complained_of_in_one_printa
 def test_a_column_of_sources_is_judged_as_each_of_them_would_be(own, scores):
     made = follow(thresholds(), *(record(b"threshold/" + name, at, threshold=own[name]) for at, name in enumerate(own)))
     sources = [b"abcde"[row % 5 : row % 5 + 1] for row in range(len(scores))]
-    expected = [score > made.of(source).value for source, score in zip(sources, scores, strict=True)]
+    expected = [score > made.for_source(source).value for source, score in zip(sources, scores, strict=True)]
     assert judge(made, scores, sources).abnormal.tolist() == expected
 
 
 def test_no_more_sources_are_kept_than_memory_has_room_for(monkeypatch):
     monkeypatch.setattr(threshold, "MAX_SOURCES", 2)
     made = follow(thresholds(), *(record(b"threshold/%d" % at, at, threshold=2) for at in range(2)))
-    assert "no more can be kept" in made.change(record(b"threshold/2", 2, threshold=2))
+    assert "no more can be kept" in made.apply(record(b"threshold/2", 2, threshold=2))
     follow(made, record(b"threshold/*", 3, threshold=3), record(b"threshold/1", 4, threshold=4))
     follow(made, null(b"threshold/1", 5), record(b"threshold/2", 6, threshold=2))
-    assert (made.of(b"1"), made.of(b"2")) == (ActiveThreshold(3.0, 3), ActiveThreshold(2.0, 6))
+    assert (made.for_source(b"1"), made.for_source(b"2")) == (ActiveThreshold(3.0, 3), ActiveThreshold(2.0, 6))
 
 
 def test_a_rate_that_no_normal_beat_can_show_is_refused_where_it_is_asked_for():

@@ -102,7 +102,7 @@ BEAT = [0.5] * 140
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "holds no beats"),
         ("\n \n", "holds no beats"),
@@ -122,9 +122,9 @@ BEAT = [0.5] * 140
         ("x" * 100_000, "line 1 is longer than"),
     ],
 )
-def test_a_wrong_line_is_named(file, text, said):
+def test_a_wrong_line_is_named(file, text, message):
     file.write_text(text)
-    assert said in refusal(file)
+    assert message in refusal(file)
 
 
 def npy(array, **options):
@@ -134,13 +134,13 @@ def npy(array, **options):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        (bytes(range(128, 256)) * 9, "line 1 is no text"),
-        (npy(np.array([{}, None]), allow_pickle=True), "no numeric NPY array"),
-        (npy(np.zeros((3, 140)))[:500], "no numeric NPY array"),
-        (npy(np.zeros((3, 140)))[:9], "no numeric NPY array"),
-        (npy(np.zeros((3, 140))).replace(b"(3, 140)", b"(9999999999, 140)"), "no numeric NPY array"),
+        (bytes(range(128, 256)) * 9, "line 1 is not text"),
+        (npy(np.array([{}, None]), allow_pickle=True), "not a numeric NPY array"),
+        (npy(np.zeros((3, 140)))[:500], "not a numeric NPY array"),
+        (npy(np.zeros((3, 140)))[:9], "not a numeric NPY array"),
+        (npy(np.zeros((3, 140))).replace(b"(3, 140)", b"(9999999999, 140)"), "not a numeric NPY array"),
         (npy(np.zeros(140)), "float64 of shape (140,), where numbers"),
         (npy(np.zeros((3, 141, 1))), "of shape (3, 141, 1)"),
         (npy(np.zeros((3, 139))), "shape (3, 139), where a row a beat with 140 samples"),
@@ -150,9 +150,9 @@ def npy(array, **options):
         (b"PK\x03\x04rest", "this is a zip archive"),
     ],
 )
-def test_a_wrong_binary_file_is_named(file, content, said):
+def test_a_wrong_binary_file_is_named(file, content, message):
     file.write_bytes(content)
-    assert said in refusal(file)
+    assert message in refusal(file)
 
 
 def test_an_npz_is_a_zip_and_refused(file):

@@ -59,7 +59,7 @@ scalars = st.sampled_from([*OTHERS.split(), '"a b"', '"\x00"', '"\x7f"', '"\ud80
 
 @st.composite
 def lists(draw):
-    """140 samples, as a rule, of which a few were spelt by somebody else."""
+    """140 samples, as a rule, a few of them spelt in an unusual way."""
     texts = SAMPLES * 2
     for place, entry in draw(st.lists(st.tuples(st.integers(0, 139), entries), max_size=2)):
         texts[place] = entry
@@ -106,10 +106,10 @@ def verdicts(values, reader):
     samples = np.zeros((len(left), 140), np.float32)
     refused = read_samples([values[row] for row in left], samples, reader)
     out[left] = samples
-    told = [row.tobytes() for row in out]
+    results = [row.tobytes() for row in out]
     for place, error in refused.items():
-        told[left[place]] = (error.reason, error.detail)
-    return told
+        results[left[place]] = (error.reason, error.detail)
+    return results
 
 
 @given(st.lists(st.one_of(objects(), damaged()), min_size=1, max_size=5))
@@ -163,10 +163,13 @@ def test_one_odd_entry_is_judged_as_by_the_strict_parser_and_its_neighbours_stay
 
 
 def test_without_simdjson_orjson_reads_the_numbers():
-    command = "import sys; sys.modules['simdjson'] = None; from monitor.beats import json_numbers; print(json_numbers.read_numbers.__name__)"
+    command = (
+        "import sys; sys.modules['simdjson'] = None; from monitor.beats import json_numbers; "
+        "print(json_numbers.read_numbers.__name__)"
+    )
     root = Path(json_numbers.__file__).parents[2]
-    told = subprocess.run([sys.executable, "-c", command], cwd=root, capture_output=True, text=True, check=True)
-    assert told.stdout == "by_orjson\n"
+    results = subprocess.run([sys.executable, "-c", command], cwd=root, capture_output=True, text=True, check=True)
+    assert results.stdout == "by_orjson\n"
 
 
 N = ",".join(SAMPLES)
@@ -212,7 +215,7 @@ def test_what_is_nested_deeply_beside_the_samples_is_judged_as_by_the_strict_par
 
 
 def seconds(work):
-    """The best of five: what it takes when nobody else is at work."""
+    """The best of five: the time it takes while the machine does nothing else."""
     taken = []
     for _ in range(5):
         began = time.thread_time()

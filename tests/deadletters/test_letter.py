@@ -12,8 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.beats.parse import Rejected
-from monitor.deadletters.letter import OWN_HEADERS, ReplayRules, as_json, as_line, back, dead_letter, objection, read
+from monitor.beats.parse import REASONS, Rejected
+from monitor.deadletters.letter import (
+    MAX_KEPT_HEADER_BYTES,
+    OWN_HEADERS,
+    Refusal,
+    ReplayRules,
+    as_json,
+    as_line,
+    dead_letter,
+    read,
+    replay_message,
+    why_not_replayed,
+    without_value,
+)
 from monitor.records.column import Column
 from monitor.records.record import Records
 
@@ -42,11 +54,45 @@ def test_a_letter_goes_back_as_it_came_and_its_rounds_are_counted(key, value, he
     own = headers[:-1] if start.rounds else headers
     for already in range(start.rounds, start.rounds + 3):
         letter = read(stored(refused(key, value, headers)))
-        message = back(letter, letter.refusal)
+        message = replay_message(letter, letter.refusal)
         assert (message.topic, message.partition) == ("ecg.beats", 1)
         assert (message.key, message.value) == (key, value)
         assert message.headers == (*own, ("replays", b"%d" % (already + 1)))
         headers = message.headers
+
+
+REFUSALS = st.builds(
+    Refusal,
+    reason=st.sampled_from(REASONS),
+    detail=st.text(max_size=30),
+    topic=st.sampled_from(["ecg.beats", "other"]),
+    partition=st.integers(0, 10**9 - 1),
+    offset=st.integers(0, 10**18 - 1),
+    failed_at=st.just("1970-01-01T00:00:05.000Z"),
+)
+
+
+@given(st.none() | BYTES, st.none() | BYTES, HEADERS, REFUSALS, st.integers(0, 2))
+def test_what_is_written_is_read_back_from_the_wire(key, value, headers, refusal, omissions):
+    at = [np.array([number]) for number in (refusal.partition, refusal.offset, 1000)]
+    records = Records(refusal.topic, *at, Column.of((key,)), Column.of((value,)), (headers,))
+    message = dead_letter(records, Rejected(0, refusal.reason, refusal.detail), "ecg.dead-letters", 5000)
+    for _ in range(omissions):
+        message = without_value(message)
+    lacks = [] if value is None else [f"value, {len(value)} bytes"]
+    lacks = [*lacks, "large headers", "large headers"][:omissions]
+    letter = read(stored(message))
+    assert letter.refusal == replace(refusal, omitted=", ".join(lacks))
+    assert (letter.key, letter.value) == (key, None if omissions else value)
+    replays = (("replays", headers[-1][1]),) if letter.rounds else ()
+    assert (*letter.headers, *replays) == headers
+
+
+def test_of_a_letter_too_large_without_its_value_long_headers_go_and_the_refusal_stays():
+    long = ("x", bytes(MAX_KEPT_HEADER_BYTES + 1))
+    letter = read(stored(without_value(without_value(refused(headers=(long, ("y", b"short")))))))
+    assert letter.headers == (("y", b"short"),)
+    assert (letter.refusal.reason, letter.refusal.omitted) == ("not-json", "value, 1 bytes, large headers")
 
 
 def test_of_headers_named_like_ours_the_last_ones_are_ours():
@@ -71,7 +117,7 @@ def test_a_place_that_is_none_makes_no_letter(name, value):
 
 
 @pytest.mark.parametrize(
-    ("letter", "rules", "word", "told"),
+    ("letter", "rules", "word", "sentence"),
     [
         ({}, RULES, None, ""),
         ({"topic": "old.beats"}, RULES, "other-topic", "came from old.beats"),
@@ -82,18 +128,18 @@ def test_a_place_that_is_none_makes_no_letter(name, value):
         ({}, replace(RULES, oldest_ms=6000), None, ""),
     ],
 )
-def test_a_letter_that_must_stay_says_why(letter, rules, word, told):
+def test_a_letter_that_must_stay_says_why(letter, rules, word, sentence):
     found = read(stored(refused(**letter)))
-    why = objection(found, found.refusal, rules)
+    why = why_not_replayed(found, found.refusal, rules)
     assert (why and why[0]) == word
-    assert why is None or told in why[1]
+    assert why is None or sentence in why[1]
 
 
 def test_a_letter_without_its_value_says_where_the_record_still_stands():
     lacking = read(stored(refused(value=None), [("omitted", b"value, 9 bytes"), ("omitted", b"large headers")]))
-    word, told = objection(lacking, lacking.refusal, RULES)
+    word, sentence = why_not_replayed(lacking, lacking.refusal, RULES)
     assert word == "incomplete"
-    assert "lacks its value, 9 bytes, large headers: the record itself stands at ecg.beats/1 offset 42" in told
+    assert "lacks its value, 9 bytes, large headers: the record itself stands at ecg.beats/1 offset 42" in sentence
 
 
 def test_a_line_says_when_why_whose_and_what_became_of_it():

@@ -1,4 +1,4 @@
-"""Notes of what went back: every place they name and no other, whatever else stands beside them."""
+"""The ledger knows every position that its entries name and no other, whatever else stands on its topic."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from hypothesis import strategies as st
 
 from monitor.deadletters.replay_ledger import ReplayLedger, is_obsolete
 
-PLACES = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=1)
+POSITIONS = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=1)
 
 
-@given(st.lists(PLACES, max_size=5))
-def test_what_is_noted_is_known_and_nothing_else(deliveries):
+@given(st.lists(POSITIONS, max_size=5))
+def test_what_was_entered_is_known_and_nothing_else(replays):
     replayed = ReplayLedger("id")
-    for places in deliveries:
-        replayed.add(ReplayLedger("id").note(places)[1])
-    noted = set().union(*deliveries)
-    assert {(p, o) for p in range(5) for o in range(-1, 32) if (p, o) in replayed} == noted
+    for positions in replays:
+        replayed.add(ReplayLedger("id").entry(positions)[1])
+    entered = set().union(*replays)
+    assert {(p, o) for p in range(5) for o in range(-1, 32) if (p, o) in replayed} == entered
 
 
-@given(PLACES, PLACES)
-def test_two_deliveries_never_share_a_key(one, other):
+@given(POSITIONS, POSITIONS)
+def test_two_entries_never_share_a_key(one, other):
     other = other - one
     if other:
-        assert ReplayLedger("id").note(one)[0] != ReplayLedger("id").note(other)[0]
+        assert ReplayLedger("id").entry(one)[0] != ReplayLedger("id").entry(other)[0]
 
 
 def test_a_run_of_letters_takes_one_range_however_long():
-    assert len(ReplayLedger("id").note({(0, offset) for offset in range(100_000)})[1]) < 60
+    assert len(ReplayLedger("id").entry({(0, offset) for offset in range(100_000)})[1]) < 60
 
 
-def test_a_topic_made_anew_begins_without_notes():
+def test_a_topic_that_was_created_again_begins_without_entries():
     replayed = ReplayLedger("new")
-    assert replayed.add(ReplayLedger("old").note({(0, 1)})[1]) == {}
+    assert replayed.add(ReplayLedger("old").entry({(0, 1)})[1]) == {}
     assert (0, 1) not in replayed
 
 
@@ -52,14 +52,14 @@ def test_a_topic_made_anew_begins_without_notes():
     ]
     + [orjson.dumps({"topic_id": "id", "replayed": bad}) for bad in ([], {"0": 1}, {"0": [[1]]}, {"0": [["x", None]]})],
 )
-def test_nonsense_is_no_note(value):
+def test_nonsense_is_not_an_entry(value):
     replayed = ReplayLedger("id")
     assert replayed.add(value) is None
     assert (0, 1) not in replayed
 
 
-def test_a_note_is_obsolete_when_all_its_letters_are_gone():
-    last = ReplayLedger("id").add(ReplayLedger("id").note({(0, 1), (0, 5), (1, 2)})[1])
+def test_an_entry_is_obsolete_when_all_its_letters_are_gone():
+    last = ReplayLedger("id").add(ReplayLedger("id").entry({(0, 1), (0, 5), (1, 2)})[1])
     assert last == {0: 5, 1: 2}
     assert not is_obsolete(last, {0: 5, 1: 3})
     assert is_obsolete(last, {0: 6, 1: 3})

@@ -56,7 +56,7 @@ def test_every_metric_that_the_prose_names_is_one_of_them() -> None:
 
 @pytest.mark.parametrize(("line", "level"), events())
 def test_every_line_of_the_log_that_is_told_about_is_written(line: str, level: str) -> None:
-    if line.startswith("control record"):  # made by `control.complaint`
+    if line.startswith("control record"):  # made by `control_message.why_ignored`
         return
     assert any(matches(line, template) and wanted in level for template, wanted in templates())
 

@@ -57,7 +57,7 @@ def test_an_unknown_setting_in_the_dotenv_file_is_named_and_foreign_keys_are_lef
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD=x\nMONITOR_TOPIC=y\n")
     code, said = command("check")
     assert code == 2
-    assert said.startswith("error: MONITOR_TOPIC in .env is no setting of the monitor")
+    assert said.startswith("error: MONITOR_TOPIC in .env is not a setting of the monitor")
 
 
 def test_a_password_file_that_is_not_there_is_named(command):

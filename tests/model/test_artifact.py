@@ -144,13 +144,13 @@ def header(document):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        (b"", "no whole safetensors file"),
+        (b"", "not a whole safetensors file"),
         (struct.pack("<Q", 4 * 2**30) + b"{}", "header length 4,294,967,296"),
-        (struct.pack("<Q", 2**64 - 1) + b"{}", "no whole safetensors file"),
-        (header(b"\xff\xfe{}"), "its header is no JSON"),
-        (header(b"[" * 1_000_000), "its header is no JSON"),
+        (struct.pack("<Q", 2**64 - 1) + b"{}", "not a whole safetensors file"),
+        (header(b"\xff\xfe{}"), "its header is not JSON"),
+        (header(b"[" * 1_000_000), "its header is not JSON"),
         (header(b"[]"), "no manifest"),
         (header({"__metadata__": 3}), "no manifest"),
         (header({"__metadata__": {"manifest": 3}}), "no manifest"),
@@ -161,9 +161,9 @@ def header(document):
         (b"\x80\x02}q\x00.", "this is a pickle"),
     ],
 )
-def test_a_hostile_file_is_refused(path, content, said):
+def test_a_hostile_file_is_refused(path, content, message):
     path.write_bytes(content)
-    assert said in refusal(path)
+    assert message in refusal(path)
 
 
 def test_a_zip_as_torch_saves_it_is_refused(path):
@@ -183,14 +183,14 @@ def test_a_huge_sparse_file_is_refused_unread(path):
 
 def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "this is no file" in refusal(tmp_path)
-    assert "this is no file" in refusal(tmp_path / "pipe")
+    assert "this is not a file" in refusal(tmp_path)
+    assert "this is not a file" in refusal(tmp_path / "pipe")
     assert "No such file" in refusal(tmp_path / "absent")
 
 
 def test_any_safetensors_file_of_somebody_else_is_refused(path):
     safetensors.numpy.save_file({"w": np.zeros(3, np.float32)}, path, {"format": "pt"})
-    assert "no model of ours" in refusal(path)
+    assert "not a model that `ecg-trainer` wrote" in refusal(path)
 
 
 def replaced(*places, value):
@@ -206,7 +206,7 @@ def replaced(*places, value):
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (replaced("schema", value=2), "schema version 2, where this version reads 1"),
         (replaced("window", "samples", value=187), "beats of 187 samples, where the stream's have 140"),
@@ -241,9 +241,9 @@ def replaced(*places, value):
         (lambda _, tensors: tensors["network.0.bias"].__iadd__(1), "is not that of its weights"),
     ],
 )
-def test_a_file_that_was_sealed_with_wrong_contents_is_refused(path, edit, said):
+def test_a_file_that_was_sealed_with_wrong_contents_is_refused(path, edit, message):
     models.forge(path, edit)
-    assert said in refusal(path)
+    assert message in refusal(path)
 
 
 def test_a_forged_file_without_changes_loads(path):

@@ -27,13 +27,13 @@ from pathlib import Path
 from monitor.model import artifact
 from monitor.errors import ArtifactError
 for line in sys.stdin:
-    began, said = time.perf_counter(), ""
+    began, message = time.perf_counter(), ""
     try:
         artifact.load(Path(line.rstrip("\\n")), "cpu")
     except ArtifactError as error:
-        said = str(error)
+        message = str(error)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps([peak, time.perf_counter() - began, said]), flush=True)
+    print(json.dumps([peak, time.perf_counter() - began, message]), flush=True)
 """
 
 
@@ -56,8 +56,8 @@ def judge(good):
             process.stdin.flush()
             return json.loads(process.stdout.readline())
 
-        before, _, said = ask(good)
-        assert said == ""
+        before, _, message = ask(good)
+        assert message == ""
 
         def cost(path):
             peak, seconds, sentence = ask(path)
@@ -67,9 +67,9 @@ def judge(good):
         process.stdin.close()
 
 
-def assert_refused(judge, path, said):
+def assert_refused(judge, path, message):
     more, seconds, sentence = judge(path)
-    assert said in sentence
+    assert message in sentence
     assert sentence.startswith(f"{path}: ")
     assert sentence.isprintable()
     assert len(sentence) < 600
@@ -107,9 +107,9 @@ def many_tensors():
 
 HOSTILE = {
     "a header that claims 4 GB": (lambda: struct.pack("<Q", 2**32) + b"{}" * MIB, "header length 4,294,967,296"),
-    "8 MiB of [": (lambda: file_with(filled(b"[")), "its header is no JSON"),
-    "8 MiB of [ and ]": (lambda: file_with(filled(b"[", b"]")), "its header is no JSON"),
-    "8 MiB of objects in objects": (lambda: file_with(filled(b'{"a":')), "its header is no JSON"),
+    "8 MiB of [": (lambda: file_with(filled(b"[")), "its header is not JSON"),
+    "8 MiB of [ and ]": (lambda: file_with(filled(b"[", b"]")), "its header is not JSON"),
+    "8 MiB of objects in objects": (lambda: file_with(filled(b'{"a":')), "its header is not JSON"),
     "a manifest of [ and ]": (lambda: with_manifest("[" * 4_000_000 + "]" * 4_000_000), "manifest: its JSON"),
     "many numbers": (
         lambda: with_manifest("[" + "0," * 4_000_000 + "0]"),
@@ -127,16 +127,16 @@ HOSTILE = {
     "many words": (lambda: file_with(fields(450_000).encode()), "no manifest"),
     "a long number": (lambda: with_manifest("9" * 8_000_000), "manifest"),
     "many tensors": (many_tensors, "manifest"),
-    "64 MiB without a header": (lambda: bytes(64 * MIB), "its header is no JSON"),
-    "a gzip": (lambda: b"\x1f\x8b\x08\x00" + bytes(MIB), "its header is no JSON"),
+    "64 MiB without a header": (lambda: bytes(64 * MIB), "its header is not JSON"),
+    "a gzip": (lambda: b"\x1f\x8b\x08\x00" + bytes(MIB), "its header is not JSON"),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused_in_bounded_time_and_memory(judge, tmp_path, name):
-    make, said = HOSTILE[name]
+    make, message = HOSTILE[name]
     (tmp_path / "m").write_bytes(make())
-    assert_refused(judge, tmp_path / "m", said)
+    assert_refused(judge, tmp_path / "m", message)
 
 
 class Harm:
@@ -152,7 +152,7 @@ class Harm:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_is_not_run(judge, tmp_path, protocol):
     (tmp_path / "m").write_bytes(pickle.dumps(Harm(tmp_path / "harm"), protocol))
-    assert_refused(judge, tmp_path / "m", "a pickle" if protocol >= 2 else "no whole safetensors file")
+    assert_refused(judge, tmp_path / "m", "a pickle" if protocol >= 2 else "not a whole safetensors file")
     assert not (tmp_path / "harm").exists()
     pickle.loads((tmp_path / "m").read_bytes())
     assert (tmp_path / "harm").exists(), "it would have done harm"
@@ -176,7 +176,7 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(judge, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero"), Path("/dev/stdin")):
-        assert_refused(judge, path, "this is no file")
+        assert_refused(judge, path, "this is not a file")
     assert_refused(judge, tmp_path / "loop", "Too many levels of symbolic links")
     assert_refused(judge, Path("/proc/self/mem"), "cannot be read")
 

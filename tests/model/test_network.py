@@ -12,7 +12,7 @@ from monitor.model.network import NetworkConfig
 
 
 @pytest.mark.parametrize(
-    ("kind", "widths", "said"),
+    ("kind", "widths", "message"),
     [
         ("transformer", (70, 8), "network kind 'transformer' is unknown"),
         ("stacked", (), "widths"),
@@ -26,8 +26,8 @@ from monitor.model.network import NetworkConfig
         ("conv", (70, 8, 8, 8, 8, 8), "widths"),
     ],
 )
-def test_a_config_that_makes_no_sense_is_refused(kind, widths, said):
-    with pytest.raises(RefusedError, match=said):
+def test_a_config_that_makes_no_sense_is_refused(kind, widths, message):
+    with pytest.raises(RefusedError, match=message):
         NetworkConfig(kind, widths)
 
 

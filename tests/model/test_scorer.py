@@ -122,7 +122,7 @@ def test_a_typical_beat_that_comes_twice_counts_once():
 
 
 def seen_and_made(detector, samples):
-    """Normalised beats, and what a network with weights drawn anew makes of them."""
+    """Normalised beats, and what a new network with random weights makes of them."""
     for weight in detector.network.parameters():
         nn.init.normal_(weight, std=0.2)
     seen = normalise(torch.from_numpy(samples), 2).pooled
@@ -251,27 +251,27 @@ def test_a_batch_takes_the_same_statements_whatever_its_size():
 
 
 class Cramped(nn.Module):
-    """Runs out of memory above so many beats; a copy of it has `elsewhere` as its room."""
+    """Runs out of memory above so many beats; a copy of it has `elsewhere` as its capacity."""
 
-    def __init__(self, room: int, elsewhere: int) -> None:
+    def __init__(self, capacity: int, elsewhere: int) -> None:
         super().__init__()
-        self.room, self.elsewhere = room, elsewhere
+        self.capacity, self.elsewhere = capacity, elsewhere
 
     def __deepcopy__(self, memo: object) -> Cramped:
-        copied = Cramped(self.room, self.elsewhere)
-        self.room = self.elsewhere  # what is copied next is for the CPU
+        copied = Cramped(self.capacity, self.elsewhere)
+        self.capacity = self.elsewhere  # what is copied next is for the CPU
         return copied
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
-        if len(beats) > self.room:
-            raise torch.OutOfMemoryError(f"no room for {len(beats)}")
+        if len(beats) > self.capacity:
+            raise torch.OutOfMemoryError(f"no capacity for {len(beats)}")
         return torch.zeros_like(beats)
 
 
-@pytest.mark.parametrize(("room", "fallbacks"), [(100, 0), (40, 2), (3, 5), (0, 7)])
-def test_no_beat_is_lost_when_memory_runs_out(room, fallbacks):
+@pytest.mark.parametrize(("capacity", "fallbacks"), [(100, 0), (40, 2), (3, 5), (0, 7)])
+def test_no_beat_is_lost_when_memory_runs_out(capacity, fallbacks):
     seen = []
-    detector = Detector(Cramped(room, elsewhere=100), models.PLAIN, None)
+    detector = Detector(Cramped(capacity, elsewhere=100), models.PLAIN, None)
     found = Scorer(detector, "cpu", 100, lambda: seen.append(1)).score(models.beats(100))
     assert found.score == pytest.approx(np.ones(100), rel=1e-5)
     assert len(seen) == fallbacks

@@ -13,7 +13,6 @@ from monitor.beats.beat import SAMPLES
 from monitor.model.manifest import (
     GOLDEN_BEATS,
     SCHEMA,
-    UNSEALED,
     Evaluation,
     Golden,
     Manifest,
@@ -22,6 +21,7 @@ from monitor.model.manifest import (
     ThresholdSpec,
     Window,
 )
+from monitor.model.sealed_file import UNSEALED
 from trainer.data import dataset as data
 from trainer.fitting import train
 

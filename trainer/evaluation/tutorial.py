@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from monitor.beats.beat import SAMPLES
 from monitor.model.network import NetworkConfig, build
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "TF tutorial"
 EPOCHS, BATCH, ADAM_EPSILON = 20, 512, 1e-7
-NETWORK = NetworkConfig("stacked", (140, 32, 16, 8))
+NETWORK = NetworkConfig("stacked", (SAMPLES, 32, 16, 8))
 
 
 def fit(train: DatasetPart, seed: int) -> tuple[Scoring, float]:

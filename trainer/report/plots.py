@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from monitor.beats.beat import SAMPLES
 from monitor.model.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _beat(axes: Axes, samples: NDArray[np.float32], reconstruction: NDArray[np.f
     axes.fill_between(range(len(samples)), samples, reconstruction, color=ABNORMAL, alpha=0.3, linewidth=0)
     axes.plot(samples, color=INK, linewidth=1.2)
     axes.plot(reconstruction, color=NORMAL, linewidth=1.2)
-    axes.set_xticks([0, 70, 140])
+    axes.set_xticks([0, SAMPLES // 2, SAMPLES])
 
 
 def _legend(axes: Axes) -> None:

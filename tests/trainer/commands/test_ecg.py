@@ -128,7 +128,7 @@ def test_a_wrong_file_is_refused_by_line_and_column(command, tmp_path):
         (("--seed", "x"), "Invalid value for '--seed'"),
         (("--out", "/proc/none/m"), "error: /proc/none/m: cannot be written"),
         (("--report", "/proc/none"), "error: /proc/none/index.html: cannot be written"),
-        (("--device", "meta"), "error: device 'meta' is none that serves here"),
+        (("--device", "meta"), "error: device 'meta' cannot be used here"),
         (("--false-alarm-rate", "nan"), "error: the false-alarm rate is nan"),
         (("--threshold-rule", "f1", "--false-alarm-rate", "0.01"), "error: the threshold rule f1 promises no"),
         (("--surprise",), "No such option"),

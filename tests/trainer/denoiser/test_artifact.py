@@ -83,7 +83,7 @@ def test_a_file_of_before_there_was_a_second_design_is_of_the_first(tmp_path):
 @pytest.mark.parametrize(
     ("change", "tensors", "sentence"),
     [
-        (lambda m: m.update(kind="other-thing"), None, "this is no denoiser but another model"),
+        (lambda m: m.update(kind="other-thing"), None, "this is another model, where a denoiser is expected"),
         (lambda m: m.update(schema=2), None, "manifest: schema"),
         (lambda m: m.update(more=1), None, "manifest: more"),
         (lambda m: m["network"].update(network="unet"), None, "network 'unet' is unknown"),
@@ -91,7 +91,7 @@ def test_a_file_of_before_there_was_a_second_design_is_of_the_first(tmp_path):
         (lambda m: m.update(network=[]), None, "its header has no manifest"),
         (lambda m: m["network"].update(channels=3), None, "its tensors are not those of network 'classic' with 3"),
         (lambda _: None, {"extra": np.zeros(1, np.float32)}, "its tensors are not those"),
-        (lambda _: None, {"0.bias": np.zeros(16, np.float64)}, "its tensors are not those"),
+        (lambda _: None, {"0.bias": np.zeros(16, np.float64)}, "tensor 0.bias is F64, where F32 is expected"),
         (lambda _: None, {"0.bias": np.full(16, np.nan, np.float32)}, "a weight is not a finite number"),
         (lambda _: None, {"0.bias": np.zeros(16, np.float32)}, "the digest differs"),
     ],
@@ -107,8 +107,8 @@ def test_what_does_not_fit_together_is_refused(file, tmp_path, change, tensors, 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "no whole safetensors file"),
-        (pickle.dumps(print), "no whole safetensors file"),
+        (b"", "not a whole safetensors file"),
+        (pickle.dumps(print), "this is a pickle, where a safetensors file is expected"),
         (safetensors.numpy.save({"a": np.zeros(1, np.float32)}), "its header has no manifest"),
     ],
     ids=["empty", "pickle", "another safetensors"],
@@ -122,7 +122,7 @@ def test_what_is_no_denoiser_is_refused(tmp_path, content, sentence):
 def test_folders_missing_files_and_huge_ones_are_refused(tmp_path):
     with (tmp_path / "huge").open("wb") as stream:
         stream.truncate(artifact.MAX_FILE_BYTES + 1)
-    for name, sentence in ((".", "this is no file"), ("none", "No such file"), ("huge", "at most 16,777,216")):
+    for name, sentence in ((".", "this is not a file"), ("none", "No such file"), ("huge", "at most 16,777,216")):
         with pytest.raises(ArtifactError, match=sentence):
             artifact.load(tmp_path / name)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.alarms.rule import QUIET, EpisodeRule, advance
+from monitor.alarms.rule import QUIET, EpisodeRule, after_beat
 from monitor.errors import RefusedError
 from monitor.model import artifact
 from trainer.commands import ecg
@@ -220,7 +220,7 @@ def test_false_episodes_are_those_that_the_monitor_would_open():
     track, opened = QUIET, 0
     rule = EpisodeRule(flagged=sweep.OPEN, window=sweep.WINDOW, close=sweep.CLOSE, silence_ms=60_000)
     for number, flag in enumerate(flags.tolist()):
-        track, event = advance(track, rule, cause=int(flag), offset=number, time=number)
+        track, event = after_beat(track, rule, cause=int(flag), offset=number, time=number)
         opened += event == "opened"
         track = QUIET if event == "closed" else track
     assert opened / hours == pytest.approx(sweep.episodes_per_hour(rate), rel=0.15)
