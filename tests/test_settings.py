@@ -1,4 +1,4 @@
-"""The settings, and the table of them in the README."""
+"""The settings, and the table of them in docs/settings.md."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from monitor import settings
 from monitor.errors import RefusedError
 from monitor.settings import Settings
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 
-def test_the_table_in_the_readme_is_the_settings():
+def test_the_table_in_the_page_is_the_settings():
     """Regenerate it with `python -m tests.test_settings`."""
-    assert table() in README.read_text(encoding="utf-8")
+    assert table() in PAGE.read_text(encoding="utf-8")
 
 
 def table() -> str:
@@ -120,5 +120,5 @@ def test_the_environment_wins_over_the_dotenv_file(monkeypatch, tmp_path):
 
 
 if __name__ == "__main__":
-    text = README.read_text(encoding="utf-8")
-    README.write_text(re.sub(r"\| variable \|.*?\n(?!\|)", table() + "\n", text, flags=re.DOTALL), encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(re.sub(r"\| variable \|.*?\n(?!\|)", table() + "\n", text, flags=re.DOTALL), encoding="utf-8")

@@ -1,7 +1,8 @@
 """Draws the dashboards as pictures: what each panel would show of a Prometheus, in the panels' own places.
 
-`python -m deploy.grafana.draw --prometheus http://127.0.0.1:9090 --minutes 8 --out docs/images`, from the
-repository's root. Grafana itself is not needed; matplotlib is (extra `trainer`).
+`python -m deploy.grafana.draw --prometheus http://127.0.0.1:9090 --minutes 8 --out FOLDER`, from the repository's
+root. Grafana itself is not needed; matplotlib is (extra `trainer`). Of each dashboard it writes the whole, which is
+too large to be read on a page, and an excerpt of a few panels, which is what `docs/images` has.
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -29,11 +30,25 @@ DPI = 100
 COLUMN_PIXELS, LINE_PIXELS, GAP = 72, 36, 8
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 32, 66  # of a plot in its card
 PALETTE_COLORS = 256
+EXCERPT_WIDTH = 16 * COLUMN_PIXELS  # two panels of the usual width beside each other
+EXCERPTS = {
+    "overview": (
+        ("Monitors up", "Not ready", "Lag", "Stillest partition", "Last beats"),
+        ("Beats", "Lag in seconds, by partition"),
+        ("Dead letters, by reason", "Abnormal beats, share"),
+        ("Where the time goes", "Alert latency"),
+    ),
+    "instance": (
+        ("Ready", "Healthy", "In its group", "Partitions", "Since the last step"),
+        ("Step time", "Where the time goes"),
+        ("Commits", "Sources restored"),
+    ),
+}
 
 
 def draw(dashboard: Dashboard, prometheus: Prometheus, path: Path) -> list[str]:
     """Draw every panel, collapsed rows opened; gives the titles of those that had nothing to show."""
-    rows = tuple(Row(row.title, row.panels) for row in dashboard.rows)
+    rows = _opened(dashboard)
     places = placed(rows)
     lines = max(place["gridPos"]["y"] + place["gridPos"]["h"] for place in places)
     figure = Figure((COLUMNS * COLUMN_PIXELS / DPI, lines * LINE_PIXELS / DPI), dpi=DPI, facecolor=PAGE)
@@ -50,6 +65,35 @@ def draw(dashboard: Dashboard, prometheus: Prometheus, path: Path) -> list[str]:
     figure.savefig(path, facecolor=PAGE)
     _shrink(path)
     return empty
+
+
+def _opened(dashboard: Dashboard) -> tuple[Row, ...]:
+    """The rows, none of them collapsed."""
+    return tuple(Row(row.title, row.panels) for row in dashboard.rows)
+
+
+def excerpt(dashboard: Dashboard, whole: Path, path: Path) -> None:
+    """Cut the panels that EXCERPTS names out of the whole picture, and put them together row by row."""
+    cards = [place for place in placed(_opened(dashboard)) if place["type"] != "row"]
+    places = {place.get("title"): place["gridPos"] for place in cards}
+    rows = [[places[title] for title in titles] for titles in EXCERPTS[dashboard.file.stem]]
+    height = sum(row[0]["h"] for row in rows) * LINE_PIXELS
+    with Image.open(whole) as picture:
+        found, y = Image.new("RGB", (EXCERPT_WIDTH, height), PAGE), 0
+        for row in rows:
+            x = 0
+            for place in row:
+                found.paste(picture.convert("RGB").crop(_box(place)), (x, y))
+                x += place["w"] * COLUMN_PIXELS
+            y += row[0]["h"] * LINE_PIXELS
+    found.save(path)
+    _shrink(path)
+
+
+def _box(place: dict[str, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a panel, in pixels of the whole picture."""
+    left, top = place["x"] * COLUMN_PIXELS, place["y"] * LINE_PIXELS
+    return left, top, left + place["w"] * COLUMN_PIXELS, top + place["h"] * LINE_PIXELS
 
 
 def _shrink(path: Path) -> None:
@@ -133,14 +177,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8, help="how far back")
     parser.add_argument("--end", type=float, default=None, help="seconds since the epoch [default: now]")
     parser.add_argument("--scrape-seconds", type=float, default=5)
-    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     end = time.time() if given.end is None else given.end
     prometheus = Prometheus(given.prometheus, end - 60 * given.minutes, end, given.scrape_seconds)
     for dashboard in DASHBOARDS:
         path = given.out / f"dashboard-{dashboard.file.stem}.png"
-        empty = draw(dashboard, prometheus, path)
-        print(f"{path}: nothing to show in {', '.join(empty) or 'no panel'}")  # noqa: T201 - a command's answer
+        whole = path.with_stem(f"{path.stem}-whole")
+        empty = draw(dashboard, prometheus, whole)
+        excerpt(dashboard, whole, path)
+        print(f"{whole}: nothing to show in {', '.join(empty) or 'no panel'}")  # noqa: T201 - a command's answer
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from PIL import Image
 
+from deploy.grafana.classic import placed
 from deploy.grafana.dashboard import DASHBOARDS
-from deploy.grafana.draw import draw
+from deploy.grafana.draw import EXCERPTS, LINE_PIXELS, draw, excerpt
 from deploy.grafana.panel import Query
 from deploy.grafana.prometheus import Prometheus, Series
 from deploy.grafana.unit import written
@@ -65,6 +66,22 @@ def test_every_panel_is_drawn(tmp_path: Path):
     with Image.open(tmp_path / "picture.png") as picture:
         assert picture.width == 1728
         assert len(picture.convert("RGB").getcolors(2**20)) > 20
+
+
+def test_an_excerpt_has_just_the_panels_that_it_names(tmp_path: Path):
+    for dashboard in DASHBOARDS:
+        rows = EXCERPTS[dashboard.file.stem]
+        lines = max(each["gridPos"]["y"] + each["gridPos"]["h"] for each in placed(dashboard.rows))
+        Image.new("RGB", (1728, 2 * lines * LINE_PIXELS), "white").save(tmp_path / "whole.png")
+        excerpt(dashboard, tmp_path / "whole.png", tmp_path / "excerpt.png")
+        with Image.open(tmp_path / "excerpt.png") as picture:
+            assert picture.width == 1152
+            assert picture.height % LINE_PIXELS == 0
+            white = picture.convert("RGB").getpixel((10, picture.height - 10))
+        assert white == (255, 255, 255)
+        assert {title for row in rows for title in row} <= {
+            panel.title for row in dashboard.rows for panel in row.panels
+        }
 
 
 def test_panels_that_have_nothing_to_show_are_named(tmp_path: Path):
