@@ -58,7 +58,7 @@ def _defect_behind(error: BaseException) -> BaseException | None:
     """An error of ours that the client wrapped in one of its own, as it does for a rebalance listener."""
     cause = error.__cause__
     while cause is not None:
-        if not isinstance(cause, KafkaError | MonitorError) and raised_in(cause) == "monitor":
+        if not isinstance(cause, KafkaError | MonitorError) and raised_in(cause) not in {"", *CLIENT}:
             return cause
         cause = cause.__cause__
     return None
