@@ -113,7 +113,7 @@ def _crash_in_thread(arguments: threading.ExceptHookArgs) -> None:
     if error is None or isinstance(error, SystemExit):
         return
     if raised_in(error) == "kafka":
-        logging.getLogger("kafka").error("a thread of the client has ended", exc_info=error)
+        logging.getLogger("monitor").debug("a thread of the client has ended", exc_info=error)
         return
     crashed(error)
     logging.shutdown()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from monitor.broker import varint
 from monitor.broker.reading.blocks import RawHeaders, RecordBlock
+from monitor.broker.varint import MORE, decode_many
+from monitor.broker.varint import decode as decode_varint
 from monitor.records.column import Column
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _steps() -> NDArray[np.int32]:
     """(65536,) Bytes from a record to the next one, by the first two bytes of its length; 0 for longer lengths."""
     first, second = np.arange(1 << 16) & 0xFF, np.arange(1 << 16) >> 8
     two = (first & 0x7F | (second & 0x7F) << 7) // 2 + 2
-    return np.where(first < varint.MORE, first // 2 + 1, np.where(second < varint.MORE, two, 0)).astype(np.int32)
+    return np.where(first < MORE, first // 2 + 1, np.where(second < MORE, two, 0)).astype(np.int32)
 
 
 def _starts_side_by_side(
@@ -165,7 +166,7 @@ def _run(batch: WireBatch, data: NDArray[np.uint8], at: int, left: int) -> tuple
 
 def _length(raw: Any, at: int) -> tuple[int, int]:
     """The length of the record at byte `at`, and the index of the byte after this length."""
-    length, body = varint.decode(raw, at)
+    length, body = decode_varint(raw, at)
     if length < 0:
         raise UnusualError
     return length, body
@@ -175,12 +176,12 @@ def _block(
     partition: int, data: NDArray[np.uint8], place: tuple[NDArray[np.int64], NDArray[np.int64]], of: Any
 ) -> RecordBlock:
     """The fields of all records. `place`: where each begins and ends; `of`: the batches' headers as columns."""
-    length, at = varint.decode_many(data, place[0])
+    length, at = decode_many(data, place[0])
     if (at + length != place[1]).any():
         raise UnusualError
-    _, at = varint.decode_many(data, at)  # attributes: none are defined
-    later, at = varint.decode_many(data, at)
-    further, at = varint.decode_many(data, at)
+    _, at = decode_many(data, at)  # attributes: none are defined
+    later, at = decode_many(data, at)
+    further, at = decode_many(data, at)
     key, at = _bytes(data, at)
     value, at = _bytes(data, at)
     _check_headers(data, at, place[1])
@@ -192,7 +193,7 @@ def _block(
 
 
 def _bytes(data: NDArray[np.uint8], at: NDArray[np.int64]) -> tuple[Column, NDArray[np.int64]]:
-    size, at = varint.decode_many(data, at)
+    size, at = decode_many(data, at)
     return Column.within(data, at, np.maximum(size, -1)), at + np.maximum(size, 0)
 
 
@@ -201,15 +202,15 @@ def _check_headers(data: NDArray[np.uint8], at: NDArray[np.int64], end: NDArray[
 
     Raises UnusualError where they do not.
     """
-    left, at = varint.decode_many(data, at)
+    left, at = decode_many(data, at)
     if ((left < 0) | (left > _MANY_HEADERS)).any():
         raise UnusualError
     rows = np.flatnonzero(left)
     while len(rows):
-        size, after = varint.decode_many(data, at[rows])
+        size, after = decode_many(data, at[rows])
         if (size < 0).any():
             raise UnusualError
-        size, after = varint.decode_many(data, after + size)
+        size, after = decode_many(data, after + size)
         at[rows] = after + np.maximum(size, 0)
         left[rows] -= 1
         rows = rows[left[rows] > 0]
