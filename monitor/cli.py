@@ -17,17 +17,20 @@ from monitor.commands.run import run
 from monitor.commands.score import score
 from monitor.commands.threshold import threshold
 from monitor.commands.topics import topics
-from monitor.errors import MonitorError
+from monitor.errors import DEFECT_EXIT_CODE, MonitorError
 
 
 def main() -> None:
-    """Entry point of `ecg-monitor`: a MonitorError is printed as one sentence and gives the exit code."""
+    """Entry point: a MonitorError becomes one sentence and its exit code, any other error a traceback and 70."""
     log.silence_client()
     try:
         commands()
     except MonitorError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - a defect of the monitor: nothing but the exit code is left to do
+        log.crashed(error)
+        sys.exit(DEFECT_EXIT_CODE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,15 +1,22 @@
 """What can go wrong, sorted by what the monitor does about it.
 
 MonitorError
-├── RefusedError   a setting, a file or an artifact is wrong: refuse to start, exit 2
-└── BrokerError    Kafka's fault: retry within the limit, then exit 1 and be restarted
-    └── RewoundError   … and what is in hand is void: drop it, it will be read again
+├── RefusedError       a setting, a file or an artifact is wrong: refuse to start, exit 2
+└── BrokerError        Kafka fails: try again up to the limit, then exit 1 and be restarted
+    └── RewoundError   … and the current step is void: drop it, its records are read again
 
-A bad beat is no exception: it is a value (`parse.Rejected`) that goes to the dead letters while its neighbours go on.
-Each message is one sentence that names what is wrong, where, and what to do.
+Any other exception is a defect of the monitor. Nothing catches it: the process logs the traceback and exits with
+DEFECT_EXIT_CODE.
+
+A bad beat is not an exception: it is a value (`parse.Rejected`) that goes to the dead letters while its neighbours go
+on. Each message is one sentence that names what is wrong, where, and what to do.
 """
 
 from __future__ import annotations
+
+import sys
+
+DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class MonitorError(Exception):
@@ -25,12 +32,25 @@ class RefusedError(MonitorError):
 
 
 class ArtifactError(RefusedError):
-    """A model file that cannot prove what it is."""
+    """A model file that is damaged, or not what it claims to be."""
 
 
 class BrokerError(MonitorError):
-    """Kafka cannot be reached or refuses; the same call may go through later."""
+    """Kafka cannot be reached or refuses; the same call may succeed later."""
 
 
 class RewoundError(BrokerError):
-    """A transaction came to nothing: its beats are read again from the last committed offsets."""
+    """A transaction was not committed: its beats are read again from the last committed offsets."""
+
+
+def raised_in(error: BaseException) -> str:
+    """The top-level package whose code raised an error, such as `kafka`; empty where nothing raised it.
+
+    Frames of the standard library do not count: an error of `selectors` that `kafka` runs into is one of `kafka`.
+    """
+    package, trace = "", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        package = package if name in sys.stdlib_module_names else name
+        trace = trace.tb_next
+    return package

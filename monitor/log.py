@@ -7,12 +7,16 @@ first one after that says how many were left out. No line holds a beat or a secr
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
+
+from monitor.errors import DEFECT_EXIT_CODE, raised_in
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -88,10 +92,32 @@ def set_up(level: str, form: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(logging.INFO if level == "DEBUG" else logging.CRITICAL)
     sys.excepthook = _crash
+    threading.excepthook = _crash_in_thread
+
+
+def crashed(error: BaseException) -> None:
+    """Log an error that nothing should have raised, with its traceback."""
+    _crash(type(error), error, error.__traceback__)
 
 
 def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     logging.getLogger("monitor").critical("the monitor crashed: this is a defect", exc_info=(kind, error, trace))
+
+
+def _crash_in_thread(arguments: threading.ExceptHookArgs) -> None:
+    """End the process when code of the monitor fails in a thread that nobody waits for.
+
+    A thread of the Kafka client may end with an error of its own: the next call to that client fails.
+    """
+    error = arguments.exc_value
+    if error is None or isinstance(error, SystemExit):
+        return
+    if raised_in(error) == "kafka":
+        logging.getLogger("monitor").debug("a thread of the client has ended", exc_info=error)
+        return
+    crashed(error)
+    logging.shutdown()
+    os._exit(DEFECT_EXIT_CODE)
 
 
 def silence_client() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 
 import orjson
 import pytest
@@ -14,10 +15,12 @@ from monitor import log
 
 @pytest.fixture(autouse=True)
 def _restored():
-    root, kafka, hook = logging.getLogger(), logging.getLogger("kafka"), sys.excepthook
+    root, kafka = logging.getLogger(), logging.getLogger("kafka")
+    hooks = sys.excepthook, threading.excepthook
     before = (root.handlers[:], root.level, kafka.level)
     yield
-    root.handlers[:], kafka.level, sys.excepthook = before[0], before[2], hook
+    root.handlers[:], kafka.level = before[0], before[2]
+    sys.excepthook, threading.excepthook = hooks
     root.setLevel(before[1])
 
 

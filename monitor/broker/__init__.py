@@ -1,15 +1,17 @@
-"""The Kafka edge: the only package that imports a Kafka client.
+"""Everything that speaks to Kafka: the only package that imports a Kafka client.
 
-`Broker` is what the worker needs of it; `KafkaBroker` is the real one. The readers and the publisher of the commands,
-and the topics, live here too.
+`Broker` is what the pipeline needs of it; `KafkaBroker` is the real one. The readers and the publisher of the commands,
+and the creation of topics, live here too.
 """
 
-from monitor.broker.clients import Publisher, Reader
 from monitor.broker.connection.client_config import COMMAND_SECONDS
 from monitor.broker.kafka_broker import KafkaBroker
 from monitor.broker.memory import MemoryBroker, MemoryCluster
 from monitor.broker.protocol import Broker
-from monitor.broker.replayer import (
+from monitor.broker.reading.reader import Reader
+from monitor.broker.topics import TopicPlan, create_topics, missing_topics, retention_ms
+from monitor.broker.writing.publisher import Publisher
+from monitor.broker.writing.replayer import (
     LettersTopic,
     Replayer,
     ReturnedRecord,
@@ -17,7 +19,6 @@ from monitor.broker.replayer import (
     make_notes_topic,
     notes_topic,
 )
-from monitor.broker.topics import TopicPlan, create_topics, missing_topics, retention_ms
 
 __all__ = [
     "COMMAND_SECONDS",

@@ -1,4 +1,4 @@
-"""Kafka as the worker sees it: beats in, deliveries out, exactly once or at least once."""
+"""Kafka as the loop sees it: polls beats and delivers checkpoints, exactly once or at least once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from kafka import TopicPartition
 from kafka.errors import CommitFailedError
 
-from monitor.broker.assignment import offset_to_commit
-from monitor.broker.changelog import StateTopic
-from monitor.broker.connection.client_config import close_quietly, retry_while_unavailable
-from monitor.broker.consumer import GroupConsumer
-from monitor.broker.control_topic import ControlTopic
-from monitor.broker.delivery import AtLeastOnce, DeliveryStrategy, ExactlyOnce
+from monitor.broker.connection.client_errors import close_quietly, retry_while_unavailable
+from monitor.broker.reading.assignment import offset_to_commit
+from monitor.broker.reading.consumer import GroupConsumer
+from monitor.broker.reading.control_topic import ControlTopic
+from monitor.broker.reading.state_topic import StateTopic
 from monitor.broker.topics import missing_topics
+from monitor.broker.writing.delivery import AtLeastOnce, DeliveryStrategy, ExactlyOnce
 from monitor.errors import BrokerError, MonitorError, RewoundError
 from monitor.records.record import BrokerFacts, Checkpoint
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SWEEP_BYTES = 64 * 1024 * 1024
+COLLECT_BYTES = 64 * 1024 * 1024
 
 
-class _Begun(NamedTuple):
-    """What is under way, the offsets that follow it, and those that were to follow anyway."""
+class _BegunCheckpoint(NamedTuple):
+    """A checkpoint that is being delivered, its offsets, and those that were pending before it."""
 
     checkpoint: Checkpoint
     offsets: dict[TopicPartition, OffsetAndMetadata]
@@ -44,12 +44,12 @@ class _Begun(NamedTuple):
 
 
 class KafkaBroker:
-    """One member of the group and its producer; the offsets of what had nothing to say follow now and then."""
+    """One member of the group and its producer. Offsets of steps without messages are committed at intervals."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect, check that the topics are there, read the control topic, ask for the group.
+        """Connect, check that the topics exist, read the control topic, join the group.
 
-        Raises BrokerError where Kafka does not answer or topics are missing, RefusedError where settings cannot be.
+        Raises BrokerError where Kafka does not answer or a topic is missing, RefusedError for settings that are wrong.
         """
         missing = retry_while_unavailable(lambda: missing_topics(settings), settings)
         if missing:
@@ -62,52 +62,52 @@ class KafkaBroker:
         self._committed = time.monotonic()
         self._pending: dict[int, OffsetAndMetadata] = {}
         self._delivered: Checkpoint | None = None
-        self._begun: _Begun | None = None
-        self._is_settled = True
-        self._unswept = 0  # bytes
+        self._begun: _BegunCheckpoint | None = None
+        self._is_confirmed = True
+        self._uncollected = 0  # bytes
         self._control = ControlTopic(settings)
-        self._store = StateTopic(settings)
-        self._intake = GroupConsumer(settings, self._store)
-        courier = ExactlyOnce if settings.delivery == "exactly-once" else AtLeastOnce
-        self._strategy: DeliveryStrategy = courier(settings, self._intake)
+        self._state = StateTopic(settings)
+        self._consumer = GroupConsumer(settings, self._state)
+        strategy = ExactlyOnce if settings.delivery == "exactly-once" else AtLeastOnce
+        self._strategy: DeliveryStrategy = strategy(settings, self._consumer)
         retry_while_unavailable(self._strategy.prepare, settings)
 
     def poll(self) -> Records:
         if self._begun is None:
             self._prepare()
             self._commit_when_due()
-        elif self._intake.must_assign():  # whose offsets and state what is under way may still change
-            self._strategy.settle()
-        records = self._intake.poll()
-        self._sweep(sum(int(np.maximum(column.size, 0).sum()) for column in (records.key, records.value)))
-        for partition, assigned in records.assigned.items():  # also where a new group begins, so that it stays there
+        elif self._consumer.must_assign():  # the delivery may still change their offsets and state
+            self._strategy.wait()
+        records = self._consumer.poll()
+        self._collect_garbage(sum(int(np.maximum(column.size, 0).sum()) for column in (records.key, records.value)))
+        for partition, assigned in records.assigned.items():  # so that a new group stays where it began
             self._pending[partition] = offset_to_commit(assigned.offset, assigned.stream_time)
         return replace(records, control_records=self._control.changes())
 
     def has_more(self) -> bool:
-        return self._intake.has_more()
+        return self._consumer.has_more()
 
     def _prepare(self) -> None:
-        """After a failure, first of all: it settles what became of the last transaction."""
+        """Ready the strategy. After a failure this also ends the last transaction."""
         try:
             self._strategy.prepare()
         except BrokerError:
             self._facts += BrokerFacts(commit_failures=1)
             raise
 
-    def _sweep(self, size: int) -> None:
-        """Collect garbage by what was read: the client leaves the broker's answers in cycles of futures and frames.
+    def _collect_garbage(self, size: int) -> None:
+        """Collect garbage after so many bytes: the client leaves the broker's answers in cycles of futures and frames.
 
-        They are few objects with many bytes, and by itself the collector counts objects.
+        These are few objects with many bytes, and the collector by itself counts objects.
         """
-        self._unswept += size
-        if self._unswept > SWEEP_BYTES:
+        self._uncollected += size
+        if self._uncollected > COLLECT_BYTES:
             gc.collect()
-            self._unswept = 0
+            self._uncollected = 0
 
     def begin(self, checkpoint: Checkpoint) -> None:
-        if checkpoint and self._begun is None:
-            self._begun = _Begun(checkpoint, self._due(checkpoint), dict(self._pending))
+        if checkpoint and self._begun is None and checkpoint is not self._delivered:
+            self._begun = _BegunCheckpoint(checkpoint, self._due(checkpoint), dict(self._pending))
             self._strategy.begin(checkpoint, self._begun.offsets)
 
     def deliver(self, checkpoint: Checkpoint) -> None:
@@ -116,21 +116,21 @@ class KafkaBroker:
         if checkpoint:
             self._commit(checkpoint)
         else:
-            self._pending |= _notes(checkpoint)
+            self._pending |= _offsets(checkpoint)
         self._delivered = checkpoint
 
     def _due(self, checkpoint: Checkpoint) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The offsets that follow a delivery, of partitions that are this member's to commit."""
-        due = self._pending | _notes(checkpoint)
-        return {TopicPartition(self._topic, one): offset for one, offset in due.items() if self._intake.owns(one)}
+        """The offsets to commit with a checkpoint, of partitions that this member may commit."""
+        due = self._pending | _offsets(checkpoint)
+        return {TopicPartition(self._topic, one): offset for one, offset in due.items() if self._consumer.owns(one)}
 
     def _commit_when_due(self) -> None:
         is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
-        if self._pending and is_due and self._intake.stable():  # a join changes the generation before the partitions
+        if self._pending and is_due and self._consumer.stable():  # a join changes the generation before the partitions
             self._commit(Checkpoint())
 
     def _commit(self, checkpoint: Checkpoint) -> None:
-        _, offsets, before = self._begun or _Begun(checkpoint, self._due(checkpoint), dict(self._pending))
+        _, offsets, before = self._begun or _BegunCheckpoint(checkpoint, self._due(checkpoint), dict(self._pending))
         self._begun = None
         if not offsets and not checkpoint:
             return
@@ -138,55 +138,60 @@ class KafkaBroker:
             is_done = self._strategy.deliver(checkpoint, offsets)
         except RewoundError as error:
             self._facts += BrokerFacts(commit_failures=1, rewinds=1)
-            self._pending, self._committed, self._is_settled = {}, time.monotonic(), False
-            self._intake.rewind(is_refused=_is_refused(error))
+            self._pending, self._committed, self._is_confirmed = {}, time.monotonic(), False
+            self._consumer.rewind(is_refused=_is_refused(error))
             raise
         except BrokerError:
             self._facts += BrokerFacts(commit_failures=1)
             raise
         for tp, offset in offsets.items():
-            if self._pending.get(tp.partition) is before.get(tp.partition):  # else it began anew meanwhile
+            if self._pending.get(tp.partition) is before.get(tp.partition):  # else it was restored meanwhile
                 self._pending.pop(tp.partition, None)
                 self._pending |= {} if is_done else {tp.partition: offset}
         if is_done:
-            self._is_settled = True
-            self._intake.settle()
+            self._is_confirmed = True
+            self._consumer.delivered()
             self._committed = time.monotonic()
             self._facts += BrokerFacts(commits=1)
 
     def settled(self) -> bool:
-        return self._is_settled or self._intake.is_idle()
+        return self._is_confirmed or self._consumer.is_idle()
 
     def lag(self) -> Mapping[int, int]:
-        return self._intake.lag()
+        return self._consumer.lag()
 
     def joined(self) -> bool:
-        return self._intake.joined()
+        return self._consumer.joined()
 
     def facts(self) -> BrokerFacts:
         own, self._facts = self._facts, BrokerFacts()
-        return own + self._intake.facts()
+        return own + self._consumer.facts()
 
     def close(self) -> None:
-        """Commit what was delivered, leave the group; what cannot be committed now will be read again."""
+        """Commit what was delivered and leave the group; beats whose offsets cannot be committed are read again."""
+        try:
+            self._commit_last()
+        finally:
+            for part in (self._consumer, self._strategy, self._state, self._control):
+                close_quietly("the connections", part.close)
+
+    def _commit_last(self) -> None:
         try:
             if self._begun is not None:
                 self._commit(self._begun.checkpoint)
-            if self._intake.stable():
+            if self._consumer.stable():
                 self._commit(Checkpoint())
         except MonitorError as error:
             log.warning("%s: the last beats will be read again", error)
-        for part in (self._intake, self._strategy, self._store, self._control):
-            close_quietly("the connections", part.close)
 
 
-def _notes(checkpoint: Checkpoint) -> dict[int, OffsetAndMetadata]:
+def _offsets(checkpoint: Checkpoint) -> dict[int, OffsetAndMetadata]:
     return {
         one: offset_to_commit(offset, checkpoint.stream_times.get(one)) for one, offset in checkpoint.offsets.items()
     }
 
 
 def _is_refused(error: RewoundError) -> bool:
-    """Whether it is the group that does not take this member's offsets, rather than a broker some message."""
+    """Whether the group refused this member's offsets, rather than a broker one of the messages."""
     causes = (error.__cause__, error.__cause__ and error.__cause__.__cause__)
     return error.__cause__ is None or any(isinstance(cause, CommitFailedError) for cause in causes)

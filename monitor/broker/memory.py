@@ -181,7 +181,7 @@ class MemoryCluster:
         return self._topics[name]
 
 
-class _Begun(NamedTuple):
+class _MemoryDelivery(NamedTuple):
     """A checkpoint that was begun, and what went wrong with it."""
 
     checkpoint: Checkpoint
@@ -203,7 +203,7 @@ class MemoryBroker(Broker):
         self._next: dict[int, int] = {}  # assigned partition -> offset of the next record to read
         self._reported: set[int] = set()  # partitions that the caller knows as assigned
         self._pending: dict[int, _Place] = {}  # offsets to commit with the next checkpoint or poll
-        self._begun: _Begun | None = None
+        self._begun: _MemoryDelivery | None = None
         self._sent: Checkpoint | None = None  # at least once: the last one whose messages are out
         self._delivered: Checkpoint | None = None
         self._facts = BrokerFacts()
@@ -296,11 +296,11 @@ class MemoryBroker(Broker):
             return
         self._check_begun(checkpoint)
         if self._begun is None:
-            self._begun = _Begun(checkpoint, None)
+            self._begun = _MemoryDelivery(checkpoint, None)
             try:
                 self._start(checkpoint)
             except BrokerError as error:
-                self._begun = _Begun(checkpoint, error)
+                self._begun = _MemoryDelivery(checkpoint, error)
 
     def deliver(self, checkpoint: Checkpoint) -> None:
         if checkpoint is self._delivered:

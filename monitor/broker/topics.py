@@ -1,4 +1,4 @@
-"""The topics: which there must be, how they are made, and what is missing."""
+"""The topics: which are needed, how they are created, and which are missing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from monitor.broker.connection.client_config import (
-    COMMAND_SECONDS,
-    START_SECONDS,
-    client_config,
-    translated_connect_errors,
-    translated_errors,
-)
+from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
+from monitor.broker.connection.client_errors import START_SECONDS, translated_connect_errors, translated_errors
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -31,7 +26,7 @@ DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a refused record may fill Kafka's 1 MiB, 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """What `topics create` is asked for."""
+    """The options of `topics create`."""
 
     partitions: int
     replication_factor: int  # -1: the broker's default
@@ -39,9 +34,9 @@ class TopicPlan:
 
 
 def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
-    """Make what is missing; a line for each topic that says what was done.
+    """Create missing topics; yields a line for each topic that says what was done.
 
-    Raises RefusedError where the state topic has more partitions than the beats have: that cannot be taken back.
+    Raises RefusedError where the state topic has more partitions than the beats topic: Kafka cannot remove any.
     """
     with closing(_admin(settings, COMMAND_SECONDS)) as admin, translated_errors("creating topics"):
         there = set(admin.list_topics())
@@ -57,8 +52,8 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
 
 def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> str:
     try:
-        admin.create_topics({name: options}, wait_for_metadata=True)  # else who comes next may not see it yet
-    except TopicAlreadyExistsError:  # somebody else's `topics create` was quicker
+        admin.create_topics({name: options}, wait_for_metadata=True)  # else the next request may not find it yet
+    except TopicAlreadyExistsError:  # another `topics create` came first
         return "there already, left as it is"
     partitions = options["num_partitions"]
     return f"created, {partitions} partition{'' if partitions == 1 else 's'}"
@@ -67,7 +62,7 @@ def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> s
 def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:
     kept = {"retention.ms": str(int(plan.retention_hours * HOUR_MS))}
     compacted = {"cleanup.policy": "compact"}
-    # Kafka never compacts the segment that is being written, 1 GiB or 7 days of it: far too much to read back.
+    # Kafka never compacts the segment that is being written, by default 1 GiB or 7 days: too much to read at a start.
     small = {"segment.bytes": str(SEGMENT_BYTES), "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
     yield settings.beats_topic, plan.partitions, kept
     yield settings.alerts_topic, plan.partitions, kept
@@ -78,7 +73,7 @@ def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dic
 
 
 def extend_state(admin: KafkaAdminClient, settings: Settings) -> list[str]:
-    """State is kept in the partition that the beats come from: give it as many as the beats have."""
+    """Give the state topic as many partitions as the beats topic: state lies in the partition of its beats."""
     beats, state = (_partitions(admin, name) for name in (settings.beats_topic, settings.state_topic_name))
     if state > beats:
         raise RefusedError(
@@ -96,7 +91,7 @@ def _partitions(admin: KafkaAdminClient, name: str) -> int:
 
 
 def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> list[str]:
-    """Names of the topics that the daemon needs and the broker has not."""
+    """Names of the topics that the daemon needs and the broker does not have."""
     needed = [settings.beats_topic, settings.alerts_topic, settings.dead_letters_topic]
     needed += [settings.control_topic, settings.state_topic_name]
     if settings.scores:
@@ -107,7 +102,7 @@ def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> l
 
 
 def retention_ms(settings: Settings, topic: str) -> int | None:
-    """How long the topic keeps records, by their own timestamps; None for ever, or where the broker does not tell."""
+    """How long the topic keeps records, by their timestamps; None without a limit, or where that is not known."""
     resource = ConfigResource("TOPIC", topic, ["retention.ms"])
     with closing(_admin(settings, COMMAND_SECONDS)) as admin:
         try:

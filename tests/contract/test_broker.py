@@ -275,7 +275,7 @@ def next_delivery_fails(broker, monkeypatch):
         if isinstance(broker.inner, MemoryBroker):
             broker.fail_next()
         else:
-            patch.setattr("monitor.broker.producer.WAIT_SECONDS", 0.0)
+            patch.setattr("monitor.broker.writing.producer.WAIT_SECONDS", 0.0)
         yield
 
 
@@ -315,7 +315,7 @@ def next_delivery_comes_to_nothing(one, broker, how, monkeypatch):
         elif isinstance(broker.inner, MemoryBroker):
             broker.rewind_next()
         else:
-            patch.setattr("monitor.broker.transactions.DELIVER_SECONDS", 0.0)
+            patch.setattr("monitor.broker.writing.transactions.DELIVER_SECONDS", 0.0)
         yield
 
 

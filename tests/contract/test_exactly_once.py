@@ -1,10 +1,11 @@
-"""What one Kafka transaction promises, and what of it the client would break if it were let."""
+"""What one Kafka transaction promises, and which defects of the client would break it: with and without patches."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
@@ -12,13 +13,37 @@ from kafka.admin import MemberToRemove
 from kafka.structs import ConsumerGroupMetadata
 
 from monitor.broker import KafkaBroker, Publisher, Reader
-from monitor.broker.transactions import TransactionalProducer
+from monitor.broker.reading.assignment import Assignment
+from monitor.broker.writing.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
+from tests.client import ship_client
 from tests.fakes import kafka_broker
 
 pytestmark = pytest.mark.usefixtures("kafka")
 LIMIT_SECONDS = 60
+
+
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.as_shipped)], ids=["patched", "as-shipped"])
+def make_settings(request, make_settings, monkeypatch):
+    """Settings for a client with all patches, and for one exactly as its authors ship it."""
+    if not request.param:
+        ship_client(monkeypatch)
+    return partial(make_settings, bulk_fetch=request.param)
+
+
+@pytest.fixture
+def assignments(monkeypatch):
+    """The assignments of all members that a test makes, in order."""
+    made = []
+
+    class Recorded(Assignment):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr("monitor.broker.reading.consumer.Assignment", Recorded)
+    return made
 
 
 def publish(settings, count, topic=None, value=b"beat"):
@@ -92,12 +117,12 @@ def test_what_was_begun_when_a_member_leaves_is_delivered_with_its_offset(make_s
     [
         (
             "exactly-once",
-            "monitor.broker.transactions.TransactionalProducer.deliver",
+            "monitor.broker.writing.transactions.TransactionalProducer.deliver",
             RefusedError("somebody has the name"),
         ),
         (
             "at-least-once",
-            "monitor.broker.producer.AcknowledgedProducer.deliver",
+            "monitor.broker.writing.producer.AcknowledgedProducer.deliver",
             BrokerError("the topic takes nothing"),
         ),
     ],
@@ -125,7 +150,7 @@ def test_offsets_of_what_was_not_delivered_do_not_follow_when_the_member_leaves(
     assert (assigned[0].offset, found) == (0, 3)
 
 
-def test_at_least_once_nothing_is_committed_of_a_partition_that_was_lost_meanwhile(make_settings):
+def test_at_least_once_nothing_is_committed_of_a_partition_that_was_revoked_meanwhile(make_settings, assignments):
     settings = make_settings(partitions=2, delivery="at-least-once", commit_interval_ms=3_600_000)
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker:
@@ -135,19 +160,21 @@ def test_at_least_once_nothing_is_committed_of_a_partition_that_was_lost_meanwhi
             assert time.monotonic() < deadline
         step = Checkpoint((alert(settings, b"one"),), offsets={0: 1, 1: 1})
         broker.begin(step)
-        broker._intake._assignment.lose({0})  # noqa: SLF001 - as the intake does when a partition is revoked
+        assignments[0].revoke({0})  # as the consumer does when a partition is revoked
         broker.deliver(step)
         assert committed(settings) == [None, 1]
 
 
-def test_a_member_that_lost_its_seat_while_a_step_was_under_way_takes_it_where_that_step_ends(make_settings):
+def test_a_partition_that_was_revoked_during_a_delivery_is_restored_where_that_delivery_ends(
+    make_settings, assignments
+):
     settings = make_settings(partitions=1)
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
         first = Checkpoint((alert(settings, b"one"),), offsets={0: 2}, stream_times={0: 77})
         broker.begin(first)
-        broker._intake._assignment.lose_all()  # noqa: SLF001 - as the intake does at every doubt
+        assignments[0].revoke_all()  # as the consumer does after a failure
         assigned, found = read(broker, 1)
         broker.deliver(first)
     assert (assigned[0].offset, assigned[0].stream_time, found) == (2, 77, 1)
@@ -184,12 +211,12 @@ def test_a_member_that_was_put_out_of_the_group_commits_nothing(make_settings):
     assert committed(settings) == [None, None]
 
 
-def test_a_member_that_comes_back_under_another_name_begins_anew_though_no_listener_was_told(
+def test_a_member_that_comes_back_under_another_name_begins_again_though_no_listener_was_called(
     make_settings, monkeypatch
 ):
     """kafka-python 3.0.12 is silent when a member is put out while it joins, and claims its old partitions."""
     settings = make_settings(partitions=1, commit_interval_ms=3_600_000)
-    monkeypatch.setattr("monitor.broker.assignment.RebalanceListener.take", lambda _: set())
+    monkeypatch.setattr("monitor.broker.reading.assignment.RebalanceListener.changed", lambda _: set())
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker, closing(_admin(settings)) as admin:
         read(broker, 3)
@@ -209,7 +236,7 @@ def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(m
         read(broker, 3)
         delivery = Checkpoint((alert(settings, b"one"),), offsets={0: 3})
         with monkeypatch.context() as patch:
-            patch.setattr("monitor.broker.transactions.DELIVER_SECONDS", 0.0)  # nothing can be done within
+            patch.setattr("monitor.broker.writing.transactions.DELIVER_SECONDS", 0.0)  # nothing can be done within
             with pytest.raises(RewoundError):
                 broker.deliver(delivery)
         assigned, found = read(broker, 3)

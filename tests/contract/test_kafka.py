@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
@@ -12,10 +13,19 @@ from kafka.admin import NewTopic
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.errors import BrokerError, RefusedError
 from monitor.records.record import Checkpoint, Message
+from tests.client import ship_client
 from tests.conftest import settings_on
 from tests.fakes import kafka_broker
 
 LIMIT_SECONDS = 60
+
+
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.as_shipped)], ids=["patched", "as-shipped"])
+def make_settings(request, make_settings, monkeypatch):
+    """Settings for a client with all patches, and for one exactly as its authors ship it."""
+    if not request.param:
+        ship_client(monkeypatch)
+    return partial(make_settings, bulk_fetch=request.param)
 
 
 class NotUtf8(str):
@@ -43,21 +53,23 @@ def read(broker, count):
     return found
 
 
-@pytest.mark.parametrize("bulk", [True, False])
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
-def test_beats_may_come_compressed(make_settings, codec, bulk):
-    settings = make_settings(bulk_fetch=bulk)
+def test_beats_may_come_compressed(make_settings, codec):
+    settings = make_settings()
     publish(settings, [(b"x" * 560, [])], compression_type=codec)
     with closing(kafka_broker(settings)) as broker:
         assert read(broker, 1) == [(0, b"x" * 560, [])]
 
 
+@pytest.mark.parametrize("make_settings", [True], indirect=True, ids=["patched"])
 @pytest.mark.usefixtures("kafka")
-def test_whatever_lies_in_a_partition_is_read_alike_by_both_ways_of_decoding(make_settings):
+def test_whatever_lies_in_a_partition_is_read_alike_with_and_without_patches(make_settings, monkeypatch):
     settings = make_settings(partitions=1)
     fill_with_everything(settings)
     read_by = []
     for bulk in (True, False):
+        if not bulk:
+            ship_client(monkeypatch)
         way = settings.model_copy(update={"bulk_fetch": bulk, "group_id": f"{settings.group_id}-{bulk}"})
         for _ in create_topics(way, TopicPlan(1, 1, 1)):
             pass
@@ -88,14 +100,24 @@ def fill_with_everything(settings):
         producer.close()
 
 
-@pytest.mark.parametrize("bulk", [True, False])
-def test_a_header_name_that_is_not_utf8_does_not_stop_its_partition(make_settings, bulk):
-    settings = make_settings(bulk_fetch=bulk)
+@pytest.mark.parametrize("make_settings", [True], indirect=True, ids=["patched"])
+def test_a_header_name_that_is_not_utf8_does_not_stop_its_partition(make_settings):
+    """With patches only: the client cannot read such a record, and no call of its public API can."""
+    settings = make_settings()
     publish(settings, [(b"one", []), (b"two", [(NotUtf8("?"), b"1")]), (b"three", [])])
     with closing(kafka_broker(settings)) as broker:
         found = {offset: rest for offset, *rest in read(broker, 3)}
     assert found[1] == [b"two", [("\\xff\\xfe", b"1")]]
     assert found[2] == [b"three", []]
+
+
+@pytest.mark.as_shipped
+@pytest.mark.parametrize("make_settings", [False], indirect=True, ids=["as-shipped"])
+def test_the_client_as_shipped_says_that_such_a_header_name_stops_it_and_does_not_hang(make_settings):
+    settings = make_settings(partitions=1)
+    publish(settings, [(b"one", []), (b"two", [(NotUtf8("?"), b"1")])])
+    with closing(kafka_broker(settings)) as broker, pytest.raises(BrokerError, match="invalid record structure"):
+        read(broker, 2)
 
 
 @pytest.mark.usefixtures("kafka")

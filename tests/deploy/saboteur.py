@@ -17,7 +17,7 @@ from kafka import TopicPartition
 
 from monitor import cli, daemon
 from monitor.broker import kafka_broker
-from monitor.broker.consumer import GroupConsumer
+from monitor.broker.reading.consumer import GroupConsumer
 from monitor.model.scorer import Scorer
 
 FITS = 1
@@ -56,5 +56,5 @@ class SabotagedIntake(GroupConsumer):
 
 
 if __name__ == "__main__":
-    daemon.Scorer, kafka_broker.Intake = SabotagedScorer, SabotagedIntake  # type: ignore[misc]
+    daemon.Scorer, kafka_broker.GroupConsumer = SabotagedScorer, SabotagedIntake  # type: ignore[misc]
     cli.main()

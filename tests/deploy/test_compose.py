@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from monitor import settings
-from monitor.broker import consumer, transactions
+from monitor.broker.reading import consumer
+from monitor.broker.writing import transactions
 from monitor.pipeline import loop
 from tests.deploy.files import COMPOSE, REPOSITORY, lineage, read_yaml, services
 
@@ -148,7 +149,7 @@ def test_there_are_two_monitors() -> None:
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_the_monitor_is_given_the_time_to_end(name: str) -> None:
-    turn = transactions.DELIVER_SECONDS + consumer.LOOK_TIMEOUT_MS / 1000
+    turn = transactions.DELIVER_SECONDS + consumer.LAG_TIMEOUT_MS / 1000
     closing = transactions.CLOSE_SECONDS + consumer.COMMIT_TIMEOUT_MS / 1000
     assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > loop.DRAIN_SECONDS + 2 * turn + closing
 

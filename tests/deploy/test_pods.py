@@ -9,7 +9,8 @@ import pytest
 
 from monitor import settings
 from monitor.alarms.alert import VERSION
-from monitor.broker import consumer, transactions
+from monitor.broker.reading import consumer
+from monitor.broker.writing import transactions
 from monitor.pipeline import loop
 from monitor.settings import Settings
 from monitor.telemetry import health
@@ -119,7 +120,7 @@ def test_a_start_is_given_as_long_as_a_loop_that_does_not_turn(name: str) -> Non
 
 @each
 def test_a_pod_is_given_the_time_to_end(name: str) -> None:
-    turn = transactions.DELIVER_SECONDS + consumer.LOOK_TIMEOUT_MS / 1000
+    turn = transactions.DELIVER_SECONDS + consumer.LAG_TIMEOUT_MS / 1000
     closing = transactions.CLOSE_SECONDS + consumer.COMMIT_TIMEOUT_MS / 1000
     grace = pods(name)["StatefulSet"]["terminationGracePeriodSeconds"]
     assert grace > loop.DRAIN_SECONDS + 2 * turn + closing

@@ -20,6 +20,7 @@ from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertio
 from monitor.beats import beat_file
 from monitor.beats.stream import encode
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics
+from monitor.broker.kafka_python.bootstrap import Client
 from monitor.errors import BrokerError
 from monitor.records.record import Message
 from monitor.settings import Settings
@@ -233,15 +234,22 @@ def test_a_server_that_is_down_does_not_hide_what_another_said(locked):
         missing_topics(Settings(**given))
 
 
-def test_a_client_that_is_connected_and_later_refused_says_so_in_the_log(locked, caplog):
+def test_a_client_that_is_connected_and_later_refused_says_so_in_the_log(locked, caplog, monkeypatch):
+    clients = []
+
+    class Recorded(Client):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            clients.append(self)
+
+    monkeypatch.setattr("monitor.broker.connection.client_config.Client", Recorded)
     with closing(KafkaAdminClient(bootstrap_servers=locked.open_address)) as admin:
         admin.alter_user_scram_credentials([UserScramCredentialUpsertion("leaver", "SCRAM-SHA-512", PASSWORD)])
         settings = settings_with(locked.login("SCRAM", "SCRAM-SHA-512") | {"sasl_username": "leaver"})
         list(create_topics(settings, TopicPlan(1, 1, 1)))
         with Reader(settings, settings.alerts_topic, from_beginning=True) as reader:
             admin.alter_user_scram_credentials([UserScramCredentialDeletion("leaver", "SCRAM-SHA-512")])
-            manager = reader._consumer._manager  # noqa: SLF001 - the broker would not close it by itself
-            manager.run(manager.close, 1)
+            clients[-1].close_connection(1)  # the broker would not close it by itself
             deadline = time.monotonic() + 30
             while "refuses the login of user 'leaver'" not in caplog.text:
                 reader.poll(0.1)

@@ -1,4 +1,7 @@
-"""What a port speaks: with TLS or without, with a login or without. For a sentence when a connection has failed."""
+"""Finds out what a port speaks: with TLS or without, with a login or without.
+
+Used for the sentence about a connection that failed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _NOT_KAFKA = (ValueError, struct.error)
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """How Kafka answers; `mechanisms` is empty where no login is wanted, or where a TLS port did not say."""
+    """How Kafka answers; `mechanisms` is empty where no login is needed, or where a TLS port did not tell."""
 
     is_tls: bool
     mechanisms: tuple[str, ...]
@@ -29,22 +32,22 @@ class Spoken:
 def ask(host: str, port: int) -> Spoken | None:
     """Ask a port for its login mechanisms, without TLS and with it; None where neither gets an answer.
 
-    Nothing secret is sent, so the port's certificate is of no interest here.
+    Nothing secret is sent, so the port's certificate is not checked.
     """
     with contextlib.suppress(OSError, *_NOT_KAFKA), socket.create_connection((host, port), SECONDS) as plain:
         return Spoken(is_tls=False, mechanisms=_mechanisms(plain))
     with contextlib.suppress(OSError), socket.create_connection((host, port), SECONDS) as bare:
         try:
-            with _anyone().wrap_socket(bare, server_hostname=host) as secret:
+            with _unchecked_context().wrap_socket(bare, server_hostname=host) as secret:
                 return Spoken(is_tls=True, mechanisms=_mechanisms(secret))
         except ssl.SSLEOFError:
             return None
-        except (ssl.SSLError, *_NOT_KAFKA):  # TLS, to say no or to ask for a certificate before it says more
+        except (ssl.SSLError, *_NOT_KAFKA):  # it speaks TLS, and refuses or asks for a certificate first
             return Spoken(is_tls=True, mechanisms=())
     return None
 
 
-def _anyone() -> ssl.SSLContext:
+def _unchecked_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,7 @@
-"""TLS from three files: whom to trust, and who we are. What cannot be used is named before Kafka is asked."""
+"""TLS from three files: the certificates to trust, our own certificate, and its key.
+
+A file that cannot be used is named before Kafka is asked.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class _EncryptedError(Exception):
 
 class _Socket(ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as ssl has it
-        """kafka-python 3.0.12 leaves a socket open whose handshake failed."""
+        """As ssl does, and close the socket when that fails: kafka-python 3.0.12 leaves it open."""
         try:
             super().do_handshake(block)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -30,7 +33,7 @@ class _Socket(ssl.SSLSocket):
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """The broker's certificate and its host name are always checked. Raises RefusedError naming the file at fault."""
+    """A context that checks the broker's certificate and host name. Raises RefusedError that names a bad file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _Socket
@@ -52,7 +55,7 @@ def _trust(context: ssl.SSLContext, path: Path, name: str) -> None:
 
 
 def _present(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    """Show our certificate. A key that wants a password is refused: else OpenSSL would ask for it on the terminal."""
+    """Use our certificate. A key with a password is refused: OpenSSL would ask for the password on the terminal."""
     name, of_key = "MONITOR_SSL_CERTFILE", "MONITOR_SSL_CERTFILE" if key is None else "MONITOR_SSL_KEYFILE"
     path = certificate if key is None else key
     _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, name)

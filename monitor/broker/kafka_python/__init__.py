@@ -1,1 +1,35 @@
-"""All code that uses private parts of kafka-python. No other package may."""
+"""All code that uses private parts of kafka-python 3.0.12. No other package may; `tests/test_private_parts.py` checks.
+
+`MONITOR_BULK_FETCH=false` gives the client exactly as its authors ship it: none of these patches is applied. The same
+happens when one byte of the client's files differs from what `known_versions` knows; one warning says so then.
+
+Patches for correctness. Each row: module; what it does; the defect of kafka-python 3.0.12; what holds without it; the
+test that fails without it.
+
+- `bootstrap`: ends an attempt to connect that no server will ever accept, and says why. The client tries until its time
+  is up, then says only that it could not connect. Without: a time-out, and a sentence without the cause.
+  tests/e2e/test_security.py.
+- `bootstrap`: ends the client's IO thread after a failed attempt. The client leaves its IO thread and its sockets
+  behind. Without: each failed attempt leaks a thread. tests/broker/kafka_python/test_bootstrap.py.
+- `sockets.receive`: returns what a broker sends before it closes a connection. The client drops bytes that come
+  together with the end. Without: the broker's reason is missing about every second time.
+  tests/broker/kafka_python/test_sockets.py.
+- `header_names`: reads records whose header names are not UTF-8. `poll` of the client raises on such a record and never
+  returns from its next call. Without: such a record stops its partition, with an error.
+  tests/contract/test_kafka.py, test_a_header_name_that_is_not_utf8_does_not_stop_its_partition.
+- `transactional`: waits for offsets, commit and abort up to a limit. The client waits without one. Without: a
+  coordinator that never answers stops the loop, `/healthz` reports it, and the supervisor restarts the process.
+  tests/broker/kafka_python/test_transactional.py.
+- `transactional`: closes a failed producer at once. `close` of the client waits for messages that cannot be sent.
+  Without: closing takes its whole time limit. tests/broker/kafka_python/test_transactional.py.
+- `transactional`: reads the error that ended a producer. Later calls of the client raise a plain KafkaError. Without:
+  the sentence about a replay that was overtaken by another is less exact. tests/e2e/test_replay.py.
+
+Patches for speed alone, which give the client's own results:
+
+- `sockets`, the rest: reads up to 1 MiB a call instead of 4 KiB, and a large answer straight into its place.
+- `fetching`, `record_batch`: decode a whole fetch with NumPy instead of making an object of each record; change
+  `fetch_min_bytes` while the consumer runs. tests/broker/kafka_python/test_fetching.py.
+- `producing`: appends whole batches of messages instead of one message at a time.
+  tests/broker/kafka_python/test_producing.py.
+"""

@@ -1,8 +1,8 @@
-r"""Reads records whose header names are not UTF-8, which kafka-python 3.0.12 cannot.
+r"""Reads records whose header names are not UTF-8. For correctness.
 
-Kafka takes any bytes as a header's name. One such record makes the client's `poll` raise, and from the next call on
-spin without end: its partition would be lost with it. All but that name can be read, so a
-record that fails on one is read again, with undecodable bytes written out as `\xff`.
+Kafka accepts any bytes as a header's name. One such record makes `poll` of kafka-python 3.0.12 raise, and the next call
+never returns: everything behind it in its partition could not be read. All of the record but that name can be decoded,
+so a record that fails is decoded again with the undecodable bytes written as `\xff`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class _LenientBatch(DefaultRecordBatch):  # type: ignore[misc]
             return super()._read_msg(*arguments)
 
 
-def be_lenient() -> bool:
-    """From now on, for every consumer of this process; whether that is new.
+def accept_any_header_name() -> bool:
+    """Patch every consumer of this process; whether that is new.
 
-    It costs a call a record: the daemon waits until it is needed.
+    It costs one more call for each record, so the daemon does it only when it meets such a record.
     """
     is_new = memory_records.DefaultRecordBatch is not _LenientBatch
     memory_records.DefaultRecordBatch = _LenientBatch

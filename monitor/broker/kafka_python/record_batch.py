@@ -1,6 +1,6 @@
-"""Kafka's record format v2, whole fetches at a time: where records begin, and their fields as columns.
+"""Decodes Kafka's record format v2, a whole fetch at a time: where records begin, and their fields as columns.
 
-The format: the comments of Apache Kafka's DefaultRecordBatch and DefaultRecord, and KIP-98.
+The format: the comments of Apache Kafka's DefaultRecordBatch and DefaultRecord, and KIP-98. For speed alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from monitor.broker.blocks import RawHeaders, RecordBlock
+from monitor.broker.reading.blocks import RawHeaders, RecordBlock
+from monitor.broker.varint import MORE, decode_many
+from monitor.broker.varint import decode as decode_varint
 from monitor.records.column import Column
 
 if TYPE_CHECKING:
@@ -19,17 +21,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MORE = 0x80  # the highest bit of a byte of a varint: another byte follows
-_LAST_SHIFT = 56  # of nine bytes; a tenth would not fit 64 bits
-_FEW = 64  # records: found one by one sooner than as a run
+_FEW = 64  # records: it is quicker to find them one by one
 _SHORT_RUN = 16
-_ABREAST = 32  # batches
+_SIDE_BY_SIDE = 32  # batches
 _MANY_HEADERS = 100
 _STAMPED = 0x08  # attribute: the timestamp is the broker's
 
 
 class UnusualError(Exception):
-    """Not for this path."""
+    """Bytes that are left to the client's own code."""
 
 
 class BatchHeader(NamedTuple):
@@ -64,13 +64,16 @@ class Fetch(NamedTuple):
 
 
 def decode(batches: Iterator[WireBatch], partition: int, fetch_offset: int) -> Fetch:
-    """All records from the offset that was asked for; the client sends whole batches, which may begin before it."""
+    """All records from `fetch_offset` on; the broker sends whole batches, which may begin before it.
+
+    Raises UnusualError, ValueError or IndexError where the bytes are not what the format says.
+    """
     kept, next_offset, last_epoch = [], fetch_offset, -1
     for batch in batches:
         header = batch.header
         next_offset, last_epoch = header.base_offset + header.last_offset_delta + 1, header.leader_epoch
-        room = batch.end - batch.start
-        if not 0 <= header.records <= room or (not header.records and room):
+        size = batch.end - batch.start
+        if not 0 <= header.records <= size or (not header.records and size):
             raise UnusualError
         if batch.is_kept and header.records:
             kept.append(batch)
@@ -83,7 +86,7 @@ def decode(batches: Iterator[WireBatch], partition: int, fetch_offset: int) -> F
     base = np.array([bases[id(batch.raw)] for batch in kept], np.int64)
     starts = base + np.array([batch.start for batch in kept], np.int64)
     ends = base + np.array([batch.end for batch in kept], np.int64)
-    begin = _abreast(starts, ends, headers.records, data)
+    begin = _starts_side_by_side(starts, ends, headers.records, data)
     if begin is None:
         begin = _starts([(batch, buffers[id(batch.raw)], bases[id(batch.raw)]) for batch in kept])
     end = np.append(begin[1:], 0)[: len(begin)]
@@ -96,40 +99,41 @@ def decode(batches: Iterator[WireBatch], partition: int, fetch_offset: int) -> F
 
 
 @cache
-def _leaps() -> NDArray[np.int32]:
-    """From a record to the next one, by the first two bytes of its length; 0 where it has more of them."""
+def _steps() -> NDArray[np.int32]:
+    """(65536,) Bytes from a record to the next one, by the first two bytes of its length; 0 for longer lengths."""
     first, second = np.arange(1 << 16) & 0xFF, np.arange(1 << 16) >> 8
     two = (first & 0x7F | (second & 0x7F) << 7) // 2 + 2
-    return np.where(first < _MORE, first // 2 + 1, np.where(second < _MORE, two, 0)).astype(np.int32)
+    return np.where(first < MORE, first // 2 + 1, np.where(second < MORE, two, 0)).astype(np.int32)
 
 
-def _abreast(
+def _starts_side_by_side(
     start: NDArray[np.int64], end: NDArray[np.int64], records: NDArray[np.int64], data: NDArray[np.uint8]
 ) -> NDArray[np.int64] | None:
-    """Where each record begins, one record of every batch at a time.
+    """Where each record begins: in every batch the first, then in every batch the second, and so on.
 
-    None where batches are too few or too unlike for that, or lengths do not lead to their ends in steps of this kind.
+    None where there are too few batches or their sizes differ too much, and where a length has more than two bytes or
+    does not lead to the end of its batch.
     """
     most = int(records.max(initial=0))
-    if len(records) < _ABREAST or 2 * records.sum() < most * len(records):
+    if len(records) < _SIDE_BY_SIDE or 2 * records.sum() < most * len(records):
         return None
-    leaps, last = _leaps(), len(data) - 2
+    steps, last = _steps(), len(data) - 2
     pairs = np.ndarray((last + 1,), "<u2", data, 0, (1,))  # at every byte
     found = np.empty((most + 1, len(records)), np.int64)
     found[0] = start
     for row in range(most):
         at = found[row]
-        np.minimum(at + leaps[pairs[at]], last, out=found[row + 1])  # what is at its end runs on, for nothing
+        np.minimum(at + steps[pairs[at]], last, out=found[row + 1])  # a batch that has ended runs on, to no effect
     if (found[records, np.arange(len(records))] != np.minimum(end, last)).any():
         return None
     return found.T[:, :most][np.arange(most) < records[:, None]]
 
 
 def _starts(batches: list[tuple[WireBatch, NDArray[np.uint8], int]]) -> NDArray[np.int64]:
-    """Where each record begins, each batch with its buffer and where that stands among the others.
+    """Where each record begins. `batches`: each batch, its buffer, and where that buffer begins among all of them.
 
-    Records of one length stand at equal distances: found as a run, at once. Where lengths vary, one follows the other.
-    Their lengths must lead from a batch's first byte to its last, exactly.
+    Records of one length lie at equal distances and are found as a run, at once. Where lengths vary, they are found one
+    by one. The lengths must lead from a batch's first byte to its last, exactly.
     """
     found: list[NDArray[np.int64]] = []
     singles: list[int] = []
@@ -149,7 +153,7 @@ def _starts(batches: list[tuple[WireBatch, NDArray[np.uint8], int]]) -> NDArray[
 
 
 def _run(batch: WireBatch, data: NDArray[np.uint8], at: int, left: int) -> tuple[int, int]:
-    """How many records from here on have the length of the first, and how far they are apart."""
+    """How many records from byte `at` on have the length of the first, and how many bytes they are apart."""
     length, body = _length(batch.raw, at)
     distance = body + length - at
     most = min(left, (batch.end - at) // distance)
@@ -161,28 +165,23 @@ def _run(batch: WireBatch, data: NDArray[np.uint8], at: int, left: int) -> tuple
 
 
 def _length(raw: Any, at: int) -> tuple[int, int]:
-    """A record's length, and where the record begins that is so long."""
-    length, second = raw[at], raw[at + 1]
-    if length < _MORE:
-        return length >> 1, at + 1
-    if second < _MORE:
-        return (length & 0x7F | second << 7) >> 1, at + 2
-    third = raw[at + 2]
-    if third < _MORE:
-        return (length & 0x7F | (second & 0x7F) << 7 | third << 14) >> 1, at + 3
-    raise UnusualError
+    """The length of the record at byte `at`, and the index of the byte after this length."""
+    length, body = decode_varint(raw, at)
+    if length < 0:
+        raise UnusualError
+    return length, body
 
 
 def _block(
     partition: int, data: NDArray[np.uint8], place: tuple[NDArray[np.int64], NDArray[np.int64]], of: Any
 ) -> RecordBlock:
-    """The fields of all records, each from its beginning to its end; `of`: the batches' headers as columns."""
-    length, at = _varints(data, place[0])
+    """The fields of all records. `place`: where each begins and ends; `of`: the batches' headers as columns."""
+    length, at = decode_many(data, place[0])
     if (at + length != place[1]).any():
         raise UnusualError
-    _, at = _varints(data, at)  # attributes: none are defined
-    later, at = _varints(data, at)
-    further, at = _varints(data, at)
+    _, at = decode_many(data, at)  # attributes: none are defined
+    later, at = decode_many(data, at)
+    further, at = decode_many(data, at)
     key, at = _bytes(data, at)
     value, at = _bytes(data, at)
     _check_headers(data, at, place[1])
@@ -193,37 +192,25 @@ def _block(
     return RecordBlock(partition, np.repeat(of.base_offset, of.records) + further, time, key, value, headers)
 
 
-def _varints(data: NDArray[np.uint8], at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The signed number at each of these places, and where each ends. Raises IndexError beyond the data."""
-    byte = data[at]
-    number, after = (byte & 0x7F).astype(np.int64), at + 1
-    rows, shift = np.flatnonzero(byte >= _MORE), 7
-    while len(rows):
-        if shift > _LAST_SHIFT:
-            raise UnusualError
-        byte = data[after[rows]]
-        number[rows] |= (byte & 0x7F).astype(np.int64) << shift
-        after[rows] += 1
-        rows, shift = rows[byte >= _MORE], shift + 7
-    return number >> 1 ^ -(number & 1), after
-
-
 def _bytes(data: NDArray[np.uint8], at: NDArray[np.int64]) -> tuple[Column, NDArray[np.int64]]:
-    size, at = _varints(data, at)
+    size, at = decode_many(data, at)
     return Column.within(data, at, np.maximum(size, -1)), at + np.maximum(size, 0)
 
 
 def _check_headers(data: NDArray[np.uint8], at: NDArray[np.int64], end: NDArray[np.int64]) -> None:
-    """That what follows the value is well-formed and ends where the record does; a pass for each header there is."""
-    left, at = _varints(data, at)
+    """Check that the headers are well-formed and end where their record does; one pass for each header of a record.
+
+    Raises UnusualError where they do not.
+    """
+    left, at = decode_many(data, at)
     if ((left < 0) | (left > _MANY_HEADERS)).any():
         raise UnusualError
     rows = np.flatnonzero(left)
     while len(rows):
-        size, after = _varints(data, at[rows])
+        size, after = decode_many(data, at[rows])
         if (size < 0).any():
             raise UnusualError
-        size, after = _varints(data, after + size)
+        size, after = decode_many(data, after + size)
         at[rows] = after + np.maximum(size, 0)
         left[rows] -= 1
         rows = rows[left[rows] > 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +17,10 @@ from kafka.record import MemoryRecords, memory_records
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.util import calc_crc32c
 
-from monitor.broker.blocks import RecordBlock, read_headers
+from monitor.broker.connection.client_errors import LEAKS
 from monitor.broker.kafka_python import fetching
-from monitor.broker.kafka_python.header_names import be_lenient
+from monitor.broker.kafka_python.header_names import accept_any_header_name
+from monitor.broker.reading.blocks import RecordBlock, read_headers
 
 PLACE = TopicPartition("ecg.beats", 3)
 CONTROL, STAMPED = 0x20, 0x08
@@ -31,7 +31,7 @@ BEAT = bytes(range(256)) * 2 + bytes(48)
 def _lenient():
     """The client as the daemon leaves it once a header's name was not UTF-8."""
     kept = memory_records.DefaultRecordBatch
-    be_lenient()
+    accept_any_header_name()
     yield
     memory_records.DefaultRecordBatch = kept
 
@@ -197,7 +197,7 @@ many = st.lists(plain | of_transactions, min_size=1, max_size=4).map(lambda some
 @given(many, pieces, st.integers(100, 200), aborted)
 @example([Batch([(time, b"k%d" % time, BEAT, []) for time in range(70)])] * 40, [1000], 100, [])
 @example([Batch([(time, b"k", bytes(9000), []) for time in range(3)])] * 40, [1000], 100, [])
-def test_many_batches_are_walked_abreast_and_give_the_same(batches, sizes, offset, ended):
+def test_many_batches_are_read_side_by_side_and_give_the_same(batches, sizes, offset, ended):
     raw = fetch(batches)
     alone = drained(Alone, raw, sizes, offset, aborted_transactions=ended)
     assert alone == drained(Fetcher.PartitionRecords, raw, sizes, offset, aborted_transactions=ended)
@@ -241,19 +241,13 @@ def test_the_records_of_several_partitions_stand_together(sources):
     assert np.concatenate([block.offset for block in blocks]).tolist() == list(range(100, 300))
 
 
-def test_a_client_that_is_not_known_keeps_its_own_path_with_one_warning(monkeypatch, caplog):
-    monkeypatch.setattr(fetching, "KNOWN", frozenset())
-    fetching.fits.cache_clear()
-    consumers = [SimpleNamespace(_fetcher=SimpleNamespace()) for _ in range(3)]
-    for consumer in consumers:
-        fetching.step_in(consumer)
-    fetching.fits.cache_clear()
-    assert not any(vars(consumer._fetcher) for consumer in consumers)  # noqa: SLF001 - the seam
-    assert ["one by one" in record.getMessage() for record in caplog.records] == [True]
-
-
-def test_the_client_that_is_pinned_is_known():
-    assert fetching.fits()
+@pytest.mark.parametrize("codec", [1, 2, 3, 4])
+def test_compressed_bytes_that_are_damaged_give_the_same_error_and_it_is_one_of_the_clients_known_leaks(codec):
+    raw = bytearray(fetch([Batch([(0, b"k", BEAT, [])] * 50, codec=codec)]))
+    raw[70:90] = bytes([255]) * 20
+    found, error = same(sealed(raw), [10])
+    assert found == []
+    assert issubclass(error, LEAKS)
 
 
 def test_a_fetch_that_would_inflate_beyond_bounds_is_left_to_the_client():

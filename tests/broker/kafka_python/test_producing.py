@@ -1,4 +1,4 @@
-"""A delivery handed over at once is what the client would have made of its messages one by one, and fares alike."""
+"""Messages appended at once become what the client would make of them one by one, with the same outcome."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.producer.transaction_manager import TransactionManager
 from kafka.record import MemoryRecords
 
-from monitor.broker import producer
-from monitor.broker.kafka_python import producing
+from monitor.broker.writing import producer
 from monitor.errors import BrokerError
 from monitor.records.record import Message
+from monitor.settings import Settings
 
 HERE, THERE = TopicPartition("state", 0), TopicPartition("state", 1)
 BATCH_BYTES = 2000
 PRODUCER = (7, 3, 41, True)  # id, epoch, first sequence number, transactional
+
+
+class Accumulator(RecordAccumulator):
+    def gathered(self, where):
+        return self._batches[where]
 
 
 class Bench:
@@ -35,7 +40,7 @@ class Bench:
         self.sent = []
         self._closed = False
         self._transaction_manager = TransactionManager()
-        self.accumulator = self._accumulator = RecordAccumulator(batch_size=batch_bytes)
+        self.accumulator = self._accumulator = Accumulator(batch_size=batch_bytes)
         self._sender = SimpleNamespace(wakeup=self._wake)
         self._metadata = SimpleNamespace(partitions_for_topic=lambda topic: {0, 1} if topic == "state" else None)
 
@@ -57,18 +62,19 @@ class Bench:
         ]
 
     def batches(self, where=HERE):
-        return list(self._gathered(where))
+        return list(self.accumulator.gathered(where))
 
     def drain(self):
         """The only batch, as the client takes it to be sent."""
         (batch,) = self.batches()
-        self._gathered(HERE).clear()
+        self.accumulator.gathered(HERE).clear()
         batch.records.set_producer_state(*PRODUCER)
         batch.records.close()
         return batch
 
-    def _gathered(self, where):
-        return self.accumulator._batches[where]  # noqa: SLF001 - what it gathers is to be seen
+
+def send_all(bench, some):
+    return producer.send_all(bench, some, is_patched=True)
 
 
 def messages(count, size=100, partition=0):
@@ -106,10 +112,10 @@ some_messages = st.lists(
 def test_the_batches_are_byte_for_byte_those_of_the_clients_own_path(some, batch_bytes):
     ours, theirs = Bench(batch_bytes), Bench(batch_bytes)
     began_ms = int(1000 * clock())
-    parcels = list(producer.hand_over(ours, some))
+    batches = list(send_all(ours, some))
     ended_ms = 1000 * clock()
     made = {where: [sealed(batch) for batch in ours.batches(where)] for where in (HERE, THERE)}
-    assert [list(one.messages) for one in parcels] == _told(made, some)
+    assert [list(one.messages) for one in batches] == _told(made, some)
     (time,) = {record.timestamp for raws in made.values() for raw in raws for record in _records(raw)}
     assert began_ms <= time <= ended_ms
     for message in some:
@@ -134,22 +140,22 @@ def _told(made, some):
 
 def test_the_client_is_woken_once_for_all_of_them():
     bench = Bench()
-    assert len(list(producer.hand_over(bench, [*messages(50), *messages(50, partition=1)]))) > 2
+    assert len(list(send_all(bench, [*messages(50), *messages(50, partition=1)]))) > 2
     assert (bench.woken, bench.sent) == (1, [])
 
 
 def test_a_topic_that_is_new_to_the_client_is_left_to_its_own_send():
     bench = Bench()
-    parcels = list(producer.hand_over(bench, [Message("other", b"key", b"1"), *messages(2)]))
+    batches = list(send_all(bench, [Message("other", b"key", b"1"), *messages(2)]))
     assert bench.sent == [b"1"]
-    assert sorted(len(one) for one in parcels) == [1, 2]
+    assert sorted(len(one) for one in batches) == [1, 2]
 
 
 def test_a_null_key_is_left_to_the_clients_own_send_and_keeps_its_place():
     bench = Bench()
-    parcels = list(producer.hand_over(bench, [*messages(2), Message("state", None, b"2"), *messages(3)]))
+    batches = list(send_all(bench, [*messages(2), Message("state", None, b"2"), *messages(3)]))
     assert bench.sent == [b"2"]
-    assert [len(one) for one in parcels] == [2, 1, 3]
+    assert [len(one) for one in batches] == [2, 1, 3]
     assert [len(_records(sealed(batch))) for batch in bench.batches()] == [2, 1, 3]
 
 
@@ -157,7 +163,10 @@ def test_what_is_handed_in_again_sends_only_what_was_not_handed_on(monkeypatch):
     bench = Bench()
     monkeypatch.setattr(producer, "build_producer", lambda *_: bench)
     monkeypatch.setattr(producer, "WAIT_SECONDS", 0.0)
-    box, delivery = producer.AcknowledgedProducer(None), (*messages(3), Message("gone", b"key", b"1"), *messages(2))
+    box, delivery = (
+        producer.AcknowledgedProducer(Settings()),
+        (*messages(3), Message("gone", b"key", b"1"), *messages(2)),
+    )
     with pytest.raises(BrokerError, match="sending alerts"):
         box.deliver(delivery)
     bench.away = set()
@@ -170,24 +179,16 @@ def test_what_is_handed_in_again_sends_only_what_was_not_handed_on(monkeypatch):
     assert bench.sent == [b"1"]
 
 
-def test_a_client_that_is_not_known_is_handed_them_one_by_one_with_one_warning(monkeypatch, caplog):
-    monkeypatch.setattr(producing, "KNOWN", frozenset())
-    producing.fits.cache_clear()
+def test_a_client_that_is_not_patched_is_given_them_one_by_one():
     bench = Bench()
-    parcels = [*producer.hand_over(bench, messages(3, 1)), *producer.hand_over(bench, messages(1, 2))]
-    producing.fits.cache_clear()
-    assert bench.sent == [bytes(1)] * 3 + [bytes(2)]
-    assert [len(one) for one in parcels] == [1, 1, 1, 1]
-    assert ["one by one" in record.getMessage() for record in caplog.records] == [True]
-
-
-def test_the_client_that_is_pinned_is_known():
-    assert producing.fits()
+    batches = list(producer.send_all(bench, messages(3, 1), is_patched=False))
+    assert bench.sent == [bytes(1)] * 3
+    assert [len(one) for one in batches] == [1, 1, 1]
 
 
 def test_a_batch_that_is_acknowledged_acknowledges_all_its_messages():
     bench, some = Bench(), messages(3)
-    (one,) = producer.hand_over(bench, some)
+    (one,) = send_all(bench, some)
     assert (one.has_failed, one.unacknowledged()) == (False, some)
     with pytest.raises(KafkaTimeoutError):
         one.get(timeout=0)
@@ -199,7 +200,7 @@ def test_a_batch_that_is_acknowledged_acknowledges_all_its_messages():
 
 def test_a_batch_that_is_refused_hands_its_error_to_all_its_messages():
     bench, some = Bench(), messages(3)
-    (one,) = producer.hand_over(bench, some)
+    (one,) = send_all(bench, some)
     (batch,) = bench.batches()
     batch.complete_exceptionally(MessageSizeTooLargeError(), lambda _: MessageSizeTooLargeError())
     with pytest.raises(MessageSizeTooLargeError):
@@ -209,7 +210,7 @@ def test_a_batch_that_is_refused_hands_its_error_to_all_its_messages():
 
 def test_of_a_batch_that_the_client_splits_each_half_fares_by_itself():
     bench, some = Bench(), messages(8)
-    (one,) = producer.hand_over(bench, some)
+    (one,) = send_all(bench, some)
     bench.accumulator.split_and_reenqueue(bench.drain())
     first, second = bench.batches()
     assert [[record.key for record in _records(sealed(half))] for half in (first, second)] == [
@@ -229,5 +230,5 @@ def test_a_producer_that_is_closed_takes_nothing():
     bench = Bench()
     bench.accumulator.close()
     with pytest.raises(IllegalStateError):
-        list(producer.hand_over(bench, messages(1)))
+        list(send_all(bench, messages(1)))
     assert bench.batches() == []

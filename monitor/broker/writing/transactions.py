@@ -1,9 +1,9 @@
 """Exactly once: messages and offsets in one Kafka transaction, visible together or not at all (KIP-447).
 
-kafka-python 3.0.12 leaves no producer fit for use after a failed transaction: offsets of an aborted one leak into the
-next (`_pending_txn_offset_commits` is never cleared), and after a fatal error every call raises. So whatever fails
-ends its producer; the next one begins by ending what the last left open, and the beats are read again from where the
-group's offsets then stand.
+A producer of kafka-python 3.0.12 cannot be used after a failed transaction: offsets of an aborted one leak into the
+next, since the client never clears its list of pending offsets, and after a fatal error every call raises. So each
+failure ends its producer. The next one first ends the transaction that the last one left open, and the beats are read
+again from the group's committed offsets.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import logging
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaTimeoutError, ProducerFencedError
+from kafka.errors import ProducerFencedError
 
-from monitor.broker.connection.client_config import START_SECONDS, close_quietly, translated_errors
-from monitor.broker.producer import TOO_LARGE, WAIT_SECONDS, build_producer, hand_over, is_answered
+from monitor.broker.connection.client_errors import START_SECONDS, close_quietly, translated_errors
+from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.transactional import transaction_calls
+from monitor.broker.writing.producer import TOO_LARGE, WAIT_SECONDS, build_producer, send_all
 from monitor.deadletters.letter import without_value
 from monitor.errors import BrokerError, RefusedError, RewoundError
 
@@ -33,14 +35,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRANSACTION_MS = 10_000  # after which the broker ends it, and readers wait no longer for a monitor that died
+TRANSACTION_MS = 10_000  # after this the broker ends the transaction of a monitor that died, and readers go on
 DELIVER_SECONDS = 8.0
 CLOSE_SECONDS = 5.0
 FENCED_SECONDS, FENCED_TIMES = 60.0, 3
 
 
 class TransactionalProducer:
-    """The transactional producer, under a name that is this instance's own."""
+    """The transactional producer of this instance, under a name that no other instance may use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -52,7 +54,7 @@ class TransactionalProducer:
         self._connect_seconds = START_SECONDS
 
     def prepare(self) -> None:
-        """Have a producer; what an earlier one of this name left open is ended before this returns.
+        """Have a producer ready; a transaction that an earlier one of this name left open is ended first.
 
         Raises BrokerError while that cannot be done, RefusedError where another process uses the same name.
         """
@@ -67,8 +69,8 @@ class TransactionalProducer:
             with translated_errors(f"beginning transactions as {self._name}"):
                 self._producer.init_transactions()
         except BrokerError:
-            # Also when only time has run out: in kafka-python 3.0.12 a request to a coordinator that dies can stay in
-            # flight for ever, and every later one waits behind it. What it asked for is asked for again.
+            # Also after a time-out: in kafka-python 3.0.12 a request to a coordinator that dies can stay in flight
+            # without end, and every later one waits behind it. The next producer asks again.
             self._discard()
             raise
         self._is_ready = True
@@ -79,23 +81,23 @@ class TransactionalProducer:
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
         member: ConsumerGroupMetadata,
     ) -> None:
-        """Commit all of it, as this member of the group in this generation.
+        """Commit messages and offsets as this member of the group, in this generation.
 
-        Raises RewoundError when it came to nothing, or may have: only the group's committed offsets tell.
+        Raises RewoundError when nothing was committed, or when that is unknown: the group's offsets decide then.
         """
-        # kafka-python 3.0.12 hands out (-1, '') once a heartbeat was told that the member is unknown, and the broker
-        # takes offsets under that from anybody: a member that was frozen would commit over its successor.
+        # kafka-python 3.0.12 returns the member (-1, '') once a heartbeat found that the group has removed it, and the
+        # broker accepts offsets from that member at any time: a frozen member would commit over its successor.
         if member.generation_id < 0 or not member.member_id:
             raise RewoundError("this member is out of the group: its last beats are read again")
-        began, sent = time.monotonic(), [self._fitting(message) for message in messages]
+        began, sent = time.monotonic(), [self._shortened(message) for message in messages]
         try:
-            with translated_errors("a transaction came to nothing"):
+            with translated_errors("a transaction failed"):
                 self._transact(sent, offsets, member)
         except BrokerError as error:
             self._discard()
-            self._learn(error.__cause__, sent)
+            self._remember_size(error.__cause__, sent)
             if isinstance(error.__cause__, ProducerFencedError):
-                self._note_fenced(time.monotonic() - began)
+                self._check_name(time.monotonic() - began)
             raise RewoundError(str(error)) from error
 
     def _transact(
@@ -106,26 +108,23 @@ class TransactionalProducer:
     ) -> None:
         deadline = time.monotonic() + DELIVER_SECONDS
         self.prepare()
-        producer: Any = self._producer
+        producer = self._producer
+        assert producer is not None  # noqa: S101 - prepare has built it
         producer.begin_transaction()
-        manager = producer._transaction_manager  # noqa: SLF001
-        for parcel in tuple(hand_over(producer, messages)):
-            parcel.get(timeout=max(0.001, deadline - time.monotonic()))
-        self._wait(manager.send_offsets_to_transaction(dict(offsets), member), deadline)
-        self._wait(manager.begin_commit(), deadline)
+        for batch in tuple(send_all(producer, messages, is_patched=is_patched(self._settings))):
+            batch.get(timeout=max(0.001, deadline - time.monotonic()))
+        calls = transaction_calls(producer, self._settings)
+        calls.send_offsets(offsets, member, deadline - time.monotonic())
+        calls.commit(deadline - time.monotonic())
 
-    def _wait(self, result: Any, deadline: float) -> None:
-        if not is_answered(self._producer, result, deadline - time.monotonic()):
-            raise KafkaTimeoutError(f"no answer within {DELIVER_SECONDS:g} s")
-
-    def _fitting(self, message: Message) -> Message:
-        """A dead letter as large as one that the broker refused goes without its value, rather than never."""
+    def _shortened(self, message: Message) -> Message:
+        """The message; without its value where it is a dead letter as large as one that the broker has refused."""
         for _ in range(2):
             if self._too_large is not None and message.may_omit_value and _size(message) >= self._too_large:
                 message = without_value(message)
         return message
 
-    def _learn(self, error: BaseException | None, messages: Sequence[Message]) -> None:
+    def _remember_size(self, error: BaseException | None, messages: Sequence[Message]) -> None:
         if isinstance(error, TOO_LARGE):
             largest = max(messages, key=_size)
             log.error(
@@ -136,8 +135,11 @@ class TransactionalProducer:
             omissible = [_size(message) for message in messages if message.may_omit_value]
             self._too_large = max(omissible) if omissible else self._too_large
 
-    def _note_fenced(self, seconds: float) -> None:
-        """The broker ends a transaction that takes too long; of a young one, another process has taken the name."""
+    def _check_name(self, seconds: float) -> None:
+        """Refuse to go on when another process uses the same name.
+
+        The broker fences a transaction that took too long; one that did not was fenced by another process.
+        """
         if 1000 * seconds >= TRANSACTION_MS:
             return
         self._fenced.append(time.monotonic())
@@ -148,12 +150,11 @@ class TransactionalProducer:
             )
 
     def _discard(self) -> None:
-        """Let go of the producer without waiting for what it still wants to send."""
-        producer: Any = self._producer
-        self._producer, self._is_ready = None, False
+        """Close the producer without waiting for messages that it has not sent."""
+        producer, self._producer, self._is_ready = self._producer, None, False
         if producer is None:
             return
-        producer._sender.force_close()  # noqa: SLF001 - else `close` waits for what never will be sent, and gives up
+        transaction_calls(producer, self._settings).force_close()
         close_quietly("the producer", partial(producer.close, timeout=CLOSE_SECONDS))
 
     def close(self) -> None:

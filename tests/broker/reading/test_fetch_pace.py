@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.broker.fetch_pace import IDLE_WAIT_MS, MOST_BYTES, FetchPace
+from monitor.broker.reading.fetch_pace import IDLE_WAIT_MS, MOST_BYTES, FetchPace
 
 BEAT = 560
 
@@ -11,7 +11,7 @@ def paced(beats_per_second, seconds=5, steps_per_second=100):
     pace = FetchPace(max_wait_ms=20)
     share = beats_per_second / steps_per_second
     for count in range(seconds * steps_per_second):
-        pace.hear(max(1, round(share)), round(share * BEAT), count / steps_per_second)
+        pace.observe(max(1, round(share)), round(share * BEAT), count / steps_per_second)
     return pace
 
 
@@ -36,14 +36,14 @@ def test_no_more_is_asked_for_than_a_fetch_that_is_worth_it():
 def test_when_the_load_is_gone_the_next_beat_is_answered_at_once_again():
     pace = paced(10_000)
     for count in range(1, 200):
-        pace.hear(0, 0, 5 + count / 50)
+        pace.observe(0, 0, 5 + count / 50)
     assert pace.ask() == (1, IDLE_WAIT_MS)
 
 
 def test_who_allows_no_wait_gets_every_beat_at_once_and_no_empty_answers():
     pace = FetchPace(max_wait_ms=0)
     for count in range(100):
-        pace.hear(100, 100 * BEAT, count / 100)
+        pace.observe(100, 100 * BEAT, count / 100)
     assert pace.ask() == (1, IDLE_WAIT_MS)
 
 

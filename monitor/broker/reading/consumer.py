@@ -1,4 +1,4 @@
-"""The reading half: one member of the consumer group, its records as columns, its lag and where it stands."""
+"""Reads beats as one member of the consumer group: records as columns, the assignment, the lag."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, Reba
 from kafka.structs import MemberState
 
 from monitor.beats.beat import FLOAT32_BYTES
-from monitor.broker.assignment import Assignment, RebalanceListener
-from monitor.broker.blocks import RecordBlock, join
-from monitor.broker.connection.client_config import (
+from monitor.broker.connection.client_config import client_config
+from monitor.broker.connection.client_errors import (
     START_SECONDS,
-    client_config,
     close_quietly,
     translated_connect_errors,
     translated_errors,
 )
-from monitor.broker.fetch_pace import FetchPace
-from monitor.broker.kafka_python.fetching import ask_for, has_more, step_in
-from monitor.broker.kafka_python.header_names import be_lenient
+from monitor.broker.kafka_python.fetching import has_more, patch_consumer, set_fetch_pace
+from monitor.broker.kafka_python.header_names import accept_any_header_name
+from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.reading.assignment import Assignment, RebalanceListener
+from monitor.broker.reading.blocks import RecordBlock, join
+from monitor.broker.reading.fetch_pace import FetchPace
 from monitor.errors import BrokerError, RewoundError
 
 if TYPE_CHECKING:
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
 
     from kafka.structs import ConsumerGroupMetadata
 
-    from monitor.broker.changelog import StateTopic
+    from monitor.broker.reading.state_topic import StateTopic
     from monitor.records.record import Assigned, BrokerFacts, Records
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
 
-POLL_MS = 1000  # less, and a poll that times out during a join can leave the member without partitions for good
-LOOK_SECONDS = 1.0
-LOOK_TIMEOUT_MS = 3000
+POLL_MS = 1000  # with less, a poll that times out during a join can leave the member without partitions for good
+LAG_SECONDS = 1.0
+LAG_TIMEOUT_MS = 3000
 COMMIT_TIMEOUT_MS = 5000
 STUCK_SECONDS = 30.0
 REBUILD_SECONDS = 5.0
@@ -49,22 +50,23 @@ FETCH_STEPS = 16
 
 
 class GroupConsumer:
-    """The consumer. Every method is for the one thread that walks the line."""
+    """The group's consumer. All methods are for the thread of the loop."""
 
-    def __init__(self, settings: Settings, store: StateTopic) -> None:
+    def __init__(self, settings: Settings, state: StateTopic) -> None:
         self._settings = settings
         self._topic = settings.beats_topic
-        self._changes = RebalanceListener()
+        self._is_patched = is_patched(settings)
+        self._rebalances = RebalanceListener()
         self._pace = FetchPace(settings.max_wait_ms)
-        self._assignment = Assignment(settings, store)
+        self._assignment = Assignment(settings, state)
         self._lag: dict[int, int] = {}
-        self._failure: BrokerError | None = None  # of the last look
-        self._looked = self._stable = time.monotonic()
+        self._failure: BrokerError | None = None  # of the last request for the lag
+        self._lag_asked = self._stable = time.monotonic()
         self._is_broken = False
         self._refusals = 0  # in a row
         self._consumer = self._build(START_SECONDS)
         self.member: ConsumerGroupMetadata = self._consumer.group_metadata()  # as of the last poll
-        self._joined_as = self.member  # the last one that was whole
+        self._joined_as = self.member  # the last one in a stable group
 
     def _build(self, wait_seconds: float) -> KafkaConsumer:
         settings = self._settings
@@ -76,113 +78,115 @@ class GroupConsumer:
                 auto_offset_reset=settings.offset_reset,
                 enable_auto_commit=False,
                 allow_auto_create_topics=False,
-                # for the offsets as much as for the beats: only then does asking for committed ones wait for a
-                # transaction that is still open, as that of a member which was frozen
+                # for the offsets as much as for the beats: only then does a request for committed offsets wait for a
+                # transaction that is still open, such as that of a frozen member
                 isolation_level="read_committed",
                 partition_assignment_strategy=(CooperativeStickyAssignor,),
                 session_timeout_ms=settings.session_timeout_ms,
                 heartbeat_interval_ms=max(100, min(3000, settings.session_timeout_ms // 3)),
                 max_poll_records=settings.batch_size,
                 fetch_min_bytes=1,
-                # one partition's fetch is drained before the next one's turn comes: not more than some steps of it
+                # the fetch of one partition is returned before that of the next: not more than some steps of it
                 max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
                 metadata_max_age_ms=30_000,  # so that added partitions are found
                 metrics_enabled=False,
             )
-            if settings.bulk_fetch:
-                step_in(consumer)
-            consumer.subscribe([self._topic], listener=self._changes)
+            if self._is_patched:
+                patch_consumer(consumer)
+            consumer.subscribe([self._topic], listener=self._rebalances)
         return consumer
 
     def poll(self) -> Records:
-        """Records of partitions whose place is known, and what to resume from of those that begin anew."""
-        if self._is_broken:  # the broker was away when it was to be rebuilt
+        """Records of restored partitions, and where those begin that were restored now."""
+        if self._is_broken:  # the broker was unavailable at the last try to rebuild
             self._rebuild()
-        self._look()
-        assigned = self._take()
-        ask_for(self._consumer, *self._pace.ask())
+        self._update_lag()
+        assigned = self._restore()
+        if self._is_patched:
+            set_fetch_pace(self._consumer, *self._pace.ask())
         try:
             polled = self._poll()
-            self._note_member()
+            self._check_member()
             blocks = [block for tp, some in polled.items() for block in self._expected(tp, some)]
-            self._pace.hear(sum(map(len, blocks)), sum(block.bytes for block in blocks), time.monotonic())
+            self._pace.observe(sum(map(len, blocks)), sum(block.bytes for block in blocks), time.monotonic())
         except BrokerError as error:
-            self._assignment.lose_all()  # the client would not bring these records again
+            self._assignment.revoke_all()  # the client would not return these records again
             self._is_broken |= not isinstance(error.__cause__, KafkaError)  # its IO thread may be dead
             raise
-        assigned = {partition: place for partition, place in assigned.items() if self._assignment.has(partition)}
-        if self._failure is not None and not blocks and not assigned:  # an empty poll is no sign of life
+        assigned = {partition: one for partition, one in assigned.items() if self._assignment.has(partition)}
+        if self._failure is not None and not blocks and not assigned:  # an empty poll does not show that Kafka answers
             raise self._failure
         self._failure = None
         return join(self._topic, blocks, assigned, self._assignment.revoked())
 
     def has_more(self) -> bool:
-        """Whether records were fetched that no poll has brought yet."""
-        return not self._is_broken and has_more(self._consumer)
+        """Whether records were fetched that no poll has returned yet; False where the client cannot tell."""
+        return self._is_patched and not self._is_broken and has_more(self._consumer)
 
     def must_assign(self) -> bool:
-        """Whether the next poll may ask where partitions stand that begin anew."""
+        """Whether the next poll may restore partitions, and ask for their committed offsets."""
         return self._is_broken or any(not self._assignment.has(tp.partition) for tp in self._consumer.assignment())
 
-    def _take(self) -> dict[int, Assigned]:
-        """Partitions that begin anew. That none can be taken must not keep this member from its group: poll goes on."""
+    def _restore(self) -> dict[int, Assigned]:
+        """Restore partitions. A failure is kept for later: poll must go on, or the group would drop this member."""
         try:
-            return self._assignment.take(self._consumer) if self.stable() else {}
+            return self._assignment.restore(self._consumer) if self.stable() else {}
         except BrokerError as error:
             self._failure = error
             return {}
 
-    def _note_member(self) -> None:
-        """First who this member is, then what it lost: what is lost later is refused under this generation.
+    def _check_member(self) -> None:
+        """Read this member's generation, then its revoked partitions.
 
-        kafka-python 3.0.12 tells no listener when a member is put out of the group while it joins: it comes back under
-        another name, claims what it had, and may get it, although others have read on meanwhile.
+        In this order, offsets of a partition that is revoked later are refused by the group, under this generation.
+        kafka-python 3.0.12 calls no listener when the group removes a member while it joins: the member comes back
+        under another name, claims its old partitions and may get them, although others have read on meanwhile.
         """
         before, self.member = self._joined_as, self._consumer.group_metadata()
         is_same = self.member.member_id == before.member_id
         if not is_same or not 0 <= self.member.generation_id - before.generation_id <= 1:
-            self._assignment.lose_all()
+            self._assignment.revoke_all()
         if self.stable():
             self._joined_as = self.member
-        self._assignment.lose(self._changes.take())
+        self._assignment.revoke(self._rebalances.changed())
 
     def _poll(self) -> Mapping[TopicPartition, list[Any]]:
         with translated_errors("reading beats"):
             try:
                 return self._consumer.poll(timeout_ms=POLL_MS)  # type: ignore[no-any-return]  # no types there
-            except CorruptRecordError as error:  # after which this client's next poll would never return
-                log.warning("%s: reading it again, leniently", error)
-                if not be_lenient():  # it was already: damage that only the broker can mend
+            except CorruptRecordError as error:  # the next poll of this client would never return
+                log.warning("%s: reading it again, with any header name", error)
+                if not (self._is_patched and accept_any_header_name()):  # it is damaged in another way
                     self._failure = BrokerError(f"reading beats: {error}")
                 self._rebuild()
                 return {}
 
-    def _expected(self, tp: TopicPartition, brought: list[Any]) -> list[RecordBlock]:
-        """What was brought of one partition, as far as it goes on where this member stands."""
-        blocks = brought if isinstance(brought[0], RecordBlock) else [RecordBlock.of(brought)]
+    def _expected(self, tp: TopicPartition, polled: list[Any]) -> list[RecordBlock]:
+        """Of what was polled of one partition, the blocks that follow what this member has read of it."""
+        blocks = polled if isinstance(polled[0], RecordBlock) else [RecordBlock.of(polled)]
         return [block for block in blocks if self._assignment.expects(self._consumer, tp, block.offset)]
 
-    def _look(self) -> None:
-        """Once a second: how far the ends are; it also tells a broker without news from one that is lost."""
+    def _update_lag(self) -> None:
+        """Once a second, ask for the ends of the partitions: this also tells an idle broker from one that fails."""
         now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._lag_asked < LAG_SECONDS:
             return
         assigned = self._consumer.assignment()
         asked = list(assigned or {TopicPartition(self._topic, 0)})
         try:
             with translated_errors("asking for the end of the beats"):
-                ends = self._consumer.end_offsets(asked, timeout_ms=LOOK_TIMEOUT_MS)
+                ends = self._consumer.end_offsets(asked, timeout_ms=LAG_TIMEOUT_MS)
                 positions = self._positions(assigned)
         except BrokerError as error:
             self._failure, self._stable = error, now
             return
         finally:
-            self._looked = time.monotonic()  # so that a poll comes between two looks that time out
+            self._lag_asked = time.monotonic()  # so that a poll comes between two requests that time out
         self._failure = None
         self._lag = {tp.partition: max(0, ends[tp] - position) for tp, position in positions}
         self._watch_membership(now)
         if stalled := self._assignment.stalled(self._lag, now):
-            log.warning("records wait in partitions %s, and none come: joining anew", stalled)
+            log.warning("records wait in partitions %s, and none come: joining again", stalled)
             self._is_broken = True
 
     def _positions(self, assigned: Collection[TopicPartition]) -> list[tuple[TopicPartition, int]]:
@@ -190,43 +194,43 @@ class GroupConsumer:
         return [(tp, position) for tp, position in positions if position is not None]
 
     def _watch_membership(self, now: float) -> None:
-        """Rebuild a member that stays out: a poll that times out during a join may leave it so for ever."""
+        """Rebuild a member that stays outside the group: a poll that times out during a join may leave it so."""
         if self.stable():
             self._stable = now
         elif now - self._stable > max(STUCK_SECONDS, 2 * self._settings.session_timeout_ms / 1000):
-            log.warning("this member has not joined group %s for long: joining anew", self._settings.group_id)
+            log.warning("this member has not joined group %s for long: joining again", self._settings.group_id)
             self._stable = now
             self._rebuild()
 
     def _rebuild(self) -> None:
         self._is_broken = True
         self.close()
-        self._assignment.lose_all()
+        self._assignment.revoke_all()
         self._refusals = 0
         self._consumer = self._build(REBUILD_SECONDS)
         self._is_broken = False
 
     def rewind(self, *, is_refused: bool) -> None:
-        """What was read since the last commit is void: go on from there. `is_refused`: the group does not take it.
+        """Go back to the last commit: what was read since is void. `is_refused`: the group refused the offsets.
 
-        kafka-python 3.0.12 can hold a generation that is over and neither notice nor join again for a minute or so.
+        kafka-python 3.0.12 can hold an old generation for a minute or so without joining again.
         """
-        self._assignment.lose_all()
+        self._assignment.revoke_all()
         self._refusals += is_refused
         if self._refusals >= REFUSALS:
-            log.warning("nothing can be delivered as this member of group %s: joining anew", self._settings.group_id)
+            log.warning("nothing can be delivered as this member of group %s: joining again", self._settings.group_id)
             self._is_broken = True
 
-    def settle(self) -> None:
-        """Something was delivered: this member is one."""
+    def delivered(self) -> None:
+        """A checkpoint was delivered, so the group accepts this member."""
         self._refusals = 0
 
     def is_idle(self) -> bool:
-        """Whether it has joined, and nothing is left for it to read."""
+        """Whether it has joined the group without getting a partition."""
         return self.stable() and not self._assignment and not self._consumer.assignment()
 
     def owns(self, partition: int) -> bool:
-        """Whether its offsets are this member's to commit, as of the last poll."""
+        """Whether this member may commit offsets of the partition, as of the last poll."""
         return self._assignment.has(partition)
 
     def lag(self) -> Mapping[int, int]:
@@ -240,11 +244,11 @@ class GroupConsumer:
         return bool(self._consumer.group_metadata().state == MemberState.STABLE)
 
     def joined(self) -> bool:
-        """Whether this member belongs to the group and every partition of its is taken."""
+        """Whether this member belongs to the group and all its partitions are restored."""
         return self.stable() and all(self._assignment.has(tp.partition) for tp in self._consumer.assignment())
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-        """Commit offsets outside of a transaction; False when the group asks to come again later."""
+        """Commit offsets outside of a transaction; False when the group rebalances, and the caller must try again."""
         with translated_errors("committing offsets"):
             try:
                 self._consumer.commit(dict(offsets), timeout_ms=COMMIT_TIMEOUT_MS)

@@ -1,4 +1,4 @@
-"""Dead letters back onto their topic: a delivery and the note of what it took are one transaction."""
+"""Puts dead letters back onto their topic: the records and the ledger entry about them are one transaction."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
-from monitor.broker.connection.client_config import (
-    COMMAND_SECONDS,
+from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
+from monitor.broker.connection.client_errors import (
     START_SECONDS,
-    client_config,
     close_quietly,
     translated_connect_errors,
     translated_errors,
 )
-from monitor.broker.producer import TOO_LARGE, build_producer, is_answered, send
-from monitor.broker.transactions import CLOSE_SECONDS, DELIVER_SECONDS, TRANSACTION_MS
+from monitor.broker.kafka_python.transactional import transaction_calls
+from monitor.broker.writing.producer import TOO_LARGE, build_producer, send
+from monitor.broker.writing.transactions import CLOSE_SECONDS, DELIVER_SECONDS, TRANSACTION_MS
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -48,28 +48,28 @@ _FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
 @dataclass(frozen=True, slots=True)
 class ReturnedRecord:
-    """A message and when it belongs."""
+    """A record to put back, with its timestamp."""
 
     message: Message
-    time_ms: int  # negative: now
+    time_ms: int  # since the epoch; negative: now
 
 
 @dataclass(frozen=True, slots=True)
 class LettersTopic:
     """The dead letters topic as it is now."""
 
-    topic_id: str  # another one when it was deleted and made anew
+    topic_id: str  # another one after the topic was deleted and created again
     replicas: int
     has_notes: bool  # whether anything was ever put back
 
 
 def notes_topic(settings: Settings) -> str:
-    """Where it is noted which letters went back: theirs, not a group's, since any group may read them."""
+    """The topic of the replay ledger. It belongs to the letters and not to a group, since any group may read them."""
     return f"{settings.dead_letters_topic}.replayed"
 
 
 def describe_letters(settings: Settings) -> LettersTopic:
-    """Raises BrokerError where that topic is missing, or the one that letters go back to."""
+    """Ask about the dead letters topic. Raises BrokerError where it or the beats topic is missing."""
     with closing(_admin(settings)) as admin, translated_errors("looking at the dead letters"):
         needed, notes = (settings.dead_letters_topic, settings.beats_topic), notes_topic(settings)
         found = {topic["name"]: topic for topic in admin.describe_topics([*needed, notes])}
@@ -82,14 +82,14 @@ def describe_letters(settings: Settings) -> LettersTopic:
 
 
 def make_notes_topic(settings: Settings, letters: LettersTopic) -> None:
-    """Compacted, so that a note lives as long as the letters it names; one partition, so that all are read in order."""
+    """Create the ledger: compacted, so that no entry expires; one partition, so that all are read in order."""
     options = {"num_partitions": 1, "replication_factor": letters.replicas, "configs": {"cleanup.policy": "compact"}}
     name = notes_topic(settings)
     with closing(_admin(settings)) as admin, translated_errors(f"making the compacted topic {name}"):
         try:
             admin.create_topics({name: options}, wait_for_metadata=True)
         except TopicAlreadyExistsError:
-            log.debug("somebody else's replay was quicker")
+            log.debug("another replay created it first")
 
 
 def _admin(settings: Settings) -> KafkaAdminClient:
@@ -98,13 +98,13 @@ def _admin(settings: Settings) -> KafkaAdminClient:
 
 
 class Replayer:
-    """A producer for one replay at a time: a second one on the same letters ends the first.
+    """Puts records back; a second Replayer for the same letters ends the first.
 
-    Exactly once in transactions; where the broker has none, what was under way when a replay died goes twice.
+    Each record once, in transactions; where the broker has none, records in flight when a replay dies go twice.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Ends what an earlier replay left open, so that the notes read after this are complete."""
+        """End the transaction that an earlier replay left open, so that the ledger is complete from now on."""
         self._settings = settings
         self._is_transactional = settings.delivery == "exactly-once"
         self._is_open = False
@@ -121,10 +121,11 @@ class Replayer:
         return producer
 
     def deliver(self, returns: Sequence[ReturnedRecord], notes: Sequence[Message] = ()) -> str | None:
-        """Every message, then the notes; None, or why the broker refuses one of them for good: then none of them went.
+        """Send every record, then the ledger entries `notes`; None when all were committed.
 
-        After a refusal the notes must be read again: a replay may have come and gone before this one had a producer
-        again. Raises BrokerError on any other failure, after which nothing more can be delivered.
+        Otherwise none was, and the result is the name of the error with which the broker refuses one of them for good.
+        After that the ledger must be read again: another replay may have run before this one had a new producer.
+        Raises BrokerError on any other failure; nothing more can be delivered then.
         """
         try:
             with self._fencing(), translated_errors("putting dead letters back"):
@@ -135,7 +136,7 @@ class Replayer:
         except BrokerError as error:
             if not isinstance(error.__cause__, _REFUSED):
                 raise
-            self.close()  # kafka-python 3.0.12: after a refused batch its sequence numbers have a gap, abort or not
+            self.close()  # kafka-python 3.0.12: a refused batch leaves a gap in its sequence numbers, aborted or not
             self._producer = self._build()
             return type(error.__cause__).__name__
         return None
@@ -146,7 +147,7 @@ class Replayer:
             self._is_open = True
 
     def _send(self, returned: ReturnedRecord) -> Any:
-        """To the partition it came from, where the source's other beats are, whatever partitioner its publisher has."""
+        """Send to the partition that the record came from, where the other beats of its source are."""
         message = returned.message
         if message.partition not in self._producer.partitions_for(message.topic):
             message = replace(message, partition=None)
@@ -159,21 +160,17 @@ class Replayer:
 
     def _end(self) -> None:
         if self._is_transactional:
-            self._wait(self._producer._transaction_manager.begin_commit())  # noqa: SLF001 - see is_answered
+            with _no_answer():
+                transaction_calls(self._producer, self._settings).commit(CLOSE_SECONDS)
             self._is_open = False
-
-    def _wait(self, result: Any) -> None:
-        if not is_answered(self._producer, result, CLOSE_SECONDS):
-            raise BrokerError("the broker does not end the transaction: run the replay again, it knows what went back")
 
     @contextmanager
     def _fencing(self) -> Iterator[None]:
-        """Say in our words that a second replay took over; the client wraps it in errors of its own."""
+        """Explain that another replay has ended this one; the client wraps that in errors of its own."""
         try:
             yield
         except BrokerError as error:
-            manager = self._producer._transaction_manager  # noqa: SLF001
-            causes = (error.__cause__, manager.last_error if manager else None)
+            causes = (error.__cause__, transaction_calls(self._producer, self._settings).last_error())
             if any(isinstance(cause, _FENCED) for cause in causes):
                 raise BrokerError(
                     f"another replay of {self._settings.dead_letters_topic} has started and goes on where this one "
@@ -182,18 +179,29 @@ class Replayer:
             raise
 
     def close(self) -> None:
-        """Give up what is under way. An open transaction would hold up the readers until it times out."""
+        """Undo an open transaction, which would block readers until it times out, and close the connections."""
         try:
             if self._is_open:
                 self._is_open = False
-                self._wait(self._producer._transaction_manager.begin_abort())  # noqa: SLF001
-        except (KafkaError, BrokerError) as error:
-            log.debug("the transaction is left to its time limit: %s", error)
+                transaction_calls(self._producer, self._settings).abort(CLOSE_SECONDS)
+        except KafkaError as error:
+            log.debug("the broker ends the transaction when its time is up: %s", error)
         close_quietly("the producer", partial(self._producer.close, timeout=CLOSE_SECONDS))
 
 
+@contextmanager
+def _no_answer() -> Iterator[None]:
+    """Say what to do when the broker does not end the transaction in time."""
+    try:
+        yield
+    except KafkaTimeoutError as error:
+        raise BrokerError(
+            "the broker does not end the transaction: run the replay again, it knows what went back"
+        ) from error
+
+
 def _init(producer: KafkaProducer) -> None:
-    """A coordinator that is new, or busy with a dead replay's transaction, may need longer than the client waits."""
+    """Begin transactions. A new coordinator, or one that still ends a dead replay, needs longer than one call waits."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A run of one partition's records as columns, however the client brought them; several make the columns of a poll."""
+"""Consecutive records of one partition as columns, and the columns of a whole poll made of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from monitor.broker.varint import decode
 from monitor.records.column import Column
 from monitor.records.record import Records
 
@@ -33,9 +34,10 @@ class RecordBlock:
 
     @classmethod
     def of(cls, records: Sequence[Any]) -> RecordBlock:
-        """The client's own records; n > 0. Nothing here runs once a record in Python, but for their timestamps."""
+        """From n > 0 records of the client. Only their timestamps are converted one by one."""
         _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*records, strict=True)
-        time = np.array([(time + 2**63) % 2**64 - 2**63 for time in stamp], np.int64)  # a delta may carry it beyond
+        # a first timestamp and its delta may add up to more than 64 bits
+        time = np.array([(time + 2**63) % 2**64 - 2**63 for time in stamp], np.int64)
         return cls(partition[0], np.array(offset, np.int64), time, Column.of(key), Column.of(value), headers)
 
     def __len__(self) -> int:
@@ -43,20 +45,20 @@ class RecordBlock:
 
     @property
     def bytes(self) -> int:
-        """Of the values, the larger part of what was sent."""
+        """Size of all values, the larger part of what was sent."""
         return int(np.maximum(self.value.size, 0).sum())
 
     def part(self, start: int, stop: int) -> RecordBlock:
-        """The records from `start` up to `stop`, out of the same buffers."""
+        """The records from `start` up to `stop`, in the same buffers."""
         rows, key, value = slice(start, stop), self.key.part(start, stop), self.value.part(start, stop)
         return RecordBlock(self.partition, self.offset[rows], self.time[rows], key, value, self.headers[rows])
 
 
 class RawHeaders(Sequence["Headers"]):
-    """Headers as Kafka writes them, read only when somebody asks: that is for dead letters alone."""
+    """Headers as Kafka writes them, decoded when they are read: only dead letters need them."""
 
     def __init__(self, raw: Column) -> None:
-        """`raw`: of each record, what follows its value; to be well-formed."""
+        """`raw`: the bytes of each record after its value; they must be well-formed."""
         self.raw = raw
 
     def __len__(self) -> int:
@@ -73,33 +75,22 @@ class RawHeaders(Sequence["Headers"]):
 
 
 def read_headers(raw: bytes) -> Headers:
-    r"""Names and values (null as None). Kafka takes any bytes as a name: what is not UTF-8 is written as `\xff`."""
-    count, at = _varint(raw, 0)
+    r"""Names and values (null as None). Kafka accepts any bytes as a name: those that are not UTF-8 become `\xff`."""
+    count, at = decode(raw, 0)
     found = []
     for _ in range(count):
-        size, at = _varint(raw, at)
+        size, at = decode(raw, at)
         name, at = raw[at : at + size].decode(errors="backslashreplace"), at + size
-        size, at = _varint(raw, at)
+        size, at = decode(raw, at)
         found.append((name, None if size < 0 else raw[at : at + size]))
         at += max(size, 0)
     return tuple(found)  # type: ignore[arg-type]  # the client gives null values as well
 
 
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """A signed number in as many bytes as it needs, and where the next one begins."""
-    number = shift = 0
-    while True:
-        byte = raw[at]
-        number |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follows
-            return number >> 1 ^ -(number & 1), at
-
-
 def join(
     topic: str, blocks: Sequence[RecordBlock], assigned: Mapping[int, Assigned], revoked: frozenset[int]
 ) -> Records:
-    """The records of one poll, out of the same buffers."""
+    """The records of one poll, in the same buffers where there is one block."""
     sizes = [len(block) for block in blocks]
     return Records(
         topic,

@@ -1,21 +1,14 @@
-"""Reads episode state back from its compacted topic, a few partitions at a time."""
+"""Reads episode state from its compacted topic, a few partitions at a time."""
 
 from __future__ import annotations
 
-import time
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetSpec, TopicPartition
 
-from monitor.broker.clients import build_reader
-from monitor.broker.connection.client_config import (
-    COMMAND_SECONDS,
-    client_config,
-    close_quietly,
-    translated_connect_errors,
-    translated_errors,
-)
+from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
+from monitor.broker.connection.client_errors import close_quietly, translated_connect_errors, translated_errors
+from monitor.broker.reading.reader import build_reader, read_to_end
 from monitor.broker.topics import extend_state
 from monitor.errors import BrokerError
 
@@ -24,13 +17,13 @@ if TYPE_CHECKING:
 
     from monitor.settings import Settings
 
-IDLE_SECONDS = 4.0  # without a row: a dying member's open transaction holds the end back, so look again later
+IDLE_SECONDS = 4.0  # without a row: the open transaction of a dying member holds the end back; try again later
 POLL_MS = 200
-POSITION_MS = REQUEST_MS = 5000
+REQUEST_MS = 5000
 
 
 class StateTopic:
-    """The state topic. Its clients are made when they are first needed, and kept: a restore takes some 30 ms then."""
+    """The state topic. Its clients are built when they are first needed, and kept: a restore then takes some 30 ms."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -41,8 +34,8 @@ class StateTopic:
     def read(self, partitions: list[int]) -> dict[int, dict[bytes, bytes]]:
         """The last value of each source in each of the partitions.
 
-        Up to the end of everything written, as far as it is committed. Raises BrokerError while what a dying member
-        left open stands in the way of that.
+        It reads all committed rows up to the end of everything written. Raises BrokerError while a transaction that a
+        dying member left open holds that end back.
         """
         try:
             with translated_errors(f"reading {self._topic}"):
@@ -59,20 +52,14 @@ class StateTopic:
         consumer = self._consumer = self._consumer or build_reader(self._settings, max_poll_records=10_000)
         consumer.assign(list(ends))
         consumer.seek_to_beginning(*ends)
-        deadline = time.monotonic() + IDLE_SECONDS
-        # an empty poll is no end, and the last record is not at `end - 1`: logs end in transaction markers
-        while any((consumer.position(tp, POSITION_MS) or 0) < end for tp, end in ends.items()):
-            if time.monotonic() > deadline:
-                raise BrokerError(f"the end of {self._topic} is not reached: somebody's transaction is open there")
-            for record in chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values()):
-                deadline = time.monotonic() + IDLE_SECONDS
-                rows[record.partition].pop(record.key, None)
-                if record.value is not None:
-                    rows[record.partition][record.key] = record.value
+        for record in read_to_end(consumer, ends, IDLE_SECONDS, POLL_MS):
+            rows[record.partition].pop(record.key, None)
+            if record.value is not None:
+                rows[record.partition][record.key] = record.value
         return rows
 
     def _ends(self, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The ends of those that have records, uncommitted ones included."""
+        """The end of each partition that has records, uncommitted ones included."""
         with translated_connect_errors(self._settings):
             admin = self._admin = self._admin or KafkaAdminClient(
                 **client_config(self._settings, COMMAND_SECONDS), request_timeout_ms=REQUEST_MS

@@ -1,4 +1,4 @@
-"""Kafka for the commands: publish records, and read a topic without belonging to a group."""
+"""Reads a topic without belonging to a group, and reads a topic to its end."""
 
 from __future__ import annotations
 
@@ -8,59 +8,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
-from monitor.broker.connection.client_config import (
-    COMMAND_SECONDS,
-    client_config,
-    translated_connect_errors,
-    translated_errors,
-)
-from monitor.broker.kafka_python.header_names import be_lenient
-from monitor.broker.producer import build_producer, send
+from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
+from monitor.broker.connection.client_errors import translated_connect_errors, translated_errors
+from monitor.broker.kafka_python.header_names import accept_any_header_name
+from monitor.broker.kafka_python.known_versions import is_patched
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from monitor.records.record import Message
     from monitor.settings import Settings
 
-FLUSH_EVERY = 5000  # the client's own buffer has no bound
-FLUSH_SECONDS = 60.0
 POSITION_MS = 5000
 
 
-class Publisher:
-    """Sends records and keeps count; `flush` says when any of them was lost."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._producer = build_producer(settings, COMMAND_SECONDS, linger_ms=5, batch_size=64 * 1024)
-        self._unflushed = 0
-        self._failure: Exception | None = None
-
-    def send(self, message: Message, timestamp_ms: int | None = None) -> None:
-        with translated_errors(f"publishing to {message.topic}"):
-            send(self._producer, message, timestamp_ms).add_errback(self._failed)
-        self._unflushed += 1
-        if self._unflushed >= FLUSH_EVERY:
-            self.flush()
-
-    def _failed(self, error: Exception) -> None:
-        self._failure = error
-
-    def flush(self) -> None:
-        """Wait for every acknowledgement; raises BrokerError when one of them did not come."""
-        with translated_errors("waiting for acknowledgements"):
-            self._producer.flush(timeout=FLUSH_SECONDS)
-        self._unflushed = 0
-        if self._failure is not None:
-            raise BrokerError(f"the broker did not take every record: {self._failure}")
-
-    def close(self) -> None:
-        self._producer.close(timeout=FLUSH_SECONDS)
-
-
 def build_reader(settings: Settings, **options: Any) -> KafkaConsumer:
-    """A consumer that belongs to no group and sees what is committed."""
+    """A consumer that belongs to no group and reads committed records only."""
     with translated_connect_errors(settings):
         return KafkaConsumer(
             **client_config(settings, COMMAND_SECONDS),
@@ -74,15 +37,45 @@ def build_reader(settings: Settings, **options: Any) -> KafkaConsumer:
         )
 
 
+def read_to_end(
+    consumer: KafkaConsumer, ends: Mapping[TopicPartition, int], idle_seconds: float, poll_ms: int = 500
+) -> Iterator[Any]:
+    """Every record of the partitions up to the offsets `ends`, from where the consumer stands.
+
+    The consumer's position decides, since a log may end in transaction markers, and an empty poll is not the end.
+    Raises BrokerError when no record comes for `idle_seconds`: a transaction that is still open holds the end back.
+    """
+    deadline = time.monotonic() + idle_seconds
+    while _is_before(consumer, ends):
+        if time.monotonic() > deadline:
+            topics = ", ".join(sorted({tp.topic for tp in ends}))
+            raise BrokerError(
+                f"the end of {topics} was not reached: no record came for {idle_seconds:g} s; a transaction may be open"
+            )
+        with translated_errors("reading"):
+            polled = consumer.poll(timeout_ms=poll_ms)
+        if polled:
+            yield from chain.from_iterable(polled.values())
+            deadline = time.monotonic() + idle_seconds
+
+
+def _is_before(consumer: KafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    with translated_errors("asking for the position"):
+        return any((consumer.position(tp, POSITION_MS) or 0) < end for tp, end in ends.items())
+
+
 class Reader:
-    """Every partition of one topic, committed records only, from its beginning or from now on."""
+    """Reads every partition of one topic, committed records only, from its beginning or from now on."""
 
     def __init__(
         self, settings: Settings, topic: str, *, from_beginning: bool, is_lenient: bool = True, wait_ms: int = 500
     ) -> None:
-        """`wait_ms`: how long the broker may keep a request for records that are not there yet."""
-        if is_lenient:
-            be_lenient()
+        """`wait_ms`: how long the broker may hold back its answer while there is no record.
+
+        `is_lenient`: be ready for header names that are not UTF-8, as `kafka_python.header_names` says.
+        """
+        if is_lenient and is_patched(settings):
+            accept_any_header_name()
         self._consumer = build_reader(settings, fetch_max_wait_ms=wait_ms)
         try:
             with translated_errors(f"opening {topic}"):
@@ -103,7 +96,7 @@ class Reader:
         return partitions
 
     def beginnings(self) -> dict[int, int]:
-        """Offset of the oldest record that is kept, for each partition."""
+        """Offset of the oldest record of each partition."""
         with translated_errors("asking for the beginning"):
             return {tp.partition: offset for tp, offset in self._consumer.beginning_offsets(self._partitions).items()}
 
@@ -116,17 +109,7 @@ class Reader:
         """Every record up to the end as it is now. Raises BrokerError when none comes for as long as the limit."""
         with translated_errors("asking for the end"):
             ends = self._consumer.end_offsets(self._partitions)
-        deadline = time.monotonic() + limit_seconds
-        while self._is_before(ends):
-            if time.monotonic() > deadline:
-                raise BrokerError(f"the topic's end was not reached: nothing came for {limit_seconds:g} s")
-            if records := self.poll():
-                yield from records
-                deadline = time.monotonic() + limit_seconds
-
-    def _is_before(self, ends: dict[TopicPartition, int]) -> bool:
-        with translated_errors("asking for the position"):
-            return any((self._consumer.position(tp, POSITION_MS) or 0) < end for tp, end in ends.items())
+        yield from read_to_end(self._consumer, ends, limit_seconds)
 
     def close(self) -> None:
         self._consumer.close()

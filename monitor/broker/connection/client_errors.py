@@ -1,0 +1,136 @@
+"""The Kafka client's errors as errors of the monitor. Errors of the monitor's own code pass through untouched."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import time
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
+from snappy import UncompressError
+from zstandard import ZstdError
+
+from monitor.broker.kafka_python.bootstrap import UnreachableError
+from monitor.errors import BrokerError, MonitorError, RefusedError, raised_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+START_SECONDS = 60.0
+RETRY_SECONDS = 0.5
+CLIENT = {"kafka", "lz4", "snappy", "zstandard"}  # with the codecs that it calls
+
+# Errors other than KafkaError that kafka-python 3.0.12 raises when a broker or a connection fails. They count only
+# where the client or its codecs raised them (`raised_in`): elsewhere the same error is a defect of the monitor.
+LEAKS: tuple[type[Exception], ...] = (
+    LookupError,  # KeyError: a topic, a partition or a leader has gone from the metadata while it is looked up;
+    # IndexError: an answer holds fewer entries than were asked for
+    ValueError,  # a partition was revoked on the IO thread before `seek` or `pause`, or is unknown to `send`; a list of
+    # offsets comes back without one; SCRAM answers that do not fit; a header's name that is not UTF-8
+    RuntimeError,  # the IO thread has ended ("NetworkSelector closed!"), a transport is closed for writes, two threads
+    # poll at once, no controller is found
+    AttributeError,  # the IO thread closes a connection, and sets its socket to None, while another thread uses it
+    AssertionError,  # the client's checks of its own state, as of a task or of a batch in an old message format
+    struct.error,  # an answer, or a record in it, ends before its fields do
+    OSError,  # the error that ended the IO thread is raised again in each later call
+    # a batch whose compressed bytes are damaged: gzip, gzip cut short, snappy, zstd; of lz4 it is a RuntimeError
+    zlib.error,
+    EOFError,
+    UncompressError,
+    ZstdError,
+)
+
+
+def _is_leak(error: Exception) -> bool:
+    return isinstance(error, LEAKS) and raised_in(error) in CLIENT
+
+
+def _defect_behind(error: BaseException) -> BaseException | None:
+    """An error of ours that the client wrapped in one of its own, as it does for a rebalance listener."""
+    cause = error.__cause__
+    while cause is not None:
+        if not isinstance(cause, KafkaError | MonitorError) and raised_in(cause) not in {"", *CLIENT}:
+            return cause
+        cause = cause.__cause__
+    return None
+
+
+@contextmanager
+def translated_errors(what: str) -> Iterator[None]:
+    """Turn the client's errors into a BrokerError that says what was being done; let all others pass."""
+    try:
+        yield
+    except AuthorizationError as error:
+        raise BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker") from error
+    except KafkaError as error:
+        if defect := _defect_behind(error):
+            raise defect from None
+        raise BrokerError(f"{what}: {error}") from error
+    except LEAKS as error:
+        if not _is_leak(error):
+            raise
+        raise BrokerError(f"{what}: {type(error).__name__} {error} in the Kafka client") from error
+
+
+@contextmanager
+def translated_connect_errors(settings: Settings) -> Iterator[None]:
+    """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a BrokerError."""
+    try:
+        yield
+    except UnreachableError as error:
+        raise BrokerError(error.args[0]) from error
+    except KafkaTimeoutError as error:
+        raise BrokerError(
+            f"no Kafka answers at {settings.bootstrap_servers} ({error.args[0]}): is it running, and are "
+            "MONITOR_BOOTSTRAP_SERVERS and the security settings right?"
+        ) from error
+    except KafkaConfigurationError as error:
+        raise _unusable(settings, error) from error
+    except KafkaError as error:
+        raise BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {error}") from error
+    except LEAKS as error:
+        if not _is_leak(error):
+            raise
+        if isinstance(error, ValueError | OSError):
+            raise _unusable(settings, error) from error
+        raise BrokerError(
+            f"Kafka at {settings.bootstrap_servers}: {type(error).__name__} {error} in the Kafka client"
+        ) from error
+
+
+def _unusable(settings: Settings, error: Exception) -> RefusedError:
+    return RefusedError(f"the settings for Kafka at {settings.bootstrap_servers} cannot be used: {error}")
+
+
+def retry_while_unavailable(call: Callable[[], Answer], settings: Settings) -> Answer:
+    """What the call returns, tried again while its error may pass: a cluster with a node down refuses now and then.
+
+    Raises BrokerError when the error will not pass, or when it lasts longer than a start may take.
+    """
+    deadline = time.monotonic() + min(START_SECONDS, settings.broker_timeout_seconds)
+    while True:
+        try:
+            return call()
+        except BrokerError as error:
+            if not getattr(error.__cause__, "retriable", False) or time.monotonic() > deadline:
+                raise
+            log.info("%s: trying again", error)
+            time.sleep(RETRY_SECONDS)
+
+
+def close_quietly(what: str, close: Callable[[], None]) -> None:
+    """Close a client; a failure of the client is worth a line in the log and no more."""
+    try:
+        with translated_errors(f"closing {what}"):
+            close()
+    except BrokerError as error:
+        log.warning("%s", error)

@@ -1,0 +1,1 @@
+"""Reading from Kafka: the group's consumer, single topics, and episode state."""

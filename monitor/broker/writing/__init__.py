@@ -1,0 +1,1 @@
+"""Writing to Kafka: producers, transactions, delivery strategies, and the replay of dead letters."""

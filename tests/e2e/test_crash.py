@@ -1,0 +1,63 @@
+"""A defect of the monitor ends the process at once, with a traceback and exit code 70, wherever it shows."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+import pytest
+
+from monitor.broker import Publisher
+from monitor.records.record import Message
+from tests.e2e.daemon import Daemon
+
+END_SECONDS = 30
+PLANTS = {
+    "while polling": "from monitor.broker.reading.consumer import GroupConsumer as C; C._expected = fail",
+    "in the thread that delivers": "from monitor.broker.writing import transactions as C, producer as D; "
+    "C.send_all = D.send_all = fail",
+    "in the thread that scores": "from monitor.model.scorer import Scorer as C; C.score = fail",
+    "in a thread that nobody waits for": "from monitor.broker import KafkaBroker as C; C.lag = in_thread",
+    "in a listener that the client calls": "from monitor.broker.reading.assignment import RebalanceListener as C; "
+    "C.on_partitions_assigned = fail",
+}
+PROGRAM = """
+import threading
+from monitor import cli
+
+
+def fail(*_, **__):
+    raise TypeError("planted")
+
+
+def in_thread(*_):
+    threading.Thread(target=KafkaBroker_fail).start()
+    return {{}}
+
+
+def KafkaBroker_fail():
+    exec("raise TypeError('planted')", {{"__name__": "monitor.planted"}})
+
+
+{plant}
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("plant", PLANTS.values(), ids=PLANTS)
+def test_a_planted_type_error_ends_the_daemon_with_its_traceback(make_settings, model_file, tmp_path, plant):
+    settings = make_settings(partitions=1)
+    program = tmp_path / "planted.py"
+    program.write_text(PROGRAM.format(plant=plant))
+    with closing(Publisher(settings)) as publisher:
+        for _ in range(20):
+            publisher.send(Message(settings.beats_topic, b"source", b"not a beat"))
+            publisher.send(Message(settings.beats_topic, b"source", bytes(560)))
+        publisher.flush()
+    daemon = Daemon(settings, model_file, tmp_path / "log")
+    daemon.command = (sys.executable, str(program), "run")
+    with daemon:
+        assert daemon.process.wait(END_SECONDS) == 70, daemon.log()
+    assert "the monitor crashed: this is a defect" in daemon.log()
+    assert "TypeError: planted" in daemon.log()
+    assert "Traceback (most recent call last)" in daemon.log()
