@@ -51,7 +51,7 @@ def build(folder: Path) -> Path:
         shutil.copy(REPOSITORY / name, copy)
     for name in PACKAGES:
         shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    _run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(copy)], folder)
+    run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(copy)], folder)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -100,26 +100,26 @@ def install(python: Path, wheel: Path, folder: Path) -> Path:
     Raises CheckError when something that the wheel needs has no wheel for this Python.
     """
     place = folder / "environment"
-    _run([str(python), "-m", "venv", str(place)], folder)
+    run([str(python), "-m", "venv", str(place)], folder)
     pins = str(REPOSITORY / "constraints.txt")
     pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
-    _run([*pip, "-c", pins, f"{wheel}[demo]"], folder)
+    run([*pip, "-c", pins, f"{wheel}[demo]"], folder)
     return place / "bin"
 
 
 def use(programs: Path, data: Path | None, folder: Path) -> None:
     """Run the demo, the command `score` and the Python API. Raises CheckError when one of them fails."""
     for name in ("ecg-monitor", "ecg-trainer"):
-        _run([str(programs / name), "--version"], folder)
+        run([str(programs / name), "--version"], folder)
     given = [] if data is None else ["--data", str(data.resolve())]
-    _run([str(programs / "ecg-monitor"), "demo", *given, "--out", "demo"], folder)
+    run([str(programs / "ecg-monitor"), "demo", *given, "--out", "demo"], folder)
     files = (data or folder / "demo" / "ecg5000").resolve().iterdir()
     beats = next(path for path in sorted(files) if path.name.startswith("ECG5000_TEST"))
-    _run([str(programs / "ecg-monitor"), "score", str(beats), "--model", "demo/model.safetensors", "--csv"], folder)
-    _run([str(programs / "python"), "-I", "-c", API], folder)
+    run([str(programs / "ecg-monitor"), "score", str(beats), "--model", "demo/model.safetensors", "--csv"], folder)
+    run([str(programs / "python"), "-I", "-c", API], folder)
 
 
-def _run(command: list[str], folder: Path) -> None:
+def run(command: list[str], folder: Path) -> None:
     """Run a command in a folder, without this checkout and without any MONITOR_* setting."""
     hidden = ("PYTHONPATH", "MONITOR_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}

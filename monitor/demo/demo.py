@@ -55,8 +55,8 @@ def run(data: Path | None, out: Path) -> int:
     out.mkdir(parents=True, exist_ok=True)
     folder, model, log = data or out / "ecg5000", out / "model.safetensors", out / "monitor.log"
     if data is None:
-        _run_step("downloading ECG5000", [*_TRAINER, "fetch", "--out", str(folder)])
-    _run_step("training a model on normal beats", [*_TRAINER, "ecg", "--data", str(folder), "--out", str(model)])
+        run_step("downloading ECG5000", [*_TRAINER, "fetch", "--out", str(folder)])
+    run_step("training a model on normal beats", [*_TRAINER, "ecg", "--data", str(folder), "--out", str(model)])
     with embedded_broker(out / "broker.log") as address:
         config = settings.read(
             bootstrap_servers=address,
@@ -92,7 +92,7 @@ def _require_packages() -> None:
         )
 
 
-def _run_step(what: str, command: list[str]) -> None:
+def run_step(what: str, command: list[str]) -> None:
     click.echo(f"— {what}")
     code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own commands
     if code:

@@ -56,7 +56,7 @@ def test_a_broker_that_cannot_run_here_is_named_before_anything_is_done(run_demo
 
 def test_a_step_that_fails_is_named_with_its_exit_code():
     with pytest.raises(demo.MonitorError, match="counting sheep ended with exit code 3") as caught:
-        demo._run_step("counting sheep", [sys.executable, "-c", "exit(3)"])  # noqa: SLF001
+        demo.run_step("counting sheep", [sys.executable, "-c", "exit(3)"])
     assert not isinstance(caught.value, RefusedError)
 
 

@@ -72,4 +72,4 @@ def test_other_pythons_are_found_by_their_names_if_they_start(tmp_path: Path, mo
 
 def test_a_command_that_fails_is_an_error_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(wheel_check.CheckError, match="exit code 3:\nno luck"):
-        wheel_check._run([sys.executable, "-c", "print('no luck'); exit(3)"], tmp_path)  # noqa: SLF001
+        wheel_check.run([sys.executable, "-c", "print('no luck'); exit(3)"], tmp_path)
