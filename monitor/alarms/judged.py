@@ -1,4 +1,4 @@
-"""Beats with their verdicts, and what one batch came to."""
+"""Beats with their verdicts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from monitor.alarms.rule import Event
     from monitor.beats.beat import Beats
-    from monitor.records.record import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +23,3 @@ class JudgedBeats:
     abnormal: NDArray[np.bool_]
     cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
     cause_code: NDArray[np.int8]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one batch came to, until it is delivered."""
-
-    checkpoint: Checkpoint
-    judged: JudgedBeats
-    events: list[Event]
-    reasons: tuple[str, ...]
-    shed: int
-    began: float  # of a clock that never goes back, when its records had come
