@@ -1,4 +1,4 @@
-"""Beats with their verdicts, and the outcome of one step."""
+"""Beats with their verdicts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from monitor.alarms.rule import Event
     from monitor.beats.beat import Beats
-    from monitor.records.record import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +23,3 @@ class JudgedBeats:
     abnormal: NDArray[np.bool_]
     cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
     cause_code: NDArray[np.int8]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The outcome of one batch, kept until it is delivered."""
-
-    checkpoint: Checkpoint
-    judged: JudgedBeats
-    events: list[Event]
-    reasons: tuple[str, ...]  # why records were refused, one for each
-    shed: int  # records left out because they were older than MONITOR_MAX_AGE_SECONDS
-    began: float  # when its records had come, seconds of a monotonic clock

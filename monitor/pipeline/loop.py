@@ -1,182 +1,192 @@
-"""The loop: poll, walk, deliver. One columnar batch at a time on one thread.
+"""The loop: read records, take them through the stages, deliver; one batch at a time on one thread.
 
-Where more records wait, two things are done beside it: a batch is scored while the one before it is judged and the
-next one is read, and delivered while the next one is judged.
+While more records wait, two other threads work at the same time: one scores the batch that was read last, one delivers
+the batch before it, and the loop's own thread parses, judges and encodes.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from monitor.alarms import episode_state
-from monitor.alarms.judged import Step
 from monitor.errors import BrokerError, RewoundError
-from monitor.pipeline.step import Components, Parsed, Pipeline
-from monitor.telemetry.recorder import Recorder
+from monitor.pipeline.outage import Outage
+from monitor.pipeline.slots import Slots
+from monitor.pipeline.step import Components, Pipeline
+from monitor.telemetry.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from monitor.pipeline.step import Step
     from monitor.records.record import Assigned, ControlRecord
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 0.5  # between two tries while the broker is away
-DRAIN_SECONDS = 15.0
+PAUSE_SECONDS = 0.5  # between two tries while the broker is unavailable
+DRAIN_SECONDS = 15.0  # after a request to stop, to deliver what was judged
 
 
 class Loop:
-    """Walks the line until it is asked to stop. `clock` gives seconds since the epoch, for what people read."""
+    """Takes steps until it is asked to stop.
 
-    def __init__(
-        self, line: Components, settings: Settings, model_id: str, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._line = line
-        self._settings = settings
+    What changes is in three fields: the batches that are not delivered yet (`Slots`), the broker's failures (`Outage`),
+    and whether a stop was requested. They decide what a step does:
+
+    | judged or delivering | broker | stop requested | the step                                                       |
+    |----------------------|--------|----------------|----------------------------------------------------------------|
+    | nothing              | any    | no             | reads, judges, delivers                                        |
+    | something            | works  | no             | reads, confirms what is being delivered, judges, delivers      |
+    | something            | fails  | any            | reads nothing: first delivers what was judged                  |
+    | something            | works  | yes            | reads nothing: delivers what was judged                        |
+
+    "Delivers" means: hands over and waits. Where more records wait, the broker works and no stop was requested, it
+    means: hands over, and confirms in the next step; and what was read last is judged in the next step, too.
+    """
+
+    def __init__(self, components: Components, settings: Settings, model_id: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._broker = components.broker
+        self._thresholds = components.thresholds
+        self._episodes = components.episodes
+        self._recorder = components.recorder
+        self._pipeline = Pipeline(components, settings, model_id, clock)
+        self._timeout_seconds = settings.broker_timeout_seconds
         self._clock = clock
-        self._account = Recorder(line.metrics, line.health, settings.beats_topic)
-        self._walk = Pipeline(line, settings, model_id, self._account, clock)
-        self._ahead: Parsed | None = None  # read, and being scored
-        self._in_hand: deque[Step] = deque()  # not delivered yet: one, and the one after it
-        self._is_begun = False  # whether the first of them is under way
-        self._is_ending = False
-        self._lost_since: float | None = None
-        self._is_rewound = False
-        self._account.ordered(line.thresholds)
+        self._slots = Slots()
+        self._outage = Outage()
+        self._is_stopping = False
+        self._recorder.thresholds_changed(self._thresholds)
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
-        """Turn until `should_stop`; then deliver what is in hand. Whether everything that was read is delivered.
+        """Take steps until `should_stop`; then deliver what was judged. Whether everything that was read is delivered.
 
-        Raises BrokerError when the broker is lost for longer than the limit.
+        Raises BrokerError when the broker is unavailable for longer than the setting allows, or does not take the last
+        messages within DRAIN_SECONDS.
         """
-        self._line.health.started = True
+        self._recorder.loop_started()
         while not should_stop():
-            self.turn()
-        self._is_ending = True
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while self._in_hand:
-            self.turn()
-            if time.monotonic() > deadline:
+            self.step()
+        self._is_stopping = True
+        deadline = self._clock.monotonic() + DRAIN_SECONDS
+        while not self._slots.is_all_delivered:
+            self.step()
+            if self._clock.monotonic() > deadline:
                 raise BrokerError("stopped before the broker took the last alerts: their beats will be read again")
-        self._account.ends_all()
-        return not self._is_rewound and self._ahead is None
+        self._recorder.loop_stopped()
+        return not self._outage.is_rewound and self._slots.scoring is None
 
-    def turn(self) -> None:
-        """One step, or another try at the one in hand; a broker in trouble is waited for, up to the limit."""
+    def step(self) -> None:
+        """Read, judge and deliver. Where the broker fails, pause instead; the next step tries again.
+
+        Raises BrokerError when the broker is unavailable for longer than the setting allows.
+        """
         try:
-            self._step()
+            self._advance()
         except RewoundError as error:
-            self._in_hand.clear()
-            self._ahead = None
-            self._is_begun = self._line.health.joined = False
-            if self._is_rewound:  # once is a matter between this member and its group
-                self._wait_for_broker(error)
-            else:
+            self._slots.drop()
+            self._recorder.rewound()
+            if self._outage.rewind():  # one alone is a matter between this member and its group: no reason to wait
                 log.warning("%s", error)
-            self._is_rewound = True
+            else:
+                self._wait_for_broker(error)
         except BrokerError as error:
-            self._is_begun = False  # first of all it is seen what came of that
             self._wait_for_broker(error)
         else:
-            self._note_broker()
-        self._account.broker(self._line.broker.facts(), self._clock())
-        self._line.health.turned = time.monotonic()
-        self._line.metrics.last_step.set(self._clock())
+            self._end_outage()
+        self._recorder.step_ended(self._broker.facts())
 
-    def _step(self) -> None:
-        broker = self._line.broker
-        self._account.begins()
-        if not self._in_hand or (self._is_begun and not self._is_ending):
+    def _advance(self) -> None:
+        if self._may_read():
             self._read()
-        read: set[int] = set()
-        while self._in_hand:
-            if len(self._in_hand) == 1 and not self._is_begun and self._may_wait():
-                broker.begin(self._in_hand[0].checkpoint)
-                self._is_begun = True
-                break
-            read |= self._deliver()
-        self._is_rewound &= not broker.settled()
-        self._account.opened(self._line.episodes.open)
-        self._line.health.joined = broker.joined()
-        self._account.behind(broker.lag(), read, self._clock())
+        progressed = self._deliver()
+        if self._broker.settled():
+            self._outage.commit()
+        self._recorder.progress_made(self._broker.lag(), progressed, self._episodes.open, joined=self._broker.joined())
+
+    def _may_read(self) -> bool:
+        return self._slots.is_all_delivered or (self._outage.since is None and not self._is_stopping)
+
+    def _may_overlap(self) -> bool:
+        """Whether the next batch can be read before this one is finished: more records wait, and nothing is wrong."""
+        return not self._is_stopping and self._outage.since is None and self._broker.has_more()
 
     def _read(self) -> None:
-        broker = self._line.broker
-        records = broker.poll()
-        self._account.polled(records, broker.lag(), self._clock())
-        self._hear(records.control_records)
-        parsed = self._walk.parse(records) if len(records) else None
-        before, self._ahead = self._ahead, None
-        if parsed is not None and before is not None:
-            parsed = self._walk.begin(parsed)
+        """Poll; judge the batch that was being scored; put the new one into its place."""
+        slots, pipeline, started = self._slots, self._pipeline, self._clock.monotonic()
+        slots.must_poll = True
+        records = self._broker.poll()
+        self._recorder.records_read(records, self._broker.lag(), self._clock.monotonic() - started)
+        self._apply_control_records(records.control_records)
+        parsed = pipeline.parse(records) if len(records) else None
+        if parsed is not None and (slots.scoring is not None or self._may_overlap()):
+            parsed = pipeline.start_scoring(parsed)
         for partition in records.revoked:
-            self._walk.forget(partition)
-        self._resume(records.assigned)
-        if before is not None:
-            self._in_hand.append(self._walk.finish(before, records.revoked | records.assigned.keys()))
-        if parsed is not None and self._may_wait():
-            self._ahead = self._walk.begin(parsed)
-        elif parsed is not None:
-            self._in_hand.append(self._walk.finish(parsed))
-
-    def _may_wait(self) -> bool:
-        """Whether a step may be finished after the next one was read: more is there already, and nothing is amiss."""
-        return not self._is_ending and self._lost_since is None and self._line.broker.has_more()
+            pipeline.revoke(partition)
+        self._assign(records.assigned)
+        if slots.scoring is not None:
+            slots.judge(pipeline.finish(slots.scoring, records.revoked | records.assigned.keys()))
+        if parsed is not None:
+            slots.add(parsed)
 
     def _deliver(self) -> set[int]:
-        """The step whose turn it is; the partitions that got on with it."""
-        step = self._in_hand[0]
-        self._is_begun = False
-        self._line.broker.deliver(step.checkpoint)
-        self._account.delivered(step, self._clock())
-        self._in_hand.popleft()
+        """Deliver what can be delivered; gives the partitions of the steps that the broker confirmed."""
+        slots, progressed = self._slots, set[int]()
+        if slots.delivering is not None:
+            progressed |= self._confirm(slots.delivering)
+        while True:
+            may_overlap = self._may_overlap()
+            if slots.scoring is not None and slots.can_judge and not may_overlap and not self._is_stopping:
+                slots.judge(self._pipeline.finish(slots.scoring))
+            if slots.judged is None:
+                return progressed
+            step = slots.judged
+            slots.hand_over()
+            if may_overlap:
+                self._broker.begin(step.checkpoint)
+                return progressed
+            progressed |= self._confirm(step)
+
+    def _confirm(self, step: Step) -> set[int]:
+        """Wait until the broker has the step that is being delivered; gives its partitions."""
+        started = self._clock.monotonic()
+        self._broker.deliver(step.checkpoint)
+        self._recorder.step_delivered(step.facts, self._clock.monotonic() - started)
+        self._slots.confirm()
         return set(step.checkpoint.offsets)
 
-    def _hear(self, changes: Sequence[ControlRecord]) -> None:
+    def _apply_control_records(self, changes: Sequence[ControlRecord]) -> None:
+        complaints = []
         for change in changes:
             log.debug("control record %d: %s", change.offset, change.key)
-            complaint = self._line.thresholds.apply(change)
-            if complaint:
-                log.warning("%s", complaint)
-                self._line.metrics.control_ignored.inc()
+            if complaint := self._thresholds.apply(change):
+                complaints.append(complaint)
         if changes:
-            self._account.ordered(self._line.thresholds)
-            own = self._line.thresholds.own_count
-            log.info("%d control records read; sources with a threshold of their own: %d", len(changes), own)
+            self._recorder.control_records_read(len(changes), complaints, self._thresholds)
 
-    def _resume(self, assigned: Mapping[int, Assigned]) -> None:
-        """Partitions that begin, or go back: what was known of them gives way to what was delivered."""
-        sources = 0
-        for partition, one in assigned.items():
-            restored = episode_state.restore(one)
-            self._walk.resume(partition, one.stream_time, restored)
-            sources += len(restored.sources)
-            for source, fault in restored.useless.items():
-                log.warning("partition %d: a row of episode state is not used: %s", partition, fault)
-                log.debug("it is that of %s", source)
-            self._line.metrics.state_ignored.inc(len(restored.useless))
-        if assigned:
-            places = {partition: one.offset for partition, one in sorted(assigned.items())}
-            log.info("partitions go on at their offsets %s, with %d sources in trouble", places, sources)
+    def _assign(self, assigned: Mapping[int, Assigned]) -> None:
+        """Partitions that begin, or go back: what was delivered replaces what was known of them."""
+        restored = {partition: episode_state.restore(one) for partition, one in assigned.items()}
+        for partition, state in restored.items():
+            self._pipeline.assign(partition, assigned[partition].stream_time, state)
+        self._recorder.partitions_restored(assigned, restored)
 
-    def _note_broker(self) -> None:
-        if self._is_rewound:  # only a commit shows that it works again
+    def _end_outage(self) -> None:
+        if self._outage.is_rewound:  # only a commit shows that the broker works
             return
-        if self._lost_since is not None:
-            log.info("the broker answers again, after %.0f s", time.monotonic() - self._lost_since)
-        self._lost_since = None
-        self._account.broker_answers()
+        if self._outage.since is not None:
+            log.info("the broker answers again, after %.0f s", self._outage.seconds(self._clock.monotonic()))
+        self._outage.end()
+        self._recorder.broker_answered()
 
     def _wait_for_broker(self, error: BrokerError) -> None:
-        now = time.monotonic()
-        self._account.broker_fails(str(error), self._line.broker.lag())
-        if self._lost_since is None:
-            self._lost_since = now
+        """Pause. Raises BrokerError when the outage is longer than the setting allows."""
+        now = self._clock.monotonic()
+        self._recorder.broker_failed(str(error), self._broker.lag())
+        if self._outage.begin(now):
             log.warning("%s: trying again", error)
-        if now - self._lost_since > self._settings.broker_timeout_seconds:
-            raise BrokerError(f"the broker was lost for {now - self._lost_since:.0f} s: {error}") from error
-        time.sleep(PAUSE_SECONDS)
+        seconds = self._outage.seconds(now)
+        if seconds > self._timeout_seconds:
+            raise BrokerError(f"the broker was lost for {seconds:.0f} s: {error}") from error
+        self._clock.sleep(PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""What is made of the records of one poll until they can be delivered: parse, score, judge, observe, encode."""
+"""From the records of one poll to a checkpoint that can be delivered: parse, score, judge, encode."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 
 from monitor.alarms import alert, episode_state
 from monitor.alarms.alert import AlertOrigin, Waveform
-from monitor.alarms.judged import JudgedBeats, Step
+from monitor.alarms.judged import JudgedBeats
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
 from monitor.model.scorer import CAUSES, Scores
 from monitor.records.record import Checkpoint, Message, partition_slices
+from monitor.telemetry.facts import StepFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection, Mapping
 
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes, Observed
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from monitor.model.scorer import Scorer
     from monitor.records.record import Records
     from monitor.settings import Settings
-    from monitor.telemetry.health import Health
-    from monitor.telemetry.metrics import Metrics
+    from monitor.telemetry.clock import Clock
+    from monitor.telemetry.facts import Stage
     from monitor.telemetry.recorder import Recorder
 
 _CAUSES = ("", *CAUSES)
@@ -38,89 +39,124 @@ _CAUSES = ("", *CAUSES)
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The parts that the worker walks through."""
+    """The parts that the loop and the pipeline work with."""
 
     broker: Broker
     scorer: Scorer
     thresholds: Thresholds
     episodes: Episodes
-    metrics: Metrics
-    health: Health
+    recorder: Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What was read, before anything is known of it. The records are gone: whole fetches would be kept for them."""
+    """The records of one poll as beats and dead letters, before scoring.
+
+    The records themselves are not kept: they would keep the whole answers of the broker in memory.
+    """
 
     beats: Beats
     letters: list[RejectedRecord]
-    offsets: dict[int, int]  # partition -> offset of the next record to read
-    shed: Counter[int]  # by partition: records that were too old
-    began: float
-    scores: Future[Scores] | None = None  # where they are being found out beside something else
+    offsets: Mapping[int, int]  # partition -> offset of the next record to read
+    shed: Counter[int]  # partition -> records left out as too old
+    started: float  # monotonic seconds when the records had been read
+    seconds: Mapping[Stage, float]
+    scores: Future[Scores] | None = None  # where the beats are being scored in the background
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one batch became: what is to be delivered, and what is to be counted once it is delivered."""
+
+    checkpoint: Checkpoint
+    facts: StepFacts
 
 
 class Pipeline:
-    """Takes records to a step; `clock` gives seconds since the epoch, for what people read."""
+    """Takes records through the stages."""
 
-    def __init__(
-        self, line: Components, settings: Settings, model_id: str, account: Recorder, clock: Callable[[], float]
-    ) -> None:
-        self._line, self._settings, self._account, self._clock = line, settings, account, clock
-        self._stamp = AlertOrigin(settings.beats_topic, model_id)
+    def __init__(self, components: Components, settings: Settings, model_id: str, clock: Clock) -> None:
+        self._scorer = components.scorer
+        self._thresholds = components.thresholds
+        self._episodes = components.episodes
+        self._settings, self._clock = settings, clock
+        self._origin = AlertOrigin(settings.beats_topic, model_id)
         self._thread = ThreadPoolExecutor(1, "score")
-        self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> state of a future that was taken back
+        self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> sources whose stored state is to be deleted
 
-    def forget(self, partition: int) -> None:
-        """It is somebody else's now."""
-        self._line.episodes.revoke(partition)
+    def revoke(self, partition: int) -> None:
+        """Forget a partition that another member reads now."""
+        self._episodes.revoke(partition)
         self._outdated.pop(partition, None)
 
-    def resume(self, partition: int, clock: int | None, restored: Restored) -> None:
-        """It begins, or goes back, with what was restored of it."""
-        self._line.episodes.assign(partition, clock, restored.sources)
+    def assign(self, partition: int, stream_time: int | None, restored: Restored) -> None:
+        """Begin a partition, or go back in it, with the state that was restored.
+
+        `stream_time` is the highest beat time before it, in ms since the epoch; None where it is not known.
+        """
+        self._episodes.assign(partition, stream_time, restored.sources)
         self._outdated[partition] = restored.outdated
 
     def parse(self, records: Records) -> Parsed:
+        """The beats among the records, and a dead letter for every other record."""
+        started = self._clock.monotonic()
         offsets = {
             partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in partition_slices(records.partition)
         }
         young = self._young(records)
         beats, rejected = parse(young)
-        topic, now_ms = self._settings.dead_letters_topic, int(1000 * self._clock())
+        topic, now_ms = self._settings.dead_letters_topic, int(1000 * self._clock.wall())
         letters = [
             RejectedRecord(int(young.partition[one.row]), one.reason, dead_letter(young, one, topic, now_ms))
             for one in rejected
         ]
-        self._account.ends("parse")
-        return Parsed(beats, letters, offsets, _counts(records) - _counts(young), self._account.began)
+        shed = _counts(records) - _counts(young)
+        return Parsed(beats, letters, offsets, shed, started, {"parse": self._clock.monotonic() - started})
 
-    def begin(self, parsed: Parsed) -> Parsed:
-        """Have its beats scored while something else is done, if that is not so yet."""
-        if parsed.scores is not None:
-            return parsed
-        return replace(parsed, scores=self._thread.submit(self._line.scorer.score, parsed.beats.samples))
+    def _young(self, records: Records) -> Records:
+        """The records without those older than MONITOR_MAX_AGE_SECONDS; all where it is not set."""
+        limit = self._settings.max_age_seconds
+        if limit is None:
+            return records
+        keep = records.time >= 1000 * (self._clock.wall() - limit)
+        return records if keep.all() else records.select(keep)
 
-    def finish(self, parsed: Parsed, void: Collection[int] = ()) -> Step:
-        """All the rest; nothing of the partitions that are `void` by now, whose records somebody will read again."""
-        line, ends = self._line, self._account.ends
-        scores = line.scorer.score(parsed.beats.samples) if parsed.scores is None else parsed.scores.result()
-        ends("score")
-        if not parsed.offsets.keys().isdisjoint(void):
-            parsed, scores = _without(void, parsed, scores)
-        beats = parsed.beats
-        verdicts = line.thresholds.judge(beats.source, scores.score)
-        held = verdicts.p_value, verdicts.threshold, verdicts.abnormal
-        judged = JudgedBeats(beats, scores.score, *held, _CAUSES, scores.cause)
-        observed = line.episodes.observe(beats, judged.abnormal, judged.cause_code)
-        ends("judge")
+    def start_scoring(self, parsed: Parsed) -> Parsed:
+        """Score the beats on another thread while this one does something else."""
+        return replace(parsed, scores=self._thread.submit(self._scorer.score, parsed.beats.samples))
+
+    def finish(self, parsed: Parsed, dropped: Collection[int] = ()) -> Step:
+        """Score, judge and encode.
+
+        Records of the partitions in `dropped` are left out: they will be read again, by this member or by another.
+        An exception of the scoring thread is raised here.
+        """
+        started = self._clock.monotonic()
+        scores = self._scorer.score(parsed.beats.samples) if parsed.scores is None else parsed.scores.result()
+        scored = self._clock.monotonic()
+        if not parsed.offsets.keys().isdisjoint(dropped):
+            parsed, scores = _without(dropped, parsed, scores)
+        judged = self._judge(parsed.beats, scores)
+        observed = self._episodes.observe(parsed.beats, judged.abnormal, judged.cause_code)
+        observed_at = self._clock.monotonic()
         checkpoint = self._checkpoint(parsed, judged, observed)
-        ends("encode")
+        stages: dict[Stage, float] = {
+            "score": scored - started,
+            "judge": observed_at - scored,
+            "encode": self._clock.monotonic() - observed_at,
+        }
+        small = replace(judged, beats=replace(parsed.beats, samples=parsed.beats.samples[:0].copy()))
         reasons = tuple(letter.reason for letter in parsed.letters)
-        told = replace(judged, beats=replace(beats, samples=beats.samples[:0].copy()))  # that a step may wait for less
-        return Step(checkpoint, told, observed.events, reasons, parsed.shed.total(), parsed.began)
+        times = {**parsed.seconds, **stages}
+        return Step(checkpoint, StepFacts(small, observed.events, reasons, parsed.shed.total(), parsed.started, times))
+
+    def _judge(self, beats: Beats, scores: Scores) -> JudgedBeats:
+        verdicts = self._thresholds.judge(beats.source, scores.score)
+        columns = verdicts.p_value, verdicts.threshold, verdicts.abnormal
+        return JudgedBeats(beats, scores.score, *columns, _CAUSES, scores.cause)
 
     def _checkpoint(self, parsed: Parsed, judged: JudgedBeats, observed: Observed) -> Checkpoint:
+        """All messages of the step: alerts, scores where asked for, dead letters, episode state; and its offsets."""
         settings, offsets = self._settings, parsed.offsets
         messages = self._alerts(observed.events, judged)
         if settings.scores:
@@ -128,44 +164,41 @@ class Pipeline:
         messages += [letter.message for letter in parsed.letters]
         written, deleted = episode_state.rows(observed.changes, self._outdated, settings.state_topic_name)
         self._outdated = {}
-        stream_times = {partition: self._line.episodes.stream_time(partition) for partition in offsets}
+        stream_times = {partition: self._episodes.stream_time(partition) for partition in offsets}
         known = {partition: time for partition, time in stream_times.items() if time is not None}
         return Checkpoint((*messages, *written), deleted, offsets, known)
 
-    def _young(self, records: Records) -> Records:
-        """Without the records that are older than the setting allows, where it does."""
-        limit = self._settings.max_age_seconds
-        if limit is None:
-            return records
-        keep = records.time >= 1000 * (self._clock() - limit)
-        return records if keep.all() else records.select(keep)
-
     def _alerts(self, events: list[Event], judged: JudgedBeats) -> list[Message]:
-        if not events:  # most steps of a quiet monitor: not even an empty batch through the network
+        """One message an event; the beat that opens a physiological episode comes with its reconstruction."""
+        if not events:  # most steps: do not even call the network with an empty batch
             return []
         rows = [event.row for event in events if event.name == "opened" and event.kind == "physiological"]
-        explained = self._line.scorer.explain(judged.beats.samples[rows])
-        seen, made = alert.rounded(explained.samples), alert.rounded(explained.reconstruction)
-        shapes = dict(zip(rows, map(Waveform, seen, made), strict=True))
-        topic, of = self._settings.alerts_topic, self._line.thresholds.for_source
+        explained = self._scorer.explain(judged.beats.samples[rows])
+        samples, reconstructions = alert.rounded(explained.samples), alert.rounded(explained.reconstruction)
+        waveforms = dict(zip(rows, map(Waveform, samples, reconstructions), strict=True))
+        topic, threshold_of = self._settings.alerts_topic, self._thresholds.for_source
         return [
             Message(
                 topic,
                 event.source,
-                alert.alert(event, judged, alert.waveform(event, judged, shapes), self._stamp, of(event.source)),
+                alert.alert(
+                    event, judged, alert.waveform(event, judged, waveforms), self._origin, threshold_of(event.source)
+                ),
             )
             for event in events
         ]
 
 
 def _counts(records: Records) -> Counter[int]:
+    """Records by partition."""
     return Counter({partition: rows.stop - rows.start for partition, rows in partition_slices(records.partition)})
 
 
-def _without(void: Collection[int], parsed: Parsed, scores: Scores) -> tuple[Parsed, Scores]:
-    keep = ~np.isin(parsed.beats.partition, list(void))
-    letters = [letter for letter in parsed.letters if letter.partition not in void]
-    offsets = {partition: offset for partition, offset in parsed.offsets.items() if partition not in void}
-    shed = Counter({partition: count for partition, count in parsed.shed.items() if partition not in void})
+def _without(dropped: Collection[int], parsed: Parsed, scores: Scores) -> tuple[Parsed, Scores]:
+    """The same without the records of the partitions in `dropped`."""
+    keep = ~np.isin(parsed.beats.partition, list(dropped))
+    letters = [letter for letter in parsed.letters if letter.partition not in dropped]
+    offsets = {partition: offset for partition, offset in parsed.offsets.items() if partition not in dropped}
+    shed = Counter({partition: count for partition, count in parsed.shed.items() if partition not in dropped})
     rest = replace(parsed, beats=parsed.beats.select(keep), letters=letters, offsets=offsets, shed=shed)
     return rest, Scores(scores.score[keep], scores.cause[keep])

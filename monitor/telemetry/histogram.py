@@ -1,4 +1,4 @@
-"""A histogram that takes a whole column at once; the client's own costs a call a value."""
+"""A histogram that counts a whole column of values in one call; the client library needs one call for each value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 class ColumnHistogram(Collector):
-    """Written by one thread and read by another: each reading is of one moment."""
+    """A histogram without labels; `edges` are the upper bounds of its buckets, ascending, without infinity.
+
+    One thread writes and any thread reads. Counts and sum are replaced in one assignment, so a reader always sees
+    both of the same moment.
+    """
 
     def __init__(
         self, name: str, documentation: str, *, namespace: str, edges: tuple[float, ...], registry: CollectorRegistry
@@ -27,12 +31,13 @@ class ColumnHistogram(Collector):
         registry.register(self)
 
     def observe(self, values: NDArray[np.floating]) -> None:
-        """Count every value (n,)."""
+        """Count every value of a column (n,)."""
         counts, total = self._state
         places = np.searchsorted(self._edges, values, side="left")
         self._state = (counts + np.bincount(places, minlength=len(counts)), total + float(values.sum(dtype=np.float64)))
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
+        """The one metric of this collector, as the client library asks for it at each scrape."""
         counts, total = self._state
         edges = [*map(floatToGoString, self._edges), "+Inf"]
         buckets = list(zip(edges, np.cumsum(counts).tolist(), strict=True))

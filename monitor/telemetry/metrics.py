@@ -1,24 +1,36 @@
-"""Every metric, with what it means and what to do about it; names end in their unit.
+"""Every metric of the monitor: its name, its unit, what it means and what the person on call does about it.
 
-No label carries a source id: that would be unbounded, and health data. Series that are known beforehand begin at 0;
-those of a partition are there while this instance reads it. Nothing here is called once a beat.
+No label carries a source: there would be no upper limit to the number of series, and a source is health data. Series
+that are known in advance start at 0. Series of a partition exist while this instance reads the partition. Nothing here
+is called once for each beat.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from monitor.alarms.rule import EVENTS, KINDS
 from monitor.beats.parse import REASONS
 from monitor.model.scorer import CAUSES
+from monitor.telemetry.facts import STAGES
 from monitor.telemetry.histogram import ColumnHistogram
-from monitor.telemetry.partitions import PartitionMetrics
 
-Stage = Literal["parse", "score", "judge", "encode", "deliver"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 NAMESPACE = "ecg_monitor"
 STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
@@ -30,8 +42,17 @@ P_VALUE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 BATCH_BUCKETS = tuple(2**power for power in range(17))
 
 
+def process_registry() -> CollectorRegistry:
+    """A new registry with the metrics of this process and of Python, to be given to `Metrics`."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
+
+
 class Metrics:
-    """The instruments of one monitor, on the registry that is handed in."""
+    """The metrics of one monitor, registered in `registry`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -43,56 +64,72 @@ class Metrics:
         self._build_beats()
         self._build_scores()
         self._build_alerts()
-        self.partitions = PartitionMetrics(NAMESPACE, registry)
+        self.partitions = PartitionMetrics(registry)
         self._build_loop()
         self._build_broker()
         self._build_state()
 
     def _build_identity(self) -> None:
         info = partial(Info, namespace=NAMESPACE, registry=self.registry)
-        self.build_info = info("build", "The monitor's version. More than one for longer than a roll-out: finish it.")
+        self.build_info = info(
+            "build", "Version of the monitor. Two versions for longer than a roll-out takes: finish the roll-out."
+        )
         self.model_info = info(
-            "model", "The model that is served, and where. Two at once judge like beats differently."
+            "model",
+            "The model in use and the device that scores. Two models at once judge the same beat differently: finish "
+            "the roll-out.",
         )
         self.config_info = info(
             "config",
-            "Settings that explain what is seen: the group, how it delivers, its MONITOR_INSTANCE and when episodes "
-            "open and close. Instances of one group should differ in their name alone.",
+            "Settings that help to read the other metrics: the group, the delivery, MONITOR_INSTANCE, when episodes "
+            "open and close. Instances of one group should differ in their name only.",
         )
 
     def _build_verdict(self) -> None:
-        self.ready = self._gauge("ready", "1 while /readyz says yes. 0: a beat would raise no alarm; /readyz says why.")
+        self.ready = self._gauge(
+            "ready", "1 while /readyz answers 200. 0: a beat would raise no alarm; /readyz says why."
+        )
         self.healthy = self._gauge(
-            "healthy", "1 while /healthz says yes. 0: the loop or a partition stands still; restart, keep the log."
+            "healthy",
+            "1 while /healthz answers 200. 0: the loop or a partition stands still; restart this instance and keep "
+            "its log.",
         )
         self.joined = self._gauge(
-            "joined", "1 while this instance belongs to its group. 0 for minutes: see rebalances and the broker."
+            "joined",
+            "1 while this instance belongs to its group. 0 for minutes: look at the rebalances and at the broker.",
         )
-        self.broker_up = self._gauge("broker_up", "1 while the broker answers, 0 while the monitor waits for it.")
+        self.broker_up = self._gauge(
+            "broker_up", "1 while the broker answers, 0 while the monitor tries again. 0: bring the broker back."
+        )
 
     def _build_beats(self) -> None:
-        self.beats = self._counter("beats", "Beats read and judged. Flat while beats are published: see lag.")
+        self.beats = self._counter(
+            "beats", "Beats read and judged. Does not rise although beats are published: look at the lag."
+        )
         self.abnormal_beats = self._counter(
             "abnormal_beats",
-            "Beats that scored above the threshold. A share far above the model's budget: wrong model or threshold.",
+            "Beats that scored above the threshold. Their share is far above the expected one: the model or the "
+            "threshold is wrong for these patients.",
         )
         self.unscorable_beats = self._counter(
             "unscorable_beats",
-            "Valid beats that cannot be scored, by cause. Rising: look at electrodes and gain.",
+            "Valid beats that cannot be scored, by cause. Rising: check electrodes and gain.",
             ["cause"],
         )
         self.dead_letters = self._counter(
             "dead_letters",
-            "Records that are no beats, by reason. Rising: a publisher sends something else; read the dead letters.",
+            "Records that are not beats, by reason. Rising: a publisher sends something else; read the dead letters.",
             ["reason"],
         )
         self.shed_records = self._counter(
             "shed_records",
-            "Records left out as older than MONITOR_MAX_AGE_SECONDS. Rising: the monitor is behind.",
+            "Records left out because they are older than MONITOR_MAX_AGE_SECONDS. Rising: the monitor is too slow "
+            "for these beats; add instances.",
         )
         self.last_beats = self._gauge(
             "last_beats_timestamp_seconds",
-            "When records last came in; 0: never. Old without lag: nobody publishes. Old with lag: see the partitions.",
+            "When records were last read; 0: never. Old without lag: nobody publishes. Old with lag: look at the "
+            "partitions.",
         )
         for cause in CAUSES:
             self.unscorable_beats.labels(cause)
@@ -103,49 +140,63 @@ class Metrics:
         column = partial(ColumnHistogram, namespace=NAMESPACE, registry=self.registry)
         self.score = column(
             "score",
-            "Reconstruction error of beats. A drift upwards on normal patients asks for recalibration.",
+            "Reconstruction error of beats. Drifts upwards on normal patients: calibrate the model again.",
             edges=SCORE_BUCKETS,
         )
         self.p_value = column(
             "p_value",
-            "Share of the model's normal beats that score as high. On normal patients 1 % of beats lie below 0.01: "
-            "many more ask for recalibration.",
+            "Share of the model's normal calibration beats that score as high. On normal patients 1 % of beats lie "
+            "below 0.01. Many more: calibrate the model again.",
             edges=P_VALUE_BUCKETS,
         )
-        self.threshold = self._gauge("threshold", "Score above which a beat is abnormal, for all sources.")
+        self.threshold = self._gauge(
+            "threshold",
+            "Score above which a beat is abnormal, for every source without its own threshold. Instances that differ: "
+            "compare their threshold_version.",
+        )
         self.threshold_version = self._gauge(
             "threshold_version",
-            "Offset of the control record that set the threshold for all sources; -1: it is the model's or the "
-            "setting's. Instances that differ for long: one does not read the control topic.",
+            "Offset of the control record that set the threshold for all sources; -1: the threshold is the model's or "
+            "the setting's. Instances that differ for minutes: one of them does not read the control topic.",
         )
         self.threshold_version.set(-1)  # until the control topic is read
         self.source_thresholds = self._gauge(
-            "source_thresholds", "Sources with a threshold of their own; `ecg-monitor threshold show` lists them."
+            "source_thresholds",
+            "Sources with a threshold of their own. Unexpected: `ecg-monitor threshold show` lists them.",
         )
         self.expected_abnormal = self._gauge(
             "expected_abnormal_ratio",
-            "Share of normal beats that the threshold for all sources lets score as abnormal, by the model's "
-            "calibration. Abnormal beats far above it on normal patients: wrong model or threshold.",
+            "Share of normal beats that score above the threshold for all sources, by the model's calibration. Far "
+            "more abnormal beats than this on normal patients: the model or the threshold is wrong.",
         )
         self.control_ignored = self._counter(
             "control_ignored",
-            "Records of the control topic that make no sense and are ignored. Rising: the log says which and why.",
+            "Records of the control topic that are not valid commands and are ignored. Rising: the log says which and "
+            "why.",
         )
 
     def _build_alerts(self) -> None:
         self.alerts = self._counter(
-            "alerts", "Alerts acknowledged by the broker, by kind of episode and event.", ["kind", "event"]
+            "alerts",
+            "Alerts that the broker has confirmed, by kind of episode and by event. None although episodes open: look "
+            "at the commit failures.",
+            ["kind", "event"],
         )
-        self.episodes = self._gauge("episodes", "Episodes open now on this instance, by kind.", ["kind"])
+        self.episodes = self._gauge(
+            "episodes",
+            "Episodes that are open now on this instance, by kind. Many at once: one cause for all of them, as a wrong "
+            "threshold or a new model.",
+            ["kind"],
+        )
         self.alert_latency = self._histogram(
             "alert_latency_seconds",
-            "From the beat's record timestamp to the acknowledged alert. High: see lag and step time.",
+            "Time from a beat's record timestamp to its confirmed alert. High: look at the lag and the step time.",
             buckets=LATENCY_BUCKETS,
         )
         self.skewed_alerts = self._counter(
             "clock_skewed_alerts",
-            "Alerts acknowledged before their beat's timestamp, counted with a latency of 0. Rising: the clock of a "
-            "publisher is ahead, or this one is behind.",
+            "Alerts confirmed before the timestamp of their beat, counted with a latency of 0. Rising: the clock of a "
+            "publisher is ahead, or the clock of this computer is behind.",
         )
         for kind in KINDS:
             self.episodes.labels(kind)
@@ -155,25 +206,26 @@ class Metrics:
     def _build_loop(self) -> None:
         self.last_step = self._gauge(
             "last_step_timestamp_seconds",
-            "When the loop last turned. Old: the process hangs; restart it and keep its log.",
+            "When the loop last finished a step. Old: the process hangs; restart it and keep its log.",
         )
         self.step = self._histogram(
             "step_seconds",
-            "One step from records to acknowledged delivery, waiting for records left out. Catching up, until the next "
-            "is judged.",
+            "Time of one step from the records that were read to the confirmed delivery. When the monitor is behind, "
+            "this includes waiting for the next step to be judged. High: see which stage_seconds is largest.",
             buckets=STEP_BUCKETS,
         )
         self.stage = self._histogram(
             "stage_seconds",
-            "What a step is made of. The largest is what to mend: score: MONITOR_DEVICE, deliver: the broker, both as "
-            "far as the next step does not fill the wait; parse, judge, encode: more instances.",
+            "Time that a step takes in each stage. The largest is the one to improve: score: see MONITOR_DEVICE; "
+            "deliver: see the broker; parse, judge or encode: add instances. While the monitor is behind, score and "
+            "deliver run beside other work, and only waiting for them counts.",
             ["stage"],
             buckets=STAGE_BUCKETS,
         )
         self.poll = self._histogram(
             "poll_seconds",
-            "One wait for records. Near 0 all the time: the monitor is at its limit. Seconds: few beats, a rebalance "
-            "or a slow broker.",
+            "Time of one wait for records. Near 0 all the time: the monitor is at its limit. Seconds: few beats, a "
+            "rebalance or a slow broker.",
             buckets=STEP_BUCKETS,
         )
         self.batch = self._histogram(
@@ -185,26 +237,30 @@ class Metrics:
             self.stage.labels(stage)
         self.device_fallbacks = self._counter(
             "device_fallbacks",
-            "Batches that did not fit into GPU memory and were halved or scored on the CPU. Lower MONITOR_BATCH_SIZE.",
+            "Batches that did not fit into the GPU's memory and were halved or scored on the CPU. Rising: lower "
+            "MONITOR_BATCH_SIZE.",
         )
         self.gpu_memory = self._gauge(
             "gpu_memory_bytes",
-            "Memory of the GPU that serves: allocated and reserved by this process, and its total; nothing on a CPU.",
+            "Memory of the GPU in use: allocated and reserved by this process, and its total. No series on a CPU. "
+            "Reserved near total: lower MONITOR_BATCH_SIZE.",
             ["kind"],
         )
 
     def _build_broker(self) -> None:
         self.commits = self._counter(
-            "commits", "Commits of offsets, with what there was to say. Flat while beats come in: see commit failures."
+            "commits",
+            "Commits of offsets, with the messages that belong to them. Does not rise although beats come in: look at "
+            "the commit failures.",
         )
         self.commit_failures = self._counter(
             "commit_failures",
-            "Commits or transactions that failed; with commits_total, the attempts. Rising: look at the broker's log "
-            "for this group and transactional id.",
+            "Commits or transactions that failed; together with commits_total, all attempts. Rising: look at the "
+            "broker's log for this group and transactional id.",
         )
         self.last_delivery = self._gauge(
             "last_delivery_timestamp_seconds",
-            "When the broker last acknowledged a commit; 0: never. Old while beats come in: nothing gets out.",
+            "When the broker last confirmed a commit; 0: never. Old although beats come in: no alert leaves.",
         )
         self.broker_failures = self._counter(
             "broker_failures",
@@ -212,32 +268,100 @@ class Metrics:
         )
         self.assigned_partitions = self._gauge(
             "assigned_partitions",
-            "Partitions this instance reads. 0 for long: more instances than partitions, or the group is stuck.",
+            "Partitions that this instance reads. 0 for minutes: there are more instances than partitions, or the "
+            "group is stuck.",
         )
         self.rebalances = self._counter(
-            "rebalances", "Changes of the partitions this instance reads. Often without a roll-out: instances die."
+            "rebalances",
+            "Changes of the partitions that this instance reads. Frequent without a roll-out: instances die.",
         )
 
     def _build_state(self) -> None:
         self.rewinds = self._counter(
             "rewinds",
-            "Transactions that came to nothing: their beats are read again. Some at a rebalance; many: the broker.",
+            "Transactions that were aborted; their beats are read again. Some at a rebalance are normal. Many: look at "
+            "the broker.",
         )
         self.restore = self._histogram(
             "restore_seconds",
-            "Reading back where partitions stand and their episode state, before their first beat. Seconds: a member "
-            "died with its transaction open, or the state topic is not compacted.",
+            "Time to read the offset and the episode state of assigned partitions before their first beat. Seconds: an "
+            "instance died with its transaction open, or the state topic is not compacted.",
             buckets=RESTORE_BUCKETS,
         )
-        self.restored_sources = self._counter("restored_sources", "Rows of episode state read back.")
+        self.restored_sources = self._counter(
+            "restored_sources",
+            "Rows of episode state that were read for assigned partitions. Many at every rebalance: many sources have "
+            "episode state.",
+        )
         self.state_ignored = self._counter(
             "state_ignored",
-            "Rows of episode state that cannot be read: their sources start afresh. The log says why.",
+            "Rows of episode state that cannot be read; their sources start without state. Rising: the log says why.",
         )
         self.offset_resets = self._counter(
             "offset_resets",
-            "Partitions whose next offset was out of range: retention overtook the monitor. Raise it, add instances.",
+            "Partitions whose next offset was out of range. Rising: retention deleted records before they were read; "
+            "raise the retention, add instances.",
         )
         self.lost_records = self._counter(
-            "lost_records", "Records that were deleted before this group read them, as told by offset resets."
+            "lost_records",
+            "Records that retention deleted before this group read them, as counted at offset resets. Rising: raise "
+            "the retention, add instances.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSeries:
+    """The series of one partition, kept because looking them up by label costs more than updating them."""
+
+    beats: Counter
+    lag_records: Gauge
+    lag_seconds: Gauge
+    progress: Gauge
+
+
+class PartitionMetrics:
+    """The metrics with a series for each partition that this instance reads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, labelnames=["partition"], namespace=NAMESPACE, registry=registry)
+        gauge = partial(Gauge, labelnames=["partition"], namespace=NAMESPACE, registry=registry)
+        self._beats = counter(
+            "partition_beats",
+            "Beats judged, by partition, while this instance reads it. One far above the others: it has many sources, "
+            "and its lag grows first.",
+        )
+        self._lag_records = gauge(
+            "lag_records",
+            "Records from the last judged one to the end of the partition. Growing: add instances, up to one for each "
+            "partition.",
+        )
+        self._lag_seconds = gauge(
+            "lag_seconds",
+            "Age of the last judged beat of a partition with lag; 0 without lag. This is how late alerts are. Growing: "
+            "add instances.",
+        )
+        self._progress = gauge(
+            "partition_last_progress_timestamp_seconds",
+            "When the partition last moved on or had nothing to read. Old with lag: it is stuck; restart the instance "
+            "that reads it and keep its log.",
+        )
+        self._series: dict[int, PartitionSeries] = {}
+
+    def of(self, partition: int) -> PartitionSeries:
+        """The series of a partition. The first call adds them to what is scraped."""
+        if partition not in self._series:
+            label = str(partition)
+            self._series[partition] = PartitionSeries(
+                self._beats.labels(label),
+                self._lag_records.labels(label),
+                self._lag_seconds.labels(label),
+                self._progress.labels(label),
+            )
+        return self._series[partition]
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Remove the series of partitions that this instance no longer reads."""
+        for partition in self._series.keys() & partitions:
+            del self._series[partition]
+            for family in (self._beats, self._lag_records, self._lag_seconds, self._progress):
+                family.remove(str(partition))

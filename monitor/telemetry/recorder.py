@@ -1,167 +1,222 @@
-"""What the loop did, told to metrics and health: the one place that knows which number moves when."""
+"""The one place that updates metrics and health: the daemon, the loop and the stages hand their facts to it."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.alarms.alert import VERSION
 from monitor.log import printable
 from monitor.model.scorer import CAUSES
 from monitor.records.record import partition_slices
-from monitor.telemetry.metrics import STAGES
+from monitor.telemetry.clock import SYSTEM_CLOCK, Clock
+from monitor.telemetry.facts import STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from monitor.alarms.judged import Step
+    from monitor.alarms.episode_state import Restored
     from monitor.alarms.rule import Kind
     from monitor.alarms.threshold import ActiveThreshold, Thresholds
-    from monitor.records.record import BrokerFacts, Records
+    from monitor.records.record import Assigned, BrokerFacts, Records
+    from monitor.settings import Settings
+    from monitor.telemetry.facts import Stage, StepFacts
     from monitor.telemetry.health import Health
-    from monitor.telemetry.metrics import Metrics, Stage
+    from monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-REFUSED_SECONDS = 60.0  # between two lines about records that are no beats
-SHOWN = 80  # characters of a name that somebody gave
+REJECTED_LOG_SECONDS = 60.0  # between two log lines about records that are not beats
+SHOWN_CHARACTERS = 80  # of a name that a person typed
 
 
 class Recorder:
-    """Counters move once the broker has it all, never before. Times are seconds since the epoch."""
+    """Updates metrics and health, and logs what the person on call should read.
 
-    def __init__(self, metrics: Metrics, health: Health, topic: str) -> None:
-        self._metrics, self._health, self._topic = metrics, health, topic
+    Counters of beats, alerts and dead letters rise once the broker has confirmed the step, never before. One thread
+    calls this, except `device_fell_back`, which any thread may call.
+    """
+
+    def __init__(self, metrics: Metrics, health: Health, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._metrics, self._health, self._topic, self._clock = metrics, health, settings.beats_topic, clock
         self._assigned: frozenset[int] = frozenset()
-        self._gone: frozenset[int] = frozenset()  # given up in the last poll
-        self._heard: dict[int, int] = {}  # partition -> time of its last judged beat, ms
-        self._refused: Counter[str] = Counter()  # by reason, since the last line about them
-        self._told_refused = -REFUSED_SECONDS
+        self._revoked: frozenset[int] = frozenset()  # at the last poll
+        self._judged_through: dict[int, int] = {}  # partition -> time of its last judged beat, ms since the epoch
+        self._rejected: Counter[str] = Counter()  # records that are not beats, by reason, since the last log line
+        self._rejected_logged = -REJECTED_LOG_SECONDS
         self._was_ready = False
-        self._level: ActiveThreshold | None = None
+        self._threshold: ActiveThreshold | None = None
         self._stages = {stage: metrics.stage.labels(stage) for stage in STAGES}
-        self.began = self._mark = time.perf_counter()
+        self._show_verdicts()
+        metrics.build_info.info({"version": VERSION})
+        metrics.config_info.info(_shown(settings))
 
-    def begins(self) -> None:
-        """A turn begins."""
-        self.began = self._mark = time.perf_counter()
+    def _show_verdicts(self) -> None:
+        """Let each scrape ask for the verdicts, so that the gauges say what a probe would hear at that moment."""
+        metrics, health, now = self._metrics, self._health, self._clock.monotonic
+        metrics.ready.set_function(lambda: not health.ready(now()))
+        metrics.healthy.set_function(lambda: not health.live(now()))
+        metrics.joined.set_function(lambda: health.joined)
 
-    def polled(self, records: Records, lag: Mapping[int, int], now: float) -> None:
-        """The wait for records is over, and what is made of them begins."""
-        waited = -self.began
-        self.begins()
-        self._metrics.poll.observe(waited + self.began)
+    def model_loaded(self, model_id: str, device: str, memory: Mapping[str, Callable[[], float]]) -> None:
+        """Show the model in use; `memory` has a function for each kind of GPU memory, called at each scrape."""
+        self._metrics.model_info.info({"model_id": model_id, "device": device})
+        for kind, in_use in memory.items():
+            self._metrics.gpu_memory.labels(kind).set_function(in_use)
+
+    def device_fell_back(self) -> None:
+        """Count a batch that did not fit into the GPU's memory."""
+        self._metrics.device_fallbacks.inc()
+
+    def loop_started(self) -> None:
+        """Model, topics and group are there: what is left until the monitor is ready is to join the group."""
+        self._health.started = True
+
+    def loop_stopped(self) -> None:
+        """Log now what would have been logged later."""
+        if self._rejected:
+            self._log_rejected()
+
+    def records_read(self, records: Records, lag: Mapping[int, int], seconds: float) -> None:
+        """A poll ended after `seconds`; `lag` has the records that wait in each assigned partition."""
+        self._metrics.poll.observe(seconds)
         if len(records):
-            self._metrics.last_beats.set(now)
-        self._assign(frozenset(lag), records.revoked, now)
+            self._metrics.last_beats.set(self._clock.wall())
+        self._set_assignment(frozenset(lag), records.revoked)
 
-    def ends(self, stage: Stage) -> None:
-        """A stage ends, and the next begins."""
-        before, self._mark = self._mark, time.perf_counter()
-        self._stages[stage].observe(self._mark - before)
-
-    def delivered(self, step: Step, now: float) -> None:
-        self.ends("deliver")
-        metrics, judged = self._metrics, step.judged
-        metrics.step.observe(self._mark - step.began)
-        scored = judged.cause_code == 0
-        metrics.batch.observe(len(judged.beats) + len(step.reasons))
-        metrics.beats.inc(len(judged.beats))
-        metrics.abnormal_beats.inc(int(judged.abnormal.sum()))
-        metrics.shed_records.inc(step.shed)
-        metrics.score.observe(judged.score[scored])
-        metrics.p_value.observe(judged.p_value[scored])
-        for cause, count in zip(CAUSES, np.bincount(judged.cause_code, minlength=len(CAUSES) + 1)[1:], strict=True):
-            metrics.unscorable_beats.labels(cause).inc(int(count))
-        for reason, count in Counter(step.reasons).items():
-            metrics.dead_letters.labels(reason).inc(count)
-            self._refused[reason] += count
-        for event in step.events:
-            metrics.alerts.labels(event.kind, event.name).inc()
-            log.debug("%s episode %s: %s", event.kind, event.name, event.source)
-            self._observe_latency(now - int(judged.beats.time[event.row]) / 1000)
-        for partition, rows in partition_slices(judged.beats.partition):
-            if partition in self._gone:  # while this step was under way
-                continue
-            self._heard[partition] = int(judged.beats.time[rows.stop - 1])
-            series = metrics.partitions.of(partition)
-            series.beats.inc(rows.stop - rows.start)
-            series.progress.set(now)
-
-    def _observe_latency(self, seconds: float) -> None:
-        if seconds < 0:  # would break every rate of the histogram's sum
-            self._metrics.skewed_alerts.inc()
-        self._metrics.alert_latency.observe(max(0.0, seconds))
-
-    def ordered(self, thresholds: Thresholds) -> None:
-        """What beats are held against from now on."""
-        metrics, level = self._metrics, thresholds.for_all
-        if self._level not in (None, level):
-            log.info("threshold for all sources: %g, %s", level.value, _origin(level))
-        self._level = level
-        metrics.threshold.set(thresholds.value)
-        metrics.threshold_version.set(-1 if thresholds.version is None else thresholds.version)
-        metrics.source_thresholds.set(thresholds.own_count)
-        metrics.expected_abnormal.set(thresholds.expected_abnormal)
-
-    def opened(self, counts: Mapping[Kind, int]) -> None:
-        """Episodes that are open now, by kind."""
-        for kind, count in counts.items():
-            self._metrics.episodes.labels(kind).set(count)
-
-    def _assign(self, assigned: frozenset[int], revoked: Collection[int], now: float) -> None:
-        """Note the partitions that this member reads, and those that it gave up."""
-        gone = self._gone = (self._assigned | set(revoked)) - assigned
-        self._metrics.partitions.drop(gone)
-        for partition in gone:
-            self._heard.pop(partition, None)
+    def _set_assignment(self, assigned: frozenset[int], revoked: Collection[int]) -> None:
+        now_revoked = self._revoked = (self._assigned | set(revoked)) - assigned
+        self._metrics.partitions.drop(now_revoked)
+        for partition in now_revoked:
+            self._judged_through.pop(partition, None)
         if assigned == self._assigned:
             return
         log.info("partitions of %s read here: %s", self._topic, sorted(assigned) or "none")
         self._metrics.rebalances.inc()
         self._metrics.assigned_partitions.set(len(assigned))
         for partition in assigned - self._assigned:
-            self._metrics.partitions.of(partition).progress.set(now)
+            self._metrics.partitions.of(partition).progress.set(self._clock.wall())
         self._assigned = assigned
 
-    def behind(self, lag: Mapping[int, int], read: set[int], now: float) -> None:
-        """How far each partition is behind; `read`: those that got on in this turn."""
-        for partition, records in lag.items():
-            series, heard = self._metrics.partitions.of(partition), self._heard.get(partition)
-            series.lag_records.set(records)
-            if not records:
-                series.lag_seconds.set(0)
-            elif heard is not None:  # else nobody knows how old what waits there is
-                series.lag_seconds.set(max(0.0, now - heard / 1000))
-            if partition in read or not records:
-                series.progress.set(now)
-        self._health.note_partitions(lag, read, time.monotonic())
-        self._tell(time.monotonic())
+    def partitions_restored(self, assigned: Mapping[int, Assigned], restored: Mapping[int, Restored]) -> None:
+        """The episode state of newly assigned partitions was read back."""
+        if not assigned:
+            return
+        for partition, state in restored.items():
+            for source, fault in state.useless.items():
+                log.warning("partition %d: a row of episode state is not used: %s", partition, fault)
+                log.debug("the source of this row: %s", source)
+            self._metrics.state_ignored.inc(len(state.useless))
+        offsets = {partition: one.offset for partition, one in sorted(assigned.items())}
+        sources = sum(len(state.sources) for state in restored.values())
+        log.info("partitions go on at their offsets %s, with episode state of %d sources", offsets, sources)
 
-    def _tell(self, now: float) -> None:
+    def control_records_read(self, count: int, complaints: Sequence[str], thresholds: Thresholds) -> None:
+        """`count` control records were read; `complaints` has a sentence for each that was ignored."""
+        for complaint in complaints:
+            log.warning("%s", complaint)
+        self._metrics.control_ignored.inc(len(complaints))
+        self.thresholds_changed(thresholds)
+        own = thresholds.own_count
+        log.info("%d control records read; sources with a threshold of their own: %d", count, own)
+
+    def thresholds_changed(self, thresholds: Thresholds) -> None:
+        """Show the thresholds that hold from now on."""
+        metrics, threshold = self._metrics, thresholds.for_all
+        if self._threshold not in (None, threshold):
+            log.info("threshold for all sources: %g, %s", threshold.value, _origin(threshold))
+        self._threshold = threshold
+        metrics.threshold.set(thresholds.value)
+        metrics.threshold_version.set(-1 if thresholds.version is None else thresholds.version)
+        metrics.source_thresholds.set(thresholds.own_count)
+        metrics.expected_abnormal.set(thresholds.expected_abnormal)
+
+    def step_delivered(self, facts: StepFacts, deliver_seconds: float) -> None:
+        """The broker confirmed a step; the loop waited `deliver_seconds` for it."""
+        self._observe_times(facts, deliver_seconds)
+        metrics, judged = self._metrics, facts.judged
+        scored = judged.cause_code == 0
+        metrics.batch.observe(len(judged.beats) + len(facts.reasons))
+        metrics.beats.inc(len(judged.beats))
+        metrics.abnormal_beats.inc(int(judged.abnormal.sum()))
+        metrics.shed_records.inc(facts.shed_records)
+        metrics.score.observe(judged.score[scored])
+        metrics.p_value.observe(judged.p_value[scored])
+        for cause, count in zip(CAUSES, np.bincount(judged.cause_code, minlength=len(CAUSES) + 1)[1:], strict=True):
+            metrics.unscorable_beats.labels(cause).inc(int(count))
+        for reason, count in Counter(facts.reasons).items():
+            metrics.dead_letters.labels(reason).inc(count)
+            self._rejected[reason] += count
+        self._count_events(facts)
+        self._count_partitions(facts)
+
+    def _observe_times(self, facts: StepFacts, deliver_seconds: float) -> None:
+        seconds: dict[Stage, float] = {**facts.seconds, "deliver": deliver_seconds}
+        for stage, spent in seconds.items():
+            self._stages[stage].observe(spent)
+        self._metrics.step.observe(self._clock.monotonic() - facts.started)
+
+    def _count_events(self, facts: StepFacts) -> None:
+        """Count the alerts of a step, and how late each is."""
+        metrics, beats, now = self._metrics, facts.judged.beats, self._clock.wall()
+        for event in facts.events:
+            metrics.alerts.labels(event.kind, event.name).inc()
+            log.debug("%s episode %s: %s", event.kind, event.name, event.source)
+            latency = now - int(beats.time[event.row]) / 1000
+            if latency < 0:  # a histogram's sum must not fall: Prometheus would take that for a restart
+                metrics.skewed_alerts.inc()
+            metrics.alert_latency.observe(max(0.0, latency))
+
+    def _count_partitions(self, facts: StepFacts) -> None:
+        beats, now = facts.judged.beats, self._clock.wall()
+        for partition, rows in partition_slices(beats.partition):
+            if partition in self._revoked:  # while the step was being delivered
+                continue
+            self._judged_through[partition] = int(beats.time[rows.stop - 1])
+            series = self._metrics.partitions.of(partition)
+            series.beats.inc(rows.stop - rows.start)
+            series.progress.set(now)
+
+    def progress_made(
+        self, lag: Mapping[int, int], progressed: Collection[int], open_episodes: Mapping[Kind, int], *, joined: bool
+    ) -> None:
+        """A step of the loop went through. `progressed` are the partitions of which something was delivered in it."""
+        for kind, count in open_episodes.items():
+            self._metrics.episodes.labels(kind).set(count)
+        self._health.joined = joined
+        self._show_lag(lag, progressed)
+        now = self._clock.monotonic()
+        self._health.record_progress(lag, progressed, now)
         if not self._was_ready and not self._health.ready(now):
             log.info("ready: a beat would raise its alarm now")
             self._was_ready = True
-        if self._refused and now - self._told_refused >= REFUSED_SECONDS:
-            self._tell_refused()
-            self._told_refused = now
+        if self._rejected and now - self._rejected_logged >= REJECTED_LOG_SECONDS:
+            self._log_rejected()
+            self._rejected_logged = now
 
-    def _tell_refused(self) -> None:
-        what = ", ".join(f"{count} {reason}" for reason, count in self._refused.most_common())
-        log.warning("records that are no beats went to the dead letters: %s", what)
-        self._refused.clear()
+    def _show_lag(self, lag: Mapping[int, int], progressed: Collection[int]) -> None:
+        now = self._clock.wall()
+        for partition, records in lag.items():
+            series, judged_through = self._metrics.partitions.of(partition), self._judged_through.get(partition)
+            series.lag_records.set(records)
+            if not records:
+                series.lag_seconds.set(0)
+            elif judged_through is not None:  # else the age of the records that wait is not known
+                series.lag_seconds.set(max(0.0, now - judged_through / 1000))
+            if partition in progressed or not records:
+                series.progress.set(now)
 
-    def ends_all(self) -> None:
-        """What would have been told later is told now."""
-        if self._refused:
-            self._tell_refused()
+    def _log_rejected(self) -> None:
+        counts = ", ".join(f"{count} {reason}" for reason, count in self._rejected.most_common())
+        log.warning("records that are not beats went to the dead letters: %s", counts)
+        self._rejected.clear()
 
-    def broker(self, facts: BrokerFacts, now: float) -> None:
-        """What the broker did in this turn."""
-        metrics = self._metrics
+    def step_ended(self, facts: BrokerFacts) -> None:
+        """The loop ended a step, successful or not; `facts` are what the broker did in it."""
+        metrics, now = self._metrics, self._clock.wall()
         metrics.commits.inc(facts.commits)
         metrics.commit_failures.inc(facts.commit_failures)
         metrics.rewinds.inc(facts.rewinds)
@@ -172,20 +227,41 @@ class Recorder:
             metrics.restore.observe(seconds)
         if facts.commits:
             metrics.last_delivery.set(now)
+        metrics.last_step.set(now)
+        self._health.last_step = self._clock.monotonic()
 
-    def broker_answers(self) -> None:
+    def rewound(self) -> None:
+        """The partitions go back to their committed offsets, and this member may be about to join its group again."""
+        self._health.joined = False
+
+    def broker_answered(self) -> None:
+        """The broker is available."""
         self._health.broker_failure = ""
         self._metrics.broker_up.set(1)
 
-    def broker_fails(self, failure: str, lag: Mapping[int, int]) -> None:
+    def broker_failed(self, failure: str, lag: Mapping[int, int]) -> None:
+        """A call to the broker failed, for the reason `failure`, and will be tried again."""
         self._metrics.broker_failures.inc()
         self._metrics.broker_up.set(0)
         self._health.broker_failure = failure
-        self._health.note_partitions(lag, set(), time.monotonic())
+        self._health.record_progress(lag, (), self._clock.monotonic())
 
 
-def _origin(level: ActiveThreshold) -> str:
-    if level.version is None:
+def _shown(settings: Settings) -> dict[str, str]:
+    """The settings that `config_info` shows."""
+    rule = f"{settings.episode_open} of {settings.episode_window}, closes after {settings.episode_close}"
+    return {
+        "group_id": settings.group_id,
+        "delivery": settings.delivery,
+        "name": settings.instance,
+        "episode": rule,
+        "batch_size": str(settings.batch_size),
+    }
+
+
+def _origin(threshold: ActiveThreshold) -> str:
+    """Where a threshold comes from, for the log."""
+    if threshold.version is None:
         return "the model's or the setting's"
-    by = f" of {printable(level.by[:SHOWN])}" if level.by else ""
-    return f"by control record {level.version}{by}"
+    by = f" of {printable(threshold.by[:SHOWN_CHARACTERS])}" if threshold.by else ""
+    return f"by control record {threshold.version}{by}"

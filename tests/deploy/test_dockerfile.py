@@ -15,7 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from monitor.settings import Settings
-from monitor.telemetry import health
+from monitor.telemetry.health import HUNG_SECONDS, Health
+from monitor.telemetry.server import serve
 from tests.deploy.files import DOCKERFILE, REPOSITORY, instructions, lineage, services
 
 if TYPE_CHECKING:
@@ -156,10 +157,10 @@ def health_check(environment: dict[str, str]) -> int:
     return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=30).returncode
 
 
-@pytest.mark.parametrize(("ago_seconds", "code"), [(0, 0), (2 * health.HUNG_SECONDS, 1)])
+@pytest.mark.parametrize(("ago_seconds", "code"), [(0, 0), (2 * HUNG_SECONDS, 1)])
 def test_the_health_check_says_what_healthz_says(ago_seconds: float, code: int) -> None:
-    state = health.Health(turned=time.monotonic() - ago_seconds)
-    with health.serve("127.0.0.1", 0, CollectorRegistry(), state) as port:
+    state = Health(last_step=time.monotonic() - ago_seconds)
+    with serve("127.0.0.1", 0, CollectorRegistry(), state) as port:
         # and no proxy is asked for 127.0.0.1
         assert health_check({"MONITOR_HTTP_PORT": str(port), "http_proxy": "http://127.0.0.1:1"}) == code
 

@@ -1,4 +1,4 @@
-"""The walk, end to end but for Kafka: what goes in, what comes out, in which order, and what waits."""
+"""The loop without Kafka: what goes in, what comes out, in which order, and what waits."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ from monitor.pipeline.step import Components
 from monitor.records.column import Column
 from monitor.records.record import Assigned, ControlRecord
 from monitor.settings import Settings
+from monitor.telemetry.facts import STAGES
 from monitor.telemetry.health import Health
 from monitor.telemetry.metrics import Metrics
+from monitor.telemetry.recorder import Recorder
+from tests.clocks import ManualClock
 from tests.fakes import FakeBroker, records
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ class AmplitudeScorer:
 
 
 class Bench:
-    """A worker on a fake broker; `behind`: what it is to read was fetched already."""
+    """A loop on a fake broker and a clock that stands still; `behind`: the records to read were fetched already."""
 
     def __init__(self, *log, behind=False, broker=None, **overrides):
         self.broker = broker or FakeBroker(log)
@@ -59,23 +62,24 @@ class Bench:
         self.registry = CollectorRegistry()
         self.health = Health(started=True)
         self.settings = Settings(**overrides)
+        self.time = ManualClock(wall=100.0)
+        self.scorer = AmplitudeScorer()
         self.worker = Loop(
             Components(
                 self.broker,
-                AmplitudeScorer(),
+                self.scorer,
                 Thresholds(ActiveThreshold(2.0, None), np.array([0.5, 1.0, 1.5])),
                 Episodes(EpisodeRule(3, 5, 5, 60_000)),
-                Metrics(self.registry),
-                self.health,
+                Recorder(Metrics(self.registry), self.health, self.settings, self.time.clock),
             ),
             self.settings,
             model_id="model-1",
-            clock=lambda: 100.0,
+            clock=self.time.clock,
         )
 
     def turn(self, times=1):
         for _ in range(times):
-            self.worker.turn()
+            self.worker.step()
         return self
 
     def sent(self, topic: str) -> list[Message]:
@@ -248,7 +252,7 @@ def test_of_what_is_read_and_not_judged_yet_nothing_counts_that_is_read_again(ho
     times, old = [95_000, 96_000, 97_000, 98_000, 0], [ABNORMAL, b"no beat", ABNORMAL, ABNORMAL, NORMAL]
     mine, others = (records(old, partition=one, keys=[b"%d" % one] * 5, times=times) for one in (0, 1))
     gone = {"revoked": {"revoked": frozenset({1})}, "assigned": {"assigned": {1: Assigned(0, None, {}, True)}}}[how]
-    after = (others,) if how == "resumed" else ()
+    after = (others,) if how == "assigned" else ()
     bench = Bench(several(mine, others), replace(records([]), **gone), *after, behind=True, max_age_seconds=50).turn(4)
     assert [alert["source"] for alert in bench.alerts()] == ["0", "1"][: 1 + len(after)]
     assert len(bench.sent("ecg.dead-letters")) == 1 + len(after)
@@ -299,6 +303,62 @@ def test_while_nothing_can_be_read_what_is_under_way_is_seen_to_its_end(monkeypa
     bench.turn(2)
     assert bench.broker.committed == {0: 3}
     assert len(bench.alerts()) == 1
+
+
+def test_what_was_read_before_a_poll_that_failed_is_judged_once_another_poll_says_what_was_revoked(monkeypatch):
+    first, second = records([ABNORMAL] * 3), several(*(records([ABNORMAL] * 3, partition=one) for one in (1, 2)))
+    bench = Bench(first, second, replace(records([]), revoked=frozenset({1})), behind=True).turn(2)
+    poll, failing = bench.broker.poll, iter([True, False])
+
+    def poll_that_fails_once():
+        if next(failing):
+            raise BrokerError("the leader is away")
+        return poll()
+
+    monkeypatch.setattr(bench.broker, "poll", poll_that_fails_once)
+    bench.broker.is_behind = False
+    bench.turn(2)
+    assert bench.broker.committed == {0: 3}
+    bench.turn()
+    assert bench.broker.committed == {0: 3, 2: 3}
+
+
+def test_each_stage_of_a_step_is_timed_and_together_they_are_the_step():
+    bench = Bench(records([ABNORMAL] * 3))
+    for part, name, seconds in ((bench.scorer, "score", 1), (bench.scorer, "explain", 2), (bench.broker, "deliver", 4)):
+        setattr(part, name, takes(seconds, getattr(part, name), bench.time))
+    bench.broker.poll = takes(8, bench.broker.poll, bench.time)
+    bench.turn()
+    assert {stage: bench.metric("stage_seconds_sum", stage=stage) for stage in STAGES} == {
+        "parse": 0,
+        "score": 1,
+        "judge": 0,
+        "encode": 2,
+        "deliver": 4,
+    }
+    assert [bench.metric("stage_seconds_count", stage=stage) for stage in STAGES] == [1] * len(STAGES)
+    assert (bench.metric("step_seconds_sum"), bench.metric("poll_seconds_sum")) == (7, 8)
+
+
+def takes(seconds, call, time):
+    """`call`, and so many seconds that pass before it."""
+
+    def slow(*arguments):
+        time.advance(seconds)
+        return call(*arguments)
+
+    return slow
+
+
+def test_a_defect_in_the_background_reaches_the_loops_own_thread():
+    bench = Bench(*(records([NORMAL], first_offset=first) for first in (0, 1)), behind=True)
+
+    def defect(_):
+        raise TypeError("planted")
+
+    bench.scorer.score = defect
+    with pytest.raises(TypeError, match="planted"):
+        bench.turn(2)
 
 
 def test_a_broker_that_takes_nothing_is_not_said_to_work_again_because_more_can_be_read():
@@ -550,14 +610,14 @@ def test_a_batch_of_several_partitions_is_judged_partition_by_partition():
     assert bench.broker.committed == {0: 2, 1: 10}
 
 
-def test_a_partition_is_not_blamed_for_standing_still_while_the_broker_is_away(monkeypatch):
-    clock = itertools.count(step=20.0)
-    monkeypatch.setattr("monitor.pipeline.loop.time.monotonic", lambda: next(clock))
+def test_a_partition_is_not_blamed_for_standing_still_while_the_broker_is_away():
     batches = records([NORMAL]), records([ABNORMAL] * 3, first_offset=1), records([NORMAL], first_offset=4)
     bench = Bench(*batches).turn()
     bench.broker.failures = 3
-    bench.turn(3)
-    assert bench.health.live(next(clock)) == {}
+    for _ in range(3):
+        bench.time.advance(40)
+        bench.turn()
+    assert bench.health.live(bench.time.monotonic + 40) == {}
 
 
 def test_it_is_told_once_that_the_monitor_is_ready(caplog):
@@ -583,14 +643,12 @@ def test_who_changed_the_threshold_is_told_and_no_source_is_named_above_debug(ca
     assert "bed 7" not in caplog.text
 
 
-def test_records_that_are_no_beats_are_told_at_once_and_then_summed_up(caplog, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr("monitor.telemetry.recorder.time.monotonic", lambda: now[0])
+def test_records_that_are_no_beats_are_told_at_once_and_then_summed_up(caplog):
     bench = Bench(*[records([b"{", b"", b""])] * 4, records([]), records([b""]))
     bench.turn(4)
     told = [line for line in caplog.messages if "dead letters" in line]
-    assert told == ["records that are no beats went to the dead letters: 2 empty, 1 not-json"]
-    now[0] += 60
+    assert told == ["records that are not beats went to the dead letters: 2 empty, 1 not-json"]
+    bench.time.advance(60)
     bench.turn()
     assert caplog.messages[-1].endswith(": 6 empty, 3 not-json")
     bench.worker.run(iter([False, True]).__next__)

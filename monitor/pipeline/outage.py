@@ -1,0 +1,47 @@
+"""Whether the broker works, since when it does not, and when that is known to be over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Outage:
+    """Two facts about the broker, and every change of them.
+
+    | change   | when                                                   | effect                                 |
+    |----------|--------------------------------------------------------|----------------------------------------|
+    | `begin`  | a call to the broker failed                            | `since` is set, unless it already is   |
+    | `end`    | a whole step succeeded, and `is_rewound` does not hold | `since` is None                        |
+    | `rewind` | a transaction was aborted                              | `is_rewound` holds                     |
+    | `commit` | offsets were committed after the last rewind           | `is_rewound` does not hold             |
+
+    A rewind must be followed by a commit before an outage ends: a broker that can be read although it takes no message
+    does not work. All times are seconds of the monotonic clock.
+    """
+
+    since: float | None = None  # time of the first failed call; None while the broker works
+    is_rewound: bool = False
+
+    def begin(self, now: float) -> bool:
+        """Whether the outage is new."""
+        is_new = self.since is None
+        if is_new:
+            self.since = now
+        return is_new
+
+    def end(self) -> None:
+        self.since = None
+
+    def rewind(self) -> bool:
+        """Whether this is the first rewind since offsets were last committed."""
+        is_first = not self.is_rewound
+        self.is_rewound = True
+        return is_first
+
+    def commit(self) -> None:
+        self.is_rewound = False
+
+    def seconds(self, now: float) -> float:
+        """How long the outage has lasted; 0 while the broker works."""
+        return 0.0 if self.since is None else now - self.since

@@ -1,0 +1,57 @@
+"""Where the batches are that were read and are not delivered yet: at most one in each of three slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.pipeline.step import Parsed, Step
+
+
+@dataclass(slots=True)
+class Slots:
+    """Three slots, and every move between them. A batch moves forward only, and only into an empty slot.
+
+    | move        | from         | to           | when                                                           |
+    |-------------|--------------|--------------|----------------------------------------------------------------|
+    | `add`       | the broker   | `scoring`    | a poll brought records                                         |
+    | `judge`     | `scoring`    | `judged`     | after the next poll; at once where no more records wait        |
+    | `hand_over` | `judged`     | `delivering` | the broker is asked to deliver it                              |
+    | `confirm`   | `delivering` | nowhere      | the broker has it                                              |
+    | `drop`      | all three    | nowhere      | a transaction was aborted: the broker brings all of it again   |
+
+    `must_poll` holds while a poll is under way and after it failed. It may have revoked partitions of the batch in
+    `scoring`, and only the next poll that succeeds says which: until then this batch must not be judged.
+    """
+
+    scoring: Parsed | None = None
+    judged: Step | None = None
+    delivering: Step | None = None
+    must_poll: bool = False
+
+    def add(self, parsed: Parsed) -> None:
+        self.scoring, self.must_poll = parsed, False
+
+    def judge(self, step: Step) -> None:
+        """`step` is what the batch in `scoring` became."""
+        self.scoring, self.judged = None, step
+
+    def hand_over(self) -> None:
+        self.judged, self.delivering = None, self.judged
+
+    def confirm(self) -> None:
+        self.delivering = None
+
+    def drop(self) -> None:
+        self.scoring = self.judged = self.delivering = None
+
+    @property
+    def can_judge(self) -> bool:
+        """Whether a batch in `scoring` may be judged without another poll."""
+        return self.judged is None and not self.must_poll
+
+    @property
+    def is_all_delivered(self) -> bool:
+        """Whether everything that was judged is delivered; a batch in `scoring` does not count."""
+        return self.judged is None and self.delivering is None

@@ -1,0 +1,27 @@
+"""What a step hands to the recorder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from monitor.alarms.judged import JudgedBeats
+    from monitor.alarms.rule import Event
+
+Stage = Literal["parse", "score", "judge", "encode", "deliver"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class StepFacts:
+    """What the stages of one step found, and how long each took. Counted once the broker has confirmed the step."""
+
+    judged: JudgedBeats  # without samples, which would be kept in memory until the step is delivered
+    events: Sequence[Event]  # each `row` is a row of `judged`
+    reasons: tuple[str, ...]  # why records are not beats: one entry a dead letter
+    shed_records: int  # left out as older than MONITOR_MAX_AGE_SECONDS
+    started: float  # monotonic seconds when the records had been read
+    seconds: Mapping[Stage, float]  # time of the main thread in each stage so far: all but `deliver`
