@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.alarms.rule import QUIET, EpisodeRule, advance
 from monitor.errors import RefusedError
 from monitor.model import artifact
 from trainer.commands import ecg
-from trainer.data import dataset as data
+from trainer.data import datasets
 from trainer.fitting.recipe import Recipe
 from trainer.report import findings, report
-from trainer.threshold import sweep
 
 VOID = {"meta", "img"}
 
@@ -62,7 +60,7 @@ def reported(default, tmp_path):
 
     def write(beats, names=None, **changes):
         model = replace(default, manifest=replace(default.manifest, **changes))
-        dataset = replace(data.read(beats), **(names or {}))
+        dataset = replace(datasets.read(beats), **(names or {}))
         return page(report.write(tmp_path / "report", model, dataset, [1.0]).parent)
 
     return write
@@ -123,7 +121,7 @@ def test_the_page_says_when_the_training_was_stopped_and_what_the_score_is_made_
 
 def test_the_sweep_passes_through_the_figures_of_the_manifest(default, ecg5000):
     ours = default.manifest.evaluation.rows[0]
-    swept = findings.swept(findings.judged(default, ecg5000))
+    swept = findings.swept(findings.scored(default, ecg5000))
     at = int(np.argmin(np.abs(swept.threshold - ours.threshold)))
     assert swept.precision[at] == pytest.approx(ours.precision)
     assert swept.recall[at] == pytest.approx(ours.recall)
@@ -139,7 +137,7 @@ def test_every_kind_of_abnormal_beats_is_shown_by_its_name(folder):
 
 def test_a_test_without_normal_beats_leaves_those_learnt_from_to_show(reported, own_beats):
     beats = own_beats(60, 20)
-    whole = data.read(beats)
+    whole = datasets.read(beats)
     shown = reported(beats, {"test": whole.test.only(whole.test.abnormal)}, evaluation=None)
     assert "The 6 training beats with the highest scores" in shown.text
 
@@ -190,7 +188,7 @@ def test_the_command_writes_the_report_and_the_same_model_as_without_it(command,
     done = command("ecg", *words)
     assert done.returncode == 0, done.stderr
     assert f"wrote {tmp_path / 'deep' / 'report' / 'index.html'}" in done.stdout
-    ecg.main(beats, ecg.Target(tmp_path / "without"), Recipe(epochs=1), "cpu")
+    ecg.train(beats, ecg.Target(tmp_path / "without"), Recipe(epochs=1), "cpu")
     assert (tmp_path / "m").read_bytes() == (tmp_path / "without").read_bytes()
 
 
@@ -211,21 +209,4 @@ def test_a_rule_that_promises_nothing_has_no_promise_on_its_page(reported, own_b
 def test_a_folder_that_cannot_be_written_to_is_refused(default, own_beats):
     bare = replace(default, manifest=replace(default.manifest, evaluation=None))
     with pytest.raises(RefusedError, match="/proc/none: the report cannot be written"):
-        report.write(Path("/proc/none"), bare, data.read(own_beats(40, labels=False)), [1.0])
-
-
-def test_false_episodes_are_those_that_the_monitor_would_open():
-    rate, hours = 0.1, 20
-    flags = np.random.default_rng(3).random(hours * sweep.BEATS_PER_HOUR) < rate
-    track, opened = QUIET, 0
-    rule = EpisodeRule(flagged=sweep.OPEN, window=sweep.WINDOW, close=sweep.CLOSE, silence_ms=60_000)
-    for number, flag in enumerate(flags.tolist()):
-        track, event = advance(track, rule, cause=int(flag), offset=number, time=number)
-        opened += event == "opened"
-        track = QUIET if event == "closed" else track
-    assert opened / hours == pytest.approx(sweep.episodes_per_hour(rate), rel=0.15)
-
-
-def test_without_false_flags_there_are_no_false_episodes():
-    assert sweep.episodes_per_hour(0) == 0
-    assert "are 45 false flags" in sweep.bedside(0.01)
+        report.write(Path("/proc/none"), bare, datasets.read(own_beats(40, labels=False)), [1.0])
