@@ -84,7 +84,7 @@ def precision_recall(found: ScoredSplit, ours: Figures) -> bytes:
             )
             axes.axhline(share, color="#9aa5b1", linewidth=1, linestyle=":")
             _mark(axes, ours.recall, at)
-            axes.set(xlabel="recall: abnormal beats found", ylabel="precision: flagged and abnormal")
+            axes.set(xlabel="recall", ylabel="precision")
             _percent(axes.xaxis, axes.yaxis)
         _closer(panels[1], (left, 1 + 0.03 * (1 - left)), _below(at))
 
@@ -100,7 +100,9 @@ def sweep(swept: Sweep, threshold: float) -> bytes:
         axes.plot(swept.threshold, swept.recall, color=ABNORMAL, label="recall")
         axes.plot(swept.threshold, swept.f1, color=INK, label="F1")
         axes.plot(swept.threshold, swept.false_positive_rate, color=THIRD, label="normal beats flagged", linestyle="-.")
-        axes.axvline(threshold, color=INK, linewidth=1.5, linestyle="--", label=f"this model: {threshold:.3g}")
+        axes.axvline(
+            threshold, color=INK, linewidth=1.5, linestyle="--", label=f"this model's threshold {threshold:.3g}"
+        )
         axes.set(xscale="log", ylim=(-0.02, 1.03), xlabel="threshold", ylabel="share")
         _percent(axes.yaxis)
         _plain_numbers(axes)
@@ -137,7 +139,7 @@ def budget_check(check: BudgetCheck, ours: tuple[float, float] | None) -> bytes:
 
 def _percent(*axes: Axis) -> None:
     for axis in axes:
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1))
 
 
 def _mark(axes: Axes, x: float, y: float) -> None:

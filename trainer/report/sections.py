@@ -24,8 +24,8 @@ HEADS = ("detector", "AUC", "AP", "TPR@1%", "TPR@5%", "accuracy", "precision", "
 HEADS_IN_WORDS = (
     "AUC: area under the ROC curve. AP: average precision. TPR@1%: share of abnormal beats found when 1 % of the "
     "normal beats are flagged; TPR@5% likewise. The other figures hold at the detector's threshold. Accuracy: share of "
-    "beats sorted correctly. Precision: share of flagged beats that are abnormal. Recall: share of abnormal beats that are "
-    "flagged. FPR: share of normal beats that are flagged."
+    "beats sorted correctly. Precision: share of flagged beats that are abnormal. Recall: share of abnormal beats that "
+    "are flagged. FPR: share of normal beats that are flagged."
 )
 WORST = 6
 NORMALS = 6
@@ -155,7 +155,8 @@ def scores(model: Model, found: ScoredSplit) -> Section:
         "precision-recall",
         curves.precision_recall(found, ours),
         f"Precision-recall curve with average precision {ours.average_precision:.4f}",
-        f"Precision against recall, over all thresholds. {at}, and {_share(ours.precision)} of the flagged beats are "
+        "Precision (share of flagged beats that are abnormal) against recall (share of abnormal beats that are "
+        f"flagged), over all thresholds. {at}, and {_share(ours.precision)} of the flagged beats are "
         "abnormal. The dotted line is guessing.",
     )
     histogram = _histogram(normal, abnormal, found, f"the {found.name}")
@@ -235,14 +236,14 @@ def mistakes(model: Model, found: ScoredSplit) -> Section:
         )
         return Section("The most unusual beats", (), None, (_worst(model, found, rows, "worst", caption),))
     drawn, texts = [], []
-    for name, rows, which in (
-        ("false alarms", found.false_alarms, "normal beats that are flagged, the highest score first"),
-        ("missed beats", found.missed, "abnormal beats that are not flagged, the lowest score first"),
+    for file, name, rows, which in (
+        ("false-alarms", "wrongly flagged beats", found.false_alarms, "normal beats, the highest score first"),
+        ("missed-beats", "missed beats", found.missed, "abnormal beats that are not flagged, the lowest score first"),
     ):
         shown = min(WORST, len(rows))
         if shown:
             caption = f"{shown} of {len(rows):,} {name}: {which}."
-            drawn.append(_worst(model, found, rows, name.replace(" ", "-"), caption))
+            drawn.append(_worst(model, found, rows, file, caption))
         else:
             texts.append(f"There are no {name}.")
     return Section("The worst mistakes", tuple(texts), None, tuple(drawn))

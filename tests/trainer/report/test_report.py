@@ -105,7 +105,7 @@ def test_the_figures_of_the_page_are_those_of_the_manifest(folder, default):
     flagged = round(found.rows[0].false_positive_rate * found.normals)
     missed = found.abnormals - round(found.rows[0].recall * found.abnormals)
     assert f"{flagged:,} of {found.normals:,} normal beats" in text
-    assert f"of {flagged:,} false alarms" in text
+    assert f"of {flagged:,} wrongly flagged beats" in text
     assert f"of {missed:,} missed beats" in text
 
 
