@@ -73,9 +73,9 @@ def server():
         serving.shutdown()
 
 
-def refusal(out, *sources):
+def refusal(out, *candidates):
     with pytest.raises(SourceError) as caught:
-        sources.fetch(out, sources)
+        sources.fetch(out, candidates)
     assert not list(out.iterdir()), "nothing unverified is left behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
