@@ -74,4 +74,4 @@ def idx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_model(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model]:
     """A model of ECG5000 that was trained for two epochs, and its file."""
     path = tmp_path_factory.mktemp("quick") / "m"
-    return path, ecg.train(ecg_data, ecg.Target(path), Recipe(epochs=2, noise_sd=0.2), "cpu")
+    return path, ecg.train(ecg_data, path, Recipe(epochs=2, noise_sd=0.2), "cpu")

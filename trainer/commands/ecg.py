@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
     from monitor.model.manifest import Model
     from trainer.fitting.recipe import Recipe
     from trainer.threshold.rule import ThresholdRule
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The model file to write, and the folder for a report if one is wanted."""
-
-    model: Path
-    report: Path | None = None
 
 
 @click.command()
@@ -74,11 +65,19 @@ def ecg(
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
     rule = ThresholdRule.parse(threshold_rule, Budget(false_alarm_rate, confidence))
-    train(data, Target(out, report), chosen, device, rule)
+    train(data, out, chosen, device, rule, report=report)
 
 
-def train(source: Path, target: Target, recipe: Recipe, device: str, rule: ThresholdRule | None = None) -> Model:
-    """Train on the normal beats of `source` and write the model and, if wanted, its report.
+def train(
+    source: Path,
+    out: Path,
+    recipe: Recipe,
+    device: str,
+    rule: ThresholdRule | None = None,
+    *,
+    report: Path | None = None,
+) -> Model:
+    """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
 
     Without a `rule` the default false-alarm budget sets the threshold. Raises RefusedError if the beats, the device or
     the output files cannot be used.
@@ -92,7 +91,7 @@ def train(source: Path, target: Target, recipe: Recipe, device: str, rule: Thres
     from trainer.threshold.rule import ThresholdRule
 
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
-    destination.probe(target.model, None if target.report is None else target.report / "index.html")
+    destination.probe(out, None if report is None else report / "index.html")
     rule = ThresholdRule() if rule is None else rule
     dataset = preparation.prepared(source)
     normals, abnormals = dataset.train.normal_samples, dataset.train.samples[dataset.train.abnormal]
@@ -107,12 +106,12 @@ def train(source: Path, target: Target, recipe: Recipe, device: str, rule: Thres
         threshold = rule.threshold(fitted.calibration, score(abnormals))  # no network was trained on these beats
         evaluated = evaluation.of_test_part(dataset, score, threshold, rule.budget)
         model = export.model(fitted, recipe, dataset, rule.budget, threshold, evaluated)
-        artifact.save(target.model, model)
-    _print(model, target.model)
-    if target.report is not None:
-        from trainer.report import report  # importing matplotlib takes a second
+        artifact.save(out, model)
+    _print(model, out)
+    if report is not None:
+        from trainer.report.report import write  # importing matplotlib takes a second
 
-        click.echo(f"wrote {report.write(target.report, model, dataset, fitted.losses)}")
+        click.echo(f"wrote {write(report, model, dataset, fitted.losses)}")
     return model
 
 

@@ -11,7 +11,7 @@ from trainer.fitting.recipe import Recipe
 @pytest.fixture
 def trained(own_beats, tmp_path):
     """A model of a person's own beats."""
-    ecg.train(own_beats(60, labels=False), ecg.Target(tmp_path / "m"), Recipe(epochs=2), "cpu")
+    ecg.train(own_beats(60, labels=False), tmp_path / "m", Recipe(epochs=2), "cpu")
     return tmp_path / "m"
 
 

@@ -26,7 +26,7 @@ def trained(tmp_path, capsys):
     """The manifest of a model trained within this process, and what was said meanwhile."""
 
     def train(beats, epochs=2):
-        ecg.train(beats, ecg.Target(tmp_path / "m"), Recipe(epochs=epochs), "cpu")
+        ecg.train(beats, tmp_path / "m", Recipe(epochs=epochs), "cpu")
         return artifact.load(tmp_path / "m", "cpu").manifest, capsys.readouterr().out
 
     return train
@@ -182,7 +182,7 @@ class Impatient(ThresholdRule):
 
 def test_a_second_ctrl_c_ends_it_at_once_with_nothing_written(own_beats, tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
-        ecg.train(own_beats(40), ecg.Target(tmp_path / "out" / "m"), Interrupted(), "cpu", Impatient())
+        ecg.train(own_beats(40), tmp_path / "out" / "m", Interrupted(), "cpu", Impatient())
     assert "press Ctrl-C again to write nothing" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 

@@ -188,7 +188,7 @@ def test_the_command_writes_the_report_and_the_same_model_as_without_it(command,
     done = command("ecg", *words)
     assert done.returncode == 0, done.stderr
     assert f"wrote {tmp_path / 'deep' / 'report' / 'index.html'}" in done.stdout
-    ecg.train(beats, ecg.Target(tmp_path / "without"), Recipe(epochs=1), "cpu")
+    ecg.train(beats, tmp_path / "without", Recipe(epochs=1), "cpu")
     assert (tmp_path / "m").read_bytes() == (tmp_path / "without").read_bytes()
 
 
