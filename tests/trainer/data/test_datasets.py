@@ -1,4 +1,4 @@
-"""Beats to learn from and to judge by, whatever form they come in."""
+"""Data sets are read from every file format, and split into a training part and a test part."""
 
 from __future__ import annotations
 
