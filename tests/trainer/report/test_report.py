@@ -114,8 +114,8 @@ def test_the_page_says_when_the_training_was_stopped_and_what_the_score_is_made_
     early = default.manifest.training | {"interrupted": 1, "epochs": 7}
     text = reported(beats, evaluation=None, training=early).text
     assert "stopped by hand after 7 epochs" in text
-    assert "70-64-32-16-32-64-70, and 4 typical beats" in text
-    assert "of what the nearest typical beat leaves" in text
+    assert "70-64-32-16-32-64-70 values; 4 typical beats" in text
+    assert "from the difference to the nearest typical beat" in text
     assert "stopped by hand" not in reported(beats, evaluation=None).text
 
 
@@ -179,7 +179,7 @@ def test_names_out_of_files_are_escaped(reported, own_beats, default):
 
 def test_too_few_beats_to_split_have_no_calibration_and_it_is_said(reported, own_beats):
     shown = reported(own_beats(40, labels=False), evaluation=None, calibration=(0.1, 0.2, 0.3))
-    assert "No calibration: 3 normal beats are too few" in shown.text
+    assert "no check of the false-alarm budget: 3 normal beats are too few" in shown.text
 
 
 def test_the_command_writes_the_report_and_the_same_model_as_without_it(command, own_beats, tmp_path):
@@ -200,9 +200,9 @@ def test_a_rule_that_promises_nothing_has_no_promise_on_its_page(reported, own_b
     changes = {"evaluation": None} if normals_only else {}
     shown = reported(beats, threshold=limit, **changes)
     assert note in shown.text
-    assert not any(said in shown.text for said in ("the whole budget", "promised", "A promise", "by one rule"))
+    assert not any(said in shown.text for said in ("allows up to", "A budget of", "by the same false-alarm budget"))
     assert "calibration" not in {attributes["id"] for tag, attributes in shown.attributes if tag == "figure"}
-    said = "promises nothing that could be tried" if normals_only else "ours by f1 on labelled training beats"
+    said = "the threshold's rule has no budget" if normals_only else "by the rule f1 on labelled training beats"
     assert said in shown.text
 
 
