@@ -1,1 +1,1 @@
-"""The trainer: learns what normal beats look like, and writes the model that the monitor serves."""
+"""The trainer: it learns what normal heartbeats look like and writes the model file that the monitor loads."""

@@ -1,4 +1,4 @@
-"""Places to write to, tried before hours of work are spent on what goes there."""
+"""Check that output files can be written, before a long training starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def probe(*files: Path | None) -> None:
-    """Raises RefusedError where a file, or the folders above it, could not be made. Nothing is left behind."""
+    """Raises RefusedError if one of the files, or a folder above it, cannot be created. Leaves nothing behind."""
     for file in files:
         if file is not None:
             _probe(file)

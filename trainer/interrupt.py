@@ -1,4 +1,4 @@
-"""Ctrl-C during a training: the first asks it to end early, the second ends the command at once."""
+"""Ctrl-C during a training: the first one asks the training to end early, the second one ends the command at once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def heeded() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second is a KeyboardInterrupt. Outside the main thread, never set."""
+def first_ctrl_c() -> Iterator[threading.Event]:
+    """Gives an event that the first Ctrl-C sets. A second Ctrl-C raises KeyboardInterrupt.
+
+    Python delivers signals to the main thread only. In any other thread the event is never set.
+    """
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped

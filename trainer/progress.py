@@ -1,4 +1,4 @@
-"""A progress bar that says the loss and the time left."""
+"""A progress bar for a training: the epochs that are done, the loss and the remaining time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def bar(length: int) -> Iterator[Callable[[float], None]]:
-    """Gives what is to be called with the loss after each of `length` passes."""
+    """Show a bar of `length` epochs on standard error. Gives a function to call with the loss after each epoch."""
     with click.progressbar(
         length=length,
         label="training",

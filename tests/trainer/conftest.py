@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,19 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from trainer.data import dataset
+from trainer.commands import ecg
+from trainer.data import datasets
+from trainer.fitting.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainer.data.dataset import Dataset
+    from monitor.model.manifest import Model
+    from trainer.data.datasets import Dataset
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def ecg5000(ecg_data: Path) -> Dataset:
-    return dataset.read(ecg_data)
+    return datasets.read(ecg_data)
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def own_beats(tmp_path: Path) -> Callable[..., Path]:
-    """Writes somebody's own CSV: bumps with a little noise, the abnormal ones upside down; each seed has its own."""
+    """Writes a CSV file: bumps with a little noise, the abnormal ones upside down. Each seed gives other beats."""
 
     def write(normals: int, abnormals: int = 0, *, labels: bool = True, seed: int = 5) -> Path:
         random = np.random.default_rng(seed)
@@ -50,3 +54,24 @@ def own_beats(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "own.csv"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def idx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bright rectangles on black as IDX files."""
+    folder = tmp_path_factory.mktemp("idx")
+    random = np.random.default_rng(0)
+    for name, count in (("train-images-idx3-ubyte", 300), ("t10k-images-idx3-ubyte", 30)):
+        made = np.zeros((count, 28, 28), np.uint8)
+        for picture in made:
+            top, left = random.integers(0, 14, 2)
+            picture[top : top + 14, left : left + 9] = random.integers(100, 256)
+        (folder / name).write_bytes(b"\0\0\x08\x03" + struct.pack(">III", *made.shape) + made.tobytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick_model(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model]:
+    """A model of ECG5000 that was trained for two epochs, and its file."""
+    path = tmp_path_factory.mktemp("quick") / "m"
+    return path, ecg.train(ecg_data, path, Recipe(epochs=2, noise_sd=0.2), "cpu")

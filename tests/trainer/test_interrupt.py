@@ -1,4 +1,4 @@
-"""The first Ctrl-C is heeded, the second is not held back."""
+"""The first Ctrl-C sets an event, the second one ends the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainer import interrupt
 
 def test_the_first_is_a_wish_and_the_second_ends_it():
     before = signal.getsignal(signal.SIGINT)
-    with interrupt.heeded() as stopped:
+    with interrupt.first_ctrl_c() as stopped:
         assert not stopped.is_set()
         os.kill(os.getpid(), signal.SIGINT)
         assert stopped.is_set()
@@ -26,7 +26,7 @@ def test_beside_the_main_thread_nothing_is_touched():
     found = []
 
     def run():
-        with interrupt.heeded() as stopped:
+        with interrupt.first_ctrl_c() as stopped:
             found.append((stopped.is_set(), signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=run)

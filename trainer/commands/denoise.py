@@ -1,92 +1,24 @@
-"""The straight line of `ecg-trainer denoise`: a person's own pictures through a denoiser, tile by tile."""
+"""The command `denoise`: remove noise from a person's own pictures."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-import torch
 
-from monitor.errors import RefusedError
-from trainer.denoiser import artifact, png
-from trainer.denoiser.network import REACH, apply
+from trainer import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-    from torch import nn
 
-    from trainer.denoiser.png import Picture
+@click.command()
+@click.option("--model", type=options.PATH, required=True, help="Model file that `ecg-trainer denoiser` wrote.")
+@click.option("--out", type=options.PATH, required=True, help="Folder to write the denoised pictures into.")
+@click.argument("pictures", type=options.PATH, nargs=-1, required=True, metavar="PICTURE.png…")
+def denoise(model: Path, out: Path, pictures: tuple[Path, ...]) -> None:
+    """Remove noise from PNG pictures of any size, grey or colour. Each picture keeps its file name."""
+    options.require_library("skimage")
+    from trainer.denoiser import tiles
 
-TILE = 512
-
-
-def main(model_file: Path, files: Sequence[Path], out: Path) -> None:
-    """Denoise each of the files into the folder `out`, under its own name; `out` never holds half a picture.
-
-    Raises RefusedError when the model, a picture or the folder cannot be used; pictures before it are written by then.
-    """
-    torch.set_num_threads(1)
-    model = artifact.load(model_file)
-    _refuse_clashes(files, out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RefusedError(f"{out}: cannot be made a folder: {error.strerror}") from error
-    for file in files:
-        picture = png.read(file)
-        png.write(out / file.name, denoised(model.network, model.manifest.network.channels, picture))
-        note = "; 8 of its 16 bits are kept" if picture.reduced else ""
-        click.echo(f"wrote {out / file.name}{note}")
-
-
-def denoised(network: nn.Module, channels: int, picture: Picture) -> Picture:
-    """The picture through a network of so many channels; its alpha stays as it is.
-
-    A grey network takes the channels of a colour picture one by one; a colour network takes a grey picture as three
-    equal channels, of which the mean is kept. Tiles overlap by more than the network sees: no seams.
-    """
-    result = np.empty_like(picture.values)
-    height, width = picture.values.shape[:2]
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            y, x = max(0, top - REACH), max(0, left - REACH)
-            around = picture.values[y : top + TILE + REACH, x : left + TILE + REACH]
-            clean = _tile(network, channels, around.astype(np.float32) / np.float32(picture.top))
-            tile = clean[top - y : top - y + TILE, left - x : left - x + TILE]
-            result[top : top + TILE, left : left + TILE] = np.rint(tile * picture.top)
-    return replace(picture, values=result)
-
-
-def _tile(network: nn.Module, channels: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values (h, w, c) in [0, 1], denoised."""
-    planes = torch.from_numpy(values).permute(2, 0, 1)
-    if channels == 1:
-        clean = apply(network, planes[:, None])[:, 0]
-    else:
-        clean = apply(network, planes.expand(channels, -1, -1)[None])[0]
-    if len(planes) < len(clean):
-        clean = clean.mean(0, keepdim=True)
-    return clean.permute(1, 2, 0).numpy()
-
-
-def _refuse_clashes(files: Sequence[Path], out: Path) -> None:
-    """Two pictures of one name, and a name that is taken, would lose a picture."""
-    name, count = Counter(file.name for file in files).most_common(1)[0]
-    if count > 1:
-        raise RefusedError(f"{count} pictures are called {name}: denoise them into folders of their own")
-    for file in files:
-        if _exists(out / file.name):
-            raise RefusedError(f"{out / file.name} is there already: give another --out, or move it away")
-
-
-def _exists(file: Path) -> bool:
-    try:
-        return file.exists()
-    except OSError as error:
-        raise RefusedError(f"{file}: cannot be looked for: {error.strerror}") from error
+    tiles.denoise_files(model, pictures, out)

@@ -1,143 +1,129 @@
-"""The straight line of `ecg-trainer ecg`: read, fit, calibrate, evaluate, export."""
+"""The command `ecg`: train a model on normal beats, choose its threshold, evaluate it, and write its file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-import torch
 
 from monitor.errors import RefusedError
-from monitor.model import artifact
-from trainer import destination, interrupt, progress
-from trainer.commands import export
-from trainer.data import dataset as data
-from trainer.evaluation import evaluate
-from trainer.fitting import train
-from trainer.fitting.train import Fitted
-from trainer.threshold import calibrate
-from trainer.threshold.rule import ThresholdRule
-from trainer.threshold.sweep import bedside
+from trainer import options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from monitor.model.manifest import Evaluation, Model, ThresholdSpec
-    from trainer.data.dataset import Dataset, DatasetPart
-    from trainer.evaluation.evaluate import Scoring
+    from monitor.model.manifest import Model
     from trainer.fitting.recipe import Recipe
-
-BUDGET = ThresholdRule()
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where the model goes, and the folder of its report when one is wanted."""
-
-    model: Path
-    report: Path | None = None
+    from trainer.threshold.rule import ThresholdRule
 
 
-def main(source: Path, target: Target, recipe: Recipe, device: str, rule: ThresholdRule = BUDGET) -> Model:
-    """Train on the normal beats of `source`, write the model and, when asked to, a report.
+@click.command()
+@click.option(
+    "--data", type=options.PATH, required=True, metavar="FOLDER|FILE", help="A folder with ECG5000, or a file of beats."
+)
+@options.model_to_write
+@options.seed
+@click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 6000 steps].")
+@options.device
+@click.option(
+    "--network", type=click.Choice(["plain", "stacked", "conv"]), default="stacked", show_default=True,
+    help="Autoencoder with one hidden layer (the mean of two such networks), with several, or with 1-D convolutions.",
+)  # fmt: skip
+@click.option(
+    "--noise", metavar="none|gaussian:S|dropout:P",
+    help="Noise added to the input during training; the network learns to give back the clean beat "
+    "[default: gaussian:0.1].",
+)  # fmt: skip
+@options.false_alarm_rate
+@options.confidence
+@click.option(
+    "--threshold-rule", default="budget", show_default=True, metavar="RULE",
+    help="How the threshold is chosen: budget (see --false-alarm-rate), f1, precision:P, recall:R or mean-plus-sd:K. "
+    "f1, precision and recall need labelled abnormal beats in the training part.",
+)  # fmt: skip
+@click.option("--report", type=options.FOLDER, help="Also write an HTML page with pictures into this folder.")
+@click.option("--quick", is_flag=True, help="Train for one epoch only, to try the command out.")
+def ecg(
+    data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
+    false_alarm_rate: float | None, confidence: float, threshold_rule: str, report: Path | None, quick: bool,
+) -> None:  # fmt: skip
+    """Train an autoencoder on normal beats, choose its threshold, evaluate it, and write the model file.
 
-    Raises RefusedError when the beats, the device or the place to write to cannot be used.
+    A file of beats has one beat in each line (CSV) or row (NPY): 140 samples in any unit of amplitude, and optionally
+    a label in the last column (1 = normal, 0 = abnormal). Without labels all beats are taken as normal. ECG5000's own
+    format, with the class in the first column and blanks or tabs between the columns, is read as well.
+
+    The first Ctrl-C ends the training early and writes the model as it is by then. A second Ctrl-C writes nothing.
     """
-    torch.set_num_threads(1)  # sums in one order: same seed, same bytes
-    destination.probe(target.model, None if target.report is None else target.report / "index.html")
-    dataset = _prepared(source)
-    normals = dataset.train.normal_samples
-    recipe = recipe.suited(len(normals))
-    abnormal = dataset.train.samples[dataset.train.abnormal]
-    if rule.needs_labels and not len(abnormal):
-        raise RefusedError(f"{source}: the threshold rule {rule.kind} takes labelled abnormal beats; there are none")
-    with interrupt.heeded() as stopped:
-        learnt = fitted(normals, recipe, device, stopped.is_set)
-        ours = partial(train.scores, learnt.detector)
-        limit = rule.limit(learnt.calibration, ours(abnormal))  # no network ever learnt from these
-        evaluation = _evaluated(dataset, ours, limit, rule.budget)
-        model = export.model(learnt, recipe, dataset, rule, limit, evaluation)
-        artifact.save(target.model, model)
-    _tell(model, target.model)
-    if target.report is not None:
-        from trainer.report import report  # noqa: PLC0415 - drawing takes a second to import
+    options.require_library("sklearn")
+    if report is not None:
+        options.require_library("matplotlib")
+    from trainer.fitting import recipe
+    from trainer.threshold.conformal import Budget
+    from trainer.threshold.rule import ThresholdRule
 
-        click.echo(f"wrote {report.write(target.report, model, dataset, learnt.losses)}")
+    chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
+    rule = ThresholdRule.parse(threshold_rule, Budget(false_alarm_rate, confidence))
+    train(data, out, chosen, device, rule, report=report)
+
+
+def train(
+    source: Path,
+    out: Path,
+    recipe: Recipe,
+    device: str,
+    rule: ThresholdRule | None = None,
+    *,
+    report: Path | None = None,
+) -> Model:
+    """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
+
+    Without a `rule` the default false-alarm budget sets the threshold. Raises RefusedError if the beats, the device or
+    the output files cannot be used.
+    """
+    import torch
+
+    from monitor.model import artifact
+    from trainer import destination, interrupt
+    from trainer.evaluation import evaluation
+    from trainer.fitting import cross_fitting, export, preparation, scoring
+    from trainer.threshold.rule import ThresholdRule
+
+    torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
+    destination.probe(out, None if report is None else report / "index.html")
+    rule = ThresholdRule() if rule is None else rule
+    dataset = preparation.prepared(source)
+    normals, abnormals = dataset.train.normal_samples, dataset.train.samples[dataset.train.abnormal]
+    if rule.needs_labels and not len(abnormals):
+        raise RefusedError(
+            f"{source}: the threshold rule {rule.kind} needs labelled abnormal training beats; there are none"
+        )
+    recipe = recipe.suited(len(normals))
+    with interrupt.first_ctrl_c() as stopped:
+        fitted = cross_fitting.fitted(normals, recipe, device, stopped.is_set)
+        score = partial(scoring.scores, fitted.detector)
+        threshold = rule.threshold(fitted.calibration, score(abnormals))  # no network was trained on these beats
+        evaluated = evaluation.of_test_part(dataset, score, threshold, rule.budget)
+        model = export.model(fitted, recipe, dataset, rule.budget, threshold, evaluated)
+        artifact.save(out, model)
+    _print(model, out)
+    if report is not None:
+        from trainer.report.report import write  # importing matplotlib takes a second
+
+        click.echo(f"wrote {write(report, model, dataset, fitted.losses)}")
     return model
 
 
-def fitted(
-    normals: NDArray[np.float32], recipe: Recipe, device: str, stopped: Callable[[], bool] = lambda: False
-) -> Fitted:
-    """A detector of normal beats with its calibration.
+def _print(model: Model, out: Path) -> None:
+    from trainer.evaluation import evaluation, figures
+    from trainer.threshold import conformal, false_alarms
 
-    The networks of the folds learn beside its own, so that all have had as many epochs when `stopped` says enough.
-    """
-    epochs, losses = recipe.epochs_for(len(normals)), list[float]()
-    parts = calibrate.others(len(normals), recipe.seed)
-    with progress.bar(epochs) as tick:
-
-        def heard(loss: float) -> bool:
-            losses.append(loss)
-            tick(loss)
-            return stopped()
-
-        whole, *folds = train.detectors(normals, [np.arange(len(normals)), *parts], recipe, device, heard)
-    interrupted = len(losses) < epochs
-    if interrupted:
-        click.echo(f"stopped after {len(losses):,} of {epochs:,} epochs; Ctrl-C again writes nothing")
-    scores = calibrate.held_out(normals, parts, [partial(train.scores, fold) for fold in folds])
-    return Fitted(whole, calibrate.calibration(scores), tuple(losses), interrupted)
-
-
-def _prepared(source: Path) -> Dataset:
-    """The beats without those that the monitor would not score, and said aloud what was assumed about them."""
-    dataset = data.read(source)
-    for note in dataset.notes:
-        click.echo(note)
-    learnt = _scorable(dataset.train, "training")
-    normals = len(learnt.normal_samples)
-    if normals < calibrate.MIN_NORMALS:
-        raise RefusedError(
-            f"{source}: {normals} normal beats to learn from, where at least {calibrate.MIN_NORMALS} are needed"
-        )
-    judged = None if dataset.test is None else _scorable(dataset.test, "test")
-    click.echo(f"{dataset.name}: {normals:,} normal beats to learn from")
-    return replace(dataset, train=learnt, test=judged)
-
-
-def _scorable(part: DatasetPart, name: str) -> DatasetPart:
-    kept = train.scorable(part.samples)
-    if not kept.all():
-        click.echo(f"{int((~kept).sum()):,} {name} beats are flat or saturated and left out")
-    return part.only(kept)
-
-
-def _evaluated(dataset: Dataset, ours: Scoring, limit: ThresholdSpec, budget: calibrate.Budget) -> Evaluation | None:
-    test = dataset.test
-    if test is None or test.abnormal.all() or not test.abnormal.any():
-        click.echo("no evaluation: it takes labelled beats of both kinds beside those learnt from")
-        return None
-    split = dataset.name if dataset.name == data.OFFICIAL_NAME else f"{dataset.name}, last beats of each kind"
-    return evaluate.evaluate(split, ours, limit.value, dataset.train, test, budget)
-
-
-def _tell(model: Model, out: Path) -> None:
     manifest = model.manifest
     if manifest.evaluation is not None:
-        found = manifest.evaluation
-        thresholds = evaluate.thresholds(manifest.threshold)
-        click.echo(f"{found.normals:,} normal and {found.abnormals:,} abnormal beats to judge by, {thresholds}:")
-        click.echo(evaluate.table(found))
-    limit = manifest.threshold
-    click.echo(calibrate.sentence(limit))
-    click.echo(
-        f"{'within the budget' if limit.confidence else 'on the training beats'}, {bedside(limit.false_alarm_rate)}"
-    )
+        found, thresholds = manifest.evaluation, evaluation.thresholds(manifest.threshold)
+        click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal test beats; {thresholds}.")
+        click.echo(figures.table(found))
+    click.echo(conformal.sentence(manifest.threshold))
+    click.echo(false_alarms.sentence(manifest.threshold))
     click.echo(f"wrote {out} (model {manifest.model_id})")

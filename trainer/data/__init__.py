@@ -1,1 +1,1 @@
-"""Beats to train on: fetching, reading, splitting."""
+"""Data sets of beats: fetching, reading and splitting them."""

@@ -1,4 +1,4 @@
-"""The body of a URL, of bounded size within bounded time. Whoever asks for it checks what it is."""
+"""Download a file of bounded size within a bounded time. The caller checks what the file contains."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CHUNK_BYTES = 64 * 1024
 
 
 class DownloadError(MonitorError):
-    """A server does not give what it should; later it may."""
+    """A server does not give the file. It may do so later."""
 
 
 class NoAnswerError(DownloadError):
-    """There is no such server, or no way to it."""
+    """The server cannot be reached."""
 
 
 def require_web(url: str) -> None:
@@ -35,7 +35,7 @@ def require_web(url: str) -> None:
 
 
 def body(url: str, max_bytes: int) -> bytes:
-    """What a web address gives. Raises DownloadError with what went wrong, without the URL."""
+    """The bytes of the file at a URL, at most `max_bytes`. Raises DownloadError; its text does not repeat the URL."""
     require_web(url)
     try:
         with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:  # noqa: S310  # http(s), as required
@@ -49,7 +49,7 @@ def body(url: str, max_bytes: int) -> bytes:
 def _body(name: str, response: HTTPResponse, max_bytes: int) -> bytes:
     size = int(response.headers.get("Content-Length") or 0)
     if size > max_bytes:
-        raise DownloadError(f"{size:,} bytes, where at most {max_bytes:,} are expected")
+        raise DownloadError(f"it has {size:,} bytes, but at most {max_bytes:,} are expected")
     deadline = time.monotonic() + DOWNLOAD_SECONDS
     content = bytearray()
     with click.progressbar(length=size, label=f"downloading {name}", file=sys.stderr) as bar:
@@ -57,7 +57,7 @@ def _body(name: str, response: HTTPResponse, max_bytes: int) -> bytes:
             content += chunk
             bar.update(len(chunk))
             if len(content) > max_bytes or time.monotonic() > deadline:
-                raise DownloadError(f"not done after {len(content):,} bytes or {DOWNLOAD_SECONDS} s")
+                raise DownloadError(f"more than {max_bytes:,} bytes, or not complete after {DOWNLOAD_SECONDS} s")
     if len(content) < size:
         raise DownloadError(f"the download ended after {len(content):,} of {size:,} bytes")
     return bytes(content)

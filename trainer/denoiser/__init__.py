@@ -1,1 +1,1 @@
-"""The image denoiser: pictures, noise, networks, training and its report."""
+"""The image denoiser, apart from the ECG models: pictures, noise, networks, training and report."""

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: IDX files of pictures, packed or not, from a folder or from the official place."""
+"""Fashion-MNIST: IDX files of pictures, gzipped or not, from a folder or from the official address."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEADER_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Names of the two files, and the sha256 that they have unpacked."""
+    """The names of the two files, and the sha256 of each without gzip."""
 
     train: str = "train-images-idx3-ubyte"
     train_sha256: str = "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
@@ -39,6 +39,7 @@ class Files:
 
     @property
     def both(self) -> tuple[tuple[str, str], ...]:
+        """Name and sha256 of the training file and of the test file."""
         return (self.train, self.train_sha256), (self.test, self.test_sha256)
 
 
@@ -46,31 +47,31 @@ OFFICIAL = Files()
 
 
 def present(folder: Path) -> bool:
-    """Whether the folder has any of the two files; one alone is then missed by name, not fetched over."""
+    """Whether the folder has one of the two files. If one is missing, `read` says so; nothing is downloaded over it."""
     return any(_find(folder, name) is not None for name, _ in OFFICIAL.both)
 
 
 def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bool]:
-    """Training and test pictures (n, h, w), and whether they are Fashion-MNIST to the byte. Raises RefusedError."""
+    """Training and test pictures (n, h, w), and whether their checksums are Fashion-MNIST's. Raises RefusedError."""
     parts: list[NDArray[np.uint8]] = []
     official = True
     for name, sha256 in OFFICIAL.both:
         path = _find(folder, name)
         if path is None:
-            raise RefusedError(f"{folder}: {name}[.gz] is missing beside the other part")
+            raise RefusedError(f"{folder}: {name}[.gz] is missing; the other of the two files is there")
         content = _unpacked(path)
         official &= hashlib.sha256(content).hexdigest() == sha256
         parts.append(_pictures(path, content))
     train, test = parts
     if train.shape[1:] != test.shape[1:]:
-        raise RefusedError(f"{folder}: training pictures are {_size(train)}, those to judge by {_size(test)}")
+        raise RefusedError(f"{folder}: training pictures are {_size(train)}, test pictures are {_size(test)}")
     return train, test, official
 
 
 def fetch(folder: Path, url: str = OFFICIAL_URL, files: Files = OFFICIAL) -> None:
-    """Put the two packed files into the folder once both are whole and have their checksums.
+    """Download the two gzipped files, verify their checksums, and then put both into the folder.
 
-    Raises DownloadError, and RefusedError when the folder cannot be written to.
+    Raises DownloadError, or RefusedError if the folder cannot be written to.
     """
     download.require_web(url)
     try:
@@ -89,14 +90,14 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _unpacked(path: Path) -> bytes:
-    """The bytes of a file, unpacked when they are packed, as far as `MAX_BYTES` go."""
+    """The bytes of a file, without gzip if it is gzipped. Raises RefusedError for more than `MAX_BYTES`."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if content.startswith(b"\x1f\x8b"):
             content = _gunzip(content)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or f"it is no whole gzip file ({error})"
+        reason = getattr(error, "strerror", None) or f"it is not a complete gzip file ({error})"
         raise RefusedError(f"{path}: cannot be read: {reason}") from None
     if len(content) > MAX_BYTES:
         raise RefusedError(f"{path}: more than {MAX_BYTES:,} bytes of pictures")
@@ -110,11 +111,12 @@ def _gunzip(content: bytes) -> bytes:
 
 def _pictures(path: Path, content: bytes) -> NDArray[np.uint8]:
     if len(content) < HEADER_BYTES or not content.startswith(IDX_BYTES_3_AXES):
-        raise RefusedError(f"{path}: this is no IDX file of pictures (bytes, three axes)")
+        raise RefusedError(f"{path}: this is not an IDX file of pictures (bytes, three axes)")
     shape = tuple(np.frombuffer(content[4:HEADER_BYTES], ">u4").tolist())
     if 0 in shape or math.prod(shape) != len(content) - HEADER_BYTES:
         raise RefusedError(
-            f"{path}: its header says {' x '.join(map(str, shape))}, and {len(content) - HEADER_BYTES:,} bytes follow"
+            f"{path}: its header says {' x '.join(map(str, shape))} values, but "
+            f"{len(content) - HEADER_BYTES:,} bytes follow"
         )
     return np.frombuffer(content, np.uint8, offset=HEADER_BYTES).reshape(shape)
 
@@ -128,9 +130,11 @@ def _verified(url: str, sha256: str) -> bytes:
     try:
         found = hashlib.sha256(_gunzip(content)).hexdigest()
     except (OSError, EOFError, zlib.error) as error:
-        raise DownloadError(f"{url}: its {len(content):,} bytes are no whole gzip file ({error})") from None
+        raise DownloadError(f"{url}: its {len(content):,} bytes are not a complete gzip file ({error})") from None
     if found != sha256:
-        raise DownloadError(f"{url}: its {len(content):,} bytes have the checksum {found} unpacked, not {sha256}")
+        raise DownloadError(
+            f"{url}: its {len(content):,} bytes have the checksum {found} without gzip, but {sha256} is expected"
+        )
     return content
 
 
@@ -138,6 +142,6 @@ def _downloaded(url: str) -> bytes:
     try:
         return download.body(url, MAX_PACKED_BYTES)
     except NoAnswerError as error:
-        raise DownloadError(f"{url}: {error}; put Fashion-MNIST's IDX files into the folder") from error
+        raise DownloadError(f"{url}: {error}; put the IDX files of Fashion-MNIST into the folder yourself") from error
     except DownloadError as error:
         raise DownloadError(f"{url}: {error}") from error

@@ -1,4 +1,4 @@
-"""The image denoisers: the classic five layers, and residual U-Nets that work at half the resolution."""
+"""The networks: a classic one of five layers, and residual U-Nets that work at half the resolution."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 NETWORKS = ("classic", "best")
 CHANNELS = (1, 3)
-STRIDE = 4  # both networks halve the picture twice: its sides are padded to a multiple of this
-REACH = 32  # no output pixel of either network looks further than this many pixels
-DESIGNS = (1, 2)  # of `best`; files that name none are of the first
+STRIDE = 4  # both networks halve the picture twice, so its sides are padded to a multiple of 4
+REACH = 32  # an output pixel depends only on input pixels that are at most this far away
+DESIGNS = (1, 2)  # of the network `best`; a model file without a design has the first
 WIDTH, DEEP_WIDTH, DEEP_BLOCKS = 48, 80, 2
 
 
 @dataclass(frozen=True, slots=True)
 class DenoiserConfig:
-    """Everything that a network is built from. Raises RefusedError when there is no such network."""
+    """Everything that a network is built from. Raises RefusedError if there is no such network."""
 
     network: str = "best"
     channels: int = 1
@@ -35,11 +35,11 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
-            raise RefusedError(f"network {self.network!r} is unknown, where {' and '.join(NETWORKS)} can be built")
+            raise RefusedError(f"network {self.network!r} is unknown; {' and '.join(NETWORKS)} can be built")
         if self.channels not in CHANNELS:
-            raise RefusedError(f"{self.channels} channels, where 1 (grey) and 3 (colour) are possible")
+            raise RefusedError(f"{self.channels} channels are not possible; 1 (grey) and 3 (colour) are")
         if self.design not in DESIGNS:
-            raise RefusedError(f"design {self.design} of the network is unknown, where 1 and 2 can be built")
+            raise RefusedError(f"design {self.design} of the network is unknown; 1 and 2 can be built")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -49,7 +49,7 @@ class DenoiserConfig:
 
 
 class ConvBlock(nn.Module):
-    """Adds to its input what two convolutions find in it."""
+    """A residual block: it adds the result of two convolutions to its input (n, width, h, w)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -63,8 +63,8 @@ class ConvBlock(nn.Module):
 class ResidualUNet(nn.Module):
     """Predicts what to add to the noisy picture.
 
-    Four pixels become one with four values, so that the 3 x 3 filters run on a quarter of the places; one level below
-    that, blocks see the whole of a small picture.
+    Each square of 2 x 2 pixels becomes one place with four values, so the 3 x 3 filters run on a quarter of the places.
+    One level below that, the blocks see all of a small picture.
     """
 
     def __init__(self, channels: int) -> None:
@@ -84,7 +84,7 @@ class ResidualUNet(nn.Module):
 
 
 class FirstUNet(nn.Module):
-    """The first design of the same idea: a ReLU after every convolution, 32 and 64 filters."""
+    """The first design of this network: a ReLU after every convolution, 32 and 64 filters."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -106,14 +106,14 @@ class FirstUNet(nn.Module):
 
 
 def build(config: DenoiserConfig) -> nn.Module:
-    """A fresh network (n, c, h, w) → (n, c, h, w) for sides that are multiples of four; torch's own initial weights."""
+    """A new network (n, c, h, w) → (n, c, h, w) with torch's initial weights. h and w must be multiples of 4."""
     if config.network == "classic":
         return _classic(config.channels)
     return ResidualUNet(config.channels) if config.design == DESIGNS[-1] else FirstUNet(config.channels)
 
 
 def inner_weights(network: nn.Module) -> dict[str, nn.Parameter]:
-    """By name, the filters between the first and the last layer of a U-Net; none of the classic network."""
+    """The filters between the first and the last layer of a U-Net, by name. The classic network has none."""
     if isinstance(network, nn.Sequential):
         return {}
     named = network.named_parameters()
@@ -121,7 +121,7 @@ def inner_weights(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def rebuild(config: DenoiserConfig, weights: Mapping[str, NDArray[np.float32]]) -> nn.Module:
-    """The network with these weights, named and shaped as `config.shapes` says."""
+    """The network with these weights. Their names and shapes must be those of `config.shapes`."""
     with torch.device("meta"):
         network = build(config)
     network.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in config.shapes}, assign=True)
@@ -129,7 +129,10 @@ def rebuild(config: DenoiserConfig, weights: Mapping[str, NDArray[np.float32]]) 
 
 
 def fitted(network: nn.Module, noisy: Tensor) -> Tensor:
-    """What the network makes of pictures (n, c, h, w) of any size: their edge is repeated to fit it, then cut off."""
+    """The network's output for pictures (n, c, h, w) of any size.
+
+    The edge pixels are repeated to reach a multiple of STRIDE, and what was added is cut off again.
+    """
     height, width = noisy.shape[-2:]
     padded = functional.pad(noisy, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
     clean: Tensor = network(padded)[..., :height, :width]
@@ -137,13 +140,13 @@ def fitted(network: nn.Module, noisy: Tensor) -> Tensor:
 
 
 def apply(network: nn.Module, noisy: Tensor) -> Tensor:
-    """Pictures (n, c, h, w) in [0, 1] of any size, denoised and clipped."""
+    """Pictures (n, c, h, w) of any size with values in [0, 1], denoised and clipped to [0, 1]."""
     with torch.inference_mode():
         return fitted(network, noisy).clamp(0, 1)
 
 
 def dead_filters(network: nn.Module, noisy: Tensor) -> int:
-    """How many ReLU filters of a classic network give 0 everywhere on these pictures; 0 for other networks."""
+    """The number of ReLU filters of a classic network that give 0 everywhere on these pictures; 0 for a U-Net."""
     dead = 0
     with torch.inference_mode():
         for layer in network.children():
@@ -164,5 +167,5 @@ def _classic(channels: int) -> nn.Sequential:
 
 
 def _same(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3 x 3 convolution that keeps the size."""
+    """A 3 x 3 convolution with padding, so that the size stays the same."""
     return nn.Conv2d(inputs, outputs, 3, padding=1)

@@ -1,4 +1,4 @@
-"""What is done to a clean picture before the network sees it."""
+"""The noise that is added to clean pictures, and that the network learns to remove."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from monitor.errors import RefusedError
 
 Kind = Literal["gaussian", "dropout"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-MAX_SD = 10.0  # of pictures in [0, 1]: nothing of them is left
+MAX_SD = 10.0  # standard deviation; of pictures with values in [0, 1] nothing can be seen at this level
 
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """Gaussian noise of a standard deviation, clipped to [0, 1], or a share of the values set to 0."""
+    """Kind and level of the noise. `gaussian`: `level` is the standard deviation, and values are clipped to [0, 1].
+
+    `dropout`: `level` is the share of the values that are set to 0. Raises RefusedError for an impossible level.
+    """
 
     kind: Kind = "gaussian"
     level: float = 0.2
@@ -26,15 +29,15 @@ class Corruption:
     def __post_init__(self) -> None:
         if not (0 < self.level < 1 if self.kind == "dropout" else 0 < self.level <= MAX_SD):
             raise RefusedError(
-                f"noise {self} makes no sense: gaussian takes a standard deviation above 0 and up to {MAX_SD:g}, "
-                "dropout a share between 0 and 1"
+                f"noise {self} is not possible: gaussian takes a standard deviation above 0 and up to {MAX_SD:g}, "
+                "dropout takes a share between 0 and 1"
             )
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.level:g}"
 
     def spoil(self, clean: Tensor, draw: torch.Generator) -> Tensor:
-        """A spoilt copy of pictures in [0, 1]. Drawn on the CPU, so that a GPU sees the same noise."""
+        """A noisy copy of pictures with values in [0, 1]. The noise is drawn on the CPU, so it is the same on a GPU."""
         if self.kind == "dropout":
             kept = torch.rand(clean.shape, generator=draw) >= self.level
             return clean * kept.to(clean.device)
@@ -43,10 +46,7 @@ class Corruption:
 
 
 def corruption(text: str) -> Corruption:
-    """The corruption that a person named, as `gaussian:0.2` or `dropout:0.3`.
-
-    Raises RefusedError.
-    """
+    """The noise that a person wrote, such as `gaussian:0.2` or `dropout:0.3`. Raises RefusedError for anything else."""
     kind, _, level = text.partition(":")
     try:
         value = float(level)

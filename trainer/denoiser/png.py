@@ -1,4 +1,4 @@
-"""PNG files in and out, as arrays; everything else is refused in one sentence."""
+"""Reading and writing PNG files as arrays. Any other file is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_PIXELS = 64_000_000  # 8000 x 8000; four bytes each once decoded
+MAX_PIXELS = 64_000_000  # 8000 x 8000; a decoded pixel takes up to four bytes
 DEEP = 16
 _DEPTH_AT = 24  # byte of a PNG that holds the bits per value
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Values (h, w, c) of a grey or colour picture, c = 1 or 3, and its alpha (h, w) or None; 8 or 16 bit.
+    """Values (h, w, c) of a grey (c = 1) or colour (c = 3) picture with 8 or 16 bits, and its alpha (h, w) or None.
 
-    `reduced` says that the file had 16 bits, and that 8 of them were kept: so the library reads all but plain
-    grey without transparency.
+    `reduced`: the file had 16 bits per value, and 8 of them were kept. Pillow keeps all 16 only of grey pictures
+    without transparency.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]
@@ -43,20 +43,20 @@ class Picture:
 
     @property
     def top(self) -> int:
-        """The value of white."""
+        """The largest value, which stands for white."""
         return 255 if self.values.dtype == np.uint8 else 65535
 
 
 def read(path: Path) -> Picture:
-    """The picture of a PNG file. Raises RefusedError."""
+    """The picture in a PNG file. Raises RefusedError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower than Pillow's
             return _read(path)
     except UnidentifiedImageError:
-        raise RefusedError(f"{path}: this is no PNG picture") from None
+        raise RefusedError(f"{path}: this is not a PNG picture") from None
     except Image.DecompressionBombError:
-        raise RefusedError(f"{path}: it unpacks to more than the {MAX_PIXELS:,} pixels that are read") from None
+        raise RefusedError(f"{path}: it has more than {MAX_PIXELS:,} pixels, the most that are read") from None
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
         reason = getattr(error, "strerror", None) or f"a damaged PNG ({error})"
         raise RefusedError(f"{path}: cannot be read: {reason}") from None
@@ -66,14 +66,17 @@ def _read(path: Path) -> Picture:
     with Image.open(path, formats=["PNG"]) as image:
         if image.width * image.height > MAX_PIXELS:
             raise RefusedError(
-                f"{path}: {image.width:,} x {image.height:,} pixels, where at most {MAX_PIXELS:,} are read"
+                f"{path}: {image.width:,} x {image.height:,} pixels, but at most {MAX_PIXELS:,} are read"
             )
         image.load()
         return _picture(image, _depth(path))
 
 
 def write(path: Path, picture: Picture) -> None:
-    """A PNG of the same kind, grey or colour, 8 or 16 bit; under a temporary name first. Raises RefusedError."""
+    """Write a picture as PNG, under a temporary name first. Raises RefusedError.
+
+    Grey stays grey, colour stays colour, and the number of bits stays the same.
+    """
     planes = [picture.values] if picture.alpha is None else [picture.values, picture.alpha[..., None]]
     values = np.concatenate(planes, axis=2)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -93,7 +96,7 @@ def _depth(path: Path) -> int:
 
 
 def _picture(image: Image.Image, depth: int) -> Picture:
-    """Palettes become colours, bits become bytes, a transparent colour becomes an alpha channel."""
+    """The picture as values: palettes become colours, bits become bytes, transparency becomes an alpha channel."""
     if image.mode.startswith("I"):
         deep = np.asarray(image).astype(np.uint16)
         clear = image.info.get("transparency")

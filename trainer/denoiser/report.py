@@ -1,4 +1,4 @@
-"""The report of a denoiser: a picture of pictures, the training curve, and the figures as JSON."""
+"""The report of a denoiser: examples, training curves, and the figures as JSON."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from trainer.denoiser.fit import Fit
     from trainer.denoiser.score import Quality
+    from trainer.denoiser.training import Fit
 
 SHOWN = 10
 DPI = 120
@@ -28,7 +28,7 @@ DPI = 120
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a report shows: pictures (n, c, h, w) by row, training curves by network, figures, and what made them."""
+    """What the report shows: pictures (n, c, h, w) by row, trained networks by name, figures, and settings."""
 
     title: str
     rows: Mapping[str, NDArray[np.float32]]
@@ -62,7 +62,7 @@ def _figures(findings: Findings) -> dict[str, object]:
 
 
 def _pictures(findings: Findings) -> Figure:
-    """A row each of the clean, the noisy and the denoised; columns are pictures that no network was fitted on."""
+    """Rows of clean, noisy and denoised pictures. All are test pictures, which no network was trained on."""
     columns = min(SHOWN, *(len(row) for row in findings.rows.values()))
     figure = Figure(figsize=(1.6 + 0.85 * columns, 0.5 + 0.87 * len(findings.rows)), layout="constrained")
     figure.suptitle(findings.title)
@@ -90,7 +90,7 @@ def _training(findings: Findings) -> Figure:
         seconds = [epoch.seconds for epoch in fit.curve]
         axes.plot(seconds, [epoch.training for epoch in fit.curve], ".--", color=colour, label=f"{name}, training")
         axes.plot(seconds, [epoch.validation for epoch in fit.curve], "o-", color=colour, label=f"{name}, validation")
-    axes.set(xlabel="seconds of computing, a dot an epoch", ylabel="mean square error", title=findings.title)
+    axes.set(xlabel="seconds of computing time; each dot is an epoch", ylabel="mean square error", title=findings.title)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""How good denoised pictures are: MSE, PSNR and SSIM, beside the noisy ones and a median filter."""
+"""The quality of denoised pictures: MSE, PSNR and SSIM. A median filter serves for comparison."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MEDIAN_SIDE = 3
-SSIM_SIGMA = 1.5  # with its window of 11 pixels; smaller pictures get a plain window of what fits
+SSIM_SIGMA = 1.5  # goes with a window of 11 pixels; smaller pictures get the largest plain window that fits
 SSIM_SIDE = 11
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Means over pictures, of values in [0, 1]; PSNR in dB, picture by picture. SSIM of tiny ones by a small window."""
+    """The quality of one method: means over pictures of MSE (values in [0, 1]), PSNR (dB) and SSIM."""
 
     method: str
     mse: float
@@ -30,7 +30,7 @@ class Quality:
 
 
 def quality(method: str, clean: NDArray[np.float32], found: NDArray[np.float32]) -> Quality:
-    """Of pictures (n, c, h, w)."""
+    """The quality of denoised pictures `found` (n, c, h, w), compared with the clean ones."""
     errors = np.square(clean.astype(np.float64) - found).mean(axis=(1, 2, 3))
     psnr = -10 * np.log10(np.maximum(errors, 1e-10))
     ssim = np.mean([_ssim(left, right) for left, right in zip(clean, found, strict=True)])
@@ -38,13 +38,13 @@ def quality(method: str, clean: NDArray[np.float32], found: NDArray[np.float32])
 
 
 def median(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each channel of pictures (n, c, h, w) through a 3 x 3 median."""
+    """Pictures (n, c, h, w) after a 3 x 3 median filter on each channel."""
     filtered: NDArray[np.float32] = median_filter(noisy, size=(1, 1, MEDIAN_SIDE, MEDIAN_SIDE), mode="nearest")
     return filtered
 
 
 def table(rows: Sequence[Quality]) -> str:
-    """The figures as people read them."""
+    """The figures of all methods as a table for the terminal."""
     width = max(len(row.method) for row in rows)
     lines = [f"{'':{width}}      MSE   PSNR dB    SSIM"]
     lines += [f"{row.method:{width}}  {row.mse:.5f}  {row.psnr:8.2f}  {row.ssim:6.4f}" for row in rows]

@@ -1,7 +1,7 @@
-"""Draws `docs/images/transposed-convolution.png`, and computes what it shows: python -m trainer.transposed.
+"""Draw `docs/images/transposed-convolution.png`: `python -m trainer.denoiser.transposed`.
 
-A transposed convolution with kernel k, stride s and padding p is an ordinary one, of stride 1 and with the kernel
-turned round, over the input spread by the stride and padded with k - 1 - p zeros.
+A transposed convolution with kernel k, stride s and padding p equals an ordinary convolution of stride 1 with the
+kernel turned by 180 degrees. Its input has s - 1 zeros between the values, and k - 1 - p zeros around them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FILLS = {"x": "#9ecae1", "o": "#f0f0f0", "z": "#ffffff", "y": "#a1d99b"}
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What torch calls `kernel_size`, `stride`, `padding` and `output_padding`, the same along both axes."""
+    """torch's `kernel_size`, `stride`, `padding` and `output_padding`. Each is the same along both axes."""
 
     kernel: int = 3
     stride: int = 1
@@ -36,16 +36,16 @@ class Layer:
 
     @property
     def zeros(self) -> int:
-        """Rows of zeros around the spread input; at the bottom and the right, `output_padding` more."""
+        """Rows of zeros on each side of the spread input. The bottom and the right have `output_padding` more."""
         return self.kernel - 1 - self.padding
 
     def spread(self, inputs: Tensor) -> Tensor:
-        """The input (n, c, h, w) with stride - 1 zeros between its values, and the zeros around them.
+        """The input (n, c, h, w) with stride - 1 zeros between its values, and zeros around them.
 
-        Fewer than 0 zeros around cut it instead. Raises RefusedError when torch has no such layer.
+        If the number of zeros around is negative, rows are cut off. Raises RefusedError if torch has no such layer.
         """
         if min(self.kernel, self.stride) < 1 or min(self.padding, self.output_padding) < 0:
-            raise RefusedError(f"{self} is no layer: kernel and stride are at least 1, the paddings at least 0")
+            raise RefusedError(f"{self} is not possible: kernel and stride must be at least 1, the paddings at least 0")
         batch, channels, height, width = inputs.shape
         apart = inputs.new_zeros(batch, channels, (height - 1) * self.stride + 1, (width - 1) * self.stride + 1)
         apart[..., :: self.stride, :: self.stride] = inputs
@@ -54,12 +54,12 @@ class Layer:
 
 
 def transposed(inputs: Tensor, weight: Tensor, layer: Layer) -> Tensor:
-    """What `conv_transpose2d` gives for a weight (in, out, k, k), by an ordinary convolution alone."""
+    """The result of torch's `conv_transpose2d` for a weight (in, out, k, k), computed by an ordinary convolution."""
     return functional.conv2d(layer.spread(inputs), weight.flip(2, 3).transpose(0, 1))
 
 
 def draw(path: Path) -> None:
-    """Two layers side by side: stride 1 and stride 2, input on the left of the arrow, output on the right."""
+    """Draw two layers, stride 1 above and stride 2 below: the spread input on the left, the output on the right."""
     figure = Figure(figsize=(11, 6.2), layout="constrained")
     rows = figure.subplots(2, 2, width_ratios=(1.2, 1))
     layers = ((Layer(3, 1, 0), 2), (Layer(3, 2, 1, 1), 3))
@@ -79,8 +79,8 @@ def draw(path: Path) -> None:
         right.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor="#d62728", linewidth=2.5))
         right.set_title(f"output {outputs} x {outputs}", fontsize=10)
     figure.supxlabel(
-        "blue: input    grey 0: put between by the stride    white 0: padding    red: the kernel, turned round, at its "
-        "first place and what it gives",
+        "blue: input    grey 0: inserted by the stride    white 0: padding    red: the turned kernel at its first "
+        "place, and the output value that it gives",
         fontsize=9,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def draw(path: Path) -> None:
 
 
 def _kinds(cells: Tensor, layer: Layer) -> list[list[str]]:
-    """What each cell of the spread input is: x input, o between, z padding."""
+    """The kind of each cell of the spread input: x for input, o for a zero between values, z for padding."""
     side = len(cells)
     inner = range(layer.zeros, side - layer.zeros - layer.output_padding)
     return [
@@ -97,7 +97,7 @@ def _kinds(cells: Tensor, layer: Layer) -> list[list[str]]:
 
 
 def _grid(axes: Axes, kinds: list[list[str]], side: int) -> None:
-    """Cells, drawn as large as those of a grid with so many on a side."""
+    """Draw a grid of cells. Cells are as large as in a grid with `side` cells on a side."""
     for y, row in enumerate(kinds):
         for x, kind in enumerate(row):
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor=FILLS[kind], edgecolor="#888888", linewidth=0.8))

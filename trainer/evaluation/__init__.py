@@ -1,1 +1,1 @@
-"""Figures on beats that nothing was chosen by."""
+"""Measurements of detectors on labelled test beats."""

@@ -1,4 +1,7 @@
-"""TensorFlow's tutorial "Intro to Autoencoders", to the letter: its network, training, score and threshold rule."""
+"""The model of TensorFlow's tutorial "Intro to Autoencoders": its network, training, score and threshold rule.
+
+The tutorial: https://www.tensorflow.org/tutorials/generative/autoencoder
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,10 @@ from monitor.beats.beat import SAMPLES
 from monitor.model.network import NetworkConfig, build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from trainer.data.dataset import DatasetPart
-
-    Scoring = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    from trainer.data.datasets import DatasetPart
+    from trainer.evaluation.contenders import Scoring
 
 NAME = "TF tutorial"
 EPOCHS, BATCH, ADAM_EPSILON = 20, 512, 1e-7
@@ -26,15 +26,16 @@ NETWORK = NetworkConfig("stacked", (SAMPLES, 32, 16, 8))
 
 
 def fit(train: DatasetPart, seed: int) -> tuple[Scoring, float]:
-    """What scores beats, and its threshold: mean + 1 sd of the errors on the normal beats that it has just learnt.
+    """A function that scores beats (n, 140), and the threshold: mean + 1 sd of the scores of the normal training beats.
 
-    The smallest and the largest sample of all training beats, abnormal ones too, become 0 and 1, as they do there.
+    As in the tutorial, samples are scaled so that the smallest and the largest one of all training beats, including
+    the abnormal ones, become 0 and 1.
     """
     low, high = float(train.samples.min()), float(train.samples.max())
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = nn.Sequential(build(NETWORK), nn.Sigmoid())
-        _learn(network, torch.from_numpy((train.normal_samples - low) / (high - low)))
+        _train(network, torch.from_numpy((train.normal_samples - low) / (high - low)))
 
     def score(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         beats = torch.from_numpy((samples - low) / (high - low))
@@ -45,7 +46,7 @@ def fit(train: DatasetPart, seed: int) -> tuple[Scoring, float]:
     return score, float(errors.mean() + errors.std())
 
 
-def _learn(network: nn.Module, beats: torch.Tensor) -> None:
+def _train(network: nn.Module, beats: torch.Tensor) -> None:
     optimiser = torch.optim.Adam(network.parameters(), 1e-3, eps=ADAM_EPSILON)
     for _ in range(EPOCHS):
         for rows in torch.split(torch.randperm(len(beats)), BATCH):

@@ -1,1 +1,1 @@
-"""Training of networks: recipes, the loop, and the score's projection and prototypes."""
+"""Training a model: recipes, the training loop, cross-fitting, the score, and the model file's content."""

@@ -1,4 +1,4 @@
-"""Many networks of one config that learn side by side: the members of an ensemble, and all folds at once."""
+"""Many networks of one kind that are trained at the same time: the members of an ensemble, and those of all folds."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ if TYPE_CHECKING:
 
 
 class Bank(nn.Module):
-    """`parts` networks of a config. A loss summed over them trains each as if it were alone."""
+    """So many networks of one config, each with `config.members` members.
 
-    def __init__(self, config: NetworkConfig, parts: int) -> None:
+    They share no weights. So a loss that is summed over all of them trains each as if it were alone.
+    """
+
+    def __init__(self, config: NetworkConfig, networks: int) -> None:
         super().__init__()
-        self._config, self._parts = config, parts
+        self._config, self._networks = config, networks
         self._all = (
-            Members(config.mirrored, parts * config.members)
+            Members(config.mirrored, networks * config.members)
             if config.kind != "conv"
-            else nn.ModuleList(build(config) for _ in range(parts))
+            else nn.ModuleList(build(config) for _ in range(networks))
         )
 
     def forward(self, beats: Tensor) -> Tensor:
-        """(k, n, m) → (k, n, m), where k counts every member of every part."""
+        """Beats (k, n, m) → reconstructions (k, n, m), where k counts every member of every network."""
         if isinstance(self._all, Members):
             return self._all.apart(beats)
         return torch.stack([network(own) for network, own in zip(self._all, beats, strict=True)])
 
     def networks(self) -> list[nn.Sequential]:
-        """The network of each part, ready to reconstruct, on the device they were trained on."""
+        """The trained networks, ready to reconstruct beats, on the device that they were trained on."""
         device = next(self.parameters()).device
-        return [self._network(part).to(device) for part in range(self._parts)]
+        return [self._network(number).to(device) for number in range(self._networks)]
 
-    def _network(self, part: int) -> nn.Sequential:
+    def _network(self, number: int) -> nn.Sequential:
         if isinstance(self._all, nn.ModuleList):
-            return rebuild(self._config, weights(self._all[part]))
+            return rebuild(self._config, weights(self._all[number]))
         members = self._config.members
-        own = slice(part * members, (part + 1) * members) if members > 1 else part
+        own = slice(number * members, (number + 1) * members) if members > 1 else number
         return rebuild(self._config, {name: array[own] for name, array in weights(self._all).items()})

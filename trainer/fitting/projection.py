@@ -1,4 +1,7 @@
-"""The linear part of the score as one matrix: smooth the residual, take its trend away, weight its samples."""
+"""The linear part of the score as one matrix: smooth the residual, remove its trend, and weight its samples.
+
+The residual is the difference between a normalised beat and its reconstruction by the network.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SD_OF_MAD = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
+SD_OF_MAD = 1.4826  # standard deviation of a normal distribution, divided by its median absolute deviation
 
 
 @dataclass(frozen=True, slots=True)
 class Shaping:
-    """What the residual goes through. It plays down fast noise and baseline wander on purpose."""
+    """Parameters of the projection. It is meant to suppress fast noise and baseline wander."""
 
     smooth_sd_samples: float = 1.5
     weight_numerator: float = 0.3
@@ -25,7 +28,7 @@ class Shaping:
 def projection(residuals: NDArray[np.float64], shaping: Shaping) -> NDArray[np.float32]:
     """The (m, m) matrix M of the score's r @ M, from residuals (n, m) of normal training beats.
 
-    A sample that normal beats are often missed at counts for less than one that they are always met at.
+    A sample at which the residuals of normal beats vary much gets a smaller weight than one at which they vary little.
     """
     size = residuals.shape[1]
     linear = _smoothing(size, shaping.smooth_sd_samples) @ _detrending(size)
@@ -36,14 +39,14 @@ def projection(residuals: NDArray[np.float64], shaping: Shaping) -> NDArray[np.f
 
 
 def _smoothing(size: int, sd_samples: float) -> NDArray[np.float64]:
-    """Gaussian means of neighbours; at the ends of those that are there."""
+    """The (m, m) matrix of a Gaussian moving average. At the ends it averages over the samples that exist."""
     distance = np.subtract.outer(np.arange(size), np.arange(size))
     bell = np.exp(-0.5 * (distance / sd_samples) ** 2)
     return np.asarray(bell / bell.sum(axis=0))
 
 
 def _detrending(size: int) -> NDArray[np.float64]:
-    """What is left when the least-squares line is taken away."""
+    """The (m, m) matrix that subtracts the least-squares straight line."""
     line = np.stack([np.ones(size), np.linspace(-1, 1, size)], axis=1)
     basis, _ = np.linalg.qr(line)
     return np.asarray(np.eye(size) - basis @ basis.T)

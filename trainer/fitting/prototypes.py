@@ -1,4 +1,4 @@
-"""A few typical beats: the score also looks at how far a beat is from the nearest of them."""
+"""Prototypes: a few typical normal beats. The score also measures how far a beat is from the nearest of them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ STARTS = 10
 def prototypes(
     beats: NDArray[np.float64], projection: NDArray[np.float32], number: int, seed: int
 ) -> NDArray[np.float32]:
-    """The mean (m,) of each of `number` groups of normalised normal beats (n, m) that are alike once projected.
+    """Prototypes (number, m) of normalised normal beats (n, m): the mean of each of `number` groups of similar beats.
 
-    In the order in which the first beat of each group comes. Of beats that make fewer groups some come twice.
+    The groups are found by k-means on the projected beats, and stand in the order of their first beats. If the beats
+    form fewer groups, some prototypes are repeated.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different beats than groups
+        warnings.simplefilter("ignore", ConvergenceWarning)  # there may be fewer different beats than groups
         group = KMeans(number, n_init=STARTS, random_state=seed).fit_predict(beats @ projection)
     _, firsts = np.unique(group, return_index=True)
     means = [beats[group == group[first]].mean(axis=0) for first in sorted(firsts)]

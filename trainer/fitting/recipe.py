@@ -1,4 +1,4 @@
-"""Everything that a fit depends on beside the beats; `docs/experiments.md` says why it is so."""
+"""The recipe: every setting that a training depends on. The reasons for the values are in `docs/experiments.md`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from monitor.errors import RefusedError
 from monitor.model.manifest import ScoreConfig
 from monitor.model.network import NetworkConfig
 from trainer.fitting.projection import Shaping
+from trainer.options import number
 
 if TYPE_CHECKING:
     from monitor.model.manifest import Manifest
 
 STEPS = 6000
-MANY_BEATS = 1000  # of which more can be learnt: docs/experiments.md
+MANY_BEATS = 1000  # above this, larger batches and less weight decay are better: docs/experiments.md
 DEFAULT = NetworkConfig("stacked", (70, 64, 32, 16))
 NETWORKS = {
     "plain": NetworkConfig("plain", (70, 16), members=2),
@@ -28,37 +29,40 @@ MAX_NOISE_SD = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
+    """The settings of one training. `None` for the epochs means as many as make about STEPS steps."""
+
     network: NetworkConfig = DEFAULT
     score: ScoreConfig = SCORE
     shaping: Shaping = field(default_factory=Shaping)
-    epochs: int | None = None  # None: as many as make STEPS
+    epochs: int | None = None
     seed: int = 0
     batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 0.3
     betas: tuple[float, float] = (0.9, 0.99)
     warmup_steps: int = 50
-    final_rate: float = 0.01  # share of the learning rate that the cosine ends at
-    noise_sd: float = 0.1  # Gaussian, added to each input sample, in sd of the beat
-    dropout: float = 0.0  # share of input samples set to 0
-    gain_sd: float = 0.1  # one factor a beat, on input and target alike
+    final_rate: float = 0.01  # the cosine ends at this share of the learning rate
+    noise_sd: float = 0.1  # Gaussian noise added to each input sample, in standard deviations of the beat
+    dropout: float = 0.0  # share of the input samples that are set to 0
+    gain_sd: float = 0.1  # spread of a random factor by which input and target of a beat are both multiplied
 
     def suited(self, beats: int) -> Recipe:
-        """The same for so many beats: of many it learns in larger batches and is held back less."""
+        """The recipe for this number of beats: with many beats, larger batches and less weight decay."""
         batch, weight_decay = (64, 0.1) if beats > MANY_BEATS else (16, 0.3)
         return replace(self, batch=batch, weight_decay=weight_decay)
 
     def epochs_for(self, beats: int) -> int:
-        """Passes over so many beats."""
+        """Number of passes over this number of beats."""
         if self.epochs is not None:
             return self.epochs
         return math.ceil(STEPS / self.batches(beats))
 
     def batches(self, beats: int) -> int:
+        """Number of steps in one pass over this number of beats."""
         return math.ceil(beats / self.batch)
 
     def rate(self, step: int, steps: int) -> float:
-        """Share of the learning rate at a step: a linear warm-up, then half a cosine."""
+        """The share of the learning rate that is used at a step: a linear warm-up, then half a cosine down."""
         warmup = min(self.warmup_steps, steps // 10)
         if step < warmup:
             return (step + 1) / warmup
@@ -67,18 +71,20 @@ class Recipe:
 
 
 def chosen(network: str, noise: str | None, *, epochs: int | None, seed: int) -> Recipe:
-    """The recipe that a person asked for. Raises RefusedError when the noise makes no sense."""
+    """The recipe for the command line's options. Raises RefusedError if `noise` cannot be understood."""
     recipe = Recipe(NETWORKS[network], epochs=epochs, seed=seed)
     return recipe if noise is None else _noisy(recipe, noise)
 
 
 def of(manifest: Manifest, seed: int) -> Recipe:
-    """The recipe that a model was made by, with another seed; what its file does not say is as it is now."""
-    told: dict[str, Any] = dict(manifest.training)
+    """The recipe that a model was trained with, but with this seed. What its file lacks has today's default."""
+    settings: dict[str, Any] = dict(manifest.training)
     names = {each.name for each in fields(Recipe)} - {"network", "score", "shaping", "betas", "seed", "epochs"}
-    shaping = replace(Shaping(), **{each.name: told[each.name] for each in fields(Shaping) if each.name in told})
-    by_hand = {"epochs": told["epochs"]} if told.get("epochs_by_hand") else {}
-    kept = {name: told[name] for name in names if name in told}
+    shaping = replace(
+        Shaping(), **{each.name: settings[each.name] for each in fields(Shaping) if each.name in settings}
+    )
+    by_hand = {"epochs": settings["epochs"]} if settings.get("epochs_by_hand") else {}
+    kept = {name: settings[name] for name in names if name in settings}
     return replace(Recipe(manifest.network, manifest.score, shaping, seed=seed), **kept, **by_hand)
 
 
@@ -91,14 +97,6 @@ def _noisy(recipe: Recipe, noise: str) -> Recipe:
     if kind == "dropout" and 0 <= number(amount) < 1:
         return replace(recipe, noise_sd=0.0, dropout=number(amount))
     raise RefusedError(
-        f"noise {noise!r} is unknown, where none, gaussian:S (S from 0 to {MAX_NOISE_SD:g}) "
-        f"or dropout:P (P from 0 to below 1) are expected"
+        f"noise {noise!r} is unknown: write none, gaussian:S (S from 0 to {MAX_NOISE_SD:g}) "
+        f"or dropout:P (P from 0 to below 1)"
     )
-
-
-def number(text: str) -> float:
-    """What a person wrote as a number; NaN for what is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -1,1 +1,1 @@
-"""The HTML report of a training run."""
+"""The HTML report of a training."""

@@ -1,4 +1,7 @@
-"""Pictures of scores: histogram, ROC, precision and recall, sweep of thresholds, promised against realised rate."""
+"""Pictures of scores: histogram, ROC, precision and recall, all thresholds, and the check of the false-alarm budget.
+
+Each function returns the bytes of a PNG.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,20 @@ from trainer.report.plots import ABNORMAL, INK, NORMAL, THIRD, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from numpy.typing import NDArray
 
     from monitor.model.manifest import Figures
-    from trainer.report.findings import Promise, ScoredSplit, Sweep
+    from trainer.report.findings import BudgetCheck, ScoredSplit, Sweep
 
     Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-BINS = (15, 70)  # fewest and most
-CLOSER = 0.1  # the part of an axis that the second panel shows
+BINS = (15, 70)  # smallest and largest number of bins
+CLOSER = 0.1  # share of the axis that the enlarged panel shows
 
 
 def histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], threshold: float) -> bytes:
-    """Counts of scores on logarithmic axes, so that both the bulk and the few near the threshold are seen."""
+    """Numbers of beats by score. Both axes are logarithmic, so that the few beats near the threshold can be seen."""
     both = np.concatenate([normal, abnormal, [threshold]])
     low = max(float(both.min()), float(both.max()) * 1e-6)
     bins = int(np.clip(2 * np.sqrt(len(both)), *BINS))
@@ -37,100 +41,120 @@ def histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], thresh
                 label = f"{len(scores):,} {name} beats"
                 axes.hist(scores.clip(edges[0]), edges.tolist(), color=colour, alpha=0.55, label=label)
         axes.axvline(threshold, color=INK, linewidth=1.5, linestyle="--", label=f"threshold {threshold:.3g}")
-        axes.set(xscale="log", yscale="log", ylim=(0.7, None), xlabel="score", ylabel="beats")
+        axes.set(xscale="log", yscale="log", ylim=(0.7, None), xlabel="score", ylabel="number of beats")
         _plain_numbers(axes)
         _legend_above(axes)
 
     return drawn((6.4, 3.8), 1, 1, draw)
 
 
-def roc(found: ScoredSplit, shipped: Figures) -> bytes:
-    """The whole ROC curve, and its upper left corner."""
+def roc(found: ScoredSplit, ours: Figures) -> bytes:
+    """The ROC curve, and its upper left corner enlarged. `ours` has the figures at the model's threshold."""
     false, true, _ = roc_curve(found.abnormal, found.scores, drop_intermediate=False)
-    bottom = _below(min(shipped.recall, float(true[false <= CLOSER / 10].max())))
+    bottom = _below(min(ours.recall, float(true[false <= CLOSER / 10].max())))
 
     def draw(panels: list[Axes]) -> None:
         for axes in panels:
-            axes.plot(false, true, color=NORMAL, linewidth=1.8, label=f"AUC {shipped.auc:.4f}")
+            axes.plot(false, true, color=NORMAL, linewidth=1.8, label=f"this model, area {ours.auc:.4f}")
             axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":")
-            _mark(axes, shipped.false_positive_rate, shipped.recall)
-            axes.set(xlabel="false alarm rate", ylabel="share of abnormal found")
-        right = max(CLOSER, 1.5 * shipped.false_positive_rate)
+            _mark(axes, ours.false_positive_rate, ours.recall)
+            axes.set(xlabel="normal beats flagged", ylabel="abnormal beats found")
+            _percent(axes.xaxis, axes.yaxis)
+        right = max(CLOSER, 1.5 * ours.false_positive_rate)
         _closer(panels[1], (-0.03 * right, right), bottom)
 
     return drawn((6.4, 3.5), 1, 2, draw)
 
 
-def precision_recall(found: ScoredSplit, shipped: Figures) -> bytes:
-    """The whole precision-recall curve, and its upper right corner."""
+def precision_recall(found: ScoredSplit, ours: Figures) -> bytes:
+    """The precision-recall curve, and its upper right corner enlarged."""
     precision, recall, _ = precision_recall_curve(found.abnormal, found.scores)
     share = float(found.abnormal.mean())
-    at = shipped.precision if shipped.precision is not None else 1.0
-    left = _below(shipped.recall)
+    at = ours.precision if ours.precision is not None else 1.0
+    left = _below(ours.recall)
 
     def draw(panels: list[Axes]) -> None:
         for axes in panels:
-            axes.plot(recall, precision, color=NORMAL, linewidth=1.8, label=f"AP {shipped.average_precision:.4f}")
+            axes.plot(
+                recall,
+                precision,
+                color=NORMAL,
+                linewidth=1.8,
+                label=f"this model, average precision {ours.average_precision:.4f}",
+            )
             axes.axhline(share, color="#9aa5b1", linewidth=1, linestyle=":")
-            _mark(axes, shipped.recall, at)
+            _mark(axes, ours.recall, at)
             axes.set(xlabel="recall", ylabel="precision")
+            _percent(axes.xaxis, axes.yaxis)
         _closer(panels[1], (left, 1 + 0.03 * (1 - left)), _below(at))
 
     return drawn((6.4, 3.5), 1, 2, draw)
 
 
 def sweep(swept: Sweep, threshold: float) -> bytes:
-    """Precision, recall, F1 and false alarm rate against the threshold."""
+    """Precision, recall, F1 and the share of normal beats that are flagged, for every threshold."""
 
     def draw(panels: list[Axes]) -> None:
         axes = panels[0]
         axes.plot(swept.threshold, swept.precision, color=NORMAL, label="precision")
         axes.plot(swept.threshold, swept.recall, color=ABNORMAL, label="recall")
         axes.plot(swept.threshold, swept.f1, color=INK, label="F1")
-        axes.plot(swept.threshold, swept.false_positive_rate, color=THIRD, label="false alarm rate", linestyle="-.")
-        axes.axvline(threshold, color=INK, linewidth=1.5, linestyle="--", label=f"threshold {threshold:.3g}")
-        axes.set(xscale="log", ylim=(-0.02, 1.03), xlabel="threshold")
+        axes.plot(swept.threshold, swept.false_positive_rate, color=THIRD, label="normal beats flagged", linestyle="-.")
+        axes.axvline(
+            threshold, color=INK, linewidth=1.5, linestyle="--", label=f"this model's threshold {threshold:.3g}"
+        )
+        axes.set(xscale="log", ylim=(-0.02, 1.03), xlabel="threshold", ylabel="share")
+        _percent(axes.yaxis)
         _plain_numbers(axes)
         _legend_above(axes)
 
     return drawn((6.4, 4.0), 1, 1, draw)
 
 
-def promise(kept: Promise, shipped: tuple[float, float] | None) -> bytes:
-    """Realised against promised rate: below the line the promise is kept. `shipped`: the model's own pair of them."""
+def budget_check(check: BudgetCheck, ours: tuple[float, float] | None) -> bytes:
+    """Measured false-alarm rates against budgets. Below the dashed line a budget is kept.
+
+    `ours` is the model's own budget and the rate that its threshold has on the normal test beats.
+    """
 
     def draw(panels: list[Axes]) -> None:
-        axes, x = panels[0], kept.promised
-        low, middle, high = np.percentile(kept.realised, [100 * (1 - kept.confidence), 50, 100 * kept.confidence], 0)
-        band = f"random halves, {1 - kept.confidence:.0%} to {kept.confidence:.0%} of them"
+        axes, x, sure = panels[0], check.budgets, check.confidence
+        low, middle, high = np.percentile(check.measured, [100 * (1 - sure), 50, 100 * sure], 0)
+        band = f"random halves: {1 - sure:.0%} to {sure:.0%} quantile"
         axes.fill_between(x, low, high, color=NORMAL, alpha=0.25, linewidth=0, label=band)
-        axes.plot(x, middle, color=NORMAL, label="random halves, median")
-        if kept.on_test is not None:
-            axes.plot(x, kept.on_test, color=ABNORMAL, label="this model on the test's normal beats")
-        axes.plot([0, x[-1]], [0, x[-1]], color=INK, linestyle="--", linewidth=1.3, label="promised")
-        if shipped is not None:
-            axes.plot(*shipped, color=ABNORMAL, marker="o", markersize=8, linestyle="none", label="shipped threshold")
-        axes.set(xlabel="promised false alarm rate", ylabel="realised", xlim=(0, x[-1]), ylim=(0, None))
+        axes.plot(x, middle, color=NORMAL, label="random halves: median")
+        if check.on_test is not None:
+            axes.plot(x, check.on_test, color=ABNORMAL, label="this model, normal test beats")
+        axes.plot([0, x[-1]], [0, x[-1]], color=INK, linestyle="--", linewidth=1.3, label="budget used up exactly")
+        if ours is not None:
+            _mark(axes, *ours)
+        axes.set(xlabel="budget", ylabel="normal beats flagged", xlim=(0, x[-1]), ylim=(0, None))
+        _percent(axes.xaxis, axes.yaxis)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
             axis.set_major_locator(MultipleLocator(0.05))
         _legend_above(axes)
 
     return drawn((6.4, 4.6), 1, 1, draw)
 
 
+def _percent(*axes: Axis) -> None:
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(1))
+
+
 def _mark(axes: Axes, x: float, y: float) -> None:
-    axes.plot([x], [y], color=ABNORMAL, marker="o", markersize=8, linestyle="none", label="shipped threshold")
+    """A dot where the model's own threshold lies."""
+    axes.plot([x], [y], color=ABNORMAL, marker="o", markersize=8, linestyle="none", label="this model's threshold")
 
 
 def _closer(axes: Axes, x: tuple[float, float], bottom: float) -> None:
-    """Show a corner, and put the legend of both panels above them."""
-    axes.set(xlim=x, ylim=(bottom, 1 + 0.03 * (1 - bottom)), title="the same, closer")
+    """Show only the corner of a curve, and put the legend of both panels above them."""
+    axes.set(xlim=x, ylim=(bottom, 1 + 0.03 * (1 - bottom)), title="enlarged corner")
     _legend_above(axes)
 
 
 def _below(value: float) -> float:
-    """A round number below a rate, for an axis to begin at."""
+    """A round number below a rate, at which an axis can begin."""
     return max(0.0, float(np.floor(10 * (value - 0.02)) / 10))
 
 
@@ -140,5 +164,5 @@ def _legend_above(axes: Axes) -> None:
 
 
 def _plain_numbers(axes: Axes) -> None:
-    """0.01, 0.1, 1 in place of powers of ten."""
+    """Label the x axis with 0.01, 0.1, 1 instead of powers of ten."""
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

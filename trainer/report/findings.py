@@ -1,4 +1,4 @@
-"""What a report shows, as arrays: every number and every picture of it comes from here."""
+"""The content of a report as arrays. All of its numbers and pictures are made from them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.data import dataset as data
-from trainer.fitting import train
-from trainer.threshold import calibrate
+from trainer.data import datasets
+from trainer.fitting import scoring
+from trainer.threshold import conformal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.model.manifest import Model
-    from trainer.data.dataset import Dataset, DatasetPart
+    from trainer.data.datasets import Dataset, DatasetPart
 
-SPLITS = 500
+SPLITS = 500  # random halves by which the calibration is checked
 RATES = tuple(round(float(rate), 3) for rate in np.linspace(0.01, 0.2, 39))
 SWEEP_POINTS = 400
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredSplit:
-    """Beats with the scores that the monitor gives them; `labelled` when beats of both kinds are told apart."""
+    """Beats with the scores that the monitor gives them. `labelled`: both normal and abnormal beats are known."""
 
     name: str
     part: DatasetPart
@@ -53,18 +53,19 @@ class ScoredSplit:
         return self._ordered(~self.flagged & self.abnormal)
 
     def kind(self, row: int) -> str:
+        """The name of a beat's class; "normal" or "abnormal" if the file has no classes."""
         if self.part.classes is not None:
-            return data.KINDS[int(self.part.classes[row])]
+            return datasets.KINDS[int(self.part.classes[row])]
         return "abnormal" if self.abnormal[row] else "normal"
 
     def abnormal_kinds(self) -> Iterator[tuple[str, NDArray[np.int64]]]:
-        """Each kind of abnormal beats that is present, with its rows from the lowest score to the highest."""
+        """Each kind of abnormal beats that occurs, with its rows from the lowest score to the highest."""
         if self.part.classes is None:
             if self.abnormal.any():
                 yield "abnormal", self._ordered(self.abnormal)
             return
         for number in np.unique(self.part.classes[self.abnormal]).tolist():
-            yield data.KINDS[number], self._ordered(self.part.classes == number)
+            yield datasets.KINDS[number], self._ordered(self.part.classes == number)
 
     def normal_rows(self) -> NDArray[np.int64]:
         """Rows of normal beats from the lowest score to the highest."""
@@ -77,7 +78,7 @@ class ScoredSplit:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Figures over ascending thresholds, columns of one length; precision and F1 are NaN where nothing is flagged."""
+    """Figures for ascending thresholds, in columns (k,). Precision and F1 are NaN where nothing is flagged."""
 
     threshold: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -87,33 +88,33 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """Promised and realised rates, one column a rate: what a rule of the same kind does on beats it was not set by."""
+class BudgetCheck:
+    """For k budgets, the false-alarm rates that thresholds by them have on beats that did not set the threshold."""
 
-    promised: NDArray[np.float64]  # (k,)
-    realised: NDArray[np.float64]  # (SPLITS, k) on the other half of the calibration beats
-    on_test: NDArray[np.float64] | None  # (k,) with all calibration scores, on the test's normal beats
-    half: int  # beats in a half
+    budgets: NDArray[np.float64]  # (k,)
+    measured: NDArray[np.float64]  # (SPLITS, k): threshold by one half of the calibration beats, rate on the other
+    on_test: NDArray[np.float64] | None  # (k,): threshold by all calibration beats, rate on the normal test beats
+    half: int  # number of beats in a half
     confidence: float
 
     def kept(self) -> NDArray[np.float64]:
-        """(k,) the share of splits in which the promise was kept."""
-        return np.asarray((self.realised <= self.promised).mean(axis=0))
+        """The share (k,) of random halves in which each budget was kept."""
+        return np.asarray((self.measured <= self.budgets).mean(axis=0))
 
 
-def judged(model: Model, dataset: Dataset) -> ScoredSplit:
-    """The test beats, or where none of them is normal the training beats, with their scores."""
+def scored(model: Model, dataset: Dataset) -> ScoredSplit:
+    """The test beats with their scores. If there is no normal test beat, the training beats with theirs."""
     test = dataset.test
     if test is None or test.abnormal.all():
         part, name = dataset.train, "training beats"
     else:
         part, name = test, "test beats"
-    scores = train.scores(model, part.samples)
+    scores = scoring.scores(model, part.samples)
     return ScoredSplit(name, part, scores, model.manifest.threshold.value, model.manifest.evaluation is not None)
 
 
 def swept(beats: ScoredSplit) -> Sweep:
-    """Precision, recall, F1 and false positive rate from the lowest score to the highest."""
+    """Precision, recall, F1 and false-positive rate for thresholds from the lowest score to the highest."""
     low, high = _range(beats.scores)
     thresholds = np.unique(np.append(np.geomspace(low, high, SWEEP_POINTS), beats.threshold)).astype(np.float32)
     true = _above(beats.scores[beats.abnormal], thresholds)
@@ -125,41 +126,44 @@ def swept(beats: ScoredSplit) -> Sweep:
     return Sweep(thresholds.astype(np.float64), precision, true / abnormals, f1, false / normals)
 
 
-def promise(model: Model, beats: ScoredSplit) -> Promise | None:
-    """The rule on random halves of the scores, held against the other half; None without promise or with few beats."""
+def budget_check(model: Model, beats: ScoredSplit) -> BudgetCheck | None:
+    """Thresholds set by random halves of the calibration scores, and the rates that they have on the other halves.
+
+    None if the model's threshold rule keeps no budget, or if there are too few scores to halve them.
+    """
     scores, confidence = np.array(model.manifest.calibration, np.float32), model.manifest.threshold.confidence
     if not confidence:
         return None
     half = len(scores) // 2
-    ranks = np.array([calibrate.rank(half, rate, confidence) for rate in RATES])
+    ranks = np.array([conformal.rank(half, rate, confidence) for rate in RATES])
     if not ranks.any():
         return None
-    promised, ranks = np.array(RATES)[ranks > 0], ranks[ranks > 0]
+    budgets, ranks = np.array(RATES)[ranks > 0], ranks[ranks > 0]
     draw = np.random.default_rng(0)
-    realised = np.stack([_realised(draw.permutation(scores), half, ranks) for _ in range(SPLITS)])
-    return Promise(promised, realised, _on_test(scores, promised, confidence, beats), half, confidence)
+    measured = np.stack([_measured(draw.permutation(scores), half, ranks) for _ in range(SPLITS)])
+    return BudgetCheck(budgets, measured, _on_test(scores, budgets, confidence, beats), half, confidence)
 
 
-def _realised(shuffled: NDArray[np.float32], half: int, ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+def _measured(shuffled: NDArray[np.float32], half: int, ranks: NDArray[np.int64]) -> NDArray[np.float64]:
     set_by, others = np.sort(shuffled[:half]), shuffled[half:]
     return np.asarray(_above(others, set_by[-ranks]) / len(others))
 
 
 def _on_test(
-    scores: NDArray[np.float32], promised: NDArray[np.float64], confidence: float, beats: ScoredSplit
+    scores: NDArray[np.float32], budgets: NDArray[np.float64], confidence: float, beats: ScoredSplit
 ) -> NDArray[np.float64] | None:
     if not beats.labelled:
         return None
-    ranks = np.array([calibrate.rank(len(scores), rate, confidence) for rate in promised.tolist()])
+    ranks = np.array([conformal.rank(len(scores), rate, confidence) for rate in budgets.tolist()])
     return np.asarray(_above(beats.scores[~beats.abnormal], scores[-ranks]) / int((~beats.abnormal).sum()))
 
 
 def _above(scores: NDArray[np.float32], thresholds: NDArray[np.float32]) -> NDArray[np.int64]:
-    """How many scores lie above each threshold."""
+    """The number of scores above each threshold."""
     return np.asarray(len(scores) - np.searchsorted(np.sort(scores), thresholds, side="right"))
 
 
 def _range(scores: NDArray[np.float32]) -> tuple[float, float]:
-    """The lowest and highest score, neither of them 0, so that they have a logarithm."""
+    """The lowest and the highest score, both raised above 0 so that they have a logarithm."""
     high = max(float(scores.max()), 1e-9)
     return max(float(scores.min()), 1e-6 * high), high

@@ -1,4 +1,7 @@
-"""One HTML page that needs nothing from outside: pictures inside it, no script, narrow or wide, light or dark."""
+"""One HTML page that loads nothing from outside: its pictures are inside it, and it has no script.
+
+It fits narrow and wide screens, and follows the reader's choice of light or dark colours.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 @dataclass(frozen=True, slots=True)
 class PageFigure:
-    """A PNG with what it shows, for those who see it and for those who do not."""
+    """A PNG with its caption, and with a text for readers who cannot see it."""
 
     name: str
     png: bytes
@@ -51,7 +54,7 @@ class PageFigure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells; without heads it is a list of facts. `ours` is the row that stands out."""
+    """Rows of cells. Without heads it is a list of names and facts. The row number `ours` is highlighted."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -60,6 +63,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """A heading, and below it paragraphs, a table and pictures."""
+
     title: str
     texts: tuple[str, ...] = ()
     table: Table | None = None
@@ -67,7 +72,7 @@ class Section:
 
 
 def render(title: str, notice: str, sections: Sequence[Section]) -> str:
-    """The page. All text is escaped here, whatever it holds and wherever it came from."""
+    """The page as HTML. All text is escaped here, because names come from files."""
     body = "\n".join(_section(section) for section in sections)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -79,12 +84,12 @@ def render(title: str, notice: str, sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f"<h2>{escape(section.title)}</h2>"]
-    parts += [f"<p>{escape(text)}</p>" for text in section.texts]
-    parts += [_table(section.table)] if section.table else []
+    blocks = [f"<h2>{escape(section.title)}</h2>"]
+    blocks += [f"<p>{escape(text)}</p>" for text in section.texts]
+    blocks += [_table(section.table)] if section.table else []
     if section.pictures:
-        parts.append(f'<div class="pictures">{"".join(map(_figure, section.pictures))}</div>')
-    return "\n".join(parts)
+        blocks.append(f'<div class="pictures">{"".join(map(_figure, section.pictures))}</div>')
+    return "\n".join(blocks)
 
 
 def _table(table: Table) -> str:

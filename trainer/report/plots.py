@@ -1,4 +1,4 @@
-"""Pictures of beats and of the training: each function returns the PNG's bytes. The same input gives the same bytes."""
+"""Pictures of beats and of the training. Each function returns the bytes of a PNG; the same input, the same bytes."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ STYLE: Any = {
 
 
 def drawn(size: tuple[float, float], rows: int, columns: int, draw: Callable[[list[Axes]], None]) -> bytes:
-    """A PNG of panels in a grid, without the date or version that matplotlib would write into it."""
+    """A PNG of panels in a grid. It has no date and no version of matplotlib in it, so that its bytes do not change."""
     with mpl.rc_context():
-        mpl.rcdefaults()  # whatever the reader's own matplotlibrc says
+        mpl.rcdefaults()  # ignore the user's own matplotlibrc
         mpl.rcParams.update(STYLE)
         figure = Figure(figsize=size, layout="constrained")
         draw(list(figure.subplots(rows, columns, squeeze=False).flat))
@@ -55,7 +55,7 @@ def drawn(size: tuple[float, float], rows: int, columns: int, draw: Callable[[li
 
 
 def training(losses: Sequence[float]) -> bytes:
-    """Mean loss of each epoch; logarithmic when it spans more than a factor of ten."""
+    """The mean loss of each epoch. The axis is logarithmic if the losses span more than a factor of ten."""
 
     def draw(panels: list[Axes]) -> None:
         axes = panels[0]
@@ -75,13 +75,16 @@ def training(losses: Sequence[float]) -> bytes:
 
 
 def spread(rows: NDArray[np.int64], count: int) -> list[int]:
-    """So many of the rows in equal steps of rank, without the extremes at both ends."""
+    """`count` of the rows in equal steps of rank, without the extremes at both ends."""
     places = (np.arange(count) + 0.5) / count * len(rows)
     return [int(rows[place]) for place in np.unique(places.astype(np.int64))]
 
 
 def beats(model: Model, found: ScoredSplit, lines: Sequence[Sequence[int]], *, named: bool = False) -> bytes:
-    """Beats and their reconstruction in lines of panels, the error shaded; `named`: the kind stands over each panel."""
+    """Beats and their reconstructions in lines of panels, with the error shaded.
+
+    `named`: write the kind of the beat above each panel, not at the start of a line.
+    """
     flat = [row for line in lines for row in line]
     seen = Scorer(model, "cpu", len(flat)).explain(found.part.samples[flat])
     place = {row: number for number, row in enumerate(flat)}
@@ -100,7 +103,7 @@ def beats(model: Model, found: ScoredSplit, lines: Sequence[Sequence[int]], *, n
 
 
 def in_lines(rows: NDArray[np.int64], most: int) -> list[list[int]]:
-    """At most so many rows, broken into lines of panels."""
+    """The first `most` of the rows, in lines of COLUMNS panels."""
     return [rows[start : min(start + COLUMNS, most)].tolist() for start in range(0, min(len(rows), most), COLUMNS)]
 
 

@@ -1,4 +1,4 @@
-"""The report of one training: a page that needs nothing from outside, and its pictures as PNG files beside it."""
+"""The report of one training: an HTML page, and its pictures as PNG files beside it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.model.manifest import Model
-    from trainer.data.dataset import Dataset
+    from trainer.data.datasets import Dataset
 
 PAGE = "index.html"
 NOTICE = (
-    "Not a medical device: no approval for diagnosis or patient monitoring. These figures hold for the beats named "
-    "here and say nothing of another patient, lead or recorder."
+    "Not a medical device: it is not approved for diagnosis or patient monitoring. These figures hold only for the "
+    "beats named here. They say nothing about other patients, leads or recorders."
 )
 
 
 def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float]) -> Path:
-    """Draw and write the report; returns the page's path. Same model, same data, same versions: the same bytes.
+    """Write the report into a folder, and return the path of the page.
 
-    Raises RefusedError when the folder cannot be written to.
+    The same model, data and library versions give the same bytes. Raises RefusedError if the folder cannot be written.
     """
-    found = findings.judged(model, dataset)
-    parts = [
+    found = findings.scored(model, dataset)
+    all_sections = [
         sections.head(model, dataset, found),
         sections.evaluation(model),
         sections.training(losses),
@@ -37,9 +37,9 @@ def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float])
         sections.mistakes(model, found),
         sections.missing(model, found),
     ]
-    shown = [part for part in parts if part is not None]
+    shown = [section for section in all_sections if section is not None]
     html = page.render(f"ECG model {model.manifest.model_id}", NOTICE, shown)
-    files = {f"{picture.name}.png": picture.png for part in shown for picture in part.pictures}
+    files = {f"{picture.name}.png": picture.png for section in shown for picture in section.pictures}
     return _written(folder, html, files)
 
 

@@ -1,4 +1,4 @@
-"""The sections of a report: what each says, in words and numbers, beside its pictures."""
+"""The sections of a report: the words, tables and captions that stand beside its pictures."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.evaluation import evaluate
+from trainer.evaluation.evaluation import thresholds
 from trainer.report import curves, findings, plots
 from trainer.report.page import PageFigure, Section, Table
-from trainer.threshold import calibrate, sweep
+from trainer.threshold import conformal, false_alarms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,55 +17,69 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.model.manifest import Figures, Model
-    from trainer.data.dataset import Dataset
-    from trainer.report.findings import Promise, ScoredSplit
+    from trainer.data.datasets import Dataset
+    from trainer.report.findings import BudgetCheck, ScoredSplit
 
 HEADS = ("detector", "AUC", "AP", "TPR@1%", "TPR@5%", "accuracy", "precision", "recall", "FPR", "threshold")
+HEADS_IN_WORDS = (
+    "AUC: area under the ROC curve. AP: average precision. TPR@1%: share of abnormal beats found when 1 % of the "
+    "normal beats are flagged; TPR@5% likewise. The other figures hold at the detector's threshold. Accuracy: share of "
+    "beats sorted correctly. Precision: share of flagged beats that are abnormal. Recall: share of abnormal beats that "
+    "are flagged. FPR: share of normal beats that are flagged."
+)
 WORST = 6
 NORMALS = 6
 
 
 def head(model: Model, dataset: Dataset, found: ScoredSplit) -> Section:
-    """What this model is, what it learnt from, and what its threshold means."""
-    said, limit = model.manifest, model.manifest.threshold
-    several = f", the mean of {said.network.members} such" if said.network.members > 1 else ""
-    typical = f", and {said.score.prototypes} typical beats" if said.score.prototypes else ""
-    meant = "the whole budget" if limit.confidence else "on the training beats"
+    """What the model is, what it was trained on, and what its threshold means."""
+    manifest, threshold = model.manifest, model.manifest.threshold
+    members, prototypes = manifest.network.members, manifest.score.prototypes
+    several = f"; the mean of {members} such networks" if members > 1 else ""
+    typical = f"; {prototypes} typical beats for comparison" if prototypes else ""
+    widths = "-".join(map(str, manifest.network.mirrored))
     facts = {
-        "network": f"{said.network.kind} autoencoder, {'-'.join(map(str, said.network.mirrored))}{several}{typical}",
-        "seed": str(said.training.get("seed", "not told")),
-        "learnt from": f"{dataset.name}: {said.data.normals:,} normal beats "
-        f"({said.data.abnormals:,} abnormal beats beside them were not learnt from)",
-        "beats": said.window.source,
-        "judged by": _judged_by(found),
-        "threshold": f"{limit.value:.6g}: a beat with a higher score is flagged",
-        "its rule": calibrate.sentence(limit),
-        "at the bedside": f"{meant}: {sweep.bedside(limit.false_alarm_rate)}",
+        "Network": f"{manifest.network.kind} autoencoder with layers of {widths} values{several}{typical}",
+        "Random seed": str(manifest.training.get("seed", "unknown")),
+        "Trained on": f"{dataset.name}: {manifest.data.normals:,} normal beats. "
+        f"({manifest.data.abnormals:,} abnormal beats in the training part were not used to train the network.)",
+        "Origin of the beats": manifest.window.source,
+        "Tested on": _tested_on(found),
+        "Threshold": conformal.sentence(threshold),
+        "False alarms": false_alarms.sentence(threshold),
     }
     if found.labelled:
-        facts["… as realised"] = f"what the test realised: {sweep.bedside(_ours(model).false_positive_rate)}"
-    early = f"The training was stopped by hand after {said.training.get('epochs')} epochs: more would have been better."
-    notes = (early if said.training.get("interrupted") else "", limit.note, *dataset.notes)
+        facts["False alarms in the test"] = false_alarms.measured(_ours(model).false_positive_rate)
+    early = (
+        f"The training was stopped by hand after {manifest.training.get('epochs')} epochs. "
+        "With more epochs the model would probably be better."
+    )
+    notes = (early if manifest.training.get("interrupted") else "", *dataset.notes)
     return Section("The model", tuple(filter(None, notes)), Table((), tuple(facts.items())))
 
 
-def _judged_by(found: ScoredSplit) -> str:
+def _tested_on(found: ScoredSplit) -> str:
     abnormals = int(found.abnormal.sum())
     if not found.labelled:
-        return "nothing: there are no labelled beats of both kinds beside those learnt from"
+        return "Not tested: this needs labelled beats, both normal and abnormal, that are not in the training part."
     return (
-        f"{len(found.part) - abnormals:,} normal and {abnormals:,} abnormal {found.name}, by which nothing was chosen"
+        f"{len(found.part) - abnormals:,} normal and {abnormals:,} abnormal {found.name}. They had no influence on the "
+        "network or on the threshold."
     )
 
 
 def evaluation(model: Model) -> Section | None:
-    """The figures of the manifest, this model first."""
+    """The figures of the manifest as a table, with this model in the first row."""
     found = model.manifest.evaluation
     if found is None:
         return None
     rows = tuple((row.detector, *_cells(row)) for row in found.rows)
-    text = f"{found.split}; abnormal is the positive class; {evaluate.thresholds(model.manifest.threshold)}."
-    return Section("Evaluation", (text,), Table(HEADS, rows, ours=0))
+    how = thresholds(model.manifest.threshold)
+    text = (
+        f"Data: {found.split}. The first row is this model; PCA-4 (four principal components) and 1-NN (distance to "
+        f"the nearest normal beat) are simpler detectors for comparison. {how[0].upper()}{how[1:]}."
+    )
+    return Section("Evaluation", (text, HEADS_IN_WORDS), Table(HEADS, rows, ours=0))
 
 
 def _cells(row: Figures) -> tuple[str, ...]:
@@ -77,137 +91,159 @@ def _cells(row: Figures) -> tuple[str, ...]:
 
 
 def training(losses: Sequence[float]) -> Section:
+    """The loss over the epochs."""
     ends = f"loss {losses[0]:.4g} in the first and {losses[-1]:.4g} in the last"
     fact = f"{len(losses):,} epochs, {ends}" if len(losses) > 1 else f"1 epoch, loss {losses[0]:.4g}"
-    caption = f"{fact}. It counts noisy input against the clean beat, so it does not go to zero."
+    caption = (
+        f"{fact}. The network gets a noisy beat and must give back the clean one. It cannot know the noise, so the "
+        "loss does not fall to zero."
+    )
     return Section("Training", (), None, (PageFigure("training", plots.training(losses), f"Curve: {fact}", caption),))
 
 
 def reconstruction(model: Model, found: ScoredSplit) -> Section:
-    """Normal beats beside every kind of abnormal ones, from those with low scores to those with high ones."""
+    """Normal beats, and each kind of abnormal beats, from low scores to high ones."""
     normal = np.array(plots.spread(found.normal_rows(), NORMALS))
     drawn = [
         PageFigure(
             "reconstruction-normal",
             plots.beats(model, found, plots.in_lines(normal, NORMALS)),
             f"{len(normal)} normal beats, each with a reconstruction that follows it closely",
-            f"Normal {found.name}, from low scores to high ones in equal steps of rank: the network has learnt these "
-            "shapes.",
+            f"Normal {found.name}, from low scores to high ones in equal steps of rank. The network has learned these "
+            "shapes and gives them back.",
         )
     ]
     kinds = dict(found.abnormal_kinds())
     if kinds:
-        lines = [plots.spread(rows, plots.COLUMNS) for rows in kinds.values()]
-        counts = ", ".join(f"{len(rows):,} {kind}" for kind, rows in kinds.items())
-        caption = f"Abnormal {found.name} by kind ({counts}), low, middle and high scores of each: a normal-looking "
-        caption += "reconstruction, and what it misses."
-        png = plots.beats(model, found, lines)
-        alt = f"Abnormal beats beside their reconstruction, a line of panels for each kind: {', '.join(kinds)}"
-        drawn.append(PageFigure("reconstruction-abnormal", png, alt, caption))
-    text = "Amplitude in standard deviations of the beat, over the sample number. The error is shaded; the score is "
-    text += "made of it" + (", and of what the nearest typical beat leaves." if model.score.prototypes else ".")
+        drawn.append(_abnormal_beats(model, found, kinds))
+    text = (
+        "Each panel shows a beat, its reconstruction by the network, and the error between them (shaded). The vertical "
+        "axis is the amplitude in standard deviations of the beat, the horizontal axis is the sample number. The score "
+        "is computed from the error"
+    ) + (" and from the difference to the nearest typical beat." if model.score.prototypes else ".")
     return Section("Reconstruction", (text,), None, tuple(drawn))
 
 
+def _abnormal_beats(model: Model, found: ScoredSplit, kinds: dict[str, NDArray[np.int64]]) -> PageFigure:
+    lines = [plots.spread(rows, plots.COLUMNS) for rows in kinds.values()]
+    counts = ", ".join(f"{len(rows):,} {kind}" for kind, rows in kinds.items())
+    caption = (
+        f"Abnormal {found.name} by kind ({counts}): a low, a middle and a high score of each. The network draws a beat "
+        "that looks normal, so the error is large where the beat is not."
+    )
+    alt = f"Abnormal beats with their reconstructions, one line of panels for each kind: {', '.join(kinds)}"
+    return PageFigure("reconstruction-abnormal", plots.beats(model, found, lines), alt, caption)
+
+
 def scores(model: Model, found: ScoredSplit) -> Section:
-    """Where the scores lie, and what every other threshold would do."""
+    """The distribution of the scores, and what other thresholds would give."""
     if not found.labelled:
-        cross = np.array(model.manifest.calibration, np.float32)
-        return Section("Scores", (), None, (_histogram(cross, cross[:0], found, "cross-fitted training beats"),))
-    ours, swept = _ours(model), findings.swept(found)
-    split = _histogram(found.scores[~found.abnormal], found.scores[found.abnormal], found, found.name)
-    at = f"at the shipped threshold {ours.recall:.2%} of abnormal beats are found"
+        cross_fitted = np.array(model.manifest.calibration, np.float32)
+        picture = _histogram(cross_fitted, cross_fitted[:0], found, "the training beats, by cross-fitting")
+        return Section("Scores", (), None, (picture,))
+    ours = _ours(model)
+    normal, abnormal = found.scores[~found.abnormal], found.scores[found.abnormal]
+    at = f"At the model's threshold {ours.recall:.2%} of abnormal beats are flagged"
+    roc = PageFigure(
+        "roc",
+        curves.roc(found, ours),
+        f"ROC curve with area {ours.auc:.4f}",
+        f"ROC curve: abnormal beats found against normal beats flagged, over all thresholds. {at}, and "
+        f"{ours.false_positive_rate:.2%} of normal ones. The dotted line is guessing.",
+    )
+    precision_recall = PageFigure(
+        "precision-recall",
+        curves.precision_recall(found, ours),
+        f"Precision-recall curve with average precision {ours.average_precision:.4f}",
+        "Precision (share of flagged beats that are abnormal) against recall (share of abnormal beats that are "
+        f"flagged), over all thresholds. {at}, and {_share(ours.precision)} of the flagged beats are "
+        "abnormal. The dotted line is guessing.",
+    )
+    histogram = _histogram(normal, abnormal, found, f"the {found.name}")
+    return Section("Scores", (), _by_kind(found), (histogram, _sweep(found), roc, precision_recall))
+
+
+def _sweep(found: ScoredSplit) -> PageFigure:
+    swept = findings.swept(found)
     best = int(np.nanargmax(swept.f1))
-    return Section(
-        "Scores",
-        (),
-        _by_kind(found),
-        (
-            split,
-            PageFigure(
-                "threshold",
-                curves.sweep(swept, found.threshold),
-                "Precision, recall, F1 and false alarm rate against the threshold",
-                f"What other thresholds would do. The highest F1 on these beats, {swept.f1[best]:.4f}, is at "
-                f"{swept.threshold[best]:.3g}; the shipped one was chosen without them.",
-            ),
-            PageFigure(
-                "roc",
-                curves.roc(found, ours),
-                f"ROC curve with area {ours.auc:.4f}",
-                f"ROC: {at} with {ours.false_positive_rate:.2%} of normal ones flagged.",
-            ),
-            PageFigure(
-                "precision-recall",
-                curves.precision_recall(found, ours),
-                f"Precision-recall curve with average precision {ours.average_precision:.4f}",
-                f"Precision and recall: {at}, and {_share(ours.precision)} of what is flagged is abnormal. The dotted "
-                "line is the share of abnormal beats, where guessing lies.",
-            ),
-        ),
+    return PageFigure(
+        "threshold",
+        curves.sweep(swept, found.threshold),
+        "Precision, recall, F1 and the share of normal beats flagged, against the threshold",
+        f"What other thresholds would give. F1 combines precision and recall; its highest value on these beats, "
+        f"{swept.f1[best]:.4f}, is at the threshold {swept.threshold[best]:.3g}. The model's threshold was chosen "
+        "without looking at these beats.",
     )
 
 
 def _by_kind(found: ScoredSplit) -> Table:
-    """How many of each kind are flagged: of normal beats as few as possible, of the others all."""
+    """How many beats of each kind are flagged. For normal beats few is good, for the others many is good."""
     kinds = [("normal", found.normal_rows()), *found.abnormal_kinds()]
     rows = tuple(
         (kind, f"{len(rows):,}", f"{int(found.flagged[rows].sum()):,}", f"{found.flagged[rows].mean():.2%}")
         for kind, rows in kinds
     )
-    return Table(("kind", "beats", "flagged", "share"), rows)
+    return Table(("kind of beat", "beats", "flagged", "share flagged"), rows)
 
 
 def _histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], found: ScoredSplit, name: str) -> PageFigure:
-    limit = np.float32(found.threshold)
-    counts = f"{int((normal > limit).sum()):,} of {len(normal):,} normal beats"
+    threshold = np.float32(found.threshold)
+    counts = f"{int((normal > threshold).sum()):,} of {len(normal):,} normal beats"
     if len(abnormal):
-        counts += f" and {int((abnormal > limit).sum()):,} of {len(abnormal):,} abnormal ones"
+        counts += f" and {int((abnormal > threshold).sum()):,} of {len(abnormal):,} abnormal ones"
     png = curves.histogram(normal, abnormal, found.threshold)
     alt = f"Histogram of scores with the threshold: {counts} lie above it"
-    return PageFigure("scores", png, alt, f"Scores of {name}, both axes logarithmic: {counts} lie above the threshold.")
+    caption = f"Scores of {name}: {counts} lie above the threshold. Both axes are logarithmic."
+    return PageFigure("scores", png, alt, caption)
 
 
 def calibration(model: Model, found: ScoredSplit) -> Section | None:
-    """Whether the false-alarm budget is kept, tried on the calibration scores alone."""
-    kept = findings.promise(model, found)
-    if kept is None:
+    """Whether thresholds by a false-alarm budget keep it, tried on the calibration scores alone."""
+    check = findings.budget_check(model, found)
+    if check is None:
         return None
-    limit = model.manifest.threshold
-    shipped = (limit.false_alarm_rate, _ours(model).false_positive_rate) if found.labelled else None
-    caption = _kept(kept, limit.false_alarm_rate)
-    if shipped is not None:
-        caption += f" This model promised {shipped[0]:.1%} and realised {shipped[1]:.2%} on the test's normal beats."
-    alt = "Realised against promised false alarm rate over many random splits, with the line of the promise"
-    return Section("Calibration", (), None, (PageFigure("calibration", curves.promise(kept, shipped), alt, caption),))
+    budget = model.manifest.threshold.false_alarm_rate
+    ours = (budget, _ours(model).false_positive_rate) if found.labelled else None
+    text = (
+        "The threshold was chosen so that a budget of false alarms is kept. Here this rule is tried many times: "
+        f"{findings.SPLITS} times the {len(model.manifest.calibration):,} scores of normal training beats are divided "
+        "at random into halves. One half sets a threshold, and the other half shows how many normal beats it flags."
+    )
+    caption = _kept(check, budget)
+    if ours is not None:
+        caption += f" This model's budget is {ours[0]:.1%}; in the test it flags {ours[1]:.2%} of the normal beats."
+    alt = "Share of normal beats flagged against the budget, over many random halves, with the line of the budget"
+    picture = PageFigure("calibration", curves.budget_check(check, ours), alt, caption)
+    return Section("Is the false-alarm budget kept?", (text,), None, (picture,))
 
 
-def _kept(kept: Promise, rate: float) -> str:
-    at = int(np.argmin(np.abs(kept.promised - rate)))
+def _kept(check: BudgetCheck, rate: float) -> str:
+    at = int(np.argmin(np.abs(check.budgets - rate)))
     return (
-        f"{findings.SPLITS} times the cross-fitted scores of normal beats are split at random: the rule sets a "
-        f"threshold by {kept.half:,} of them, the others tell what it flags. A promise of {kept.promised[at]:.1%} was "
-        f"kept in {kept.kept()[at]:.0%} of the splits (the rule's confidence is {kept.confidence:.0%}; counting by so "
-        "few beats adds a chance of its own)."
+        f"Below the dashed line the budget is kept. A budget of {check.budgets[at]:.1%} was kept in "
+        f"{check.kept()[at]:.0%} of the tries; the rule aims at {check.confidence:.0%}. (Each half has only "
+        f"{check.half:,} beats, so chance makes the measured shares vary.)"
     )
 
 
 def mistakes(model: Model, found: ScoredSplit) -> Section:
-    """The beats that it is most wrong about."""
+    """The beats with the worst errors of the model; without labels, the beats with the highest scores."""
     if not found.labelled:
         rows = found.normal_rows()[::-1][:WORST]
-        caption = f"The {len(rows)} {found.name} with the highest scores, the highest first: worth a look by someone "
-        caption += "who can tell whether they are normal."
+        caption = (
+            f"The {len(rows)} {found.name} with the highest scores, the highest first. Someone who can read an ECG "
+            "should check whether they are normal."
+        )
         return Section("The most unusual beats", (), None, (_worst(model, found, rows, "worst", caption),))
     drawn, texts = [], []
-    for name, rows, all_ in (
-        ("false alarms", found.false_alarms, "normal beats, highest score first"),
-        ("missed beats", found.missed, "abnormal beats, lowest score first"),
+    for file, name, rows, which in (
+        ("false-alarms", "wrongly flagged beats", found.false_alarms, "normal beats, the highest score first"),
+        ("missed-beats", "missed beats", found.missed, "abnormal beats that are not flagged, the lowest score first"),
     ):
         shown = min(WORST, len(rows))
         if shown:
-            caption = f"{shown} of {len(rows):,} {name}: {all_}."
-            drawn.append(_worst(model, found, rows, name.replace(" ", "-"), caption))
+            caption = f"{shown} of {len(rows):,} {name}: {which}."
+            drawn.append(_worst(model, found, rows, file, caption))
         else:
             texts.append(f"There are no {name}.")
     return Section("The worst mistakes", tuple(texts), None, tuple(drawn))
@@ -220,28 +256,29 @@ def _worst(model: Model, found: ScoredSplit, rows: NDArray[np.int64], name: str,
 
 
 def missing(model: Model, found: ScoredSplit) -> Section | None:
-    """What a page without labels cannot show, said aloud."""
+    """What a report without labelled test beats cannot show, and why."""
     if found.labelled:
         return None
     labels = (
-        "No evaluation, ROC, precision and recall, sweep of thresholds or worst mistakes: they take labelled beats of "
-        "both kinds that the model did not learn from. Give a file with a label in the last column (1 = normal, "
-        "0 = abnormal)."
+        "There are no evaluation, no curves over all thresholds and no list of mistakes. They need labelled beats, "
+        "both normal and abnormal, that the model was not trained on. Give a file with a label in the last column "
+        "(1 = normal, 0 = abnormal)."
     )
     texts = [labels]
     if not model.manifest.threshold.confidence:
-        texts.append("No calibration: the threshold's rule promises nothing that could be tried.")
-    elif findings.promise(model, found) is None:
-        texts.append(f"No calibration: {len(model.manifest.calibration):,} normal beats are too few to split in two.")
+        texts.append("There is no check of the false-alarm budget: the threshold's rule has no budget.")
+    elif findings.budget_check(model, found) is None:
+        normals = len(model.manifest.calibration)
+        texts.append(f"There is no check of the false-alarm budget: {normals:,} normal beats are too few to halve.")
     return Section("What is missing here", tuple(texts))
 
 
 def _ours(model: Model) -> Figures:
     evaluation = model.manifest.evaluation
     if evaluation is None:
-        raise ValueError("a model that was not judged has no figures")
+        raise ValueError("a model that was not evaluated has no figures")
     return evaluation.rows[0]
 
 
 def _share(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.2%}"
+    return "none" if value is None else f"{value:.2%}"

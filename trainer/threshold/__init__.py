@@ -1,1 +1,1 @@
-"""How a threshold is chosen from the scores of normal beats."""
+"""How a threshold is chosen from scores, and what it costs in false alarms."""

@@ -26,7 +26,7 @@ def trained(tmp_path, capsys):
     """The manifest of a model trained within this process, and what was said meanwhile."""
 
     def train(beats, epochs=2):
-        ecg.main(beats, ecg.Target(tmp_path / "m"), Recipe(epochs=epochs), "cpu")
+        ecg.train(beats, tmp_path / "m", Recipe(epochs=epochs), "cpu")
         return artifact.load(tmp_path / "m", "cpu").manifest, capsys.readouterr().out
 
     return train
@@ -71,19 +71,19 @@ def test_the_same_seed_makes_the_same_file_in_another_process(command, ecg_data,
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_own_beats_with_labels_are_learnt_and_judged(trained, own_beats):
+def test_own_beats_with_labels_are_trained_on_and_evaluated(trained, own_beats):
     manifest, said = trained(own_beats(200, 50), epochs=20)
     assert (manifest.evaluation.normals, manifest.evaluation.abnormals) == (40, 10)
     assert manifest.evaluation.rows[0].auc == 1
     assert "autoencoder" in said
 
 
-def test_own_beats_without_labels_are_taken_as_normal_and_not_judged(trained, own_beats):
+def test_own_beats_without_labels_are_taken_as_normal_and_not_evaluated(trained, own_beats):
     manifest, said = trained(own_beats(60, labels=False))
     assert manifest.evaluation is None
     assert manifest.window.nominal_hz is None
     assert "all 60 beats are taken as normal" in said
-    assert "no evaluation" in said
+    assert "Not evaluated" in said
 
 
 def test_beats_too_few_for_the_budget_are_used_and_it_is_said(trained, own_beats):
@@ -97,7 +97,7 @@ def test_flat_beats_are_left_out_and_it_is_said(trained, tmp_path):
     samples[7] = 3
     np.save(tmp_path / "own.npy", samples)
     manifest, said = trained(tmp_path / "own.npy")
-    assert "1 training beats are flat or saturated and left out" in said
+    assert "1 training beats are flat or saturated and are left out" in said
     assert manifest.data.normals == 49
 
 
@@ -109,7 +109,7 @@ def refusal(done):
 
 def test_too_few_normal_beats_are_refused(command, own_beats, tmp_path):
     said = refusal(command("ecg", "--data", own_beats(29, labels=False), "--out", tmp_path / "m"))
-    assert "29 normal beats to learn from, where at least 30 are needed" in said
+    assert "29 normal beats to train on, but at least 30 are needed" in said
     assert not (tmp_path / "m").exists()
 
 
@@ -159,12 +159,12 @@ def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(own_beats, tmp
     assert process.returncode == 0, rest
     manifest = artifact.load(tmp_path / "out" / "m", "cpu").manifest
     assert manifest.training["interrupted"] == 1
-    assert f"stopped after {manifest.training['epochs']} of 100,000 epochs" in said
+    assert f"training stopped after {manifest.training['epochs']} of 100,000 epochs" in said
     assert (len(manifest.calibration), manifest.evaluation.normals) == (80, 20)
 
 
 class Interrupted(Recipe):
-    """A recipe in whose sixth step somebody presses Ctrl-C."""
+    """A recipe in whose sixth step a person presses Ctrl-C."""
 
     def rate(self, step, steps):
         if step == 5:
@@ -173,17 +173,17 @@ class Interrupted(Recipe):
 
 
 class Impatient(ThresholdRule):
-    """A rule during which somebody presses it again."""
+    """A rule during which a person presses it again."""
 
-    def limit(self, calibration, abnormal):
+    def threshold(self, calibration, abnormal):
         os.kill(os.getpid(), signal.SIGINT)
-        return super().limit(calibration, abnormal)
+        return super().threshold(calibration, abnormal)
 
 
 def test_a_second_ctrl_c_ends_it_at_once_with_nothing_written(own_beats, tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
-        ecg.main(own_beats(40), ecg.Target(tmp_path / "out" / "m"), Interrupted(), "cpu", Impatient())
-    assert "Ctrl-C again writes nothing" in capsys.readouterr().out
+        ecg.train(own_beats(40), tmp_path / "out" / "m", Interrupted(), "cpu", Impatient())
+    assert "press Ctrl-C again to write nothing" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
@@ -202,9 +202,9 @@ def test_every_network_becomes_a_model_that_proves_itself(command, own_beats, tm
     manifest = artifact.load(tmp_path / "m", "cpu").manifest
     assert manifest.network.kind == network
     assert (manifest.training["dropout"], manifest.threshold.abnormals) == (0.2, 16)
-    assert "false episodes" in done.stdout
+    assert "false alarms per patient per hour" in done.stdout
 
 
-def test_a_rule_that_needs_labels_is_refused_before_anything_is_learnt(command, own_beats, tmp_path):
+def test_a_rule_that_needs_labels_is_refused_before_the_training(command, own_beats, tmp_path):
     words = ("--data", own_beats(60, labels=False), "--out", tmp_path / "m", "--threshold-rule", "recall:0.9")
-    assert "takes labelled abnormal beats" in refusal(command("ecg", *words))
+    assert "needs labelled abnormal training beats" in refusal(command("ecg", *words))

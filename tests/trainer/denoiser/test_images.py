@@ -99,7 +99,7 @@ def test_the_last_twelfth_of_the_training_pictures_is_held_out_to_choose_by(tmp_
 
 
 def test_a_single_training_picture_is_refused(tmp_path):
-    with pytest.raises(RefusedError, match="one training picture, where at least two are needed"):
+    with pytest.raises(RefusedError, match="one training picture, but at least two are needed"):
         images.read(write_idx(tmp_path, 1), channels=1)
 
 
@@ -115,11 +115,11 @@ def test_the_official_bytes_are_called_fashion_mnist():
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        (TRAIN, b"", "no IDX file of pictures"),
-        (TRAIN, idx(garments(3))[:-1], "its header says 3 x 12 x 12, and 431 bytes follow"),
-        (TRAIN, idx(garments(0)), "its header says 0 x 12 x 12, and 0 bytes follow"),
-        (TRAIN, idx(garments(3, side=9)), "training pictures are 9 x 9, those to judge by 12 x 12"),
-        (f"{TEST}.gz", gzip.compress(idx(garments(3)))[:-9], "no whole gzip file"),
+        (TRAIN, b"", "not an IDX file of pictures"),
+        (TRAIN, idx(garments(3))[:-1], "its header says 3 x 12 x 12 values, but 431 bytes follow"),
+        (TRAIN, idx(garments(0)), "its header says 0 x 12 x 12 values, but 0 bytes follow"),
+        (TRAIN, idx(garments(3, side=9)), "training pictures are 9 x 9, test pictures are 12 x 12"),
+        (f"{TEST}.gz", gzip.compress(idx(garments(3)))[:-9], "not a complete gzip file"),
     ],
     ids=["empty", "cut off", "no pictures", "two sizes", "half a gzip"],
 )
@@ -159,9 +159,9 @@ def test_the_files_are_fetched_once_they_are_proven(tmp_path, server, offered):
     ("content", "claimed", "sentence"),
     [
         (gzip.compress(idx(garments(4))), None, "have the checksum"),
-        (b"not packed", None, "no whole gzip file"),
+        (b"not packed", None, "not a complete gzip file"),
         (b"short", 5000, "the download ended after 5 of 5,000 bytes"),
-        (b"", fashion_mnist.MAX_PACKED_BYTES + 1, "where at most 67,108,864 are expected"),
+        (b"", fashion_mnist.MAX_PACKED_BYTES + 1, "but at most 67,108,864 are expected"),
     ],
     ids=["others", "no gzip", "cut off", "too large"],
 )
@@ -182,7 +182,7 @@ def test_a_server_without_the_files_is_named_by_the_command(tmp_path, server, co
 
 def test_nothing_is_fetched_into_a_folder_that_is_in_use(tmp_path, server):
     (tmp_path / "photo.jpg").write_bytes(b"mine")
-    with pytest.raises(RefusedError, match="fetched only into an empty folder or a new one"):
+    with pytest.raises(RefusedError, match="downloaded only into an empty or a new folder"):
         images.read(tmp_path, 1, server.url)
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
@@ -219,7 +219,7 @@ def test_colour_becomes_grey_by_its_luminance_and_16_bits_become_8(tmp_path):
     assert (found.train.max(), found.test.min()) == (76, 255)
 
 
-@pytest.mark.parametrize(("count", "side", "sentence"), [(2, 12, "PNGs: 2, where at least 3"), (3, 7, "7 pixels")])
+@pytest.mark.parametrize(("count", "side", "sentence"), [(2, 12, "PNGs: 2, but at least 3"), (3, 7, "7 pixels")])
 def test_too_little_to_learn_from_is_refused(tmp_path, count, side, sentence):
     with pytest.raises(RefusedError, match=sentence):
         images.read(write_pngs(tmp_path, *garments(count, side=side)), channels=1)

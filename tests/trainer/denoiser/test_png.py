@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from monitor.errors import RefusedError
-from trainer.denoiser import png as pictures
+from trainer.denoiser import png
 
 
 def chunk(kind, content):
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png(width, height, depth=8, colour=0, rows=b""):
+def made(width, height, depth=8, colour=0, rows=b""):
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
@@ -43,9 +43,9 @@ def values(*shape, top=256):
 )
 def test_what_is_read_is_written_again_bit_for_bit(tmp_path, array, channels, alpha):
     Image.fromarray(array).save(tmp_path / "in.png")
-    picture = pictures.read(tmp_path / "in.png")
+    picture = png.read(tmp_path / "in.png")
     assert (picture.channels, picture.alpha is not None, picture.reduced) == (channels, alpha, False)
-    pictures.write(tmp_path / "out.png", picture)
+    png.write(tmp_path / "out.png", picture)
     with Image.open(tmp_path / "out.png") as image:
         np.testing.assert_array_equal(np.asarray(image), array)
 
@@ -53,21 +53,21 @@ def test_what_is_read_is_written_again_bit_for_bit(tmp_path, array, channels, al
 def test_palettes_and_bits_become_plain_values(tmp_path):
     Image.fromarray(values(5, 7).astype(np.uint8)).convert("P").save(tmp_path / "palette.png")
     Image.fromarray(values(5, 7).astype(np.uint8)).convert("1").save(tmp_path / "bits.png")
-    assert pictures.read(tmp_path / "palette.png").channels == 3
-    bits = pictures.read(tmp_path / "bits.png")
+    assert png.read(tmp_path / "palette.png").channels == 3
+    bits = png.read(tmp_path / "bits.png")
     assert bits.channels == 1
     assert set(np.unique(bits.values)) <= {0, 255}
 
 
 def test_a_transparent_colour_becomes_an_alpha_channel(tmp_path):
     Image.fromarray(np.array([[0, 9]], np.uint8)).save(tmp_path / "in.png", transparency=9)
-    picture = pictures.read(tmp_path / "in.png")
+    picture = png.read(tmp_path / "in.png")
     assert picture.alpha.tolist() == [[255, 0]]
 
 
 def test_colour_of_16_bit_says_that_it_lost_8(tmp_path):
-    (tmp_path / "deep.png").write_bytes(png(2, 1, depth=16, colour=2, rows=b"\0" + bytes(range(12))))
-    picture = pictures.read(tmp_path / "deep.png")
+    (tmp_path / "deep.png").write_bytes(made(2, 1, depth=16, colour=2, rows=b"\0" + bytes(range(12))))
+    picture = png.read(tmp_path / "deep.png")
     assert picture.reduced
     assert picture.values.tolist() == [[[0, 2, 4], [6, 8, 10]]]
 
@@ -75,40 +75,40 @@ def test_colour_of_16_bit_says_that_it_lost_8(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "this is no PNG picture"),
-        (b"GIF89a and so on", "this is no PNG picture"),
-        (png(4, 4, rows=b"\0\1\2\3\4" * 4)[:50], "a damaged PNG"),
-        (png(9000, 9000), "9,000 x 9,000 pixels, where at most 64,000,000 are read"),
-        (png(2**31 - 1, 2**31 - 1), "it unpacks to more than"),
+        (b"", "this is not a PNG picture"),
+        (b"GIF89a and so on", "this is not a PNG picture"),
+        (made(4, 4, rows=b"\0\1\2\3\4" * 4)[:50], "a damaged PNG"),
+        (made(9000, 9000), "9,000 x 9,000 pixels, but at most 64,000,000 are read"),
+        (made(2**31 - 1, 2**31 - 1), "it has more than"),
     ],
     ids=["empty", "another format", "cut off", "bomb", "huge bomb"],
 )
 def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path, content, sentence):
     (tmp_path / "in.png").write_bytes(content)
     with pytest.raises(RefusedError, match=sentence) as caught:
-        pictures.read(tmp_path / "in.png")
+        png.read(tmp_path / "in.png")
     assert "\n" not in str(caught.value)
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "out.png").mkdir()
     with pytest.raises(RefusedError, match=r"out\.png: cannot be written"):
-        pictures.write(tmp_path / "out.png", pictures.Picture(np.zeros((2, 2, 1), np.uint8)))
+        png.write(tmp_path / "out.png", png.Picture(np.zeros((2, 2, 1), np.uint8)))
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(RefusedError, match=r"none\.png: cannot be read: No such file"):
-        pictures.read(tmp_path / "none.png")
+        png.read(tmp_path / "none.png")
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_damaged_picture_is_read_or_refused_but_never_crashes(tmp_path_factory, data):
-    content = bytearray(png(4, 3, depth=8, colour=2, rows=(b"\0" + bytes(range(12))) * 3))
+    content = bytearray(made(4, 3, depth=8, colour=2, rows=(b"\0" + bytes(range(12))) * 3))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(8, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.mktemp("damaged") / "in.png"
     path.write_bytes(content[: data.draw(st.integers(8, len(content)))])
     with contextlib.suppress(RefusedError):
-        assert pictures.read(path).values.ndim == 3
+        assert png.read(path).values.ndim == 3

@@ -53,7 +53,7 @@ def test_ones_around_the_input_would_change_the_border_and_nothing_else():
 
 
 def test_a_layer_that_torch_has_not_is_refused():
-    with pytest.raises(RefusedError, match="is no layer"):
+    with pytest.raises(RefusedError, match="is not possible"):
         Layer(stride=0).spread(torch.ones(1, 1, 2, 2))
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.alarms.rule import QUIET, EpisodeRule, after_beat
 from monitor.errors import RefusedError
 from monitor.model import artifact
 from trainer.commands import ecg
-from trainer.data import dataset as data
+from trainer.data import datasets
 from trainer.fitting.recipe import Recipe
 from trainer.report import findings, report
-from trainer.threshold import sweep
 
 VOID = {"meta", "img"}
 
@@ -62,7 +60,7 @@ def reported(default, tmp_path):
 
     def write(beats, names=None, **changes):
         model = replace(default, manifest=replace(default.manifest, **changes))
-        dataset = replace(data.read(beats), **(names or {}))
+        dataset = replace(datasets.read(beats), **(names or {}))
         return page(report.write(tmp_path / "report", model, dataset, [1.0]).parent)
 
     return write
@@ -107,7 +105,7 @@ def test_the_figures_of_the_page_are_those_of_the_manifest(folder, default):
     flagged = round(found.rows[0].false_positive_rate * found.normals)
     missed = found.abnormals - round(found.rows[0].recall * found.abnormals)
     assert f"{flagged:,} of {found.normals:,} normal beats" in text
-    assert f"of {flagged:,} false alarms" in text
+    assert f"of {flagged:,} wrongly flagged beats" in text
     assert f"of {missed:,} missed beats" in text
 
 
@@ -116,14 +114,14 @@ def test_the_page_says_when_the_training_was_stopped_and_what_the_score_is_made_
     early = default.manifest.training | {"interrupted": 1, "epochs": 7}
     text = reported(beats, evaluation=None, training=early).text
     assert "stopped by hand after 7 epochs" in text
-    assert "70-64-32-16-32-64-70, and 4 typical beats" in text
-    assert "of what the nearest typical beat leaves" in text
+    assert "70-64-32-16-32-64-70 values; 4 typical beats" in text
+    assert "from the difference to the nearest typical beat" in text
     assert "stopped by hand" not in reported(beats, evaluation=None).text
 
 
 def test_the_sweep_passes_through_the_figures_of_the_manifest(default, ecg5000):
     ours = default.manifest.evaluation.rows[0]
-    swept = findings.swept(findings.judged(default, ecg5000))
+    swept = findings.swept(findings.scored(default, ecg5000))
     at = int(np.argmin(np.abs(swept.threshold - ours.threshold)))
     assert swept.precision[at] == pytest.approx(ours.precision)
     assert swept.recall[at] == pytest.approx(ours.recall)
@@ -139,7 +137,7 @@ def test_every_kind_of_abnormal_beats_is_shown_by_its_name(folder):
 
 def test_a_test_without_normal_beats_leaves_those_learnt_from_to_show(reported, own_beats):
     beats = own_beats(60, 20)
-    whole = data.read(beats)
+    whole = datasets.read(beats)
     shown = reported(beats, {"test": whole.test.only(whole.test.abnormal)}, evaluation=None)
     assert "The 6 training beats with the highest scores" in shown.text
 
@@ -181,7 +179,7 @@ def test_names_out_of_files_are_escaped(reported, own_beats, default):
 
 def test_too_few_beats_to_split_have_no_calibration_and_it_is_said(reported, own_beats):
     shown = reported(own_beats(40, labels=False), evaluation=None, calibration=(0.1, 0.2, 0.3))
-    assert "No calibration: 3 normal beats are too few" in shown.text
+    assert "no check of the false-alarm budget: 3 normal beats are too few" in shown.text
 
 
 def test_the_command_writes_the_report_and_the_same_model_as_without_it(command, own_beats, tmp_path):
@@ -190,7 +188,7 @@ def test_the_command_writes_the_report_and_the_same_model_as_without_it(command,
     done = command("ecg", *words)
     assert done.returncode == 0, done.stderr
     assert f"wrote {tmp_path / 'deep' / 'report' / 'index.html'}" in done.stdout
-    ecg.main(beats, ecg.Target(tmp_path / "without"), Recipe(epochs=1), "cpu")
+    ecg.train(beats, tmp_path / "without", Recipe(epochs=1), "cpu")
     assert (tmp_path / "m").read_bytes() == (tmp_path / "without").read_bytes()
 
 
@@ -202,30 +200,13 @@ def test_a_rule_that_promises_nothing_has_no_promise_on_its_page(reported, own_b
     changes = {"evaluation": None} if normals_only else {}
     shown = reported(beats, threshold=limit, **changes)
     assert note in shown.text
-    assert not any(said in shown.text for said in ("the whole budget", "promised", "A promise", "by one rule"))
+    assert not any(said in shown.text for said in ("allows up to", "A budget of", "by the same false-alarm budget"))
     assert "calibration" not in {attributes["id"] for tag, attributes in shown.attributes if tag == "figure"}
-    said = "promises nothing that could be tried" if normals_only else "ours by f1 on labelled training beats"
+    said = "the threshold's rule has no budget" if normals_only else "by the rule f1 on labelled training beats"
     assert said in shown.text
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(default, own_beats):
     bare = replace(default, manifest=replace(default.manifest, evaluation=None))
     with pytest.raises(RefusedError, match="/proc/none: the report cannot be written"):
-        report.write(Path("/proc/none"), bare, data.read(own_beats(40, labels=False)), [1.0])
-
-
-def test_false_episodes_are_those_that_the_monitor_would_open():
-    rate, hours = 0.1, 20
-    flags = np.random.default_rng(3).random(hours * sweep.BEATS_PER_HOUR) < rate
-    track, opened = QUIET, 0
-    rule = EpisodeRule(flagged=sweep.OPEN, window=sweep.WINDOW, close=sweep.CLOSE, silence_ms=60_000)
-    for number, flag in enumerate(flags.tolist()):
-        track, event = after_beat(track, rule, cause=int(flag), offset=number, time=number)
-        opened += event == "opened"
-        track = QUIET if event == "closed" else track
-    assert opened / hours == pytest.approx(sweep.episodes_per_hour(rate), rel=0.15)
-
-
-def test_without_false_flags_there_are_no_false_episodes():
-    assert sweep.episodes_per_hour(0) == 0
-    assert "are 45 false flags" in sweep.bedside(0.01)
+        report.write(Path("/proc/none"), bare, datasets.read(own_beats(40, labels=False)), [1.0])

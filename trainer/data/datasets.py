@@ -1,8 +1,9 @@
-"""Beats to learn from and beats to judge by: ECG5000 in any of its forms, or anybody's own file.
+"""Data sets of beats, with a training part and a test part: ECG5000 in any of its file formats, or a person's own file.
 
-ECG5000 keeps its official split. A file of one's own with labels is split in its order: of the normal and of the
-abnormal beats each, the first 80 % are for training and the last 20 % for the test, so that later beats judge what was
-learnt from earlier ones, and neighbours in time do not stand on both sides. Without labels all are taken as normal.
+ECG5000 keeps its official split. A person's own file with labels is split in the order of its beats: the first 80 % of
+the normal beats and the first 80 % of the abnormal beats are the training part, the others are the test part. So the
+test beats are later than the training beats, and few neighbours in time are in different parts. If a file has no
+labels, all its beats are taken as normal, and there is no test part.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ OFFICIAL_FINGERPRINTS = (
 )
 OFFICIAL_NAME = "ECG5000, official split"
 OFFICIAL_SOURCE = "ECG5000: beats of record chf07 (BIDMC CHF database, 250 Hz), each interpolated to 140 samples"
-OFFICIAL_HZ = 180.0  # 17,998,834 samples at 250 Hz hold 92,584 beats: 0.78 s a beat on average
+OFFICIAL_HZ = 180.0  # the record's 17,998,834 samples at 250 Hz hold 92,584 beats: on average 140 samples in 0.78 s
 TRAIN_SHARE = 0.8
-KINDS = {1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified"}  # its classes
+KINDS = {1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified"}  # ECG5000's
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetPart:
-    """Beats with their labels: (n, 140) in any unit, (n,), and ECG5000's class of each (n,) where a file has it."""
+    """A training or test part: beats (n, 140) in any unit, labels (n,), and classes (n,) if the file has them."""
 
     samples: NDArray[np.float32]
     abnormal: NDArray[np.bool_]
@@ -54,6 +55,7 @@ class DatasetPart:
         return self.samples[~self.abnormal]
 
     def only(self, rows: NDArray[np.bool_] | slice) -> DatasetPart:
+        """A part with these rows."""
         return DatasetPart(
             self.samples[rows], self.abnormal[rows], None if self.classes is None else self.classes[rows]
         )
@@ -61,7 +63,7 @@ class DatasetPart:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What to learn from, what to judge by (None when there is nothing), and what had to be assumed."""
+    """A training part, a test part (None if there is none), and notes on what was assumed about the beats."""
 
     name: str
     source: str
@@ -72,22 +74,22 @@ class Dataset:
 
 
 def read(path: Path) -> Dataset:
-    """Beats of a folder with ECG5000, or of a file.
+    """The beats of a folder with ECG5000, or of a file.
 
-    Raises RefusedError, naming the file and what was expected.
+    Raises RefusedError, which names the file and what was expected.
     """
     if path.is_dir():
         return _folder(path)
     file = beat_file.read(path)
     if file.abnormal is None:
         part = DatasetPart(file.samples, np.zeros(len(file.samples), np.bool_))
-        note = f"{path.name} has no labels: all {len(part):,} beats are taken as normal, none are left to judge by"
+        note = f"{path.name} has no labels: all {len(part):,} beats are taken as normal, and there are no test beats"
         return Dataset(path.name, f"beats of {path.name}", None, part, None, (note,))
     return _tensorflow(path, file) or _own(path, file)
 
 
 def joined(*parts: DatasetPart) -> DatasetPart:
-    """One part of several, their classes where all have them."""
+    """The beats of several parts in one. It has classes if all of them have."""
     classes = [part.classes for part in parts if part.classes is not None]
     return DatasetPart(
         np.concatenate([part.samples for part in parts]),
@@ -97,19 +99,19 @@ def joined(*parts: DatasetPart) -> DatasetPart:
 
 
 def official_files(folder: Path) -> tuple[Path | None, Path | None]:
-    """The training and the test file of a folder, in whatever form. Raises RefusedError."""
+    """ECG5000's training file and test file in a folder, in any format. Raises RefusedError if it cannot be read."""
     names = _names(folder)
     return _form_of(TRAIN, names), _form_of(TEST, names)
 
 
 def fingerprint(*parts: DatasetPart) -> str:
-    """A sha256 over samples and labels, the same whatever form or order the beats came in."""
+    """A sha256 over samples and labels. It does not depend on the order of the beats or on the file format."""
     rows = [np.ascontiguousarray(np.column_stack([part.samples, part.abnormal]), "<f4") for part in parts]
     return hashlib.sha256(b"".join(sorted(row.tobytes() for part in rows for row in part))).hexdigest()
 
 
 def is_official(train: DatasetPart, test: DatasetPart) -> bool:
-    """Whether these are the beats of the archive, each on its side of the split."""
+    """Whether these are the beats of ECG5000, in the two parts of its official split."""
     return (fingerprint(train), fingerprint(test)) == OFFICIAL_FINGERPRINTS
 
 
@@ -117,12 +119,12 @@ def _folder(path: Path) -> Dataset:
     names = _names(path)
     train, test = _form_of(TRAIN, names), _form_of(TEST, names)
     if train and test:
-        return _official(path, _labelled(train), _labelled(test))
+        return _two_files(path, _labelled(train), _labelled(test))
     if TENSORFLOW in names:
         return read(names[TENSORFLOW])
     raise RefusedError(
-        f"{path}: no {TRAIN} and {TEST} ({' or '.join(FORMS)}) and no {TENSORFLOW} in this folder; "
-        f"`ecg-trainer fetch` gets them, or name a file of beats"
+        f"{path}: this folder has neither {TRAIN} and {TEST} ({' or '.join(FORMS)}) nor {TENSORFLOW}; "
+        f"download them with `ecg-trainer fetch`, or name a file of beats"
     )
 
 
@@ -141,22 +143,22 @@ def _form_of(part: str, names: dict[str, Path]) -> Path | None:
 def _labelled(path: Path) -> DatasetPart:
     file = beat_file.read(path)
     if file.abnormal is None:
-        raise RefusedError(f"{path}: has no labels, where the class of each beat is expected in the first column")
+        raise RefusedError(f"{path}: has no labels; the class of each beat is expected in the first column")
     return DatasetPart(file.samples, file.abnormal, file.classes)
 
 
-def _official(path: Path, train: DatasetPart, test: DatasetPart) -> Dataset:
+def _two_files(path: Path, train: DatasetPart, test: DatasetPart) -> Dataset:
     if is_official(train, test):
         return Dataset(OFFICIAL_NAME, OFFICIAL_SOURCE, OFFICIAL_HZ, train, test)
-    note = f"{path.name} holds other beats than the archive's ECG5000: figures cannot be compared with published ones"
+    note = f"the beats of {path.name} are not those of ECG5000: figures cannot be compared with published ones"
     return Dataset(path.name, f"beats of {path.name}", None, train, test, (note,))
 
 
 def _tensorflow(path: Path, file: BeatFile) -> Dataset | None:
-    """The official split inside TensorFlow's one file: its first 500 rows are the training part."""
+    """The official split, if this is TensorFlow's file of all ECG5000: its first 500 rows are the training part."""
     whole = DatasetPart(file.samples, _labels(file))
     train, test = whole.only(slice(OFFICIAL_TRAIN_BEATS)), whole.only(slice(OFFICIAL_TRAIN_BEATS, None))
-    return _official(path, train, test) if is_official(train, test) else None
+    return _two_files(path, train, test) if is_official(train, test) else None
 
 
 def _own(path: Path, file: BeatFile) -> Dataset:
@@ -165,7 +167,10 @@ def _own(path: Path, file: BeatFile) -> Dataset:
     for abnormal in (False, True):
         rows = np.flatnonzero(whole.abnormal == abnormal)
         early[rows[: round(TRAIN_SHARE * len(rows))]] = True
-    note = f"{path.name}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats train, the rest test"
+    note = (
+        f"{path.name}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats are for training, "
+        "the others for the test"
+    )
     return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (note,))
 
 

@@ -1,4 +1,7 @@
-"""Fit a denoiser: noise drawn afresh for every batch, mean square error, Adam and Muon; the best epoch is kept."""
+"""The training loop of a denoiser. Each batch gets new noise; the weights of the best epoch are kept.
+
+The loss is the mean square error. Adam and, for inner convolutions, Muon minimise it.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Spoil = Callable[[Tensor], Tensor]
+    AddNoise = Callable[[Tensor], Tensor]
 
 Precision = Literal["float32", "bfloat16"]
 
-VALIDATION_SEED = 2**31  # out of reach of --seed: no training run draws the noise that it is judged by
+VALIDATION_SEED = 2**31  # larger than any --seed, so no training draws the noise of the validation
 VALIDATION_BATCH = 500
 MUON_RATE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecipe:
-    """Everything that a fit depends on beside the pictures; `docs/experiments.md` says why it is so."""
+    """Every setting that a training depends on. `docs/experiments.md` has the measurements behind the values."""
 
     config: DenoiserConfig = field(default_factory=DenoiserConfig)
     corruption: Corruption = field(default_factory=Corruption)
@@ -47,10 +50,11 @@ class ImageRecipe:
         return 5e-3 if self.config.network == "best" else 1e-3
 
     def batches(self, pictures: int) -> int:
+        """Number of steps in one pass over this number of pictures."""
         return math.ceil(pictures / self.batch)
 
     def rate(self, step: int, steps: int) -> float:
-        """Share of the learning rate at a step: constant for the classic, else a warm-up and down to 0."""
+        """The share of the learning rate that is used at a step. Classic: always 1. Best: a warm-up, then down to 0."""
         if self.config.network == "classic":
             return 1.0
         return min(1.0, 20 * (step + 1) / steps) * (1 - step / steps)
@@ -58,7 +62,7 @@ class ImageRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the pictures came to: mean square errors, and CPU seconds since the start of the fit."""
+    """One pass over the pictures: mean square errors, and CPU seconds since the start of the training."""
 
     training: float
     validation: float
@@ -67,7 +71,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The weights of the best epoch, on the CPU, and the way there."""
+    """A trained network with the weights of its best epoch, on the CPU, and the errors of all epochs."""
 
     network: nn.Module
     curve: tuple[Epoch, ...]
@@ -75,26 +79,26 @@ class Fit:
 
     @property
     def best(self) -> int:
-        """Which epoch the weights are from; the first is 0."""
+        """The number of the epoch that the weights are from. The first epoch has number 0."""
         return min(range(len(self.curve)), key=lambda epoch: self.curve[epoch].validation)
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitting:
-    """A network on its way."""
+class _Trainee:
+    """A network that is being trained, with its optimisers."""
 
     network: nn.Module
     schedules: tuple[torch.optim.lr_scheduler.LambdaLR, ...]
     device: torch.device
-    kind: torch.dtype
+    precision: torch.dtype
     stopped: Callable[[], bool]
 
-    def epoch(self, batches: Iterable[NDArray[np.uint8]], spoil: Spoil, tick: Callable[[float], None]) -> float:
-        """One pass, or what there is of it when it is stopped: the mean loss."""
+    def epoch(self, batches: Iterable[NDArray[np.uint8]], add_noise: AddNoise, tick: Callable[[float], None]) -> float:
+        """Train on the batches until they end or `stopped` returns True. Returns the mean loss."""
         total, steps = 0.0, 0
         for batch in batches:
             clean = _values(batch).to(self.device)
-            total += self._step(clean, spoil(clean))
+            total += self._step(clean, add_noise(clean))
             steps += 1
             tick(total / steps)
             if self.stopped():
@@ -102,7 +106,7 @@ class _Fitting:
         return total / steps
 
     def _step(self, clean: Tensor, noisy: Tensor) -> float:
-        with torch.autocast(self.device.type, self.kind, enabled=self.kind != torch.float32):
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             found = fitted(self.network, noisy.to(memory_format=torch.channels_last))
         loss = functional.mse_loss(found.float(), clean)
         self.network.zero_grad()
@@ -121,62 +125,67 @@ def fit(
     tick: Callable[[float], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Fit:
-    """A denoiser of pictures (n, c, h, w); `tick` gets the epoch's mean loss after each batch.
+    """Train a denoiser of pictures (n, c, h, w). `tick` is called with the epoch's mean loss after each batch.
 
-    `stopped` may end the epoch where it is; what has been learnt by then is validated and may be the best. Same
-    pictures, recipe, machine and versions, one thread: same weights. Raises RefusedError when the loss is not finite.
+    If `stopped` returns True, the epoch ends there; its weights are validated and may be the best. The same pictures,
+    recipe, machine and library versions give the same weights when one thread computes. Raises RefusedError if the
+    validation error is not finite.
     """
     draw = torch.Generator().manual_seed(recipe.seed)
     clean, noisy = (part.to(device) for part in held_out(validation, recipe.corruption))
     curve: list[Epoch] = []
     kept: dict[str, Tensor] = {}
     began = time.process_time()
-    fitting = _begin(recipe, recipe.epochs * recipe.batches(len(train)), device, stopped)
+    trainee = _begin(recipe, recipe.epochs * recipe.batches(len(train)), device, stopped)
     while len(curve) < recipe.epochs and not (curve and stopped()):
         order = torch.split(torch.randperm(len(train), generator=draw), recipe.batch)
-        loss = fitting.epoch(
+        loss = trainee.epoch(
             (train[rows.numpy()] for rows in order), lambda clean: recipe.corruption.spoil(clean, draw), tick
         )
-        error = functional.mse_loss(denoised(fitting.network, noisy), clean).item()
+        error = functional.mse_loss(denoised(trainee.network, noisy), clean).item()
         if not math.isfinite(error):
             raise RefusedError(f"training failed: the validation error is {error}; try another --seed")
         if not curve or error < min(epoch.validation for epoch in curve):
-            kept = {name: tensor.cpu().clone() for name, tensor in fitting.network.state_dict().items()}
+            kept = {name: tensor.cpu().clone() for name, tensor in trainee.network.state_dict().items()}
         curve.append(Epoch(loss, error, time.process_time() - began))
-    network = fitting.network.cpu()
+    network = trainee.network.cpu()
     network.load_state_dict(kept)
     return Fit(network.requires_grad_(requires_grad=False).eval(), tuple(curve), stopped())
 
 
-def _begin(recipe: ImageRecipe, steps: int, device: torch.device, stopped: Callable[[], bool]) -> _Fitting:
+def _begin(recipe: ImageRecipe, steps: int, device: torch.device, stopped: Callable[[], bool]) -> _Trainee:
+    """A new network with random weights, and its optimisers."""
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         network = build(recipe.config).to(device)
     inner = inner_weights(network)
     others = [weight for name, weight in network.named_parameters() if name not in inner]
     optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(others, recipe.learning_rate)]
-    kind = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
-    optimisers += [Muon(inner.values(), MUON_RATE, kind)] if inner else []
+    precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    optimisers += [Muon(inner.values(), MUON_RATE, precision)] if inner else []
     schedules = (
         torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: recipe.rate(step, steps)) for optimiser in optimisers
     )
-    return _Fitting(network, tuple(schedules), device, kind, stopped)
+    return _Trainee(network, tuple(schedules), device, precision, stopped)
 
 
 def precision(config: DenoiserConfig, device: torch.device) -> Precision:
-    """What to compute in: bfloat16 where a CPU has it, in little more than half the time; the classic never."""
-    quick = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
-    return "bfloat16" if quick and config.network == "best" else "float32"
+    """The numbers to compute with: bfloat16 for the best network on a CPU that has it, which nearly halves the time."""
+    fast = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return "bfloat16" if fast and config.network == "best" else "float32"
 
 
 def held_out(pictures: NDArray[np.uint8], corruption: Corruption) -> tuple[Tensor, Tensor]:
-    """Pictures to judge by, clean and noisy; always the same noise, so that epochs and networks can be compared."""
+    """Pictures (n, c, h, w) for validation or test: clean, and with noise that is always the same.
+
+    So epochs and networks can be compared.
+    """
     clean = _values(pictures)
     return clean, corruption.spoil(clean, torch.Generator().manual_seed(VALIDATION_SEED))
 
 
 def denoised(network: nn.Module, noisy: Tensor) -> Tensor:
-    """Many pictures through the network, in batches that fit into any memory."""
+    """The pictures (n, c, h, w), denoised in batches that fit into memory."""
     return torch.cat([apply(network, batch) for batch in torch.split(noisy, VALIDATION_BATCH)])
 
 

@@ -1,4 +1,4 @@
-"""Beats to learn from and to judge by, whatever form they come in."""
+"""Data sets are read from every file format, and split into a training part and a test part."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from monitor.errors import RefusedError
-from trainer.data import dataset as data
-from trainer.data.dataset import DatasetPart
+from trainer.data import datasets
+from trainer.data.datasets import DatasetPart
 
 
 def write_official(folder, dataset, form, fmt="%.9g", separator="\t"):
-    for name, part in ((data.TRAIN, dataset.train), (data.TEST, dataset.test)):
+    for name, part in ((datasets.TRAIN, dataset.train), (datasets.TEST, dataset.test)):
         rows = np.column_stack([np.where(part.abnormal, 2, 1), part.samples])
         np.savetxt(folder / f"{name}{form}", rows, delimiter=separator, fmt=fmt)
 
 
 def test_the_official_split_is_known_by_its_beats(ecg5000):
-    assert ecg5000.name == data.OFFICIAL_NAME
+    assert ecg5000.name == datasets.OFFICIAL_NAME
     assert (len(ecg5000.train), ecg5000.train.abnormal.sum()) == (500, 208)
     assert (len(ecg5000.test), ecg5000.test.abnormal.sum()) == (4500, 1873)
     assert ecg5000.notes == ()
@@ -26,8 +26,8 @@ def test_the_official_split_is_known_by_its_beats(ecg5000):
 @pytest.mark.parametrize(("form", "separator"), [(".tsv", "\t"), (".txt", "  "), (".TXT", "  ")])
 def test_every_official_form_gives_the_same_beats(ecg5000, tmp_path, form, separator):
     write_official(tmp_path, ecg5000, form, separator=separator)
-    found = data.read(tmp_path)
-    assert found.name == data.OFFICIAL_NAME
+    found = datasets.read(tmp_path)
+    assert found.name == datasets.OFFICIAL_NAME
     assert (found.train.samples == ecg5000.train.samples).all()
 
 
@@ -42,53 +42,53 @@ def tensorflow(ecg5000, tmp_path):
 
 def test_tensorflows_file_holds_the_official_split(ecg5000, tensorflow):
     for place in (tensorflow, tensorflow.parent):
-        found = data.read(place)
-        assert found.name == data.OFFICIAL_NAME
+        found = datasets.read(place)
+        assert found.name == datasets.OFFICIAL_NAME
         assert (found.train.samples == ecg5000.train.samples).all()
-        assert data.fingerprint(found.test) == data.fingerprint(ecg5000.test)
+        assert datasets.fingerprint(found.test) == datasets.fingerprint(ecg5000.test)
 
 
 def test_other_beats_under_the_official_names_are_told_apart(ecg5000, tmp_path):
     write_official(tmp_path, ecg5000, ".tsv", fmt="%.3g")
-    found = data.read(tmp_path)
-    assert found.name != data.OFFICIAL_NAME
+    found = datasets.read(tmp_path)
+    assert found.name != datasets.OFFICIAL_NAME
     assert "cannot be compared" in found.notes[0]
 
 
 def test_the_fingerprint_sees_every_sample_and_label_but_no_order(ecg5000):
     part = ecg5000.train
     same = DatasetPart(part.samples[::-1], part.abnormal[::-1])
-    assert data.fingerprint(same) == data.fingerprint(part)
+    assert datasets.fingerprint(same) == datasets.fingerprint(part)
     moved, flipped = part.samples.copy(), part.abnormal.copy()
     moved[3, 3], flipped[3] = np.nextafter(moved[3, 3], np.float32(9)), ~flipped[3]
-    assert data.fingerprint(DatasetPart(moved, part.abnormal)) != data.fingerprint(part)
-    assert data.fingerprint(DatasetPart(part.samples, flipped)) != data.fingerprint(part)
+    assert datasets.fingerprint(DatasetPart(moved, part.abnormal)) != datasets.fingerprint(part)
+    assert datasets.fingerprint(DatasetPart(part.samples, flipped)) != datasets.fingerprint(part)
 
 
 def test_beats_without_labels_are_taken_as_normal_and_it_is_said(own_beats):
-    found = data.read(own_beats(40, labels=False))
+    found = datasets.read(own_beats(40, labels=False))
     assert not found.train.abnormal.any()
     assert found.test is None
     assert "all 40 beats are taken as normal" in found.notes[0]
 
 
 def test_a_labelled_file_is_split_in_its_order(own_beats):
-    found = data.read(own_beats(50, 10))
+    found = datasets.read(own_beats(50, 10))
     assert (len(found.train), found.train.abnormal.sum()) == (48, 8)
     assert (len(found.test), found.test.abnormal.sum()) == (12, 2)
     assert "the first 80%" in found.notes[0]
 
 
-@pytest.mark.parametrize("present", [[], [data.TRAIN + ".tsv"], [data.TEST + ".txt"], ["other.csv"]])
+@pytest.mark.parametrize("present", [[], [datasets.TRAIN + ".tsv"], [datasets.TEST + ".txt"], ["other.csv"]])
 def test_a_folder_without_the_files_is_refused(tmp_path, present):
     for name in present:
         (tmp_path / name).write_text("")
     with pytest.raises(RefusedError, match="ecg-trainer fetch"):
-        data.read(tmp_path)
+        datasets.read(tmp_path)
 
 
 def test_an_official_file_without_classes_is_refused(tmp_path):
-    for name in (data.TRAIN, data.TEST):
+    for name in (datasets.TRAIN, datasets.TEST):
         np.savetxt(tmp_path / f"{name}.txt", np.ones((3, 140)))
     with pytest.raises(RefusedError, match=r"TRAIN\.txt: has no labels"):
-        data.read(tmp_path)
+        datasets.read(tmp_path)

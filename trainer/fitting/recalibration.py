@@ -1,0 +1,73 @@
+"""A new threshold for an existing model, from other normal beats. The network stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.model import artifact
+from trainer import destination
+from trainer.data import datasets
+from trainer.fitting import export, overlap, preparation, scoring
+from trainer.threshold import conformal, false_alarms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.model.manifest import Model, ThresholdSpec
+    from trainer.data.datasets import Dataset, DatasetPart
+    from trainer.threshold.conformal import Budget
+
+RULE = "false-alarm budget, conformal rank on held-out normal beats"
+
+
+def recalibrate(model_file: Path, source: Path, out: Path, budget: Budget) -> Model:
+    """Write the model of `model_file` to `out`, with threshold and calibration scores from the beats of `source`.
+
+    Raises ArtifactError or RefusedError if the model or the beats cannot be used.
+    """
+    destination.probe(out)
+    model = artifact.load(model_file, "cpu")
+    dataset = datasets.read(source)
+    part = _held_out(dataset, source, model)
+    calibration = conformal.calibration(scoring.scores(model, part.normal_samples))
+    threshold = replace(conformal.threshold(calibration, budget), rule=RULE)
+    made = replace(model, manifest=replace(
+        model.manifest,
+        threshold=threshold,
+        calibration=tuple(calibration.tolist()),
+        evaluation=None,  # its figures belong to the old threshold
+        training=_training(model, budget)
+        | {"calibrated_on": dataset.name, "calibration_fingerprint": datasets.fingerprint(part)},
+    ))  # fmt: skip
+    artifact.save(out, made)
+    _print(threshold, made.manifest.model_id, out)
+    return made
+
+
+def _training(model: Model, budget: Budget) -> dict[str, int | float | str]:
+    """The manifest's entries on the training; of a rate by hand, only that of the new budget."""
+    kept = {name: value for name, value in model.manifest.training.items() if name != "false_alarm_rate_by_hand"}
+    return kept | export.rate_by_hand(budget)
+
+
+def _held_out(dataset: Dataset, source: Path, model: Model) -> DatasetPart:
+    """All beats that can be scored. Raises RefusedError if the model was trained on any of them, as far as is known."""
+    parts = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
+    overlap.refuse(model, source, *parts)
+    whole = datasets.joined(*parts)
+    kept = whole.only(scoring.scorable(whole.samples))
+    normals = len(kept.normal_samples)
+    preparation.require_normals(source, normals, "calibrate on")
+    click.echo(
+        f"{dataset.name}: {normals:,} normal beats to calibrate on; {len(whole) - normals:,} others are left out"
+    )
+    return kept
+
+
+def _print(threshold: ThresholdSpec, model_id: str, out: Path) -> None:
+    click.echo(conformal.sentence(threshold))
+    click.echo(false_alarms.sentence(threshold))
+    click.echo(f"wrote {out} (model {model_id}, the same network as before)")

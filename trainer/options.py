@@ -1,0 +1,49 @@
+"""Command-line options that several commands share, and the parsing of what a person types into them.
+
+This module is imported by every command, so it must not import torch or any other slow library.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from monitor.errors import RefusedError
+
+PATH = click.Path(path_type=Path)
+FILE_TO_WRITE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+false_alarm_rate = click.option(
+    "--false-alarm-rate", type=SHARE,
+    help="Budget: the largest share of normal beats that may be flagged by mistake "
+    "[default: 0.02 if there are enough normal beats for it (708 are), otherwise 0.05].",
+)  # fmt: skip
+confidence = click.option(
+    "--confidence", type=SHARE, default=0.9, show_default=True, help="Probability that the budget is kept."
+)
+model_to_write = click.option("--out", type=FILE_TO_WRITE, required=True, help="Model file to write.")
+seed = click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+    help="Start of the random numbers; the same seed gives the same file.",
+)  # fmt: skip
+device = click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
+
+
+def number(text: str) -> float:
+    """The number in a text; NaN if the text is not a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def require_library(name: str) -> None:
+    """Raises RefusedError, which names the extra to install, if the library `name` is not installed."""
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        raise RefusedError(f"{error.name} is not installed: pip install 'ecg-monitor[trainer]'") from error
