@@ -7,7 +7,7 @@ import random
 import struct
 from typing import TYPE_CHECKING
 
-from tests.unit.test_beat import FLOAT32, NOT_BEATS
+from tests.beats.test_parse import FLOAT32, NOT_BEATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

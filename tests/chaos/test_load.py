@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import islice, pairwise
 
 import pytest
-from tests.unit.test_beat import FLOAT32
+from tests.beats.test_parse import FLOAT32
 
 from monitor.beats import parse
 from tests.chaos.cluster import java_hash

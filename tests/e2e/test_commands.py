@@ -9,7 +9,7 @@ from contextlib import closing
 
 import orjson
 import pytest
-from tests.unit.test_terminal import ALERT
+from tests.commands.test_alerts import ALERT
 
 from monitor.broker import Publisher
 from monitor.demo.embedded_broker import stop

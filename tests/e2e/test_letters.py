@@ -9,7 +9,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from kafka import KafkaAdminClient
-from tests.unit.test_deadletter import unpack
+from tests.deadletters.test_letter import unpack
 
 from monitor import cli
 from monitor.errors import BrokerError

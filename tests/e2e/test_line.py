@@ -11,7 +11,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from tests.unit.test_beat import NOT_BEATS
+from tests.beats.test_parse import NOT_BEATS
 
 from deploy import reference
 from monitor.beats import beat_file
