@@ -19,7 +19,7 @@ from tests.e2e.desk import put_back
 LIMIT_SECONDS = 90
 
 
-class Overtaken(broker.Replay):
+class Overtaken(broker.Replayer):
     """Another replay comes and goes when this one has just given up its producer."""
 
     meddle = None
@@ -34,7 +34,7 @@ class Overtaken(broker.Replay):
 @pytest.mark.usefixtures("kafka")
 def test_a_replay_that_was_overtaken_while_it_had_no_producer_doubles_nothing(desk, monkeypatch):
     desk.write(desk.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
-    monkeypatch.setattr(broker, "Replay", Overtaken)
+    monkeypatch.setattr(broker, "Replayer", Overtaken)
     Overtaken.meddle = lambda: desk.run("replay", code=1)
     said, _ = desk.run("replay", code=1)
     assert put_back(said) == 0

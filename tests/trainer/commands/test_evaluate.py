@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.trainer.test_denoiserfile import model as denoiser
+from tests.trainer.denoiser.test_artifact import model as denoiser
 
 from monitor.errors import ArtifactError, RefusedError
 from monitor.model import artifact
