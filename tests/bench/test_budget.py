@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 
+import pytest
+
 from bench.case import Case, fresh_prefix
 from bench.contenders import CONTENDERS
 from bench.fill import Load, fill
@@ -16,6 +18,8 @@ LEAST_CPU_RATIO = 30.0  # measured: 47 to 69
 LEAST_RATE_RATIO = 14.0  # measured: 48 to 69
 BEATS = {"monitor": 150_000, "record": 3000}
 ROUNDS = 3
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_monitor_is_many_times_as_quick_as_a_record_at_a_time(kafka, model_file, ecg_data):

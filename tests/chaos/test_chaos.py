@@ -13,6 +13,8 @@ from tests.chaos.plan import STORMS
 from tests.chaos.scenario import play_storm
 from tests.chaos.stage import Means
 
+pytestmark = [pytest.mark.slow, pytest.mark.kafka]
+
 
 @pytest.fixture
 def means(model_file, ecg_data, tmp_path):

@@ -7,9 +7,9 @@ from collections import Counter
 from itertools import islice, pairwise
 
 import pytest
-from tests.beats.test_parse import FLOAT32
 
 from monitor.beats import parse
+from tests.beats.test_parse import FLOAT32
 from tests.chaos.cluster import java_hash
 from tests.chaos.junk import KINDS, junk
 from tests.chaos.load import FLAT_BEAT, GOOD, Load, Stock, records

@@ -48,13 +48,20 @@ class SabotagedScorer(Scorer):
         return super().score(samples)
 
 
-class SabotagedIntake(GroupConsumer):
+class SabotagedConsumer(GroupConsumer):
     def _poll(self) -> Any:
         if PAUSED.exists():
             self._consumer.pause(*self._consumer.assignment() & {TopicPartition(self._topic, 0)})
         return super()._poll()
 
 
+def replace(module: Any, name: str, sabotaged: type) -> None:
+    """Put a sabotaged class into the place of the real one. A name that is not there would sabotage nothing."""
+    assert hasattr(module, name), f"{module.__name__} has no {name}"
+    setattr(module, name, sabotaged)
+
+
 if __name__ == "__main__":
-    daemon.Scorer, kafka_broker.Intake = SabotagedScorer, SabotagedIntake  # type: ignore[misc]
+    replace(daemon, "Scorer", SabotagedScorer)
+    replace(kafka_broker, "GroupConsumer", SabotagedConsumer)
     cli.main()

@@ -18,7 +18,7 @@ from tests.deploy.plants import HEALTHY
 from tests.deploy.scene import Scene, played
 from tests.deploy.traffic import Stock
 
-pytestmark = pytest.mark.timeout(600)  # of which it takes a sixth where it has two cores to itself
+pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(600)]  # about 100 s on two idle cores
 PLANTED = plants.FIRST | plants.SECOND
 
 

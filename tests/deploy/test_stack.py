@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 PORTS = ("ECG_KAFKA_PORT", "ECG_PROMETHEUS_PORT", "ECG_ALERTMANAGER_PORT", "ECG_GRAFANA_PORT")
 ANSWER_SECONDS = 120.0
 
-pytestmark = pytest.mark.timeout(1800)  # the images are built, and ECG5000 is fetched
+# The images are built and ECG5000 is fetched, which takes long.
+pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from contextlib import closing
 
 import orjson
 import pytest
-from tests.commands.test_alerts import ALERT
 
 from monitor.broker import Publisher
 from monitor.demo.embedded_broker import stop
 from monitor.records.record import Message
+from tests.commands.test_alerts import ALERT
 from tests.conftest import REPOSITORY
 from tests.e2e.daemon import TOPICS, clean_environment, read_all
 

@@ -9,12 +9,12 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from kafka import KafkaAdminClient
-from tests.deadletters.test_letter import unpack
 
 from monitor import cli
 from monitor.errors import BrokerError
 from monitor.records.record import Message
 from tests.conftest import settings_on
+from tests.deadletters.test_letter import unpack
 from tests.e2e.daemon import read_all
 from tests.e2e.desk import Desk, put_back
 

@@ -27,6 +27,7 @@ from tests.conftest import settings_on
 from tests.e2e.daemon import Daemon, clean_environment, read_json
 from tests.e2e.secure import OPEN, PASSWORD, locked_kafka
 
+pytestmark = pytest.mark.kafka
 QUICK_SECONDS = 8.0  # the client alone tries for 15, the daemon's for 60
 WRONG = "wr0ng-Sentinel/word"
 SECRETS = [

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.trainer.denoiser.test_artifact import model as denoiser
 
 from monitor.errors import ArtifactError, RefusedError
 from monitor.model import artifact
+from tests.trainer.denoiser.test_artifact import model as denoiser
 from trainer.commands import ecg, evaluate
 from trainer.commands.evaluate import EvaluationTask
 from trainer.data import split
