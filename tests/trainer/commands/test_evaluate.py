@@ -72,8 +72,8 @@ def test_a_recipe_comes_back_out_of_the_model_that_it_made(trained):
     assert found == Recipe(epochs=2, noise_sd=0.2, seed=7)
 
 
-def test_the_tutorial_is_reproduced_by_its_own_settings(ecg_data):
-    train, test = split.split("tensorflow", ecg_data, 0)
+def test_the_tutorial_is_reproduced_by_its_own_settings(tensorflow_data):
+    train, test = split.split("tensorflow", tensorflow_data, 0)
     found = []
     for seed in range(5):
         score, threshold = tutorial.fit(train, seed)
