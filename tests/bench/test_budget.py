@@ -9,8 +9,8 @@ import pytest
 
 from bench.case import Case, fresh_prefix
 from bench.contenders import CONTENDERS
-from bench.fill import Load, fill
 from bench.run import Failure, in_turn
+from bench.topic_load import Load, fill
 
 # Ratios of medians, so that no machine is too slow. CPU time hardly moves when other work shares the cores: its margin
 # is narrow. The rate also sees waiting, and has a wide one.

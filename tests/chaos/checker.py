@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-    from tests.chaos.reading import Letter, Place
+    from tests.chaos.readback import Letter, Place
 
 FACTS = ("source", "kind", "cause", "beat_time", "opened_at", "closed_at", "beats", "partition", "offset")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kafka import KafkaAdminClient
 
 from monitor.demo.embedded_broker import stop
-from tests.chaos.clock import Deadline
+from tests.chaos.deadline import Deadline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.checker import FACTS, compare, compare_alerts, compare_letters, doubles
-from tests.chaos.reading import Letter
+from tests.chaos.readback import Letter
 
 
 def alert(opened, event, offset, **other):

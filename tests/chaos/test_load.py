@@ -10,12 +10,12 @@ import pytest
 
 from monitor.beats import parse
 from tests.beats.test_parse import FLOAT32
+from tests.chaos.bad_records import KINDS, bad_records
 from tests.chaos.cluster import java_hash
-from tests.chaos.junk import KINDS, junk
-from tests.chaos.load import FLAT_BEAT, GOOD, Load, Stock, records
+from tests.chaos.load import FLAT_BEAT, GOOD, BeatPool, Load, records
 from tests.fakes import records as polled
 
-STOCK = Stock(([b"normal"], [b"abnormal"], [FLAT_BEAT]))
+STOCK = BeatPool(([b"normal"], [b"abnormal"], [FLAT_BEAT]))
 LOAD = Load(beats=3000, sources=20, bad=120, seed=7)
 
 
@@ -47,7 +47,7 @@ def test_the_load_has_trouble_of_every_kind_and_times_a_little_out_of_order():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_junk_is_refused_whatever_the_seed(seed):
-    found = list(islice(junk(random.Random(seed)), 500))
+    found = list(islice(bad_records(random.Random(seed)), 500))
     assert len({kind for kind, _, _ in found}) == KINDS >= 40
     batch = polled([value for _, _, value in found], keys=[key for _, key, _ in found])
     beats, rejected = parse.parse(batch)

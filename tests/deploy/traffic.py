@@ -28,7 +28,7 @@ TICK_SECONDS = 0.05
 FLAT = encode(np.full(140, 0.25, np.float32), "float32")
 
 
-class Stock:
+class BeatPool:
     """Encoded beats of ECG5000's test part by label, drawn the same for one seed."""
 
     def __init__(self, data: Path, seed: int = 1) -> None:

@@ -25,7 +25,7 @@ from monitor.records.record import Message
 from monitor.settings import Settings
 from tests.conftest import settings_on
 from tests.e2e.daemon import Daemon, clean_environment, read_json
-from tests.e2e.secure import OPEN, PASSWORD, locked_kafka
+from tests.e2e.secured_kafka import OPEN, PASSWORD, locked_kafka
 
 pytestmark = pytest.mark.kafka
 QUICK_SECONDS = 8.0  # the client alone tries for 15, the daemon's for 60

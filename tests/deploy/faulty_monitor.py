@@ -24,7 +24,7 @@ FITS = 1
 PLANTS = TIGHT, PAUSED, HUNG = Path("tight"), Path("paused"), Path("hung")
 
 
-class Tight:
+class LittleMemory:
     """The scorer's arithmetic on a device with little memory."""
 
     def __init__(self, arithmetic: Any) -> None:
@@ -37,10 +37,10 @@ class Tight:
         return self._arithmetic.score(samples)
 
 
-class SabotagedScorer(Scorer):
+class FaultyScorer(Scorer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._arithmetic: Any = Tight(self._arithmetic)
+        self._arithmetic: Any = LittleMemory(self._arithmetic)
 
     def score(self, samples: Any) -> Any:
         while HUNG.exists():
@@ -48,7 +48,7 @@ class SabotagedScorer(Scorer):
         return super().score(samples)
 
 
-class SabotagedConsumer(GroupConsumer):
+class FaultyConsumer(GroupConsumer):
     def _poll(self) -> Any:
         if PAUSED.exists():
             self._consumer.pause(*self._consumer.assignment() & {TopicPartition(self._topic, 0)})
@@ -62,6 +62,6 @@ def replace(module: Any, name: str, sabotaged: type) -> None:
 
 
 if __name__ == "__main__":
-    replace(daemon, "Scorer", SabotagedScorer)
-    replace(kafka_broker, "GroupConsumer", SabotagedConsumer)
+    replace(daemon, "Scorer", FaultyScorer)
+    replace(kafka_broker, "GroupConsumer", FaultyConsumer)
     cli.main()

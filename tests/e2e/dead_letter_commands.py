@@ -22,7 +22,7 @@ from tests.e2e.daemon import TOPICS, clean_environment, read_all
 SMALL = "import monitor.commands.dead_letters as l; from monitor import cli; l.CHUNK_LETTERS = 5; cli.main()"
 
 
-class Desk:
+class DeadLetterCommands:
     """Dead letters on topics of their own, and the commands that look after them."""
 
     def __init__(self, settings):

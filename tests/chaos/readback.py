@@ -11,7 +11,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from monitor.broker import Reader
-from tests.chaos.clock import Deadline
+from tests.chaos.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from tests.brokers import broker_at_hand
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class BenchInputs:
     """What a bench needs from outside, and where its paper goes."""
 
     model: Path
