@@ -49,7 +49,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "trainer", *map(str, words)]
-        return subprocess.run(line, capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=120)
+        return subprocess.run(line, capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=240)
 
     return run
 
