@@ -88,3 +88,23 @@ def test_only_the_settings_read_the_environment(path):
     text = path.read_text(encoding="utf-8")
     reads = "os.environ" in text or "getenv" in text
     assert not reads or room(path) in {"settings", "demo"}  # the demo hands its own to the daemon it starts
+
+
+TESTS = ROOT / "tests"
+ACROSS_PACKAGES = {"contract", "e2e", "chaos", "deploy", "bench"}  # folders of tests that belong to no one module
+WITHOUT_A_MODULE = {
+    "model/test_hostile_files.py": "model files made by an attacker, against the artifact and everything that reads it",
+}
+
+
+def tested_module(path: Path) -> Path:
+    """The module that a test file is named after: tests/beats/test_parse.py is about monitor/beats/parse.py."""
+    parts = path.relative_to(TESTS).parts
+    package = ROOT if parts[0] == "trainer" else ROOT / "monitor"
+    return package.joinpath(*parts[:-1], parts[-1].removeprefix("test_"))
+
+
+def test_tests_lie_where_their_modules_lie():
+    inside = [path for path in TESTS.rglob("test_*.py") if path.relative_to(TESTS).parts[0] not in ACROSS_PACKAGES]
+    named = {str(path.relative_to(TESTS)): tested_module(path) for path in inside if path.parent != TESTS}
+    assert {name for name, module in named.items() if not module.is_file()} == WITHOUT_A_MODULE.keys()

@@ -1,4 +1,4 @@
-"""`make chaos`: bounded and seeded; ends with 1 when anything is lost, made up or doubled."""
+"""`make chaos`: runs one scenario. The exit code is 1 when an alert is missing, invented or doubled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that are no beats, of every kind that anybody thought of, and of kinds that nobody did."""
+"""Records that are not beats: every known kind, and generated ones."""
 
 from __future__ import annotations
 

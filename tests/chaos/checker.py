@@ -1,4 +1,4 @@
-"""What the disturbed monitors said against what they had to say. Pure: lists in, differences out."""
+"""Compares the alerts, letters and scores of the disturbed monitors with those expected. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters on topics of their own, and the commands that look after them."""
+"""Dead letters on new topics, and the commands `ecg-monitor dead-letters …` run on them."""
 
 from __future__ import annotations
 

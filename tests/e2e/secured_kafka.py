@@ -1,4 +1,4 @@
-"""Apache Kafka with every kind of lock on its doors, and the settings that open them."""
+"""Apache Kafka with listeners for every kind of TLS and login, and the settings that reach each of them."""
 
 from __future__ import annotations
 

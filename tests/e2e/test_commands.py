@@ -1,4 +1,4 @@
-"""The commands as people type them, on a real broker."""
+"""The commands of `ecg-monitor` on a running broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dead-letters list` and `replay` as people type them, on a real broker."""
+"""`ecg-monitor dead-letters list` and `replay` on a running broker."""
 
 from __future__ import annotations
 

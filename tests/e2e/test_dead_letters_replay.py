@@ -1,4 +1,4 @@
-"""`dead-letters replay` disturbed: killed, overtaken, interrupted, refused; each letter once all the same."""
+"""A replay of dead letters that is killed, interrupted, refused or overtaken puts each letter back once."""
 
 from __future__ import annotations
 

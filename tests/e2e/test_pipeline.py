@@ -1,4 +1,4 @@
-"""Real beats in, alerts out, on a real broker."""
+"""Beats of ECG5000 go in and alerts come out, on a running broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS, logins and certificates on a real broker: what opens the door, and what is said where it stays shut."""
+"""TLS, logins and certificates on a running broker: what connects, and what each failure says."""
 
 from __future__ import annotations
 
