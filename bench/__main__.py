@@ -1,4 +1,4 @@
-"""`make bench`: everybody in turn and again; ratios of medians of one run, never absolute promises."""
+"""`make bench`: contenders run in turn, several rounds. The results are ratios of medians of one run."""
 
 from __future__ import annotations
 

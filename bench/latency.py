@@ -1,4 +1,4 @@
-"""From a beat's produce to its alert read by somebody who sees what is committed, at a steady load."""
+"""The time from publishing a beat until a reader of committed records sees its alert, at a steady rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resident memory of the monitor over ten million beats: the first million beside the last."""
+"""Resident memory of the monitor over ten million beats: the first million compared with the last."""
 
 from __future__ import annotations
 

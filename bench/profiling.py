@@ -1,4 +1,4 @@
-"""`profile`: where the time of this monitor's own thread goes."""
+"""`profile`: how the time of the monitor's main thread is spent."""
 
 from __future__ import annotations
 

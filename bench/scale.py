@@ -1,4 +1,4 @@
-"""How the monitor grows: more processes, more partitions, more sources in trouble when partitions change hands."""
+"""How throughput and takeover time change with the number of processes, partitions and open episodes."""
 
 from __future__ import annotations
 

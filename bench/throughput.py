@@ -1,4 +1,4 @@
-"""Beats per second from a full topic, everybody in turn: medians, spread, ratios of the same run."""
+"""Beats per second of each contender reading a full topic: medians, spread, and ratios within one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench measures what it says: its load, its clock, and what it makes of a contender that cannot run."""
+"""The bench measures what it says: the load, the time, and the report of a contender that cannot run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A budget that stays: how much quicker this monitor is than a record-at-a-time loop, on one topic, in one run."""
+"""A lower bound of how much faster this monitor is than a record-at-a-time loop on the same topic."""
 
 from __future__ import annotations
 

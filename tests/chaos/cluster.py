@@ -1,4 +1,4 @@
-"""Apache Kafka out of a folder, one node or three: killed, frozen and started again on the same data and ports."""
+"""Apache Kafka from a folder: one or three nodes that are killed, frozen and restarted on the same data and ports."""
 
 from __future__ import annotations
 

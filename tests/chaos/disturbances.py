@@ -1,4 +1,4 @@
-"""Monitors and nodes killed, frozen, sent away and brought back at random moments, while the load comes in."""
+"""Kills, freezes, stops and restarts monitors and Kafka nodes at random moments, while beats are published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A storm from start to end: play, play in peace, compare."""
+"""One scenario from start to end: a disturbed run, an undisturbed run, and the comparison of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load: beats of many sources in and out of trouble, with records among them that are none; the same for one seed.
+"""Beats of many sources with abnormal runs, and bad records among them; the same for the same seed.
 
 It is published once. The disturbed and the undisturbed monitors read the same records at the same offsets.
 """

@@ -1,4 +1,4 @@
-"""The monitors of one group: each a place with a name, whose process is killed, frozen, ended and started again."""
+"""The monitors of one consumer group. Each keeps its name over all the processes that are started for it."""
 
 from __future__ import annotations
 

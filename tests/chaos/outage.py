@@ -1,4 +1,4 @@
-"""The broker away for minutes and back: the monitor goes on, and its probes and metrics tell the truth all along."""
+"""The broker is unreachable for minutes. The monitor must survive, and its probes and metrics must say what is true."""
 
 from __future__ import annotations
 

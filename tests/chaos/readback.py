@@ -1,4 +1,4 @@
-"""Reading back: how far a group has come, and topics whole, committed records only."""
+"""Reads from Kafka how far a group has come, and the committed records of whole topics."""
 
 from __future__ import annotations
 

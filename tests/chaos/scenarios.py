@@ -1,4 +1,4 @@
-"""The scenarios: how much load, how many monitors and nodes, and what happens to them."""
+"""The scenarios: how much load, how many monitors and nodes, and how often each disturbance happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full speed for minutes: memory, file descriptors and threads of the monitor must stay where they are."""
+"""Full speed for minutes: memory, file descriptors and threads of the monitor must not grow."""
 
 from __future__ import annotations
 

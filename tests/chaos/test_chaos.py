@@ -1,4 +1,4 @@
-"""Monitors killed, frozen and sent away, and their broker restarted, all at once: the alerts of an undisturbed run."""
+"""Monitors are killed, frozen and stopped and their broker is restarted: the alerts are those of an undisturbed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checker can fail: it finds a planted loss, a double, what was made up and what was changed."""
+"""The checker finds a missing, a doubled, an invented and a changed alert that is planted for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load is the same for one seed, brings every kind of trouble, and its junk is junk."""
+"""The load is the same for the same seed, has beats of every kind, and its bad records are all refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scenario plays on: a Kafka, one load, and two groups that read it, one of them left in peace."""
+"""The environment of a scenario: Kafka, the published beats, and two groups that read them, one of them undisturbed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFERENCE_BATCH = 2048
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a run needs from outside."""
+    """Paths and options that a run is given."""
 
     home: Path  # a folder of Apache Kafka
     model: Path

@@ -1,4 +1,4 @@
-"""What is planted from outside a monitor, and which alert must fire of it."""
+"""Faults that are caused from outside a monitor, and the alerts that they must fire."""
 
 from __future__ import annotations
 

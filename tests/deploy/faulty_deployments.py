@@ -1,4 +1,4 @@
-"""One Prometheus, seven deployments: in one nothing is wrong, in each of the others something is.
+"""One Prometheus that watches seven deployments: one is healthy, each of the others has a fault.
 
 Each is a job of its own, with topics of its own, so that faults do not hide each other.
 """

@@ -1,6 +1,6 @@
-"""`python saboteur.py run`: the monitor, and faults in it that cannot be ordered from outside.
+"""`python faulty_monitor.py run`: the monitor with faults that cannot be caused from outside.
 
-Each is planted by a file of its name in the current folder, and is what was met, or is documented:
+A file of its name in the current folder switches a fault on. Each was met in practice or is documented:
 `tight`   torch.OutOfMemoryError for more than one beat at once: as a GPU does whose memory others have taken
 `paused`  partition 0 is not fetched any more: as with kafka-python, when a request to a dying node stays in flight
 `hung`    scoring does not return: as a driver does that waits for its device

@@ -1,4 +1,4 @@
-"""`python -m tests.deploy.healthy --model FILE --data DIR`: two monitors, load, and nobody is to be called.
+"""`python -m tests.deploy.healthy --model FILE --data DIR`: two healthy monitors under load.
 
 The rules are the shipped ones at their own speed, scraped and evaluated as `prometheus.yml` says. Exit code 1 when any
 alert but the watchdog fires, or the watchdog does not. Kafka comes from KAFKA_HOME.

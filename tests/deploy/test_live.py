@@ -1,6 +1,6 @@
-"""Prometheus watches live monitors, faults are planted, and what is to fire fires; nothing else does.
+"""Prometheus watches running monitors with planted faults: the alerts of these faults fire, and no others.
 
-The rules are the shipped ones, their durations divided by 30 (`deployments.PACE`).
+The rules are the shipped ones, their durations divided by 30 (`faulty_deployments.PACE`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The stack itself, where a Docker engine is: brought up as a user would, until beats reach the dashboard."""
+"""The compose stack on a Docker engine, started as a user would, until beats reach the dashboard."""
 
 from __future__ import annotations
 

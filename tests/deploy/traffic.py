@@ -1,4 +1,4 @@
-"""Records for the monitors under watch: streams of so many a second, on a thread of its own."""
+"""Publishes records for the watched monitors at given rates, in a thread."""
 
 from __future__ import annotations
 

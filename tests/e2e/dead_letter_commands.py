@@ -23,7 +23,7 @@ SMALL = "import monitor.commands.dead_letters as l; from monitor import cli; l.C
 
 
 class DeadLetterCommands:
-    """Dead letters on topics of their own, and the commands that look after them."""
+    """Writes dead letters, runs the commands, and reads the topics."""
 
     def __init__(self, settings):
         self.settings = settings

@@ -30,7 +30,7 @@ LISTENERS = {
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The broker's ports by listener, its address without any lock, and everybody's certificates."""
+    """The broker's ports by listener, its address without security, and the certificates."""
 
     ports: dict[str, int]
     open_address: str
