@@ -97,7 +97,7 @@ WITHOUT_A_MODULE = {
 }
 
 
-def tested_module(path: Path) -> Path:
+def module_of(path: Path) -> Path:
     """The module that a test file is named after: tests/beats/test_parse.py is about monitor/beats/parse.py."""
     parts = path.relative_to(TESTS).parts
     package = ROOT if parts[0] == "trainer" else ROOT / "monitor"
@@ -106,5 +106,5 @@ def tested_module(path: Path) -> Path:
 
 def test_tests_lie_where_their_modules_lie():
     inside = [path for path in TESTS.rglob("test_*.py") if path.relative_to(TESTS).parts[0] not in ACROSS_PACKAGES]
-    named = {str(path.relative_to(TESTS)): tested_module(path) for path in inside if path.parent != TESTS}
+    named = {str(path.relative_to(TESTS)): module_of(path) for path in inside if path.parent != TESTS}
     assert {name for name, module in named.items() if not module.is_file()} == WITHOUT_A_MODULE.keys()
