@@ -1,16 +1,16 @@
-# One command a line; `make help` lists them. CI calls `make check` and `make test`.
+# `make help` lists the commands. CI (.ci/run) calls `make check`, `make test` and `make test-all`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 # For CPU-only machines: make setup PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
 # Where `make bench` and `make chaos` find ECG5000, or put it
 DATA ?= demo/ecg5000
 
-.PHONY: help setup demo test check bench chaos up clean
+.PHONY: help setup demo test test-all check bench chaos up clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 setup: $(BIN)/.installed ## make .venv and install the project with its pinned dependencies
 
@@ -23,7 +23,10 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 demo: setup ## train, publish 20,000 beats to an embedded broker, watch them, sum up
 	$(BIN)/ecg-monitor demo
 
-test: setup ## the tests, on the best broker at hand
+test: setup ## the tests of a few minutes, on the best broker that this machine has
+	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=quick
+
+test-all: setup ## all tests: the slow ones too (chaos, live alert rules, budgets)
 	$(BIN)/python -m pytest
 
 check: setup ## lint, format, types

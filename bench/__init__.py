@@ -1,1 +1,1 @@
-"""The monitor beside its peers: one broker, the same beats, model and cores, in turn, each in a fresh process."""
+"""Compares the monitor with other stream processors: same broker, beats, model and cores, each in a new process."""

@@ -1,4 +1,4 @@
-"""`make bench`: everybody in turn and again; ratios of medians of one run, never absolute promises."""
+"""`make bench`: contenders run in turn, several rounds. The results are ratios of medians of one run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from bench import latency, memory, profiling, scale, throughput
-from bench.stage import Means
+from bench.environment import BenchInputs
 from monitor.errors import MonitorError
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -27,7 +27,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 def main(context: click.Context, model: Path, data: Path, out: Path, cores: int) -> None:
     """Measure this monitor beside its peers, on Apache Kafka (KAFKA_HOME or KAFKA_BOOTSTRAP_SERVERS)."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no broker or contender is left behind
-    context.obj = Means(model, data / "ECG5000_TEST.tsv", out, cores)
+    context.obj = BenchInputs(model, data / "ECG5000_TEST.tsv", out, cores)
 
 
 for command in (throughput.command, latency.command, scale.command, memory.command, profiling.command):

@@ -1,4 +1,4 @@
-"""What every contender gets, and how its work is measured: the same for all."""
+"""What every contender is given, and how its work is measured: the same for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One contender in a process of its own: `python -m bench.contender NAME`, the case on stdin, the result on stdout."""
+"""Runs one contender: `python -m bench.contender NAME` reads the case from stdin and prints the result."""
 
 from __future__ import annotations
 

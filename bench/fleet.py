@@ -1,4 +1,4 @@
-"""Monitors as they are deployed: processes of `ecg-monitor run`, looked at through their own pages."""
+"""Monitors as they are deployed: processes of `ecg-monitor run`, watched through their HTTP pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job, as every peer does it: values → samples → scores → which are abnormal; with this monitor's own scorer."""
+"""The work that every contender does: values to samples to scores to abnormal beats, with this monitor's scorer."""
 
 from __future__ import annotations
 

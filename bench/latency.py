@@ -1,4 +1,4 @@
-"""From a beat's produce to its alert read by somebody who sees what is committed, at a steady load."""
+"""The time from publishing a beat until a reader of committed records sees its alert, at a steady rate."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from bench import machine, paper
+from bench import machine, output
 from bench.contenders import CONTENDERS
-from bench.pulse import Pulse, Stock, stock
+from bench.environment import BenchInputs, kafka
 from bench.run import ROOT, Failure, environment, python_of
-from bench.stage import Means, kafka
+from bench.steady_stream import SteadyStream, Stock, stock
 from monitor.broker import TopicPlan, create_topics
 from monitor.demo.embedded_broker import stop
 
@@ -49,7 +49,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunRequest:
     """What is to be measured."""
 
     rate: float
@@ -64,7 +64,7 @@ class Wish:
 @click.option("--only", "names", multiple=True, type=click.Choice(NAMES), default=NAMES, help="Default: all.")
 @click.option("--other-rate", "others", multiple=True, type=float, default=(100.0, 10_000.0), show_default=True)
 @click.pass_obj
-def command(means: Means, rounds: int, names: Sequence[str], others: Sequence[float], **wish: float) -> None:
+def command(means: BenchInputs, rounds: int, names: Sequence[str], others: Sequence[float], **wish: float) -> None:
     """Milliseconds from produce to alert at 1,000 beats a second, and this monitor's at other rates."""
     machine.use_cores(means.cores)
     described, beats = machine.describe(), stock(means.model, means.stock)
@@ -76,17 +76,17 @@ def command(means: Means, rounds: int, names: Sequence[str], others: Sequence[fl
         for name, rate in todo:
             if name in failed:
                 continue
-            one = _measure(name, means.case(address, 10**12, 1e9), beats, Wish(rate, **wish))
+            one = _measure(name, means.case(address, 10**12, 1e9), beats, RunRequest(rate, **wish))
             click.echo(f"{CONTENDERS[name].title} at {rate:,.0f} beats/s: {_told(one)}", err=True)
             if isinstance(one, Failure):
                 failed[name] = one.reason
             else:
                 found.append(one)
-    paper.picture(means.out / "latency.png", [partial(_draw, found)])
-    paper.write(means.out, "latency", {"machine": described, "runs": found, "failed": failed}, table(found, failed))
+    output.picture(means.out / "latency.png", [partial(_draw, found)])
+    output.write(means.out, "latency", {"machine": described, "runs": found, "failed": failed}, table(found, failed))
 
 
-def _measure(name: str, case: Case, beats: Stock, wish: Wish) -> Run | Failure:
+def _measure(name: str, case: Case, beats: Stock, wish: RunRequest) -> Run | Failure:
     options = CONTENDERS[name].options | (ONE_BEAT if name in OURS else {})
     case = replace(case, group=f"{case.prefix}.{name}", options=options)
     list(create_topics(case.settings(), TopicPlan(case.partitions, 1, 168)))
@@ -99,13 +99,13 @@ def _measure(name: str, case: Case, beats: Stock, wish: Wish) -> Run | Failure:
     try:
         process.stdin.write(case.to_json())
         process.stdin.close()
-        with Pulse(case, beats, wish.rate, wish.alarms) as pulse:
+        with SteadyStream(case, beats, wish.rate, wish.alarms) as pulse:
             return _watch(name, pulse, process, wish)
     finally:
         stop(process, 5)
 
 
-def _watch(name: str, pulse: Pulse, process: subprocess.Popen[str], wish: Wish) -> Run | Failure:
+def _watch(name: str, pulse: SteadyStream, process: subprocess.Popen[str], wish: RunRequest) -> Run | Failure:
     deadline = time.monotonic() + START_SECONDS
     while not pulse.seen:
         if process.poll() is not None:

@@ -1,4 +1,4 @@
-"""What it was measured on, so that a figure can be read later."""
+"""Describes the machine of a measurement, so that its figures can be understood later."""
 
 from __future__ import annotations
 

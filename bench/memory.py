@@ -1,4 +1,4 @@
-"""Resident memory of the monitor over ten million beats: the first million beside the last."""
+"""Resident memory of the monitor over ten million beats: the first million compared with the last."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench import fleet, machine, paper
-from bench.fill import Load, fill
-from bench.stage import Means, kafka
+from bench import fleet, machine, output
+from bench.environment import BenchInputs, kafka
+from bench.topic_load import Load, fill
 from tests.chaos.soak import usage
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ MILLION = 1_000_000
 @click.option("--sources", default=1000, show_default=True)
 @click.option("--limit", default=400.0, show_default=True, help="Seconds to judge them in, at most.")
 @click.pass_obj
-def command(means: Means, beats: int, sources: int, limit: float) -> None:
+def command(means: BenchInputs, beats: int, sources: int, limit: float) -> None:
     """Whether memory stays flat; the topic takes 600 bytes a beat on disk."""
     machine.use_cores(means.cores)
     described = machine.describe()
@@ -46,8 +46,8 @@ def command(means: Means, beats: int, sources: int, limit: float) -> None:
             while usages[-1].beats < beats and time.monotonic() < end:
                 time.sleep(0.5)
                 usages.append(usage(member))
-    paper.picture(means.out / "memory.png", [partial(_draw, usages)])
-    paper.write(means.out, "memory", {"machine": described, "usages": usages}, table(usages))
+    output.picture(means.out / "memory.png", [partial(_draw, usages)])
+    output.write(means.out, "memory", {"machine": described, "usages": usages}, table(usages))
 
 
 def table(usages: Sequence[Usage]) -> str:

@@ -1,4 +1,4 @@
-"""`profile`: where the time of this monitor's own thread goes."""
+"""`profile`: how the time of the monitor's main thread is spent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 from bench.case import Meter, Result
 from bench.contenders import CONTENDERS
 from bench.contenders.line import judge
-from bench.fill import Load, fill
-from bench.stage import Means, kafka
+from bench.environment import BenchInputs, kafka
+from bench.topic_load import Load, fill
 
 
 class _Over(Exception):  # noqa: N818 - no error: the way out of a loop without end
@@ -27,7 +27,7 @@ class _Over(Exception):  # noqa: N818 - no error: the way out of a loop without 
 @click.option("--contender", type=click.Choice(["monitor", "monitor-alo"]), default="monitor", show_default=True)
 @click.option("--lines", default=30, show_default=True, help="To show of each list.")
 @click.pass_obj
-def command(means: Means, beats: int, sources: int, form: str, contender: str, lines: int) -> None:
+def command(means: BenchInputs, beats: int, sources: int, form: str, contender: str, lines: int) -> None:
     """Profile this monitor over a full topic: by own time, then by time with what is called."""
     profile = cProfile.Profile()
     with kafka() as address:

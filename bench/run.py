@@ -1,4 +1,4 @@
-"""Contenders run one after the other, each in a fresh process; who fails is reported, and the rest goes on."""
+"""Runs contenders in turn, each in a new process. A contender that fails is reported, and the others go on."""
 
 from __future__ import annotations
 

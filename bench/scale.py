@@ -1,4 +1,4 @@
-"""How the monitor grows: more processes, more partitions, more sources in trouble when partitions change hands."""
+"""How throughput and takeover time change with the number of processes, partitions and open episodes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench import fleet, machine, paper
-from bench.fill import PARTITIONS, Load, held_back, make_topics, producer
-from bench.pulse import stock
-from bench.stage import Means, kafka
+from bench import fleet, machine, output
+from bench.environment import BenchInputs, kafka
+from bench.steady_stream import stock
+from bench.topic_load import PARTITIONS, Load, held_back, make_topics, producer
 from monitor.beats.stream import source_name
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Takeover:
 @click.option("--partitions", multiple=True, default=(4, 64, 256), show_default=True)
 @click.pass_obj
 def command(
-    means: Means, beats: int, processes: Sequence[int], sources: Sequence[int], partitions: Sequence[int]
+    means: BenchInputs, beats: int, processes: Sequence[int], sources: Sequence[int], partitions: Sequence[int]
 ) -> None:
     """A backlog shared by 1, 2, 4 processes; how long partitions take to change hands."""
     described = machine.describe()
@@ -73,12 +73,12 @@ def command(
             for troubled in sources
             for count in partitions
         ]
-    paper.picture(means.out / "scale.png", [partial(_draw_drains, drains), partial(_draw_takeovers, takeovers)])
+    output.picture(means.out / "scale.png", [partial(_draw_drains, drains), partial(_draw_takeovers, takeovers)])
     found = {"machine": described, "drains": drains, "takeovers": takeovers}
-    paper.write(means.out, "scale", found, f"{drain_table(drains)}\n\n{takeover_table(takeovers)}")
+    output.write(means.out, "scale", found, f"{drain_table(drains)}\n\n{takeover_table(takeovers)}")
 
 
-def _drain(means: Means, address: str, folder: Path, beats: int, processes: int) -> Drain:
+def _drain(means: BenchInputs, address: str, folder: Path, beats: int, processes: int) -> Drain:
     load = Load(beats, 1000, partitions=max(PARTITIONS, processes))
     case = means.case(address, beats, 1.0, partitions=load.partitions)
     case = replace(case, group=f"{case.prefix}.drain")
@@ -114,7 +114,7 @@ def _cpu_seconds(pids: Sequence[int]) -> float:
     return sum(map(machine.cpu_seconds, pids))
 
 
-def _takeover(means: Means, case: Case, folder: Path, sources: int) -> Takeover:
+def _takeover(means: BenchInputs, case: Case, folder: Path, sources: int) -> Takeover:
     case = replace(case, group=f"{case.prefix}.takeover")
     make_topics(case, case.partitions)
     with ExitStack() as stack:
@@ -139,7 +139,7 @@ def _takeover(means: Means, case: Case, folder: Path, sources: int) -> Takeover:
     return found
 
 
-def _trouble(means: Means, case: Case, sources: int) -> None:
+def _trouble(means: BenchInputs, case: Case, sources: int) -> None:
     """One abnormal beat from each source: that is remembered, and raises no alarm yet."""
     loud = stock(means.model, means.stock).loud
     sender = producer(case, Load(sources, sources))

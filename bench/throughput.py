@@ -1,4 +1,4 @@
-"""Beats per second from a full topic, everybody in turn: medians, spread, ratios of the same run."""
+"""Beats per second of each contender reading a full topic: medians, spread, and ratios within one run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import machine, paper
+from bench import machine, output
 from bench.case import Result
 from bench.contenders import CONTENDERS, ONLY_LATENCY
-from bench.fill import Load, fill
+from bench.environment import BenchInputs, kafka
 from bench.run import Failure, in_turn
-from bench.stage import Means, kafka
+from bench.topic_load import Load, fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 @click.option("--only", "names", multiple=True, type=click.Choice(NAMES), default=NAMES, help="Default: all.")
 @click.pass_obj
 def command(
-    means: Means, beats: int, forms: Sequence[str], compression: str, sources: Sequence[int], **how: Any
+    means: BenchInputs, beats: int, forms: Sequence[str], compression: str, sources: Sequence[int], **how: Any
 ) -> None:
     """Beats a second of every contender, from a topic that is full."""
     machine.use_cores(means.cores)
@@ -48,13 +48,15 @@ def command(
             load = Load(beats, count, form, compression)
             title = f"{count:,} sources, {form}" + (f", {compression}" if compression != "none" else "")
             conditions[title] = _measure(means, address, load, **how)
-    paper.picture(
+    output.picture(
         means.out / "throughput.png", [partial(_draw, condition, found) for condition, found in conditions.items()]
     )
-    paper.write(means.out, "throughput", {"machine": described, "conditions": conditions}, table(conditions))
+    output.write(means.out, "throughput", {"machine": described, "conditions": conditions}, table(conditions))
 
 
-def _measure(means: Means, address: str, load: Load, *, seconds: float, rounds: int, names: Sequence[str]) -> list[Row]:
+def _measure(
+    means: BenchInputs, address: str, load: Load, *, seconds: float, rounds: int, names: Sequence[str]
+) -> list[Row]:
     case = means.case(address, load.beats, seconds, partitions=load.partitions, form=load.form)
     taken = fill(case, means.stock, load)
     click.echo(f"{load.sources:,} sources: {load.beats:,} beats published in {taken:.1f} s", err=True)

@@ -1,4 +1,4 @@
-"""Certificates made on the spot: authorities, what they sign for servers and clients, and some that are no good."""
+"""Makes certificates: authorities, servers' and clients' certificates, and some that are expired or for other hosts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Identity:
 
 
 class Authority:
-    """A CA that nobody else knows."""
+    """A certificate authority that only the tests know."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder

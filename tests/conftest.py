@@ -1,4 +1,7 @@
-"""What the tests share: a broker, real beats, a trained model, and settings that keep tests apart on one broker."""
+"""What the tests share: a broker, real beats, a trained model, and settings that keep tests apart on one broker.
+
+The markers are explained in pyproject.toml. A test that uses the fixture `kafka` has the marker `kafka`.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,22 @@ from tests.brokers import TestBroker, broker_at_hand, docker_works
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-hypothesis.settings.register_profile("any machine", deadline=None)  # how long a case takes is no verdict on it
-hypothesis.settings.load_profile("any machine")
+# No deadline, since a slow machine is not a failure. `make test` uses "quick", `make test-all` the default.
+hypothesis.settings.register_profile("complete", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=40)
+hypothesis.settings.load_profile("complete")
 
 REPOSITORY = Path(__file__).parents[1]
+# The embedded broker answers a join after half a session timeout, so that its members have a short one.
+EMBEDDED_SESSION_TIMEOUT_MS = 2000
 TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the marker `kafka` to every test that uses the fixture of that name."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker("kafka")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +49,7 @@ def docker_compose_file() -> str:
 
 @pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestBroker]:
-    """The best broker at hand, once for all tests."""
+    """The best broker that this machine has, started once for all tests."""
     if address := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield TestBroker(address, is_kafka=True)
     elif docker_works():
@@ -48,7 +62,10 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def kafka(broker: TestBroker) -> TestBroker:
-    """A broker that rebalances and keeps transactions, as the embedded one does not."""
+    """Apache Kafka: it rebalances groups and keeps transactions, which the embedded broker does not.
+
+    Skips the test without it; with REQUIRE_KAFKA=1 the test fails instead.
+    """
     if not broker.is_kafka:
         reason = "needs Apache Kafka: set KAFKA_HOME or KAFKA_BOOTSTRAP_SERVERS, or start Docker"
         (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
@@ -56,7 +73,7 @@ def kafka(broker: TestBroker) -> TestBroker:
 
 
 def settings_on(address: str, **overrides: Any) -> Settings:
-    """Settings with topics and a group of their own."""
+    """Settings with new topics and a new group, so that tests on one broker do not meet."""
     name = uuid.uuid4().hex[:8]
     topics = {f"{topic}_topic": f"{name}.{topic.replace('_', '-')}" for topic in TOPICS}
     own = {"bootstrap_servers": address, "group_id": name, "session_timeout_ms": SESSION_TIMEOUT_MS, "http_port": 0}
@@ -65,11 +82,13 @@ def settings_on(address: str, **overrides: Any) -> Settings:
 
 @pytest.fixture
 def make_settings(broker: TestBroker) -> Callable[..., Settings]:
-    """Settings for the broker at hand, their topics made."""
+    """Makes settings for the broker of this run, and creates their topics."""
 
     def make(partitions: int = 2, **overrides: Any) -> Settings:
-        delivery = "exactly-once" if broker.is_kafka else "at-least-once"
-        settings = settings_on(broker.address, **({"delivery": delivery} | overrides))
+        own: dict[str, Any] = {"delivery": "exactly-once"}
+        if not broker.is_kafka:
+            own = {"delivery": "at-least-once", "session_timeout_ms": EMBEDDED_SESSION_TIMEOUT_MS}
+        settings = settings_on(broker.address, **(own | overrides))
         list(create_topics(settings, TopicPlan(partitions, 1, 1)))
         return settings
 

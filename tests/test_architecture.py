@@ -111,3 +111,23 @@ def test_the_length_of_a_beat_is_written_once(number):
         if isinstance(node, ast.Constant) and type(node.value) is int and str(node.value) == number
     }
     assert places <= {"monitor/beats/beat.py"}
+
+
+TESTS = ROOT / "tests"
+ACROSS_PACKAGES = {"contract", "e2e", "chaos", "deploy", "bench"}  # folders of tests that belong to no one module
+WITHOUT_A_MODULE = {
+    "model/test_hostile_files.py": "model files made by an attacker, against the artifact and everything that reads it",
+}
+
+
+def module_of(path: Path) -> Path:
+    """The module that a test file is named after: tests/beats/test_parse.py is about monitor/beats/parse.py."""
+    parts = path.relative_to(TESTS).parts
+    package = ROOT if parts[0] == "trainer" else ROOT / "monitor"
+    return package.joinpath(*parts[:-1], parts[-1].removeprefix("test_"))
+
+
+def test_tests_lie_where_their_modules_lie():
+    inside = [path for path in TESTS.rglob("test_*.py") if path.relative_to(TESTS).parts[0] not in ACROSS_PACKAGES]
+    named = {str(path.relative_to(TESTS)): module_of(path) for path in inside if path.parent != TESTS}
+    assert {name for name, module in named.items() if not module.is_file()} == WITHOUT_A_MODULE.keys()

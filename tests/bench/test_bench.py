@@ -1,4 +1,4 @@
-"""The bench measures what it says: its load, its clock, and what it makes of a contender that cannot run."""
+"""The bench measures what it says: the load, the time, and the report of a contender that cannot run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from bench import throughput
 from bench.case import Case, Meter, Result
-from bench.fill import Load, beats
 from bench.run import Failure, run
+from bench.topic_load import Load, beats
 from monitor.beats import beat_file
 from monitor.beats.stream import encode
 

@@ -1,21 +1,25 @@
-"""A budget that stays: how much quicker this monitor is than a record-at-a-time loop, on one topic, in one run."""
+"""A lower bound of how much faster this monitor is than a record-at-a-time loop on the same topic."""
 
 from __future__ import annotations
 
 import statistics
 from dataclasses import replace
 
+import pytest
+
 from bench.case import Case, fresh_prefix
 from bench.contenders import CONTENDERS
-from bench.fill import Load, fill
 from bench.run import Failure, in_turn
+from bench.topic_load import Load, fill
 
-# Ratios of medians, so that no machine is too slow. CPU time hardly moves when other work shares the cores: its margin
-# is narrow. The rate also sees waiting, and has a wide one.
-LEAST_CPU_RATIO = 30.0  # measured: 47 to 69
-LEAST_RATE_RATIO = 14.0  # measured: 48 to 69
+# Ratios of medians, so that the speed of the machine cancels out. CPU time hardly changes when other work shares the
+# cores. The rate also contains waiting, which varies more. Both bounds are 60 % of what `make bench` measures.
+LEAST_CPU_RATIO = 52.0  # measured: 87; in this test, on cores shared with twenty processes, 114
+LEAST_RATE_RATIO = 46.0  # measured: 77 to 98, and here 118
 BEATS = {"monitor": 150_000, "record": 3000}
 ROUNDS = 3
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_monitor_is_many_times_as_quick_as_a_record_at_a_time(kafka, model_file, ecg_data):

@@ -1,4 +1,4 @@
-"""`make chaos`: bounded and seeded; ends with 1 when anything is lost, made up or doubled."""
+"""`make chaos`: runs one scenario. The exit code is 1 when an alert is missing, invented or doubled."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tests.chaos.outage import play_outage
-from tests.chaos.plan import OUTAGE, SOAK, STORMS, Plan
-from tests.chaos.scenario import play_storm
-from tests.chaos.soak import play_soak
-from tests.chaos.stage import Means
+from tests.chaos.disturbed_run import run_disturbed
+from tests.chaos.outage import run_outage
+from tests.chaos.scenarios import OUTAGE, SCENARIOS, SOAK, Scenario
+from tests.chaos.soak import run_soak
+from tests.chaos.testbed import Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +29,14 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 def _numbers(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each whole number of a plan, which wins over the scenario's own."""
-    for field in reversed(fields(Plan)):
+    for field in reversed(fields(Scenario)):
         if field.type == "int":
             command = click.option(f"--{field.name.replace('_', '-')}", field.name, type=click.IntRange(min=0))(command)
     return command
 
 
 @click.command()
-@click.option("--scenario", type=click.Choice([*STORMS, "outage", "soak"]), default="all", show_default=True)
+@click.option("--scenario", type=click.Choice([*SCENARIOS, "outage", "soak"]), default="all", show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--model", type=click.Path(exists=True, path_type=Path), required=True, help="Model file.")
 @click.option("--data", type=FOLDER, required=True, help="Folder with ECG5000_TEST.tsv.")
@@ -59,22 +59,22 @@ def main(scenario: str, seed: int, out: Path | None, seconds: float | None, **gi
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing that was started here is left behind
     model, data, delivery = (given.pop(name) for name in ("model", "data", "delivery"))
-    means = Means(Path(home).resolve(), model.resolve(), data.resolve(), folder.resolve(), delivery)
+    inputs = Inputs(Path(home).resolve(), model.resolve(), data.resolve(), folder.resolve(), delivery)
     changed = {name: value for name, value in given.items() if value is not None}
-    report = _play(scenario, seed, means, changed, seconds)
+    report = _play(scenario, seed, inputs, changed, seconds)
     report.write(folder / f"{scenario}-{seed}.json")
     click.echo(report.text())
     click.echo(f"logs and {scenario}-{seed}.json in {folder}")
     sys.exit(not report.holds)
 
 
-def _play(scenario: str, seed: int, means: Means, changed: dict[str, Any], seconds: float | None) -> Report:
+def _play(scenario: str, seed: int, inputs: Inputs, changed: dict[str, Any], seconds: float | None) -> Report:
     if scenario == "outage":
         plan = replace(OUTAGE, **changed, outage_seconds=seconds or OUTAGE.outage_seconds)
-        return play_outage(plan, seed, means)
+        return run_outage(plan, seed, inputs)
     if scenario == "soak":
-        return play_soak(replace(SOAK, **changed), seed, means, seconds or 1200.0)
-    return play_storm(scenario, replace(STORMS[scenario], **changed), seed, means)
+        return run_soak(replace(SOAK, **changed), seed, inputs, seconds or 1200.0)
+    return run_disturbed(scenario, replace(SCENARIOS[scenario], **changed), seed, inputs)
 
 
 main()

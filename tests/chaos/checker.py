@@ -1,4 +1,4 @@
-"""What the disturbed monitors said against what they had to say. Pure: lists in, differences out."""
+"""Compares the alerts, letters and scores of the disturbed monitors with those expected. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-    from tests.chaos.reading import Letter, Place
+    from tests.chaos.readback import Letter, Place
 
 FACTS = ("source", "kind", "cause", "beat_time", "opened_at", "closed_at", "beats", "partition", "offset")
 

@@ -1,4 +1,4 @@
-"""Apache Kafka out of a folder, one node or three: killed, frozen and started again on the same data and ports."""
+"""Apache Kafka from a folder: one or three nodes that are killed, frozen and restarted on the same data and ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kafka import KafkaAdminClient
 
 from monitor.demo.embedded_broker import stop
-from tests.chaos.clock import Deadline
+from tests.chaos.deadline import Deadline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""The load: beats of many sources in and out of trouble, with records among them that are none; the same for one seed.
+"""Beats of many sources with abnormal runs, and bad records among them; the same for the same seed.
 
 It is published once. The disturbed and the undisturbed monitors read the same records at the same offsets.
 """
@@ -21,8 +21,8 @@ from monitor.errors import MonitorError
 from monitor.model import artifact
 from monitor.model.scorer import Scorer, use_one_thread
 from monitor.records.record import Message
-from tests.chaos.clock import Deadline
-from tests.chaos.junk import OWN, junk
+from tests.chaos.bad_records import OWN, bad_records
+from tests.chaos.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +53,13 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
+class BeatPool:
     """Encoded beats whose verdict is beyond doubt, by `NORMAL`, `ABNORMAL` and `FLAT`."""
 
     values: tuple[list[bytes], list[bytes], list[bytes]]
 
 
-def stock(data: Path, model: Path) -> Stock:
+def stock(data: Path, model: Path) -> BeatPool:
     """The test beats of ECG5000, without those that score too near to the threshold."""
     use_one_thread()
     loaded, found = artifact.load(model, "cpu"), beat_file.read(data / "ECG5000_TEST.tsv")
@@ -69,15 +69,15 @@ def stock(data: Path, model: Path) -> Stock:
     clear = np.abs(scores / loaded.manifest.threshold.value - 1) > MARGIN
     kinds = (clear & ~found.abnormal, clear & found.abnormal)
     normal, abnormal = ([encode(samples, "float32") for samples in found.samples[rows]] for rows in kinds)
-    return Stock((normal, abnormal, [FLAT_BEAT]))
+    return BeatPool((normal, abnormal, [FLAT_BEAT]))
 
 
-def records(stock: Stock, load: Load, topic: str) -> Iterator[tuple[Message, int]]:
+def records(stock: BeatPool, load: Load, topic: str) -> Iterator[tuple[Message, int]]:
     """Every record with its timestamp, ms; the header `kind` says what it is, which the monitor never reads."""
     rng = random.Random(load.seed)
     start_ms = int(1000 * time.time()) - HOUR_MS - (load.beats // load.sources) * BEAT_MS
     bad = set(rng.sample(range(load.beats), load.bad))
-    stream = junk(rng)
+    stream = bad_records(rng)
     turns = ((turn, *one) for turn, row in enumerate(_turns(rng, load.sources)) for one in row)
     beats = ((turn, source, code) for turn, source, code in turns if code != SILENT)
     for count, (turn, source, code) in enumerate(islice(beats, load.beats)):

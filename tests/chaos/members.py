@@ -1,4 +1,4 @@
-"""The monitors of one group: each a place with a name, whose process is killed, frozen, ended and started again."""
+"""The monitors of one consumer group. Each keeps its name over all the processes that are started for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAIL_LINES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class GroupConfig:
     """What all members of a group have in common."""
 
     settings: Settings
@@ -42,12 +42,12 @@ class Ended:
 class Member:
     """A monitor under one MONITOR_INSTANCE, through all its lives."""
 
-    def __init__(self, name: str, crew: Crew) -> None:
+    def __init__(self, name: str, group: GroupConfig) -> None:
         self.name = name
         self.state: Literal["away", "running", "frozen"] = "away"
         self.lives = 0
-        self._crew = crew
-        self._log = crew.folder / f"{name}.log"
+        self._group = group
+        self._log = group.folder / f"{name}.log"
         self._daemon: Daemon | None = None
 
     @property
@@ -63,7 +63,7 @@ class Member:
     def start(self) -> None:
         port = steady_port()
         own = {"MONITOR_INSTANCE": self.name, "MONITOR_HTTP_PORT": str(port), "PYTHONFAULTHANDLER": "1"}
-        daemon = Daemon(self._crew.settings, self._crew.model, self._log, **{**self._crew.variables, **own})
+        daemon = Daemon(self._group.settings, self._group.model, self._log, **{**self._group.variables, **own})
         daemon.port = port
         self._daemon = daemon.__enter__()
         self.state = "running"

@@ -1,32 +1,32 @@
-"""The broker away for minutes and back: the monitor goes on, and its probes and metrics tell the truth all along."""
+"""The broker is unreachable for minutes. The monitor must survive, and its probes and metrics must say what is true."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from tests.chaos import reading
-from tests.chaos.clock import Deadline
+from tests.chaos import readback
+from tests.chaos.deadline import Deadline
+from tests.chaos.disturbed_run import compare_groups, tracebacks
 from tests.chaos.probe import RECOVER_SECONDS, Probe, changes, delays, judge
 from tests.chaos.report import Report
-from tests.chaos.scenario import compare_groups, tracebacks
-from tests.chaos.stage import READY_SECONDS, Stage
+from tests.chaos.testbed import READY_SECONDS, Testbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.chaos.members import Member
-    from tests.chaos.plan import Plan
-    from tests.chaos.stage import Means
+    from tests.chaos.scenarios import Scenario
+    from tests.chaos.testbed import Inputs
 
 BEFORE_SECONDS = 5.0
 JUDGE_SECONDS = 300.0
 
 
-def play_outage(plan: Plan, seed: int, means: Means) -> Report:
+def run_outage(plan: Scenario, seed: int, inputs: Inputs) -> Report:
     """A third of the load before, a third that lies there when the broker goes, a third when it is back."""
     began, stuck = time.monotonic(), []
-    with Stage(means, plan, seed) as stage:
+    with Testbed(inputs, plan, seed) as stage:
         (member,) = stage.members
         member.start()
         _wait(member, member.is_ready, READY_SECONDS)
@@ -47,22 +47,22 @@ def play_outage(plan: Plan, seed: int, means: Means) -> Report:
     return Report("outage", seed, figures, differences, faults, changes(probe.samples, lost))
 
 
-def _judge_up_to(stage: Stage, records: int) -> None:
+def _judge_up_to(stage: Testbed, records: int) -> None:
     stage.feeder.allow(records)
     (member,) = stage.members
-    _wait(member, lambda: stage.feeder.is_done() and reading.behind(stage.settings) == 0, JUDGE_SECONDS)
+    _wait(member, lambda: stage.feeder.is_done() and readback.behind(stage.settings) == 0, JUDGE_SECONDS)
 
 
-def _end(stage: Stage, member: Member, pid: int, *, is_stuck: bool) -> list[str]:
+def _end(stage: Testbed, member: Member, pid: int, *, is_stuck: bool) -> list[str]:
     """What is wrong with the way the monitor ends."""
     if is_stuck:
-        stage.bring_to_rest()
+        stage.stop_monitors()
         return []
     is_same, code = member.pid == pid, member.leave()
     return [] if is_same and not code else [f"the monitor did not go on to a clean end: code {code}"]
 
 
-def _interrupt(stage: Stage, member: Member) -> tuple[float, float]:
+def _interrupt(stage: Testbed, member: Member) -> tuple[float, float]:
     """Kill the node with work at hand, start it again after the plan's time; when it went and when it was back."""
     (node,) = stage.cluster.nodes.values()
     _wait_out(member, BEFORE_SECONDS)

@@ -1,4 +1,4 @@
-"""What a monitor says of itself once a second, held against what was so."""
+"""Reads the probes and metrics of a monitor once a second, and compares them with what was the case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scenario came to: figures, differences, faults; as JSON and as lines for people."""
+"""The result of a scenario: figures, differences and faults, as JSON and as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full speed for minutes: memory, file descriptors and threads of the monitor must stay where they are."""
+"""Full speed for minutes: memory, file descriptors and threads of the monitor must not grow."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 
-from tests.chaos import reading
-from tests.chaos.clock import Deadline
+from tests.chaos import readback
+from tests.chaos.deadline import Deadline
+from tests.chaos.disturbed_run import tracebacks
 from tests.chaos.report import Report
-from tests.chaos.scenario import tracebacks
-from tests.chaos.stage import READY_SECONDS, Stage
+from tests.chaos.testbed import READY_SECONDS, Testbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.chaos.members import Member
-    from tests.chaos.plan import Plan
-    from tests.chaos.stage import Means
+    from tests.chaos.scenarios import Scenario
+    from tests.chaos.testbed import Inputs
     from tests.e2e.daemon import Daemon
 
 WARM_UP_SHARE = 0.2
@@ -46,8 +46,8 @@ class Usage:
     lag: float
 
 
-def play_soak(plan: Plan, seed: int, means: Means, seconds: float) -> Report:
-    with Stage(means, plan, seed) as stage:
+def run_soak(plan: Scenario, seed: int, inputs: Inputs, seconds: float) -> Report:
+    with Testbed(inputs, plan, seed) as stage:
         _keep_little(stage)
         (member,) = stage.members
         stage.feeder.allow(AHEAD)
@@ -60,19 +60,19 @@ def play_soak(plan: Plan, seed: int, means: Means, seconds: float) -> Report:
         faults = [*judge(usages), *tracebacks(stage), *([f"exit code {code}"] if code else [])]
         figures = figures_of(usages) | {
             "records sent": stage.feeder.sent,
-            "left behind": reading.behind(stage.settings),
+            "left behind": readback.behind(stage.settings),
         }
     return Report("soak", seed, figures, faults=tuple(faults))
 
 
-def _keep_little(stage: Stage) -> None:
+def _keep_little(stage: Testbed) -> None:
     """Topics that do not fill the disk: the monitor is never far behind."""
     names = (stage.settings.beats_topic, stage.settings.scores_topic, stage.settings.alerts_topic)
     with closing(KafkaAdminClient(bootstrap_servers=stage.settings.bootstrap_servers.split(","))) as admin:
         admin.alter_configs([ConfigResource("TOPIC", name, KEPT) for name in names])
 
 
-def _watch(stage: Stage, member: Member, seconds: float) -> list[Usage]:
+def _watch(stage: Testbed, member: Member, seconds: float) -> list[Usage]:
     usages: list[Usage] = []
     end = Deadline(seconds, "")
     while not end.is_over:

@@ -1,4 +1,4 @@
-"""Monitors killed, frozen and sent away, and their broker restarted, all at once: the alerts of an undisturbed run."""
+"""Monitors are killed, frozen and stopped and their broker is restarted: the alerts are those of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.plan import STORMS
-from tests.chaos.scenario import play_storm
-from tests.chaos.stage import Means
+from tests.chaos.disturbed_run import run_disturbed
+from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.testbed import Inputs
+
+pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 
 @pytest.fixture
@@ -21,14 +23,14 @@ def means(model_file, ecg_data, tmp_path):
     if not home or not shutil.which("java"):
         reason = "needs an Apache Kafka to kill: set KAFKA_HOME, with Java 17 on the PATH"
         (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
-    return Means(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
+    return Inputs(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
 
 
-def test_no_alert_is_lost_made_up_or_doubled_whatever_happens(means, caplog):
+def test_no_alert_is_lost_made_up_or_doubled_whatever_happens(inputs, caplog):
     caplog.set_level(logging.CRITICAL, "kafka")  # its broker is killed: the client of the load has much to say
-    plan = STORMS["short"]
-    report = play_storm("short", plan, 1, means)
-    report.write(means.folder / "report.json")
+    plan = SCENARIOS["short"]
+    report = run_disturbed("short", plan, 1, inputs)
+    report.write(inputs.folder / "report.json")
     assert report.holds, report.text()
     done = [report.figures[name] for name in ("kills", "freezes", "leaves", "node kills")]
     assert done == [plan.kills, plan.freezes, plan.leaves, plan.node_kills]

@@ -1,4 +1,4 @@
-"""The checker can fail: it finds a planted loss, a double, what was made up and what was changed."""
+"""The checker finds a missing, a doubled, an invented and a changed alert that is planted for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.checker import FACTS, compare, compare_alerts, compare_letters, doubles
-from tests.chaos.reading import Letter
+from tests.chaos.readback import Letter
 
 
 def alert(opened, event, offset, **other):

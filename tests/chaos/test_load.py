@@ -1,4 +1,4 @@
-"""The load is the same for one seed, brings every kind of trouble, and its junk is junk."""
+"""The load is the same for the same seed, has beats of every kind, and its bad records are all refused."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections import Counter
 from itertools import islice, pairwise
 
 import pytest
-from tests.unit.test_beat import FLOAT32
 
 from monitor.beats import parse
+from tests.beats.test_parse import FLOAT32
+from tests.chaos.bad_records import KINDS, bad_records
 from tests.chaos.cluster import java_hash
-from tests.chaos.junk import KINDS, junk
-from tests.chaos.load import FLAT_BEAT, GOOD, Load, Stock, records
+from tests.chaos.load import FLAT_BEAT, GOOD, BeatPool, Load, records
 from tests.fakes import records as polled
 
-STOCK = Stock(([b"normal"], [b"abnormal"], [FLAT_BEAT]))
+STOCK = BeatPool(([b"normal"], [b"abnormal"], [FLAT_BEAT]))
 LOAD = Load(beats=3000, sources=20, bad=120, seed=7)
 
 
@@ -47,7 +47,7 @@ def test_the_load_has_trouble_of_every_kind_and_times_a_little_out_of_order():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_junk_is_refused_whatever_the_seed(seed):
-    found = list(islice(junk(random.Random(seed)), 500))
+    found = list(islice(bad_records(random.Random(seed)), 500))
     assert len({kind for kind, _, _ in found}) == KINDS >= 40
     batch = polled([value for _, _, value in found], keys=[key for _, key, _ in found])
     beats, rejected = parse.parse(batch)

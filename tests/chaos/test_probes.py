@@ -1,4 +1,4 @@
-"""Lies of the probes during an outage, and growth during a soak, are found."""
+"""Wrong answers of the probes during an outage, and growth during a soak, are found."""
 
 from __future__ import annotations
 

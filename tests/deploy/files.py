@@ -1,4 +1,4 @@
-"""What the tests of the deployment read: the compose file, the Dockerfile's instructions, the dashboards' panels."""
+"""Reads the compose file, the instructions of the Dockerfile and the panels of the dashboards for the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.deploy.healthy --model FILE --data DIR`: two monitors, load, and nobody is to be called.
+"""`python -m tests.deploy.healthy --model FILE --data DIR`: two healthy monitors under load.
 
 The rules are the shipped ones at their own speed, scraped and evaluated as `prometheus.yml` says. Exit code 1 when any
 alert but the watchdog fires, or the watchdog does not. Kafka comes from KAFKA_HOME.
@@ -18,12 +18,12 @@ from pathlib import Path
 
 from monitor.broker import TopicPlan, create_topics
 from tests.brokers import kafka_from_folder
-from tests.chaos.members import Crew, Member
+from tests.chaos.members import GroupConfig, Member
 from tests.conftest import settings_on
 from tests.deploy.files import read_yaml
 from tests.deploy.prometheus import CONFIG, Pace, Prometheus
 from tests.deploy.rulefiles import WATCHDOG
-from tests.deploy.traffic import Stock, Traffic
+from tests.deploy.traffic import BeatPool, Traffic
 
 JOB = "ecg-monitor"
 PARTITIONS = 8
@@ -44,13 +44,13 @@ def main() -> int:
         address = stack.enter_context(kafka_from_folder(Path(os.environ["KAFKA_HOME"]), folder))
         settings = settings_on(address, session_timeout_ms=45000)
         list(create_topics(settings, TopicPlan(PARTITIONS, 1, 1)))
-        crew = Crew(settings, asked.model.resolve(), folder, {})
-        members = [Member(name, crew) for name in ("monitor-1", "monitor-2")]
+        group = GroupConfig(settings, asked.model.resolve(), folder, {})
+        members = [Member(name, group) for name in ("monitor-1", "monitor-2")]
         for member in members:
             stack.callback(member.close)
             member.start()
         traffic = stack.enter_context(Traffic(settings))
-        beats = Stock(asked.data).beats(settings.beats_topic, SOURCES, abnormal_share=ABNORMAL_SHARE)
+        beats = BeatPool(asked.data).beats(settings.beats_topic, SOURCES, abnormal_share=ABNORMAL_SHARE)
         traffic.start("beats", beats, asked.rate)
         prometheus = stack.enter_context(_prometheus(folder, [member.daemon.port for member in members]))
         return _watch(prometheus, asked.minutes)

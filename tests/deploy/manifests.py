@@ -1,4 +1,4 @@
-"""What kustomize makes of deploy/kubernetes, and what it says that runs."""
+"""Builds the objects of deploy/kubernetes with kustomize, for the tests."""
 
 from __future__ import annotations
 

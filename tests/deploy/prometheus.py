@@ -1,4 +1,4 @@
-"""Debian's Prometheus as the tests run it: the shipped configuration, on targets of theirs, at a speed of theirs."""
+"""Prometheus with the shipped configuration, run by the tests against their own targets and faster than real time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rule files as the tests read them, and a copy of them in which time runs faster."""
+"""Reads the rule files, and writes a copy of them with shorter durations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who hears of what, and which alert silences which: the shipped configuration, asked and run."""
+"""Which alert reaches whom, and which alert suppresses which, with the shipped configuration."""
 
 from __future__ import annotations
 

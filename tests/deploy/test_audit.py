@@ -1,4 +1,4 @@
-"""An audit that could not look is not taken for one that found nothing."""
+"""An audit that could not reach the advisories does not report that there are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands in the compose file are ones that the command line knows, options included."""
+"""The command line knows the commands and options that the compose file uses."""
 
 from __future__ import annotations
 

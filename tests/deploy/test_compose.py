@@ -1,4 +1,4 @@
-"""The compose file is valid, gives away nothing that it need not, and fits the monitor's own settings."""
+"""The compose file is valid, opens no port that it need not, and fits the settings of the monitor."""
 
 from __future__ import annotations
 

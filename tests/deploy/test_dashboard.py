@@ -1,4 +1,4 @@
-"""The dashboards are what their Python makes, ask for metrics that there are, and say on every panel what it shows."""
+"""The dashboards are as their Python builds them, use metrics that exist, and describe every panel."""
 
 from __future__ import annotations
 

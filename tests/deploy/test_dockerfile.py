@@ -1,4 +1,4 @@
-"""The images: pinned, without build tools, without root, and stopped as the daemon wants to be."""
+"""The images are pinned, have no build tools, do not run as root, and stop the daemon by its signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of the dashboards: every panel is in them, whatever Prometheus answers."""
+"""The pictures of the dashboards have every panel, for every kind of answer of Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The broker's variables: complete, consistent with its clients', and accepted by Kafka's own start script."""
+"""The broker's variables are complete, fit those of its clients, and are accepted by Kafka's start script."""
 
 from __future__ import annotations
 

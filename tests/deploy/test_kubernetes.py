@@ -1,4 +1,4 @@
-"""The manifests: valid, restricted, and meant for this monitor."""
+"""The manifests are valid, follow the restricted pod security standard, and fit this monitor."""
 
 from __future__ import annotations
 

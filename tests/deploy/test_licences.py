@@ -1,4 +1,4 @@
-"""What the images carry may be handed on, and the list of it is the truth."""
+"""The licences of what the images contain allow redistribution, and the list of them is correct."""
 
 from __future__ import annotations
 

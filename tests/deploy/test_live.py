@@ -1,6 +1,6 @@
-"""Prometheus watches live monitors, faults are planted, and what is to fire fires; nothing else does.
+"""Prometheus watches running monitors with planted faults: the alerts of these faults fire, and no others.
 
-The rules are the shipped ones, their durations divided by 30 (`scene.PACE`).
+The rules are the shipped ones, their durations divided by 30 (`faulty_deployments.PACE`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from deploy.grafana.dashboard import questions
-from tests.deploy import plants, rulefiles
+from tests.deploy import faults, rulefiles
+from tests.deploy.faults import HEALTHY
+from tests.deploy.faulty_deployments import FaultyDeployments, all_faults_planted
 from tests.deploy.files import program
-from tests.deploy.plants import HEALTHY
-from tests.deploy.scene import Scene, played
-from tests.deploy.traffic import Stock
+from tests.deploy.traffic import BeatPool
 
-pytestmark = pytest.mark.timeout(600)  # of which it takes a sixth where it has two cores to itself
-PLANTED = plants.FIRST | plants.SECOND
+pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(600)]  # about 100 s on two idle cores
+PLANTED = faults.FIRST | faults.SECOND
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,10 @@ def prometheus(broker, model_file, ecg_data, tmp_path_factory):
         reason = "needs Apache Kafka: set KAFKA_HOME or KAFKA_BOOTSTRAP_SERVERS, or start Docker"
         (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
     with ExitStack() as stack:
-        scene = Scene(stack, tmp_path_factory.mktemp("live"), broker.address, model_file, Stock(ecg_data))
-        yield stack.enter_context(played(found, scene))
+        deployments = FaultyDeployments(
+            stack, tmp_path_factory.mktemp("live"), broker.address, model_file, BeatPool(ecg_data)
+        )
+        yield stack.enter_context(all_faults_planted(found, deployments))
 
 
 @pytest.mark.parametrize("alert", sorted(PLANTED), ids=lambda alert: f"{alert.name}-{alert.severity}")

@@ -1,4 +1,4 @@
-"""What `docs/operations.md` says is what the monitor does: its metrics, its log lines, its pictures, its commands."""
+"""The metrics, log lines, pictures and commands in `docs/operations.md` are those of the monitor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the cluster: restricted, bounded, asked and ended as the daemon wants to be."""
+"""The pods are restricted, limited in their resources, probed, and stopped as the daemon needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus scrapes every replica where it serves, and Grafana is provisioned for that Prometheus."""
+"""Prometheus scrapes every replica, and Grafana is set up for that Prometheus."""
 
 from __future__ import annotations
 

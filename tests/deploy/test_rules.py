@@ -1,4 +1,4 @@
-"""Each alert says what it means and has its runbook, looks at metrics that there are, and is tried both ways."""
+"""Each alert has a description, a runbook and metrics that exist, and is tested firing and not firing."""
 
 from __future__ import annotations
 

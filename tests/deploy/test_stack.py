@@ -1,4 +1,4 @@
-"""The stack itself, where a Docker engine is: brought up as a user would, until beats reach the dashboard."""
+"""The compose stack on a Docker engine, started as a user would, until beats reach the dashboard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 PORTS = ("ECG_KAFKA_PORT", "ECG_PROMETHEUS_PORT", "ECG_ALERTMANAGER_PORT", "ECG_GRAFANA_PORT")
 ANSWER_SECONDS = 120.0
 
-pytestmark = pytest.mark.timeout(1800)  # the images are built, and ECG5000 is fetched
+# The images are built and ECG5000 is fetched, which takes long.
+pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

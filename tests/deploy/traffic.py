@@ -1,4 +1,4 @@
-"""Records for the monitors under watch: streams of so many a second, on a thread of its own."""
+"""Publishes records for the watched monitors at given rates, in a thread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TICK_SECONDS = 0.05
 FLAT = encode(np.full(140, 0.25, np.float32), "float32")
 
 
-class Stock:
+class BeatPool:
     """Encoded beats of ECG5000's test part by label, drawn the same for one seed."""
 
     def __init__(self, data: Path, seed: int = 1) -> None:

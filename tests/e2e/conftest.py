@@ -1,12 +1,12 @@
-"""What the end-to-end tests share."""
+"""Fixtures of the end-to-end tests."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.e2e.desk import Desk
+from tests.e2e.dead_letter_commands import DeadLetterCommands
 
 
 @pytest.fixture
-def desk(make_settings):
-    return Desk(make_settings())
+def dead_letters(make_settings):
+    return DeadLetterCommands(make_settings())

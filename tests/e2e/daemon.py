@@ -1,4 +1,4 @@
-"""The daemon as a user runs it: a process, its settings in the environment, its pages over HTTP."""
+"""The daemon as a user runs it: a process with its settings in the environment. Its pages are read over HTTP."""
 
 from __future__ import annotations
 

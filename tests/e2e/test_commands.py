@@ -1,4 +1,4 @@
-"""The commands as people type them, on a real broker."""
+"""The commands of `ecg-monitor` on a running broker."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import closing
 
 import orjson
 import pytest
-from tests.unit.test_terminal import ALERT
 
 from monitor.broker import Publisher
 from monitor.demo.embedded_broker import stop
 from monitor.records.record import Message
+from tests.commands.test_alerts import ALERT
 from tests.conftest import REPOSITORY
 from tests.e2e.daemon import TOPICS, clean_environment, read_all
 

@@ -1,4 +1,4 @@
-"""A broker that goes away and stays away."""
+"""The daemon when its broker stops and does not come back."""
 
 from __future__ import annotations
 

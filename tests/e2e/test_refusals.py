@@ -1,4 +1,4 @@
-"""Whatever is wrong: one sentence that names it and says what to do, the right exit code, no traceback."""
+"""Every mistake of a user gives one sentence that names it and says what to do, an exit code, and no traceback."""
 
 from __future__ import annotations
 

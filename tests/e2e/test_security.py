@@ -1,4 +1,4 @@
-"""TLS, logins and certificates on a real broker: what opens the door, and what is said where it stays shut."""
+"""TLS, logins and certificates on a running broker: what connects, and what each failure says."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from monitor.records.record import Message
 from monitor.settings import Settings
 from tests.conftest import settings_on
 from tests.e2e.daemon import Daemon, clean_environment, read_json
-from tests.e2e.secure import OPEN, PASSWORD, locked_kafka
+from tests.e2e.secured_kafka import OPEN, PASSWORD, locked_kafka
 
+pytestmark = pytest.mark.kafka
 QUICK_SECONDS = 8.0  # the client alone tries for 15, the daemon's for 60
 WRONG = "wr0ng-Sentinel/word"
 SECRETS = [

@@ -1,4 +1,4 @@
-"""`ecg-monitor threshold` on a real broker: set, show, clear, and what makes no sense on the topic."""
+"""`ecg-monitor threshold` on a running broker: set, show, clear, and messages on the topic that are not valid."""
 
 from __future__ import annotations
 

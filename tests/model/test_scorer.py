@@ -310,6 +310,7 @@ def test_nothing_to_explain_gives_nothing():
     assert Scorer(models.model(), "cpu", 8).explain(np.empty((0, 140), np.float32)).samples.shape == (0, 140)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_scores_of_the_cpu():
     samples = models.beats(3000)
@@ -322,6 +323,7 @@ def test_a_cpu_has_no_memory_of_a_gpu():
     assert Scorer(models.model(), "cpu", 8).memory() == {}
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_memory_of_a_gpu_is_told_whenever_it_is_asked_for():
     scorer = Scorer(models.model(), "cuda", 1024)

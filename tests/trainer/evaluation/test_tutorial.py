@@ -9,8 +9,8 @@ from trainer.data import split
 from trainer.evaluation import tutorial
 
 
-def test_the_tutorial_is_reproduced_by_its_own_settings(ecg_data):
-    train, test = split.split("tensorflow", ecg_data, 0)
+def test_the_tutorial_is_reproduced_by_its_own_settings(tensorflow_data):
+    train, test = split.split("tensorflow", tensorflow_data, 0)
     found = []
     for seed in range(5):
         score, threshold = tutorial.fit(train, seed)

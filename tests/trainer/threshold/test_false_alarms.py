@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.alarms.rule import QUIET, EpisodeRule, advance
+from monitor.alarms.rule import QUIET, EpisodeRule, after_beat
 from trainer.threshold import false_alarms
 
 
@@ -34,7 +34,7 @@ def test_false_alarms_are_those_that_the_monitor_would_raise():
         flagged=false_alarms.OPEN, window=false_alarms.WINDOW, close=false_alarms.CLOSE, silence_ms=60_000
     )
     for number, flag in enumerate(flags.tolist()):
-        state, event = advance(state, rule, cause=int(flag), offset=number, time=number)
+        state, event = after_beat(state, rule, cause=int(flag), offset=number, time=number)
         opened += event == "opened"
         state = QUIET if event == "closed" else state
     assert opened / hours == pytest.approx(false_alarms.alarms_per_hour(rate), rel=0.15)

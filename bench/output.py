@@ -1,4 +1,4 @@
-"""Results on disk: NAME.json, NAME.png and NAME.md in one folder; the table is printed as well."""
+"""Writes results to a folder as NAME.json, NAME.png and NAME.md, and prints the table."""
 
 from __future__ import annotations
 

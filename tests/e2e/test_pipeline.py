@@ -1,4 +1,4 @@
-"""Real beats in, alerts out, on a real broker."""
+"""Beats of ECG5000 go in and alerts come out, on a running broker."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from tests.unit.test_beat import NOT_BEATS
 
 from deploy import reference
 from monitor.beats import beat_file
 from monitor.beats.stream import encode
 from monitor.broker import Publisher
 from monitor.records.record import Message
+from tests.beats.test_parse import NOT_BEATS
 from tests.e2e.daemon import Daemon, read_all, read_json
 
 SOURCES = 60

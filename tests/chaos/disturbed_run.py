@@ -1,35 +1,35 @@
-"""A storm from start to end: play, play in peace, compare."""
+"""One scenario from start to end: a disturbed run, an undisturbed run, and the comparison of both."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos import reading
+from tests.chaos import readback
 from tests.chaos.checker import Difference, compare, compare_alerts, compare_letters, doubles
+from tests.chaos.disturbances import Disturbances
 from tests.chaos.load import GOOD
 from tests.chaos.report import Report
-from tests.chaos.stage import Stage
-from tests.chaos.storm import Storm
+from tests.chaos.testbed import Testbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.chaos.plan import Plan
-    from tests.chaos.stage import Means
-    from tests.chaos.storm import Tally
+    from tests.chaos.disturbances import Tally
+    from tests.chaos.scenarios import Scenario
+    from tests.chaos.testbed import Inputs
 
 
-def play_storm(name: str, plan: Plan, seed: int, means: Means) -> Report:
+def run_disturbed(name: str, plan: Scenario, seed: int, inputs: Inputs) -> Report:
     """Disturb one group, leave the other in peace, and report where their outputs differ."""
     began = time.monotonic()
-    with Stage(means, plan, seed) as stage:
-        storm, stuck = Storm(stage), []
+    with Testbed(inputs, plan, seed) as stage:
+        storm, stuck = Disturbances(stage), []
         try:
             storm.run()
         except TimeoutError as error:  # then the comparison tells what is missing
             stuck.append(str(error))
-            stage.bring_to_rest()
+            stage.stop_monitors()
         tally, stormed = storm.tally, time.monotonic() - began
         differences, figures = compare_groups(stage)
         faults = (*stuck, *_faults(tally, plan), *tracebacks(stage))
@@ -41,19 +41,19 @@ def play_storm(name: str, plan: Plan, seed: int, means: Means) -> Report:
     return Report(name, seed, figures | done | {"exit codes": ended} | seconds, differences, faults, tuple(tally.acts))
 
 
-def compare_groups(stage: Stage) -> tuple[dict[str, Difference], dict[str, Any]]:
+def compare_groups(stage: Testbed) -> tuple[dict[str, Difference], dict[str, Any]]:
     """Both groups' alerts; and the disturbed one's dead letters and scores against the load itself."""
-    in_peace = reading.read_alerts(stage.play_in_peace())
+    in_peace = readback.read_alerts(stage.run_undisturbed())
     if twice := doubles(in_peace):
         raise RuntimeError(f"the undisturbed run is no reference: it doubled {twice[0]}")
-    waited = reading.settle(stage.settings, stage.settings.alerts_topic)
-    differences = {"alerts": compare_alerts(in_peace, reading.read_alerts(stage.settings))}
-    records, letters = reading.beats(stage.settings), reading.letters(stage.settings)
+    waited = readback.settle(stage.settings, stage.settings.alerts_topic)
+    differences = {"alerts": compare_alerts(in_peace, readback.read_alerts(stage.settings))}
+    records, letters = readback.beats(stage.settings), readback.letters(stage.settings)
     kinds = {place: dict(record.headers)["kind"].decode() for place, record in records.items()}
     bad = {place: records[place] for place, kind in kinds.items() if kind != GOOD}
     differences["dead letters"] = compare_letters(bad, letters)
     if stage.plan.scores:
-        differences["scores"] = compare(kinds.keys() - bad.keys(), reading.score_places(stage.settings))
+        differences["scores"] = compare(kinds.keys() - bad.keys(), readback.score_places(stage.settings))
     figures = {
         "beats": len(kinds) - len(bad),
         "bad records": len(bad),
@@ -68,7 +68,7 @@ def compare_groups(stage: Stage) -> tuple[dict[str, Difference], dict[str, Any]]
     return differences, figures
 
 
-def _faults(tally: Tally, plan: Plan) -> Iterator[str]:
+def _faults(tally: Tally, plan: Scenario) -> Iterator[str]:
     """Where nodes are killed a monitor may end with 1 and a sentence, for its supervisor; nothing else is in order."""
     for how, ends in (("ended by itself", tally.ended), ("was asked to leave", tally.left)):
         for one in ends:
@@ -76,7 +76,7 @@ def _faults(tally: Tally, plan: Plan) -> Iterator[str]:
                 yield f"{one.member} {how}, code {one.code}: {one.said}"
 
 
-def tracebacks(stage: Stage) -> Iterator[str]:
+def tracebacks(stage: Testbed) -> Iterator[str]:
     for member in stage.members:
         if count := member.log().count("Traceback"):
             yield f"{count} tracebacks in the log of {member.name}"

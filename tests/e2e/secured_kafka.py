@@ -1,4 +1,4 @@
-"""Apache Kafka with every kind of lock on its doors, and the settings that open them."""
+"""Apache Kafka with listeners for every kind of TLS and login, and the settings that reach each of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LISTENERS = {
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The broker's ports by listener, its address without any lock, and everybody's certificates."""
+    """The broker's ports by listener, its address without security, and the certificates."""
 
     ports: dict[str, int]
     open_address: str

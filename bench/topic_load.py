@@ -1,4 +1,4 @@
-"""A topic full of beats: sources in turn, each with a run of ten abnormal beats in five hundred."""
+"""Fills a topic with beats: sources in turn, each with ten consecutive abnormal beats in five hundred."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monitors and nodes killed, frozen, sent away and brought back at random moments, while the load comes in."""
+"""Kills, freezes, stops and restarts monitors and Kafka nodes at random moments, while beats are published."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.chaos import reading
-from tests.chaos.clock import Deadline
+from tests.chaos import readback
+from tests.chaos.deadline import Deadline
 from tests.chaos.members import Ended
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.chaos.cluster import Node
     from tests.chaos.members import Member
-    from tests.chaos.stage import Stage
+    from tests.chaos.testbed import Testbed
 
 TURN_SECONDS = 0.03
 LOOK_SECONDS = 0.25
@@ -43,10 +43,10 @@ class Tally:
     acts: list[str] = field(default_factory=list)  # what happened when, for whoever looks for the cause of a difference
 
 
-class Storm:
+class Disturbances:
     """One run of a plan's acts in an order and at moments that the seed draws."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Testbed) -> None:
         self._stage = stage
         self._plan = stage.plan
         self._rng = random.Random(stage.seed)
@@ -95,7 +95,7 @@ class Storm:
         self._note(f"kill {victim.name}")
         self.tally.kills += 1
         if all(node.is_up for node in self._stage.cluster.nodes.values()):
-            self.tally.kills_with_work += bool(reading.behind(self._stage.settings))
+            self.tally.kills_with_work += bool(readback.behind(self._stage.settings))
         self._in(self._plan.away_seconds, victim.start, f"start {victim.name}")
 
     def _freeze(self, victim: Member) -> None:
@@ -152,7 +152,7 @@ class Storm:
         self._note("calm")
         self._until(lambda: not self._later, self._plan.limit_seconds)
         self._until(self._stage.feeder.is_done, self._plan.limit_seconds)
-        self._until(lambda: self._look(lambda: reading.behind(self._stage.settings) == 0), self._plan.limit_seconds)
+        self._until(lambda: self._look(lambda: readback.behind(self._stage.settings) == 0), self._plan.limit_seconds)
         self.tally.drain_seconds = time.monotonic() - began
         for member in self._stage.members:
             if member.state != "away":

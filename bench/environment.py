@@ -1,4 +1,4 @@
-"""What the benches play on: Apache Kafka, a model, real beats, and so many cores for all of it."""
+"""What a bench runs on: Apache Kafka, a model, beats of ECG5000, and a number of cores for all of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.brokers import broker_at_hand
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What a bench needs from outside, and where its paper goes."""
+class BenchInputs:
+    """Paths and options that a bench is given."""
 
     model: Path
     stock: Path  # ECG5000_TEST.tsv
@@ -25,7 +25,7 @@ class Means:
     cores: int
 
     def case(self, address: str, beats: int, seconds: float, **options: object) -> Case:
-        """With topics of its own: the broker may not be ours."""
+        """A case with new topics, since the broker may be shared."""
         return Case(address, fresh_prefix(), "fill", str(self.model.resolve()), beats, seconds, **options)
 
 

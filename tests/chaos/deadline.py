@@ -1,4 +1,4 @@
-"""Time for what is made of moments: every wait has an end."""
+"""A time limit for loops that wait for something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scenarios: how much load, how many monitors and nodes, and what happens to them."""
+"""The scenarios: how much load, how many monitors and nodes, and how often each disturbance happens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Scenario:
     """One scenario. Pairs are the bounds that moments are drawn from, in seconds."""
 
     beats: int = 60_000
@@ -30,8 +30,8 @@ class Plan:
     limit_seconds: float = 3600.0
 
 
-STORMS = {
-    "short": Plan(
+SCENARIOS = {
+    "short": Scenario(
         beats=6000,
         sources=20,
         bad=60,
@@ -47,12 +47,12 @@ STORMS = {
         batch_size=16,
         limit_seconds=150.0,
     ),
-    "kills": Plan(kills=100, session_timeout_ms=3000),
-    "rebalances": Plan(members=4, partitions=6, kills=40, leaves=60, away_seconds=(0.0, 6.0)),
-    "freezes": Plan(members=3, freezes=20, kills=5, pause_seconds=(0.0, 4.0)),
-    "leaders": Plan(members=2, nodes=3, node_kills=10, pause_seconds=(0.0, 3.0)),
-    "malformed": Plan(beats=100_000, bad=10_000, kills=0, batch_size=256, scores=True),
-    "all": Plan(
+    "kills": Scenario(kills=100, session_timeout_ms=3000),
+    "rebalances": Scenario(members=4, partitions=6, kills=40, leaves=60, away_seconds=(0.0, 6.0)),
+    "freezes": Scenario(members=3, freezes=20, kills=5, pause_seconds=(0.0, 4.0)),
+    "leaders": Scenario(members=2, nodes=3, node_kills=10, pause_seconds=(0.0, 3.0)),
+    "malformed": Scenario(beats=100_000, bad=10_000, kills=0, batch_size=256, scores=True),
+    "all": Scenario(
         members=4,
         partitions=6,
         nodes=3,
@@ -64,5 +64,5 @@ STORMS = {
         scores=True,
     ),
 }
-OUTAGE = Plan(beats=6000, bad=60, outage_seconds=600.0, batch_size=64)
-SOAK = Plan(beats=30_000_000, sources=1000, bad=30_000, batch_size=2048, scores=True)  # more than it can read
+OUTAGE = Scenario(beats=6000, bad=60, outage_seconds=600.0, batch_size=64)
+SOAK = Scenario(beats=30_000_000, sources=1000, bad=30_000, batch_size=2048, scores=True)  # more than it can read

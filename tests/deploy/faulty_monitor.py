@@ -1,6 +1,6 @@
-"""`python saboteur.py run`: the monitor, and faults in it that cannot be ordered from outside.
+"""`python faulty_monitor.py run`: the monitor with faults that cannot be caused from outside.
 
-Each is planted by a file of its name in the current folder, and is what was met, or is documented:
+A file of its name in the current folder switches a fault on. Each was met in practice or is documented:
 `tight`   torch.OutOfMemoryError for more than one beat at once: as a GPU does whose memory others have taken
 `paused`  partition 0 is not fetched any more: as with kafka-python, when a request to a dying node stays in flight
 `hung`    scoring does not return: as a driver does that waits for its device
@@ -14,17 +14,17 @@ from typing import Any
 
 import torch
 from kafka import TopicPartition
+from monitor.broker.reading.consumer import GroupConsumer
 
 from monitor import cli, daemon
 from monitor.broker import kafka_broker
-from monitor.broker.reading.consumer import GroupConsumer
 from monitor.model.scorer import Scorer
 
 FITS = 1
 PLANTS = TIGHT, PAUSED, HUNG = Path("tight"), Path("paused"), Path("hung")
 
 
-class Tight:
+class LittleMemory:
     """The scorer's arithmetic on a device with little memory."""
 
     def __init__(self, arithmetic: Any) -> None:
@@ -37,10 +37,10 @@ class Tight:
         return self._arithmetic.score(samples)
 
 
-class SabotagedScorer(Scorer):
+class FaultyScorer(Scorer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._arithmetic: Any = Tight(self._arithmetic)
+        self._arithmetic: Any = LittleMemory(self._arithmetic)
 
     def score(self, samples: Any) -> Any:
         while HUNG.exists():
@@ -48,13 +48,20 @@ class SabotagedScorer(Scorer):
         return super().score(samples)
 
 
-class SabotagedIntake(GroupConsumer):
+class FaultyConsumer(GroupConsumer):
     def _poll(self) -> Any:
         if PAUSED.exists():
             self._consumer.pause(*self._consumer.assignment() & {TopicPartition(self._topic, 0)})
         return super()._poll()
 
 
+def replace(module: Any, name: str, sabotaged: type) -> None:
+    """Put a sabotaged class into the place of the real one. A name that is not there would sabotage nothing."""
+    assert hasattr(module, name), f"{module.__name__} has no {name}"
+    setattr(module, name, sabotaged)
+
+
 if __name__ == "__main__":
-    daemon.Scorer, kafka_broker.GroupConsumer = SabotagedScorer, SabotagedIntake  # type: ignore[misc]
+    replace(daemon, "Scorer", FaultyScorer)
+    replace(kafka_broker, "GroupConsumer", FaultyConsumer)
     cli.main()

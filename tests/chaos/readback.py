@@ -1,4 +1,4 @@
-"""Reading back: how far a group has come, and topics whole, committed records only."""
+"""Reads from Kafka how far a group has come, and the committed records of whole topics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from monitor.broker import Reader
-from tests.chaos.clock import Deadline
+from tests.chaos.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a scenario plays on: a Kafka, one load, and two groups that read it, one of them left in peace."""
+"""The environment of a scenario: Kafka, the published beats, and two groups that read them, one of them undisturbed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from monitor.broker import TopicPlan, create_topics
-from tests.chaos import load, reading
-from tests.chaos.clock import Deadline
+from tests.chaos import load, readback
 from tests.chaos.cluster import Cluster
-from tests.chaos.members import Crew, Member
+from tests.chaos.deadline import Deadline
+from tests.chaos.members import GroupConfig, Member
 from tests.conftest import settings_on
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.settings import Settings
-    from tests.chaos.plan import Plan
+    from tests.chaos.scenarios import Scenario
 
 RETENTION_HOURS = 168
 READY_SECONDS = 90.0
@@ -26,8 +26,8 @@ REFERENCE_BATCH = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What a run needs from outside."""
+class Inputs:
+    """Paths and options that a run is given."""
 
     home: Path  # a folder of Apache Kafka
     model: Path
@@ -36,25 +36,25 @@ class Means:
     delivery: str | None  # None: the monitor's default
 
 
-class Stage:
+class Testbed:
     """Kafka, topics and load until the block ends, and with it every process that was started here."""
 
-    def __init__(self, means: Means, plan: Plan, seed: int) -> None:
+    def __init__(self, inputs: Inputs, plan: Scenario, seed: int) -> None:
         self.plan = plan
         self.seed = seed
-        self._means = means
+        self._inputs = inputs
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        plan, means = self.plan, self._means
+        plan, inputs = self.plan, self._inputs
         with self._open:
-            self.cluster = self._open.enter_context(Cluster(means.home, means.folder / "kafka", plan.nodes))
+            self.cluster = self._open.enter_context(Cluster(inputs.home, inputs.folder / "kafka", plan.nodes))
             options = {"session_timeout_ms": plan.session_timeout_ms, "scores": plan.scores}
             self.settings = settings_on(self.cluster.address, batch_size=plan.batch_size, **options)
-            self._in_peace = settings_on(
+            self._undisturbed = settings_on(
                 self.cluster.address, beats_topic=self.settings.beats_topic, batch_size=REFERENCE_BATCH, **options
             )
-            for settings in (self.settings, self._in_peace):
+            for settings in (self.settings, self._undisturbed):
                 list(create_topics(settings, TopicPlan(plan.partitions, -1, RETENTION_HOURS)))
             self.members = [self._member(f"member-{number}", self.settings) for number in range(plan.members)]
             self.feeder = self._feeder()
@@ -65,7 +65,7 @@ class Stage:
     def _feeder(self) -> load.Feeder:
         plan = self.plan
         wanted = load.Load(plan.beats, plan.sources, plan.bad, self.seed)
-        items = load.records(load.stock(self._means.data, self._means.model), wanted, self.settings.beats_topic)
+        items = load.records(load.stock(self._inputs.data, self._inputs.model), wanted, self.settings.beats_topic)
         return load.Feeder(self.settings, items)
 
     def __exit__(self, *_: object) -> None:
@@ -73,13 +73,13 @@ class Stage:
 
     def _member(self, name: str, settings: Settings) -> Member:
         variables = {"MONITOR_EPISODE_SILENCE_SECONDS": str(load.SILENCE_SECONDS)}
-        if self._means.delivery is not None:
-            variables["MONITOR_DELIVERY"] = self._means.delivery
-        member = Member(name, Crew(settings, self._means.model, self._means.folder, variables))
+        if self._inputs.delivery is not None:
+            variables["MONITOR_DELIVERY"] = self._inputs.delivery
+        member = Member(name, GroupConfig(settings, self._inputs.model, self._inputs.folder, variables))
         self._open.callback(member.close)
         return member
 
-    def bring_to_rest(self) -> None:
+    def stop_monitors(self) -> None:
         """No monitor runs and every node does."""
         for member in self.members:
             member.abort()
@@ -89,15 +89,15 @@ class Stage:
                 node.start()
             node.wait_until_up()
 
-    def play_in_peace(self) -> Settings:
+    def run_undisturbed(self) -> Settings:
         """One monitor judges the whole load undisturbed; the settings that name its topics."""
-        member = self._member("in-peace", self._in_peace)
+        member = self._member("undisturbed", self._undisturbed)
         member.start()
-        deadline = Deadline(REFERENCE_SECONDS, f"the undisturbed run, see {self._means.folder}/in-peace.log")
-        while reading.behind(self._in_peace) != 0:
+        deadline = Deadline(REFERENCE_SECONDS, f"the undisturbed run, see {self._inputs.folder}/undisturbed.log")
+        while readback.behind(self._undisturbed) != 0:
             if (ended := member.ended()) is not None:
                 raise RuntimeError(f"the undisturbed monitor ended with exit code {ended.code}: {ended.said}")
             deadline.wait(0.2)
         if code := member.leave():
             raise RuntimeError(f"the undisturbed monitor left with exit code {code}: {member.told()}")
-        return self._in_peace
+        return self._undisturbed

@@ -1,4 +1,4 @@
-"""Records that are no beats, of every kind that anybody thought of, and of kinds that nobody did."""
+"""Records that are not beats: every known kind, and generated ones."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import random
 import struct
 from typing import TYPE_CHECKING
 
-from tests.unit.test_beat import FLOAT32, NOT_BEATS
+from tests.beats.test_parse import FLOAT32, NOT_BEATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Junk = tuple[str, bytes | None, bytes | None]  # kind, key (OWN: the source's own), value
+BadRecord = tuple[str, bytes | None, bytes | None]  # kind, key (OWN: the source's own), value
 OWN = b"own"
 BAD_KEYS: dict[str, bytes | None] = {"no key": None, "an empty key": b"", "a key that is not UTF-8": b"bed \xff"}
 
 
-def junk(rng: random.Random) -> Iterator[Junk]:
+def bad_records(rng: random.Random) -> Iterator[BadRecord]:
     """Without end: each kind in its turn, the generated ones new each time."""
-    known: list[Junk] = [(kind, OWN, value) for kind, (value, _) in NOT_BEATS.items()]
+    known: list[BadRecord] = [(kind, OWN, value) for kind, (value, _) in NOT_BEATS.items()]
     known += [(kind, key, FLOAT32) for kind, key in BAD_KEYS.items()]
     while True:
         yield from known

@@ -49,7 +49,7 @@ def stock(model: Path, data: Path) -> Stock:
     return Stock(quiet, loud)
 
 
-class Pulse:
+class SteadyStream:
     """Beats at a rate and among them so many alarms a second, until the block ends. At first the alarms alone."""
 
     def __init__(self, case: Case, stock: Stock, rate: float, alarms: float) -> None:

@@ -1,4 +1,4 @@
-"""One Prometheus, seven deployments: in one nothing is wrong, in each of the others something is.
+"""One Prometheus that watches seven deployments: one is healthy, each of the others has a fault.
 
 Each is a job of its own, with topics of its own, so that faults do not hide each other.
 """
@@ -21,10 +21,10 @@ from monitor.broker import TopicPlan, create_topics
 from monitor.demo.embedded_broker import embedded_broker
 from tests.chaos.cluster import steady_port
 from tests.conftest import settings_on
-from tests.deploy import plants, saboteur
-from tests.deploy.plants import BROKEN, CUT_OFF, HEALTHY, JOBS, NOISY, RESTLESS, SILENT, SLOW
+from tests.deploy import faults, faulty_monitor
+from tests.deploy.faults import BROKEN, CUT_OFF, HEALTHY, JOBS, NOISY, RESTLESS, SILENT, SLOW
 from tests.deploy.prometheus import Fired, Pace, Prometheus
-from tests.deploy.traffic import Stock, Traffic
+from tests.deploy.traffic import BeatPool, Traffic
 from tests.e2e.daemon import TOPICS, Daemon, clean_environment
 
 if TYPE_CHECKING:
@@ -49,19 +49,19 @@ RESTARTS = 3
 TINY = 1e-6  # a threshold below every score
 
 
-class Saboteur(Daemon):
-    command = (sys.executable, str(Path(saboteur.__file__)), "run")
+class FaultyDaemon(Daemon):
+    command = (sys.executable, str(Path(faulty_monitor.__file__)), "run")
 
 
 @dataclass
-class Scene:
+class FaultyDeployments:
     """The deployments, while they last."""
 
     stack: ExitStack
     folder: Path
     address: str
     model: Path
-    stock: Stock
+    stock: BeatPool
     settings: dict[str, Settings] = field(default_factory=dict)
     daemons: dict[str, list[Daemon]] = field(default_factory=dict)  # by job
 
@@ -108,59 +108,59 @@ def _is_ready(daemon: Daemon) -> bool:
 
 
 @contextmanager
-def played(program: str, scene: Scene) -> Iterator[Prometheus]:
-    """The scene from its start until everything planted has fired."""
+def all_faults_planted(program: str, deployments: FaultyDeployments) -> Iterator[Prometheus]:
+    """The deployments from its start until everything planted has fired."""
     with ExitStack() as broker:
-        away = broker.enter_context(embedded_broker(scene.folder / "broker.log"))
-        _set_up(scene, away)
-        scene.stack.callback(scene.kill)
-        traffic = scene.stack.enter_context(Traffic(scene.settings[HEALTHY]))
-        _flow(scene, traffic)
-        scene.wait_until_ready()
-        prometheus = scene.stack.enter_context(Prometheus(program, scene.folder, scene.ports(), PACE))
+        away = broker.enter_context(embedded_broker(deployments.folder / "broker.log"))
+        _set_up(deployments, away)
+        deployments.stack.callback(deployments.kill)
+        traffic = deployments.stack.enter_context(Traffic(deployments.settings[HEALTHY]))
+        _flow(deployments, traffic)
+        deployments.wait_until_ready()
+        prometheus = deployments.stack.enter_context(Prometheus(program, deployments.folder, deployments.ports(), PACE))
         prometheus.wait_for(f'job:ecg_monitor_beats:rate5m{{job="{SILENT}"}} > 0')
     traffic.stop(SILENT)
-    for plant in (saboteur.TIGHT, saboteur.PAUSED):
-        (scene.folder / BROKEN / plant).touch()
-    restless = scene.stock.strangers(scene.settings[RESTLESS].beats_topic, "restless", 5)
+    for plant in (faulty_monitor.TIGHT, faulty_monitor.PAUSED):
+        (deployments.folder / BROKEN / plant).touch()
+    restless = deployments.stock.strangers(deployments.settings[RESTLESS].beats_topic, "restless", 5)
     traffic.start(RESTLESS, restless, 20)
-    _restart(scene.daemons[RESTLESS][0], prometheus)
+    _restart(deployments.daemons[RESTLESS][0], prometheus)
     # its day before, as fast as days pass here, has to be a usual one
     prometheus.wait_for(f'job:ecg_monitor_abnormal_beats:ratio_rate30m{{job="{NOISY}"}} offset 15s')
-    scene.run(NOISY, "threshold", "set", "--value", str(TINY))
-    _wait_for(plants.FIRST, prometheus)
-    (scene.folder / BROKEN / saboteur.HUNG).touch()
-    scene.kill(SILENT)
-    _wait_for(plants.SECOND, prometheus)
+    deployments.run(NOISY, "threshold", "set", "--value", str(TINY))
+    _wait_for(faults.FIRST, prometheus)
+    (deployments.folder / BROKEN / faulty_monitor.HUNG).touch()
+    deployments.kill(SILENT)
+    _wait_for(faults.SECOND, prometheus)
     yield prometheus
 
 
-def _set_up(scene: Scene, away: str) -> None:
-    scene.place(HEALTHY)
-    scene.start(HEALTHY, "monitor-1")
-    scene.start(HEALTHY, "monitor-2")
-    plants.spoil(scene.place(NOISY))
-    scene.start(NOISY, "monitor-1", MONITOR_MAX_AGE_SECONDS=str(plants.OLD_SECONDS // 2))
-    plants.pile_up(scene.place(SLOW, batch_size=1, scores=True), scene.stock)
-    scene.start(SLOW, "monitor-1")
-    scene.place(BROKEN)
-    scene.start(BROKEN, "monitor-1", Saboteur)
-    scene.place(CUT_OFF, address=away, delivery="at-least-once")
-    scene.start(CUT_OFF, "monitor-1")
-    plants.narrow(scene.place(RESTLESS))
-    scene.start(RESTLESS, "monitor-1", MONITOR_THRESHOLD=str(TINY))
-    scene.place(SILENT)
-    scene.start(SILENT, "monitor-1", MONITOR_THRESHOLD="0.2")
-    scene.start(SILENT, "monitor-2", MONITOR_THRESHOLD="0.3")
+def _set_up(deployments: FaultyDeployments, away: str) -> None:
+    deployments.place(HEALTHY)
+    deployments.start(HEALTHY, "monitor-1")
+    deployments.start(HEALTHY, "monitor-2")
+    faults.spoil(deployments.place(NOISY))
+    deployments.start(NOISY, "monitor-1", MONITOR_MAX_AGE_SECONDS=str(faults.OLD_SECONDS // 2))
+    faults.pile_up(deployments.place(SLOW, batch_size=1, scores=True), deployments.stock)
+    deployments.start(SLOW, "monitor-1")
+    deployments.place(BROKEN)
+    deployments.start(BROKEN, "monitor-1", FaultyDaemon)
+    deployments.place(CUT_OFF, address=away, delivery="at-least-once")
+    deployments.start(CUT_OFF, "monitor-1")
+    faults.narrow(deployments.place(RESTLESS))
+    deployments.start(RESTLESS, "monitor-1", MONITOR_THRESHOLD=str(TINY))
+    deployments.place(SILENT)
+    deployments.start(SILENT, "monitor-1", MONITOR_THRESHOLD="0.2")
+    deployments.start(SILENT, "monitor-2", MONITOR_THRESHOLD="0.3")
 
 
-def _flow(scene: Scene, traffic: Traffic) -> None:
-    stock, topic = scene.stock, {job: settings.beats_topic for job, settings in scene.settings.items()}
+def _flow(deployments: FaultyDeployments, traffic: Traffic) -> None:
+    stock, topic = deployments.stock, {job: settings.beats_topic for job, settings in deployments.settings.items()}
     traffic.start(HEALTHY, stock.beats(topic[HEALTHY], 100, abnormal_share=0.02), 200)
-    traffic.start(SLOW, stock.beats(topic[SLOW], 20, age_seconds=plants.OLD_SECONDS), 400)
+    traffic.start(SLOW, stock.beats(topic[SLOW], 20, age_seconds=faults.OLD_SECONDS), 400)
     for job in (BROKEN, SILENT):
         traffic.start(job, stock.beats(topic[job], 20), 50)
-    for number, (records, rate) in enumerate(plants.noise(stock, topic[NOISY])):
+    for number, (records, rate) in enumerate(faults.noise(stock, topic[NOISY])):
         traffic.start(f"{NOISY}-{number}", records, rate)
 
 

@@ -1,4 +1,4 @@
-"""Dead letters on topics of their own, and the commands that look after them."""
+"""Dead letters on new topics, and the commands `ecg-monitor dead-letters …` run on them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.e2e.daemon import TOPICS, clean_environment, read_all
 SMALL = "import monitor.commands.dead_letters as l; from monitor import cli; l.CHUNK_LETTERS = 5; cli.main()"
 
 
-class Desk:
-    """Dead letters on topics of their own, and the commands that look after them."""
+class DeadLetterCommands:
+    """Writes dead letters, runs the commands, and reads the topics."""
 
     def __init__(self, settings):
         self.settings = settings

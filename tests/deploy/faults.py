@@ -1,4 +1,4 @@
-"""What is planted from outside a monitor, and which alert must fire of it."""
+"""Faults that are caused from outside a monitor, and the alerts that they must fire."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.deploy.traffic import FLAT, same
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
-    from tests.deploy.traffic import Records, Stock
+    from tests.deploy.traffic import BeatPool, Records
 
 OLD_SECONDS = 1200
 LATE_SECONDS = 30
@@ -86,7 +86,7 @@ def narrow(settings: Settings) -> None:
         admin.alter_configs([resource])
 
 
-def pile_up(settings: Settings, stock: Stock) -> None:
+def pile_up(settings: Settings, stock: BeatPool) -> None:
     """More old beats than a monitor that takes one at a time gets through."""
     with closing(Publisher(settings)) as publisher:
         beats = stock.beats(settings.beats_topic, 20, age_seconds=OLD_SECONDS)
@@ -95,7 +95,7 @@ def pile_up(settings: Settings, stock: Stock) -> None:
         publisher.flush()
 
 
-def noise(stock: Stock, topic: str) -> list[tuple[Records, float]]:
+def noise(stock: BeatPool, topic: str) -> list[tuple[Records, float]]:
     """Beats of many sources that come and go, among them late and early ones, old ones, flat ones, and what is no beat.
 
     Each with its rate a second.

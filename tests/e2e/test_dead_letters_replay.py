@@ -1,0 +1,150 @@
+"""A replay of dead letters that is killed, interrupted, refused or overtaken puts each letter back once."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from contextlib import closing
+
+import orjson
+import pytest
+from kafka import KafkaAdminClient, TopicPartition
+
+from monitor import broker
+from monitor.demo.embedded_broker import stop
+from monitor.records.record import Message
+from tests.e2e.daemon import Daemon, read_all
+from tests.e2e.dead_letter_commands import put_back
+
+LIMIT_SECONDS = 90
+
+
+class Overtaken(broker.Replayer):
+    """Another replay comes and goes when this one has just given up its producer."""
+
+    meddle = None
+
+    def close(self):
+        super().close()
+        meddle, Overtaken.meddle = Overtaken.meddle, None
+        if meddle:
+            meddle()
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_replay_that_was_overtaken_while_it_had_no_producer_doubles_nothing(dead_letters, monkeypatch):
+    dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
+    monkeypatch.setattr(broker, "Replayer", Overtaken)
+    Overtaken.meddle = lambda: dead_letters.run("replay", code=1)
+    said, _ = dead_letters.run("replay", code=1)
+    assert put_back(said) == 0
+    assert "put back before: 7" in said
+    assert dead_letters.values() == Counter(b"%d" % count for count in range(8) if count != 3)
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_letter_that_the_broker_does_not_take_holds_up_no_other(dead_letters):
+    dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
+    said, told = dead_letters.run("replay", code=1)
+    assert put_back(said) == 7
+    assert "refused by the broker: 1" in said
+    assert "MessageSizeTooLarge" in told
+    assert dead_letters.values() == Counter(b"%d" % count for count in range(8) if count != 3)
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_replay_killed_at_any_moment_goes_on_where_it_was(dead_letters):
+    count, kills = 1500, 0
+    dead_letters.write(dead_letters.letter(b"%d" % number, key=b"bed %d" % (number % 20)) for number in range(count))
+    for share in (1, 200, 500, 900):
+        process = dead_letters.start()
+        while process.poll() is None and len(dead_letters.beats()) < share:
+            pass
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills >= 3
+    dead_letters.run("replay")
+    assert dead_letters.values() == Counter(b"%d" % number for number in range(count))
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_second_replay_takes_over_and_the_first_says_so(dead_letters):
+    dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(1500))
+    first = dead_letters.start()
+    try:
+        while not dead_letters.beats():
+            assert first.poll() is None
+        first.send_signal(signal.SIGSTOP)
+        said, _ = dead_letters.run("replay")
+        first.send_signal(signal.SIGCONT)
+        told, _ = first.communicate(timeout=LIMIT_SECONDS)
+    finally:
+        stop(first, 5)
+    assert "put back before" in said
+    assert first.returncode == 1
+    assert "has started and goes on where this one was" in told
+    assert "Traceback" not in told
+    assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
+
+
+@pytest.mark.usefixtures("kafka")
+def test_ctrl_c_says_how_far_it_got_and_leaves_nothing_open(dead_letters):
+    dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(1500))
+    process = dead_letters.start()
+    try:
+        while not dead_letters.beats():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=LIMIT_SECONDS)
+    finally:
+        stop(process, 5)
+    assert process.returncode == 1
+    assert "interrupted: run it again" in said
+    assert "Traceback" not in said
+    dead_letters.run("replay")
+    assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
+
+
+def test_notes_about_letters_that_are_gone_are_taken_away(dead_letters, kafka):
+    dead_letters.write([dead_letters.letter(b"old")])
+    dead_letters.run("replay")
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.address)) as admin:
+        topic = dead_letters.settings.dead_letters_topic
+        admin.delete_records({TopicPartition(topic, partition): -1 for partition in (0, 1)})
+    dead_letters.write([dead_letters.letter(b"new")])
+    dead_letters.run("replay")
+    notes = [(record.key, record.value is None) for record in read_all(dead_letters.settings, f"{topic}.replayed")]
+    assert [gone for _, gone in notes] == [False, False, True]
+    assert notes[2][0] == notes[0][0]
+    assert dead_letters.values() == {b"old": 1, b"new": 1}
+
+
+def test_a_topic_of_dead_letters_made_anew_begins_anew(dead_letters, kafka):
+    dead_letters.write([dead_letters.letter(b"old")])
+    dead_letters.run("replay")
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.address)) as admin:
+        admin.delete_topics([dead_letters.settings.dead_letters_topic])
+        while dead_letters.settings.dead_letters_topic in admin.list_topics():
+            pass
+        admin.create_topics({dead_letters.settings.dead_letters_topic: {"num_partitions": 2, "replication_factor": 1}})
+    dead_letters.write([dead_letters.letter(b"new")])
+    assert put_back(dead_letters.run("replay")[0]) == 1
+
+
+def test_what_fails_again_comes_back_with_its_rounds(dead_letters, model_file, tmp_path):
+    dead_letters.write([Message(dead_letters.settings.beats_topic, b"bed", b"no beat", (("own", b"1"),))])
+    with Daemon(dead_letters.settings, model_file, tmp_path / "log") as daemon:
+        daemon.wait_until(lambda: daemon.metric("dead_letters_total") == 1, "refused")
+        assert put_back(dead_letters.run("replay")[0]) == 1
+        daemon.wait_until(lambda: daemon.metric("dead_letters_total") == 2, "refused again")
+        daemon.wait_until(
+            lambda: len(read_all(dead_letters.settings, dead_letters.settings.dead_letters_topic)) == 2, "delivered"
+        )
+        assert daemon.terminate() == 0
+    _, again = sorted(
+        (orjson.loads(line) for line in dead_letters.run("list", "--json")[0].splitlines()),
+        key=lambda found: found["rounds"],
+    )
+    assert (again["rounds"], again["replayed"], again["reason"]) == (1, False, "not-json")
+    assert again["headers"] == [["own", {"text": "1"}]]
