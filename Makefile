@@ -26,7 +26,7 @@ demo: setup ## train, publish 20,000 beats to an embedded broker, watch them, su
 test: setup ## the tests of a few minutes, on the best broker that this machine has
 	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=quick
 
-test-all: setup ## all tests: the slow ones too (chaos, live alert rules, budgets)
+test-all: setup ## all tests: the slow ones too (chaos, live alert rules, budgets, the demo)
 	$(BIN)/python -m pytest
 
 check: setup ## lint, format, types

@@ -111,6 +111,7 @@ def test_every_command_has_help(run, arguments):
     assert len(done.stdout.splitlines()) >= 5
 
 
+@pytest.mark.slow
 def test_the_demo_ends_by_itself_with_nothing_lost_and_a_picture(ecg_data, tmp_path):
     command = [sys.executable, "-m", "monitor", "demo", "--data", str(ecg_data), "--out", str(tmp_path)]
     done = subprocess.run(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import pytest
+
 from monitor.broker import TopicPlan, create_topics
 from monitor.demo.embedded_broker import embedded_broker
 from tests.conftest import settings_on
 from tests.e2e.daemon import LIMIT_SECONDS, Daemon
 
 
+@pytest.mark.slow
 def test_a_broker_that_stays_away_is_told_at_once_and_ends_the_daemon_after_the_limit(model_file, tmp_path):
     with ExitStack() as broker:
         address = broker.enter_context(embedded_broker(tmp_path / "broker.log"))

@@ -65,6 +65,7 @@ def test_the_manifest_says_how_the_model_came_about(default):
     assert "torch" in manifest.versions
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_file_in_another_process(command, ecg_data, tmp_path):
     for name in ("a", "b"):
         assert command("ecg", "--data", ecg_data, "--out", tmp_path / name, *QUICK, "--seed", 5).returncode == 0
@@ -148,6 +149,7 @@ def test_without_the_extra_the_sentence_names_it(tmp_path):
     assert "pip install 'ecg-monitor[trainer]'" in refusal(done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["stacked", "conv"])
 def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(own_beats, tmp_path, network):
     line = [sys.executable, "-m", "trainer", "ecg", "--data", str(own_beats(100, 20)), "--network", network]
@@ -194,6 +196,7 @@ def test_every_command_explains_itself(command, words):
     assert "ecg-trainer" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["plain", "conv"])
 def test_every_network_becomes_a_model_that_proves_itself(command, own_beats, tmp_path, network):
     words = ("--network", network, "--noise", "dropout:0.2", "--quick", "--threshold-rule", "f1")
