@@ -35,10 +35,15 @@ TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the marker `kafka` to every test that uses the fixture of that name."""
+    """Mark every test that uses the fixture `kafka` as `kafka` and `slow`.
+
+    Groups of Apache Kafka take seconds to rebalance: together these tests take longer than all others. The contract of a
+    broker runs in `make test` on the broker in memory, and on the embedded broker where it has what a case needs.
+    """
     for item in items:
         if "kafka" in getattr(item, "fixturenames", ()):
             item.add_marker("kafka")
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
