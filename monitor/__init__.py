@@ -21,5 +21,8 @@ else:
 
         return getattr(api, name)
 
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = ["ScoreResult", "ScoringModel", "load_model"]

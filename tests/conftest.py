@@ -37,8 +37,8 @@ TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that uses the fixture `kafka` as `kafka` and `slow`.
 
-    Groups of Apache Kafka take seconds to rebalance: together these tests take longer than all others. The contract of a
-    broker runs in `make test` on the broker in memory, and on the embedded broker where it has what a case needs.
+    Groups of Apache Kafka take seconds to rebalance: together these tests take longer than all others. In `make test`
+    the contract of a broker runs on the broker in memory, and on the embedded broker where it has what a case needs.
     """
     for item in items:
         if "kafka" in getattr(item, "fixturenames", ()):

@@ -93,7 +93,7 @@ def test_only_the_settings_read_the_environment(path):
 
 def test_no_class_name_stands_twice():
     found: dict[str, list[str]] = {}
-    for path in (*MONITOR, *(ROOT / "trainer").rglob("*.py")):
+    for path in (path for name in ("monitor", "trainer", "bench", "deploy") for path in (ROOT / name).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
@@ -116,6 +116,9 @@ def test_the_length_of_a_beat_is_written_once(number):
 TESTS = ROOT / "tests"
 ACROSS_PACKAGES = {"contract", "e2e", "chaos", "deploy", "bench"}  # folders of tests that belong to no one module
 WITHOUT_A_MODULE = {
+    "commands/test_help.py": "the help texts of all commands",
+    "telemetry/test_path.py": "that telemetry alone touches metrics and health, in all modules",
+    "trainer/test_architecture.py": "who may import what in `trainer`",
     "model/test_hostile_files.py": "model files made by an attacker, against the artifact and everything that reads it",
 }
 

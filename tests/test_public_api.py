@@ -279,3 +279,9 @@ def test_a_device_that_is_not_there_is_a_value_error(path, device):
     with pytest.raises(ValueError, match="device") as caught:
         monitor.load_model(path, device)
     assert type(caught.value) is ValueError
+
+
+def test_the_public_names_are_listed_before_they_are_loaded():
+    program = "import sys, monitor; print(set(monitor.__all__) <= set(dir(monitor)), 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]

@@ -22,6 +22,8 @@ def _probe(file: Path) -> None:
     try:
         if file.is_dir():
             raise RefusedError(f"{file}: cannot be written: it is a folder")
+        if file.exists() and not file.is_file():
+            raise RefusedError(f"{file}: cannot be written: it is not a regular file")
         nearest = next(folder for folder in file.parents if folder.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,15 +87,20 @@ class ScoreCounts:
 @click.option(
     "--threshold", type=float, help="Flag beats with a score above it.  [default: MONITOR_THRESHOLD, or the model's]"
 )
-@click.option("--json", "form", flag_value="json", help="Print one JSON object for each beat.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV with a header line.")
-def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, form: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each beat.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
+def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, *, as_json: bool, as_csv: bool) -> None:
     """Score the beats of files with a model, without Kafka.
 
     FILE... is ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy: one beat in each row, 140 samples and an optional
     label. Prints one row for each beat, and a summary at the end. If the files have labels, the summary
     compares the verdicts with them. With --json and --csv the summary goes to standard error.
     """
+    if as_json and as_csv:
+        raise click.UsageError("give one of --json and --csv")
+    if threshold is not None and not (threshold > 0 and math.isfinite(threshold)):
+        raise RefusedError(f"the threshold is {threshold:g}, where a number above 0 is expected")
+    form = "json" if as_json else "csv" if as_csv else None
     config = settings.read()
     scoring = _load(config, model)
     used = threshold if threshold is not None else config.threshold

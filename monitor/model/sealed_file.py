@@ -15,6 +15,7 @@ import os
 import secrets
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,6 @@ from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -63,8 +63,11 @@ def write(path: Path, data: bytes) -> None:
     """Write the file, and its folder where there is none. A crash at any time leaves the old file or the new one.
 
     The bytes go to a temporary file in the same folder and to the disk, then the temporary file takes the name. Its
-    permissions are those of the umask. Raises RefusedError when the place cannot be written to.
+    permissions are those of the umask. A link is followed: what it points to is replaced. Raises RefusedError when the
+    place cannot be written to, and for what is not a regular file: a device would be replaced by a file.
     """
+    check_replaceable(path)
+    path = Path(os.path.realpath(path))
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +89,16 @@ def write(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise RefusedError where a device, a pipe or a folder has this name."""
+    try:
+        is_other = path.exists() and not path.is_file()
+    except OSError as error:
+        raise RefusedError(f"{path}: cannot be written: {error.strerror}") from error
+    if is_other:
+        raise RefusedError(f"{path}: cannot be written: it is not a regular file")
+
+
 def temporary_path(path: Path) -> Path:
     """A hidden name beside `path`; random, so that two processes that save at once never share a temporary file."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -93,12 +106,12 @@ def temporary_path(path: Path) -> Path:
 
 def _sync_folder(folder: Path) -> None:
     """Make the new name durable. Some network file systems cannot: there the file itself is whole all the same."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             os.fsync(handle)
-    finally:
-        os.close(handle)
+        finally:
+            os.close(handle)
 
 
 def read(path: Path, limits: SealedFormat) -> bytes:

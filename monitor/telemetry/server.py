@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.telemetry.health import Health
+
+log = logging.getLogger(__name__)
 
 MAX_CLIENTS = 16
 CLIENT_SECONDS = 10.0  # for a whole request, however slowly its bytes come or its answer is read
@@ -96,7 +100,13 @@ class _Server(ThreadingHTTPServer):
                 client.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
-        """Write no traceback for a client that disconnected."""
+        """Log a defect with its traceback; write nothing about a client that disconnected.
+
+        A defect in a page must not end the monitoring: a probe that comes again would end it again and again.
+        """
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a page of the HTTP server failed: this is a defect", exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -124,7 +124,7 @@ def test_the_settings_of_the_monitor_hold_here_too(command, monkeypatch, tmp_pat
         (["model.safetensors"], "model.safetensors: line 1"),
         (["beats.npy", "--model", "beats.npy"], "beats.npy: "),
         (["beats.npy", "--model", "nowhere"], "nowhere: cannot be read"),
-        (["beats.npy", "--threshold", "nan"], "threshold is nan, where a number above 0 is expected"),
+        (["beats.npy", "--threshold", "nan"], "the threshold is nan, where a number above 0 is expected"),
         ([], "Missing argument 'FILE...'"),
     ],
 )
@@ -150,3 +150,17 @@ def test_a_reader_that_stops_early_ends_it_quietly(command, tmp_path):
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(timeout=60) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--json", "--csv"), "give one of --json and --csv"),
+        (("--threshold", "nan"), "where a number above 0 is expected"),
+        (("--threshold", "0"), "where a number above 0 is expected"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_anything_is_printed(command, options, sentence):
+    code, printed, error = command("beats.npy", "--model", "model.safetensors", *options)
+    assert (code, printed) == (2, "")
+    assert sentence in error

@@ -126,3 +126,20 @@ def test_each_limit_is_held(tmp_path):
         sealed_file.manifest_text(long, FORMAT)
     with pytest.raises(SealedFileError, match="6 values, where a test has at most 5"):
         sealed_file.manifest_text(sealed_file.seal("0,0,0,0,0,0,0", {}), FORMAT)
+
+
+def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(RefusedError, match="it is not a regular file"):
+        sealed_file.write(pipe, b"new")
+    assert pipe.is_fifo()
+
+
+def test_a_link_is_followed_and_its_target_replaced(tmp_path):
+    target, link = tmp_path / "models" / "m", tmp_path / "current"
+    sealed_file.write(target, b"old")
+    link.symlink_to(target)
+    sealed_file.write(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"

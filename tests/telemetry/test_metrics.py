@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import numpy as np
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from monitor.telemetry.metrics import SCORE_BUCKETS, Metrics
+from tests.deploy.files import program
 
 
 def test_a_column_is_counted_as_one_value_after_another_would_be():
@@ -43,9 +42,7 @@ def test_series_that_are_known_beforehand_begin_at_zero():
 
 
 def test_promtool_finds_nothing_to_say_about_the_names():
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("needs promtool, of Debian's package prometheus for one")
+    promtool = program("promtool", "prometheus")
     registry = CollectorRegistry()
     Metrics(registry).partitions.of(0)
     done = subprocess.run(

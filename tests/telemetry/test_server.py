@@ -171,3 +171,17 @@ def test_a_port_in_use_is_refused_with_the_setting_that_changes_it():
         serve("127.0.0.1", port, CollectorRegistry(), Health()),
     ):
         pass
+
+
+def test_a_defect_in_a_page_is_logged_with_its_traceback_and_the_other_pages_answer(caplog):
+    class Broken(Health):
+        def ready(self, now):
+            raise TypeError(f"planted {now}")
+
+    with serve("127.0.0.1", 0, CollectorRegistry(), Broken()) as port:
+        with pytest.raises(OSError, match=r"without response|Remote end closed"):
+            get(port, "/readyz")
+        assert get(port, "/healthz")[0] == 200
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "this is a defect" in record.message
+    assert "planted" in str(record.exc_info[1])

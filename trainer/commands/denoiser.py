@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@click.command(short_help="Train an image denoiser and write its model file.")
 @click.option(
     "--data", type=options.FOLDER, required=True, metavar="FOLDER",
     help="A folder with Fashion-MNIST's IDX files (downloaded if the folder is empty or new), or with PNG pictures.",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.threshold.rule import ThresholdRule
 
 
-@click.command()
+@click.command(short_help="Train a detector of abnormal beats and write its model file.")
 @click.option(
     "--data", type=options.PATH, required=True, metavar="FOLDER|FILE", help="A folder with ECG5000, or a file of beats."
 )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@click.command(short_help="Measure a model on labelled test beats.")
 @click.option("--model", type=options.PATH, required=True, help="Model file to evaluate.")
 @click.option("--data", type=options.PATH, required=True, help="A folder with ECG5000, or a file of labelled beats.")
 @click.option(
