@@ -15,6 +15,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.sockets import patch_transport
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]
     """What the client's own classes accept as their option `kafka_client`."""
 
     def __init__(self, diagnosis: Diagnosis, **configs: Any) -> None:
+        known_versions.require_known()
         net = NetworkSelector(**configs)
         super().__init__(net, _Manager(diagnosis, net, **configs))
 

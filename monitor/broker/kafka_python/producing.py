@@ -18,6 +18,7 @@ from kafka.producer.producer_batch import ProducerBatch
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecordsBuilder
 
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.varint import encode
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class MessageBatch:
 
 def partition_of(producer: Any, message: Message) -> TopicPartition | None:
     """Where a message goes; None where only the client's `send` can tell: a new topic, or a null key."""
+    known_versions.require_known()
     topic, key, partition = message.topic, message.key, message.partition
     if producer._metadata.partitions_for_topic(topic) is None or (key is None and partition is None):
         return None
@@ -91,8 +93,9 @@ def partition_of(producer: Any, message: Message) -> TopicPartition | None:
 
 def append(producer: Any, placed: Mapping[TopicPartition, Sequence[Message]]) -> list[MessageBatch]:
     """What the client's `send` does for one message, once for all of them; `placed`: messages by partition."""
-    if not placed:
+    if not placed:  # as where nothing could be placed, since the client is not patched
         return []
+    known_versions.require_known()
     manager, accumulator = producer._transaction_manager, producer._accumulator
     if producer._closed or accumulator._closed:
         raise IllegalStateError("KafkaProducer already closed!")

@@ -16,6 +16,8 @@ from typing import Any
 from kafka.errors import KafkaConnectionError
 from kafka.protocol.frame import KafkaBytes
 
+from monitor.broker.kafka_python import known_versions
+
 READ_BYTES = 1024 * 1024
 LARGE_BYTES = 64 * 1024
 CLIENT_READ = KafkaBytes.read  # as the client ships it
@@ -23,6 +25,7 @@ CLIENT_READ = KafkaBytes.read  # as the client ships it
 
 def patch_transport(transport: Any) -> None:
     """Let `receive` read for this connection."""
+    known_versions.require_known()
     transport._sock_recv = partial(receive, transport)
 
 
@@ -53,6 +56,7 @@ def receive(transport: Any) -> tuple[memoryview, Exception | None]:
 
 def patch_frames() -> None:
     """For every client of this process: large answers are read without a copy."""
+    known_versions.require_known()
     KafkaBytes.read = read
 
 
