@@ -15,6 +15,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from monitor.broker.io_thread import ends_the_process_on_a_defect
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.sockets import patch_transport
 
@@ -85,9 +86,10 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
 
     async def _build_transport(self, *args: Any, **options: Any) -> Any:
         transport = await super()._build_transport(*args, **options)
-        patch_transport(transport)
+        ends_the_process_on_a_defect(patch_transport)(transport)
         return transport
 
+    @ends_the_process_on_a_defect
     def _remember(self, node_id: Any, error: Exception) -> None:
         """Keep the reason why a connection ended, as a sentence. Called on the client's IO thread."""
         server = self.cluster.broker_metadata(node_id)
