@@ -16,6 +16,7 @@ import pytest
 from kafka import TopicPartition
 
 from monitor.broker import Publisher
+from monitor.broker.connection import tls
 from monitor.broker.kafka_python import (
     bootstrap,
     fetching,
@@ -124,6 +125,7 @@ ENTRANCES = {
     "large answers": sockets.patch_frames,
     "a transport": lambda: sockets.patch_transport(MagicMock()),
     "a transport, as the client's manager imports it": lambda: bootstrap.patch_transport(MagicMock()),
+    "a TLS socket": lambda: tls.close_after_failed_handshakes(MagicMock()),
     "a client": lambda: bootstrap.Client(MagicMock()),
     "a message's partition": lambda: producer.partition_of(MagicMock(), BEAT),
     "messages": lambda: producer.append(MagicMock(), {TopicPartition("ecg.beats", 0): [BEAT]}),
