@@ -12,7 +12,7 @@ import numpy as np
 from kafka import TopicPartition
 from kafka.errors import CommitFailedError
 
-from monitor.broker.connection.client_errors import close_quietly, retry_while_unavailable
+from monitor.broker.client_errors import close_quietly, retry_while_unavailable
 from monitor.broker.reading.assignment import offset_to_commit
 from monitor.broker.reading.consumer import GroupConsumer
 from monitor.broker.reading.control_topic import ControlTopic

@@ -22,11 +22,11 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import calc_crc32c
 
-from monitor.broker.connection.client_errors import LEAKS
+from monitor.broker.blocks import RecordBlock
+from monitor.broker.client_errors import LEAKS
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.record_batch import BatchHeader, Fetch, UnusualError, WireBatch, decode
 from monitor.broker.kafka_python.sockets import LARGE_BYTES, patch_frames
-from monitor.broker.reading.blocks import RecordBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
-from monitor.broker.connection.client_errors import translated_errors
+from monitor.broker.client_errors import translated_errors
 from monitor.errors import BrokerError
 from monitor.records.record import Assigned, BrokerFacts
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from monitor.broker.client_errors import close_quietly, translated_errors
 from monitor.broker.connection.client_config import COMMAND_SECONDS
-from monitor.broker.connection.client_errors import close_quietly, translated_errors
 from monitor.broker.io_thread import ends_the_process_on_a_defect
 from monitor.broker.writing.producer import build_producer, send
 from monitor.errors import BrokerError

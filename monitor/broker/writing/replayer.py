@@ -20,13 +20,13 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
-from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
-from monitor.broker.connection.client_errors import (
+from monitor.broker.client_errors import (
     START_SECONDS,
     close_quietly,
     translated_connect_errors,
     translated_errors,
 )
+from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
 from monitor.broker.kafka_python.transactional import transaction_calls
 from monitor.broker.writing.producer import TOO_LARGE, build_producer, send
 from monitor.broker.writing.transactions import CLOSE_SECONDS, DELIVER_SECONDS, TRANSACTION_MS

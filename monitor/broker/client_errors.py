@@ -14,7 +14,6 @@ from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError
 from snappy import UncompressError
 from zstandard import ZstdError
 
-from monitor.broker.kafka_python.bootstrap import UnreachableError
 from monitor.errors import CLIENT_PACKAGES, BrokerError, MonitorError, RefusedError, raised_in
 
 if TYPE_CHECKING:
@@ -48,6 +47,10 @@ LEAKS: tuple[type[Exception], ...] = (
     UncompressError,
     ZstdError,
 )
+
+
+class UnreachableError(KafkaError):  # type: ignore[misc]
+    """No server will accept this client; the message is a sentence for people."""
 
 
 def _is_leak(error: Exception) -> bool:
