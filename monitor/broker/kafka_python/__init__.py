@@ -2,6 +2,8 @@
 
 `MONITOR_BULK_FETCH=false` gives the client exactly as its authors ship it: none of these patches is applied. The same
 happens when one byte of the client's files differs from what `known_versions` knows; one warning says so then.
+`patches` imports the modules that need the client's internal ones, and only when a patch is applied: a client that has
+renamed those runs on its own code too.
 
 Patches for correctness. Each row: module; what it does; the defect of kafka-python 3.0.12; what holds without it; the
 test that fails without it.

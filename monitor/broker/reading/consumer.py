@@ -20,9 +20,8 @@ from monitor.broker.client_errors import (
     translated_errors,
 )
 from monitor.broker.connection.client_config import client_config
-from monitor.broker.kafka_python.fetching import has_more, patch_consumer, set_fetch_pace
-from monitor.broker.kafka_python.header_names import accept_any_header_name
 from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.patches import accept_any_header_name, has_more, patch_consumer, set_fetch_pace
 from monitor.broker.reading.assignment import Assignment, RebalanceListener
 from monitor.broker.reading.fetch_pace import FetchPace
 from monitor.errors import BrokerError, RewoundError

@@ -10,8 +10,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from monitor.broker.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
-from monitor.broker.kafka_python.header_names import accept_any_header_name
 from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.patches import accept_any_header_name
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:

@@ -117,6 +117,18 @@ def test_a_client_that_is_not_known_runs_wholly_on_its_own_code_with_one_warning
     assert done.stderr.count("is not known here") == done.stderr.count("\n") == 1
 
 
+def test_no_module_that_imports_internals_of_the_client_is_imported_before_a_patch_is_applied():
+    """So that a client that has renamed them runs on its own code, instead of an ImportError."""
+    program = "import sys, monitor.broker; print(*(name for name in sys.modules if '.kafka_python.' in name))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    loaded = {name.rpartition(".")[2] for name in done.stdout.split()}
+    assert loaded == {"known_versions", "patches", "producing", "tls_sockets", "transactional"}
+    for name in loaded:
+        top = ast.parse((PATCHES / f"{name}.py").read_text(encoding="utf-8")).body
+        imported = {node.module for node in top if isinstance(node, ast.ImportFrom)}
+        assert {one for one in imported if (one or "").startswith("kafka.")} <= {"kafka.errors", "kafka.structs"}
+
+
 ENTRANCES = {
     "any header name": header_names.accept_any_header_name,
     "a patched consumer": lambda: fetching.patch_consumer(MagicMock()),
