@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 
 DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+CLIENT_PACKAGES = frozenset({"kafka", "lz4", "snappy", "zstandard"})  # the Kafka client and the codecs that it calls
 
 
 class MonitorError(Exception):

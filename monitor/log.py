@@ -12,11 +12,11 @@ import sys
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 
-from monitor.errors import DEFECT_EXIT_CODE, raised_in
+from monitor.errors import CLIENT_PACKAGES, DEFECT_EXIT_CODE, raised_in
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -100,6 +100,13 @@ def crashed(error: BaseException) -> None:
     _crash(type(error), error, error.__traceback__)
 
 
+def end_crashed(error: BaseException) -> NoReturn:
+    """Log such an error and end the process at once, from any thread."""
+    crashed(error)
+    logging.shutdown()
+    os._exit(DEFECT_EXIT_CODE)
+
+
 def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     logging.getLogger("monitor").critical("the monitor crashed: this is a defect", exc_info=(kind, error, trace))
 
@@ -112,12 +119,10 @@ def _crash_in_thread(arguments: threading.ExceptHookArgs) -> None:
     error = arguments.exc_value
     if error is None or isinstance(error, SystemExit):
         return
-    if raised_in(error) == "kafka":
+    if raised_in(error) in CLIENT_PACKAGES:
         logging.getLogger("monitor").debug("a thread of the client has ended", exc_info=error)
         return
-    crashed(error)
-    logging.shutdown()
-    os._exit(DEFECT_EXIT_CODE)
+    end_crashed(error)
 
 
 def silence_client() -> None:

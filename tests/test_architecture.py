@@ -113,6 +113,29 @@ def test_the_length_of_a_beat_is_written_once(number):
     assert places <= {"monitor/beats/beat.py"}
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    """A package's `__init__.py` only imports here: who imports a name from it needs the module that defines it."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MONITOR}
+    edges = {
+        name: {known for found in inner_imports(path) for known in (found, found.rpartition(".")[0]) if known in names}
+        for name, path in names.items()
+    }
+    while edges:
+        leaves = {name for name, used in edges.items() if not used & set(edges)}
+        assert leaves, f"a circle among {sorted(edges)}"
+        edges = {name: used for name, used in edges.items() if name not in leaves}
+
+
+BROKER = ROOT / "monitor" / "broker"
+PATCHES = sorted((BROKER / "kafka_python").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", PATCHES, ids=lambda path: path.name)
+def test_patches_of_the_client_know_nothing_of_what_uses_them(path):
+    packages = {name.split(".")[2] for name in inner_imports(path) if name.startswith("monitor.broker.")}
+    assert not packages & {"connection", "reading", "writing", "kafka_broker", "memory", "topics"}
+
+
 TESTS = ROOT / "tests"
 ACROSS_PACKAGES = {"contract", "e2e", "chaos", "deploy", "bench"}  # folders of tests that belong to no one module
 WITHOUT_A_MODULE = {

@@ -16,8 +16,8 @@ from monitor.broker.writing.replayer import (
     Replayer,
     ReturnedRecord,
     describe_letters,
-    make_notes_topic,
-    notes_topic,
+    ledger_topic,
+    make_ledger_topic,
 )
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "TopicPlan",
     "create_topics",
     "describe_letters",
-    "make_notes_topic",
+    "ledger_topic",
+    "make_ledger_topic",
     "missing_topics",
-    "notes_topic",
     "retention_ms",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from kafka import TopicPartition
 from kafka.errors import CommitFailedError
 
-from monitor.broker.connection.client_errors import close_quietly, retry_while_unavailable
+from monitor.broker.client_errors import close_quietly, retry_while_unavailable
 from monitor.broker.reading.assignment import offset_to_commit
 from monitor.broker.reading.consumer import GroupConsumer
 from monitor.broker.reading.control_topic import ControlTopic
@@ -106,18 +106,27 @@ class KafkaBroker:
             self._uncollected = 0
 
     def begin(self, checkpoint: Checkpoint) -> None:
-        if checkpoint and self._begun is None and checkpoint is not self._delivered:
+        if not checkpoint or checkpoint is self._delivered:
+            return
+        self._check_begun(checkpoint)
+        if self._begun is None:
             self._begun = _BegunCheckpoint(checkpoint, self._due(checkpoint), dict(self._pending))
             self._strategy.begin(checkpoint, self._begun.offsets)
 
     def deliver(self, checkpoint: Checkpoint) -> None:
         if checkpoint is self._delivered:
             return
+        self._check_begun(checkpoint)
         if checkpoint:
             self._commit(checkpoint)
         else:
             self._pending |= _offsets(checkpoint)
         self._delivered = checkpoint
+
+    def _check_begun(self, checkpoint: Checkpoint) -> None:
+        """Raises ValueError where the caller breaks the contract: that is no fault of Kafka."""
+        if self._begun is not None and self._begun.checkpoint is not checkpoint:
+            raise ValueError("another checkpoint was begun: deliver that one first")
 
     def _due(self, checkpoint: Checkpoint) -> dict[TopicPartition, OffsetAndMetadata]:
         """The offsets to commit with a checkpoint, of partitions that this member may commit."""

@@ -115,13 +115,23 @@ class MemoryCluster:
     """Topics and one consumer group in memory, as the settings name them and `ecg-monitor topics create` makes them.
 
     The control topic has one partition, every other topic `partitions`.
+
+    It differs from Kafka in what no contract promises. A key chooses its partition by CRC-32, where Kafka uses murmur2;
+    records without a key all go to partition 0, where Kafka spreads them. No record is too large. Nothing expires and
+    nothing is compacted.
     """
 
     def __init__(self, settings: Settings, partitions: int = 1) -> None:
+        """Raises ValueError for less than one partition, and where two topics of the settings have the same name."""
+        if partitions < 1:
+            raise ValueError(f"a topic has at least one partition, not {partitions}")
         self.settings = settings
         self.group = MemoryGroup(partitions)
         written = (settings.alerts_topic, settings.scores_topic, settings.dead_letters_topic, settings.state_topic_name)
-        counts = dict.fromkeys((settings.beats_topic, *written), partitions) | {settings.control_topic: 1}
+        names = (settings.beats_topic, *written, settings.control_topic)
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two topics have the same name: {', '.join(sorted(twice))}")
+        counts = dict.fromkeys(names, partitions) | {settings.control_topic: 1}
         self._topics = {name: _Topic([[] for _ in range(count)]) for name, count in counts.items()}
 
     def publish(self, message: Message, timestamp_ms: int = 0) -> None:
@@ -352,7 +362,7 @@ class MemoryBroker(Broker):
         """Raise what a test asked for, or that the group no longer knows this member."""
         if self._rewinds:
             self._rewinds -= 1
-            raise RewoundError("the delivery came to nothing, as `rewind_next` asked for: its records are read again")
+            raise RewoundError("the delivery failed, as `rewind_next` asked for: its records are read again")
         if self._failures:
             self._failures -= 1
             raise BrokerError("the delivery failed, as `fail_next` asked for")

@@ -21,10 +21,12 @@ class Broker(Protocol):
     is on its way calls `begin` with it, polls and computes, and calls `deliver` with the same checkpoint later. One
     checkpoint at most is begun at a time, and no other is delivered before it. `close` is the last call.
 
-    Every call except `facts` may raise BrokerError, when the broker cannot be reached or refuses: the same call may
-    succeed later. `poll` and `deliver` may also raise RewoundError, which is a BrokerError: everything that was read
-    since the last committed offsets is void. The caller drops it, delivered checkpoints excepted, and polls again.
-    RefusedError means that the process cannot go on, for example because another one uses its name.
+    `poll`, `begin` and `deliver` may raise BrokerError, when the broker cannot be reached or refuses: the same call may
+    succeed later. `has_more`, `settled`, `lag`, `joined` and `facts` never raise and ask no broker: the loop calls them
+    between a poll and the storing of its records. `poll` and `deliver` may also raise RewoundError, which is a
+    BrokerError: everything that was read since the last committed offsets is void. The caller drops it, delivered
+    checkpoints excepted, and polls again. RefusedError means that the process cannot go on, for example because another
+    one uses its name.
 
     The delivery mode of the settings decides what is visible after a failure. Exactly once: the messages, the state
     and the offsets of a checkpoint become visible together or not at all. At least once: first the messages, then the
@@ -52,12 +54,16 @@ class Broker(Protocol):
         """
 
     def has_more(self) -> bool:
-        """Whether records were fetched already, so that the next poll returns some without waiting."""
+        """Whether records were fetched already, so that the next poll returns some without waiting.
+
+        False where the broker cannot tell, as the Kafka client without patches.
+        """
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Start to deliver a checkpoint; `deliver` with the same object finishes it and raises what went wrong.
 
-        A second call with the same checkpoint does nothing, nor does one with a checkpoint without messages.
+        A second call with the same checkpoint does nothing, nor does one with a checkpoint without messages. Raises
+        ValueError while another one is begun.
         """
 
     def deliver(self, checkpoint: Checkpoint) -> None:
@@ -69,6 +75,7 @@ class Broker(Protocol):
 
         After a BrokerError pass the same object again: messages that the broker has acknowledged are not sent a
         second time. After a RewoundError do not: its records are read again and make a new checkpoint.
+        Raises ValueError while another checkpoint is begun: nothing of either is delivered by that call.
         """
 
     def settled(self) -> bool:
@@ -87,7 +94,7 @@ class Broker(Protocol):
         """
 
     def facts(self) -> BrokerFacts:
-        """What the broker did since the last call, as counts; never raises."""
+        """What the broker did since the last call, as counts."""
 
     def close(self) -> None:
         """Finish a checkpoint that was begun, commit the offsets of those that were delivered, and leave the group.

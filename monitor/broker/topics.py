@@ -10,8 +10,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from monitor.broker.client_errors import START_SECONDS, translated_connect_errors, translated_errors
 from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
-from monitor.broker.connection.client_errors import START_SECONDS, translated_connect_errors, translated_errors
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:

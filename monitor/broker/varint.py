@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from kafka.record.util import encode_varint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,9 +19,15 @@ LAST_SHIFT = 56  # of nine bytes; more do not fit into 64 bits with the sign
 
 @lru_cache(maxsize=4096)
 def encode(number: int) -> bytes:
-    """The bytes of a number, as the Kafka client writes them."""
+    """The bytes of a signed number of at most 64 bits; OverflowError for a larger one."""
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError(f"{number} does not fit into 64 bits")
+    rest = number << 1 ^ number >> 63
     written = bytearray()
-    encode_varint(number, written.append)
+    while rest >= MORE:
+        written.append(MORE | rest & 0x7F)
+        rest >>= 7
+    written.append(rest)
     return bytes(written)
 
 

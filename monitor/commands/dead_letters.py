@@ -102,7 +102,7 @@ def _replayed(config: Settings) -> ReplayLedger:
     """The ledger of the letters that were replayed."""
     topic = broker.describe_letters(config)
     ledger = ReplayLedger(topic.topic_id)
-    if topic.has_notes:
+    if topic.has_ledger:
         _read_ledger(config, ledger)
     return ledger
 
@@ -112,7 +112,7 @@ def _read_ledger(config: Settings, ledger: ReplayLedger) -> list[Message]:
 
     Returns the messages that delete the entries whose letters Kafka no longer has.
     """
-    name = broker.notes_topic(config)
+    name = broker.ledger_topic(config)
     obsolete: dict[bytes, Message] = {}
     with broker.Reader(config, config.dead_letters_topic, from_beginning=True) as reader:
         beginnings = reader.beginnings()
@@ -171,8 +171,8 @@ def _dry_run(config: Settings, counts: ReplayCounts) -> None:
 def _replay(config: Settings, counts: ReplayCounts) -> None:
     topic = broker.describe_letters(config)
     ledger = ReplayLedger(topic.topic_id)
-    if not topic.has_notes:
-        broker.make_notes_topic(config, topic)
+    if not topic.has_ledger:
+        broker.make_ledger_topic(config, topic)
     with closing(broker.Replayer(config)) as replayer:
         # The ledger is read after the replayer has started: from then on no other replay can add entries.
         obsolete = _read_ledger(config, ledger)
@@ -187,7 +187,7 @@ def _replay_chunk(
 ) -> None:
     """Replay letters in one transaction. If the broker refuses it, replay each half, down to single letters."""
     key, value = ledger.entry([letter.position for letter, _ in due])
-    entry = Message(broker.notes_topic(config), key, value)
+    entry = Message(broker.ledger_topic(config), key, value)
     refusal = replayer.deliver([returned for _, returned in due], [entry])
     if refusal is None:
         counts.counts[REPLAYED_NOW] += len(due)

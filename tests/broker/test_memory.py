@@ -247,3 +247,14 @@ def test_whoever_comes_goes_and_fails_each_record_is_answered(delivery, data):
     assert sorted(set(answered)) == everything
     if delivery == "exactly-once":
         assert sorted(answered) == everything
+
+
+@pytest.mark.parametrize("partitions", [0, -1])
+def test_a_cluster_has_at_least_one_partition(partitions):
+    with pytest.raises(ValueError, match="at least one partition"):
+        MemoryCluster(Settings(), partitions)
+
+
+def test_two_topics_with_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"the same name: ecg\.alerts"):
+        MemoryCluster(Settings(scores_topic="ecg.alerts"))

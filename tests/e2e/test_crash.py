@@ -18,6 +18,7 @@ PLANTS = {
     "C.send_all = D.send_all = fail",
     "in the thread that scores": "from monitor.model.scorer import Scorer as C; C.score = fail",
     "in a thread that nobody waits for": "from monitor.broker import KafkaBroker as C; C.lag = in_thread",
+    "in the thread that receives": "from monitor.broker.kafka_python import sockets as C; C._large_frame = fail",
     "in a listener that the client calls": "from monitor.broker.reading.assignment import RebalanceListener as C; "
     "C.on_partitions_assigned = fail",
 }

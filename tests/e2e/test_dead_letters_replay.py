@@ -106,7 +106,7 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_nothing_open(dead_letters):
     assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
 
 
-def test_notes_about_letters_that_are_gone_are_taken_away(dead_letters, kafka):
+def test_entries_of_letters_that_are_gone_are_deleted(dead_letters, kafka):
     dead_letters.write([dead_letters.letter(b"old")])
     dead_letters.run("replay")
     with closing(KafkaAdminClient(bootstrap_servers=kafka.address)) as admin:
@@ -114,9 +114,9 @@ def test_notes_about_letters_that_are_gone_are_taken_away(dead_letters, kafka):
         admin.delete_records({TopicPartition(topic, partition): -1 for partition in (0, 1)})
     dead_letters.write([dead_letters.letter(b"new")])
     dead_letters.run("replay")
-    notes = [(record.key, record.value is None) for record in read_all(dead_letters.settings, f"{topic}.replayed")]
-    assert [gone for _, gone in notes] == [False, False, True]
-    assert notes[2][0] == notes[0][0]
+    entries = [(record.key, record.value is None) for record in read_all(dead_letters.settings, f"{topic}.replayed")]
+    assert [gone for _, gone in entries] == [False, False, True]
+    assert entries[2][0] == entries[0][0]
     assert dead_letters.values() == {b"old": 1, b"new": 1}
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.broker.connection.diagnosis import Diagnosis
 from monitor.broker.connection.tls import tls_context
-from monitor.broker.kafka_python.bootstrap import Client
 from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.patches import make_client
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
@@ -26,7 +26,7 @@ def client_config(settings: Settings, wait_seconds: float) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
     }
     if is_patched(settings):
-        config["kafka_client"] = partial(Client, Diagnosis(settings))
+        config["kafka_client"] = partial(make_client, Diagnosis(settings))
     if settings.security_protocol.endswith("SSL"):
         config["ssl_context"] = tls_context(settings)
     if settings.security_protocol.startswith("SASL"):

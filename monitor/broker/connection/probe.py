@@ -36,7 +36,7 @@ def ask(host: str, port: int) -> Spoken | None:
     """
     with contextlib.suppress(OSError, *_NOT_KAFKA), socket.create_connection((host, port), SECONDS) as plain:
         return Spoken(is_tls=False, mechanisms=_mechanisms(plain))
-    with contextlib.suppress(OSError), socket.create_connection((host, port), SECONDS) as bare:
+    with contextlib.suppress(OSError, ValueError), socket.create_connection((host, port), SECONDS) as bare:
         try:
             with _unchecked_context().wrap_socket(bare, server_hostname=host) as secret:
                 return Spoken(is_tls=True, mechanisms=_mechanisms(secret))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.tls_sockets import close_after_failed_handshakes
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -20,23 +22,12 @@ class _EncryptedError(Exception):
     pass
 
 
-class _Socket(ssl.SSLSocket):
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as ssl has it
-        """As ssl does, and close the socket when that fails: kafka-python 3.0.12 leaves it open."""
-        try:
-            super().do_handshake(block)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except OSError:
-            self.close()
-            raise
-
-
 def tls_context(settings: Settings) -> ssl.SSLContext:
     """A context that checks the broker's certificate and host name. Raises RefusedError that names a bad file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = _Socket
+    if is_patched(settings):
+        close_after_failed_handshakes(context)
     if settings.ssl_cafile is None:
         context.load_default_certs()
     else:

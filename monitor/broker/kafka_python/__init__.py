@@ -2,6 +2,8 @@
 
 `MONITOR_BULK_FETCH=false` gives the client exactly as its authors ship it: none of these patches is applied. The same
 happens when one byte of the client's files differs from what `known_versions` knows; one warning says so then.
+`patches` imports the modules that need the client's internal ones, and only when a patch is applied: a client that has
+renamed those runs on its own code too.
 
 Patches for correctness. Each row: module; what it does; the defect of kafka-python 3.0.12; what holds without it; the
 test that fails without it.
@@ -14,6 +16,8 @@ test that fails without it.
 - `sockets.receive`: returns what a broker sends before it closes a connection. The client drops bytes that come
   together with the end. Without: the broker's reason is missing about every second time.
   tests/broker/kafka_python/test_sockets.py.
+- `tls_sockets`: closes a socket whose TLS handshake failed. The client leaves it open. Without: each failed attempt
+  leaks a socket until the garbage collector finds it. tests/broker/kafka_python/test_tls_sockets.py.
 - `header_names`: reads records whose header names are not UTF-8. `poll` of the client raises on such a record and never
   returns from its next call. Without: such a record stops its partition, with an error.
   tests/contract/test_kafka.py, test_a_header_name_that_is_not_utf8_does_not_stop_its_partition.
@@ -23,7 +27,7 @@ test that fails without it.
 - `transactional`: closes a failed producer at once. `close` of the client waits for messages that cannot be sent.
   Without: closing takes its whole time limit. tests/broker/kafka_python/test_transactional.py.
 - `transactional`: reads the error that ended a producer. Later calls of the client raise a plain KafkaError. Without:
-  the sentence about a replay that was overtaken by another is less exact. tests/e2e/test_replay.py.
+  the sentence about a replay that was overtaken by another is less exact. tests/e2e/test_dead_letters_replay.py.
 
 Patches for speed alone, which give the client's own results:
 

@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
+from kafka.errors import KafkaTimeoutError, RequestTimedOutError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from monitor.broker.client_errors import UnreachableError
+from monitor.broker.io_thread import ends_the_process_on_a_defect
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.sockets import patch_transport
-
-if TYPE_CHECKING:
-    from monitor.broker.connection.diagnosis import Diagnosis
 
 log = logging.getLogger(__name__)
 
 
-class UnreachableError(KafkaError):  # type: ignore[misc]
-    """No server will accept this client; the message is a sentence for people."""
+class Explains(Protocol):
+    """Says why a connection failed; `connection.diagnosis.Diagnosis` does."""
+
+    def explain(self, error: Exception, host: str, port: int) -> tuple[str, bool]:
+        """A sentence about a connection that failed, and whether another try cannot help."""
+
+    def ask_port(self, error: Exception, host: str, port: int) -> str:
+        """Why a port closed the connection, found out by asking it; empty where that does not tell."""
 
 
 class Client(KafkaNetClient):  # type: ignore[misc]
     """What the client's own classes accept as their option `kafka_client`."""
 
-    def __init__(self, diagnosis: Diagnosis, **configs: Any) -> None:
+    def __init__(self, diagnosis: Explains, **configs: Any) -> None:
+        known_versions.require_known()
         net = NetworkSelector(**configs)
         super().__init__(net, _Manager(diagnosis, net, **configs))
 
@@ -42,7 +49,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
     """Remembers why connections failed; stops trying when every server has refused for good."""
 
-    def __init__(self, diagnosis: Diagnosis, net: NetworkSelector, **configs: Any) -> None:
+    def __init__(self, diagnosis: Explains, net: NetworkSelector, **configs: Any) -> None:
         super().__init__(net, **configs)
         self._diagnosis = diagnosis
         self._failures: dict[str, str] = {}  # node -> what was wrong the last time
@@ -83,9 +90,10 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
 
     async def _build_transport(self, *args: Any, **options: Any) -> Any:
         transport = await super()._build_transport(*args, **options)
-        patch_transport(transport)
+        ends_the_process_on_a_defect(patch_transport)(transport)
         return transport
 
+    @ends_the_process_on_a_defect
     def _remember(self, node_id: Any, error: Exception) -> None:
         """Keep the reason why a connection ended, as a sentence. Called on the client's IO thread."""
         server = self.cluster.broker_metadata(node_id)

@@ -22,10 +22,11 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import calc_crc32c
 
-from monitor.broker.connection.client_errors import LEAKS
+from monitor.broker.blocks import RecordBlock
+from monitor.broker.client_errors import LEAKS
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.record_batch import BatchHeader, Fetch, UnusualError, WireBatch, decode
 from monitor.broker.kafka_python.sockets import LARGE_BYTES, patch_frames
-from monitor.broker.reading.blocks import RecordBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +44,14 @@ _DAMAGED = (UnusualError, KafkaError, IndexError, ValueError, OverflowError, str
 
 def patch_consumer(consumer: KafkaConsumer) -> None:
     """From now on `poll` returns RecordBlocks for this consumer; `max_poll_records` still counts records."""
+    known_versions.require_known()
     consumer._fetcher.PartitionRecords = PartitionBlocks
     patch_frames()
 
 
 def set_fetch_pace(consumer: KafkaConsumer, min_bytes: int, max_wait_ms: int) -> None:
     """Change what the next fetch asks for: the fetcher reads its settings each time."""
+    known_versions.require_known()
     consumer._fetcher.config |= {"fetch_min_bytes": min_bytes, "fetch_max_wait_ms": max_wait_ms}
 
 
@@ -57,6 +60,7 @@ def has_more(consumer: KafkaConsumer) -> bool:
 
     A small answer does not count, since it may hold control records alone.
     """
+    known_versions.require_known()
     ours = consumer._fetcher
     sizes = (len(one.partition_data.records or b"") for one in ours._completed_fetches.copy())
     return bool(ours._next_partition_records) or any(size > LARGE_BYTES for size in sizes)

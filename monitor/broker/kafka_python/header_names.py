@@ -12,6 +12,8 @@ from typing import Any
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 
+from monitor.broker.kafka_python import known_versions
+
 
 class _LenientBytes(bytes):
     """Bytes whose slices decode without failing."""
@@ -42,6 +44,7 @@ def accept_any_header_name() -> bool:
 
     It costs one more call for each record, so the daemon does it only when it meets such a record.
     """
+    known_versions.require_known()
     is_new = memory_records.DefaultRecordBatch is not _LenientBatch
     memory_records.DefaultRecordBatch = _LenientBatch
     return is_new

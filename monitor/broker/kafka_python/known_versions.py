@@ -77,6 +77,15 @@ def is_known() -> bool:
     return False
 
 
+def require_known() -> None:
+    """The first call of every function that applies a patch: none is ever applied to a client that is not known.
+
+    Raises RuntimeError there. Callers write `known_versions.require_known()`, so that a test can replace it.
+    """
+    if not is_known():
+        raise RuntimeError("a patch for another version of kafka-python was to be applied")
+
+
 def is_patched(settings: Settings) -> bool:
     """Whether the patches of this package are applied: the one question that is asked before any of them."""
     return settings.bulk_fetch and is_known()

@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import TopicPartition
 from kafka.errors import IllegalStateError, KafkaTimeoutError
-from kafka.producer.future import FutureRecordMetadata
-from kafka.producer.producer_batch import ProducerBatch
-from kafka.record.default_records import DefaultRecordBatchBuilder
-from kafka.record.memory_records import MemoryRecordsBuilder
 
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.varint import encode
 
 if TYPE_CHECKING:
@@ -46,6 +43,8 @@ class MessageBatch:
 
     def __getitem__(self, index: int) -> Any:
         if self._futures is None:
+            from kafka.producer.future import FutureRecordMetadata  # noqa: PLC0415 - not where nothing is patched
+
             self._futures = [
                 FutureRecordMetadata(self._produced, offset, None, None, -1, -1, -1) for offset in range(len(self))
             ]
@@ -82,6 +81,7 @@ class MessageBatch:
 
 def partition_of(producer: Any, message: Message) -> TopicPartition | None:
     """Where a message goes; None where only the client's `send` can tell: a new topic, or a null key."""
+    known_versions.require_known()
     topic, key, partition = message.topic, message.key, message.partition
     if producer._metadata.partitions_for_topic(topic) is None or (key is None and partition is None):
         return None
@@ -91,8 +91,9 @@ def partition_of(producer: Any, message: Message) -> TopicPartition | None:
 
 def append(producer: Any, placed: Mapping[TopicPartition, Sequence[Message]]) -> list[MessageBatch]:
     """What the client's `send` does for one message, once for all of them; `placed`: messages by partition."""
-    if not placed:
+    if not placed:  # as where nothing could be placed, since the client is not patched
         return []
+    known_versions.require_known()
     manager, accumulator = producer._transaction_manager, producer._accumulator
     if producer._closed or accumulator._closed:
         raise IllegalStateError("KafkaProducer already closed!")
@@ -115,7 +116,14 @@ def append(producer: Any, placed: Mapping[TopicPartition, Sequence[Message]]) ->
 
 
 def _batches(where: TopicPartition, messages: Sequence[Message], limit: int, now_ms: int) -> Iterator[Any]:
-    """The client's batches, each with a MessageBatch; none is larger than `limit` bytes unless a single record is."""
+    """The client's batches, each with a MessageBatch; none is larger than `limit` bytes unless a single record is.
+
+    The client's internal modules are imported here, so that this module can be imported where they have other names.
+    """
+    from kafka.producer.producer_batch import ProducerBatch  # noqa: PLC0415
+    from kafka.record.default_records import DefaultRecordBatchBuilder  # noqa: PLC0415
+    from kafka.record.memory_records import MemoryRecordsBuilder  # noqa: PLC0415
+
     start = 0
     while start < len(messages):
         raw = records(islice(messages, start, None), limit - DefaultRecordBatchBuilder.header_size_in_bytes())

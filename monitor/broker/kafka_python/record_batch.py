@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from monitor.broker.reading.blocks import RawHeaders, RecordBlock
+from monitor.broker.blocks import RawHeaders, RecordBlock
 from monitor.broker.varint import MORE, decode_many
 from monitor.broker.varint import decode as decode_varint
 from monitor.records.column import Column

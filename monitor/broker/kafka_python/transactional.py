@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kafka.errors import KafkaTimeoutError
 
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.known_versions import is_patched
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class _Bounded:
     """Through the producer's transaction manager, whose answers can be waited for up to a limit."""
 
     def __init__(self, producer: Any) -> None:
+        known_versions.require_known()
         self._sender, self._manager = producer._sender, producer._transaction_manager
 
     def send_offsets(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
-from monitor.broker.connection.client_errors import translated_errors
+from monitor.broker.client_errors import translated_errors
 from monitor.errors import BrokerError
 from monitor.records.record import Assigned, BrokerFacts
 
@@ -158,6 +158,12 @@ class Assignment:
 
     def _restore(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[int, Assigned]:
         began = time.monotonic()
+        try:
+            return self._restored(consumer, wanted)
+        finally:  # a restore that fails takes time as well
+            self._facts += BrokerFacts(restore_seconds=(time.monotonic() - began,))
+
+    def _restored(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[int, Assigned]:
         with translated_errors("restoring partitions"):
             positions = self._positions(consumer, wanted)
             states = self._state.read([tp.partition for tp in wanted])
@@ -166,9 +172,7 @@ class Assignment:
                 consumer.resume(tp)
                 self._retry.pop(tp.partition, None)
         self._next |= {tp.partition: positions[tp].offset for tp in wanted}
-        self._facts += BrokerFacts(
-            restored_sources=sum(map(len, states.values())), restore_seconds=(time.monotonic() - began,)
-        )
+        self._facts += BrokerFacts(restored_sources=sum(map(len, states.values())))
         times = {tp: committed_stream_time(positions[tp].metadata) for tp in wanted}
         return {
             tp.partition: Assigned(positions[tp].offset, times[tp], states[tp.partition], self._is_atomic)

@@ -12,18 +12,17 @@ from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, Reba
 from kafka.structs import MemberState
 
 from monitor.beats.beat import FLOAT32_BYTES
-from monitor.broker.connection.client_config import client_config
-from monitor.broker.connection.client_errors import (
+from monitor.broker.blocks import RecordBlock, join
+from monitor.broker.client_errors import (
     START_SECONDS,
     close_quietly,
     translated_connect_errors,
     translated_errors,
 )
-from monitor.broker.kafka_python.fetching import has_more, patch_consumer, set_fetch_pace
-from monitor.broker.kafka_python.header_names import accept_any_header_name
+from monitor.broker.connection.client_config import client_config
 from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.patches import accept_any_header_name, has_more, patch_consumer, set_fetch_pace
 from monitor.broker.reading.assignment import Assignment, RebalanceListener
-from monitor.broker.reading.blocks import RecordBlock, join
 from monitor.broker.reading.fetch_pace import FetchPace
 from monitor.errors import BrokerError, RewoundError
 

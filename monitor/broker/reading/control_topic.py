@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from kafka.errors import CorruptRecordError
 
-from monitor.broker.connection.client_errors import retry_while_unavailable
-from monitor.broker.kafka_python.header_names import accept_any_header_name
+from monitor.broker.client_errors import retry_while_unavailable
 from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.patches import accept_any_header_name
 from monitor.broker.reading.reader import Reader
 from monitor.errors import BrokerError
 from monitor.records.record import ControlRecord

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
+from monitor.broker.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
-from monitor.broker.connection.client_errors import translated_connect_errors, translated_errors
-from monitor.broker.kafka_python.header_names import accept_any_header_name
 from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python.patches import accept_any_header_name
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Reader:
             with translated_errors(f"opening {topic}"):
                 self._partitions = self._assign(topic, from_beginning=from_beginning)
         except BrokerError:
-            self._consumer.close()
+            self.close()
             raise
 
     def _assign(self, topic: str, *, from_beginning: bool) -> list[TopicPartition]:
@@ -112,7 +112,7 @@ class Reader:
         yield from read_to_end(self._consumer, ends, limit_seconds)
 
     def close(self) -> None:
-        self._consumer.close()
+        close_quietly("the reader", self._consumer.close)
 
     def __enter__(self) -> Self:
         return self

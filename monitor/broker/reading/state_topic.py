@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetSpec, TopicPartition
 
+from monitor.broker.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
-from monitor.broker.connection.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.reading.reader import build_reader, read_to_end
 from monitor.broker.topics import extend_state
 from monitor.errors import BrokerError

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaProducer, Serializer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from monitor.broker.connection.client_config import client_config
-from monitor.broker.connection.client_errors import (
+from monitor.broker.client_errors import (
     START_SECONDS,
     close_quietly,
     translated_connect_errors,
     translated_errors,
 )
+from monitor.broker.connection.client_config import client_config
 from monitor.broker.kafka_python.known_versions import is_patched
 from monitor.broker.kafka_python.producing import MessageBatch, append, partition_of
 from monitor.deadletters.letter import without_value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from monitor.broker.client_errors import close_quietly, translated_errors
 from monitor.broker.connection.client_config import COMMAND_SECONDS
-from monitor.broker.connection.client_errors import translated_errors
+from monitor.broker.io_thread import ends_the_process_on_a_defect
 from monitor.broker.writing.producer import build_producer, send
 from monitor.errors import BrokerError
 
@@ -33,6 +35,7 @@ class Publisher:
         if self._unflushed >= FLUSH_EVERY:
             self.flush()
 
+    @ends_the_process_on_a_defect
     def _failed(self, error: Exception) -> None:
         self._failure = error
 
@@ -45,4 +48,4 @@ class Publisher:
             raise BrokerError(f"the broker did not take every record: {self._failure}")
 
     def close(self) -> None:
-        self._producer.close(timeout=FLUSH_SECONDS)
+        close_quietly("the producer", partial(self._producer.close, timeout=FLUSH_SECONDS))

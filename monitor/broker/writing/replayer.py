@@ -20,13 +20,13 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
-from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
-from monitor.broker.connection.client_errors import (
+from monitor.broker.client_errors import (
     START_SECONDS,
     close_quietly,
     translated_connect_errors,
     translated_errors,
 )
+from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
 from monitor.broker.kafka_python.transactional import transaction_calls
 from monitor.broker.writing.producer import TOO_LARGE, build_producer, send
 from monitor.broker.writing.transactions import CLOSE_SECONDS, DELIVER_SECONDS, TRANSACTION_MS
@@ -60,10 +60,10 @@ class LettersTopic:
 
     topic_id: str  # another one after the topic was deleted and created again
     replicas: int
-    has_notes: bool  # whether anything was ever put back
+    has_ledger: bool  # whether anything was ever put back
 
 
-def notes_topic(settings: Settings) -> str:
+def ledger_topic(settings: Settings) -> str:
     """The topic of the replay ledger. It belongs to the letters and not to a group, since any group may read them."""
     return f"{settings.dead_letters_topic}.replayed"
 
@@ -71,20 +71,20 @@ def notes_topic(settings: Settings) -> str:
 def describe_letters(settings: Settings) -> LettersTopic:
     """Ask about the dead letters topic. Raises BrokerError where it or the beats topic is missing."""
     with closing(_admin(settings)) as admin, translated_errors("looking at the dead letters"):
-        needed, notes = (settings.dead_letters_topic, settings.beats_topic), notes_topic(settings)
-        found = {topic["name"]: topic for topic in admin.describe_topics([*needed, notes])}
+        needed, ledger = (settings.dead_letters_topic, settings.beats_topic), ledger_topic(settings)
+        found = {topic["name"]: topic for topic in admin.describe_topics([*needed, ledger])}
     missing = ", ".join(name for name in needed if not found[name]["partitions"])
     if missing:
         raise BrokerError(f"no topic {missing} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it")
     letters = found[settings.dead_letters_topic]
     replicas = len(letters["partitions"][0]["replica_nodes"])
-    return LettersTopic(str(letters["topic_id"]), replicas, bool(found[notes]["partitions"]))
+    return LettersTopic(str(letters["topic_id"]), replicas, bool(found[ledger]["partitions"]))
 
 
-def make_notes_topic(settings: Settings, letters: LettersTopic) -> None:
+def make_ledger_topic(settings: Settings, letters: LettersTopic) -> None:
     """Create the ledger: compacted, so that no entry expires; one partition, so that all are read in order."""
     options = {"num_partitions": 1, "replication_factor": letters.replicas, "configs": {"cleanup.policy": "compact"}}
-    name = notes_topic(settings)
+    name = ledger_topic(settings)
     with closing(_admin(settings)) as admin, translated_errors(f"making the compacted topic {name}"):
         try:
             admin.create_topics({name: options}, wait_for_metadata=True)
@@ -113,15 +113,15 @@ class Replayer:
     def _build(self) -> KafkaProducer:
         if not self._is_transactional:
             return build_producer(self._settings, COMMAND_SECONDS)
-        name = notes_topic(self._settings)
+        name = ledger_topic(self._settings)
         options = {"transactional_id": name, "transaction_timeout_ms": TRANSACTION_MS, "retry_backoff_ms": 5}
         producer = build_producer(self._settings, COMMAND_SECONDS, **options)
         with translated_errors(f"beginning transactions of {name}"):
             _init(producer)
         return producer
 
-    def deliver(self, returns: Sequence[ReturnedRecord], notes: Sequence[Message] = ()) -> str | None:
-        """Send every record, then the ledger entries `notes`; None when all were committed.
+    def deliver(self, returns: Sequence[ReturnedRecord], entries: Sequence[Message] = ()) -> str | None:
+        """Send every record, then the ledger `entries`; None when all were committed.
 
         Otherwise none was, and the result is the name of the error with which the broker refuses one of them for good.
         After that the ledger must be read again: another replay may have run before this one had a new producer.
@@ -131,7 +131,7 @@ class Replayer:
             with self._fencing(), translated_errors("putting dead letters back"):
                 self._begin()
                 self._send_all([partial(self._send, returned) for returned in returns])
-                self._send_all([partial(send, self._producer, note) for note in notes])
+                self._send_all([partial(send, self._producer, entry) for entry in entries])
                 self._end()
         except BrokerError as error:
             if not isinstance(error.__cause__, _REFUSED):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from kafka import KafkaProducer
 from kafka.errors import ProducerFencedError
 
-from monitor.broker.connection.client_errors import START_SECONDS, close_quietly, translated_errors
+from monitor.broker.client_errors import START_SECONDS, close_quietly, translated_errors
 from monitor.broker.kafka_python.known_versions import is_patched
 from monitor.broker.kafka_python.transactional import transaction_calls
 from monitor.broker.writing.producer import TOO_LARGE, WAIT_SECONDS, build_producer, send_all

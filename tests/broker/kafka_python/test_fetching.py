@@ -17,10 +17,10 @@ from kafka.record import MemoryRecords, memory_records
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.util import calc_crc32c
 
-from monitor.broker.connection.client_errors import LEAKS
+from monitor.broker.blocks import RecordBlock, read_headers
+from monitor.broker.client_errors import LEAKS
 from monitor.broker.kafka_python import fetching
 from monitor.broker.kafka_python.header_names import accept_any_header_name
-from monitor.broker.reading.blocks import RecordBlock, read_headers
 
 PLACE = TopicPartition("ecg.beats", 3)
 CONTROL, STAMPED = 0x20, 0x08

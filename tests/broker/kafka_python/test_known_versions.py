@@ -9,16 +9,31 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import kafka
 import pytest
+from kafka import TopicPartition
 
 from monitor.broker import Publisher
-from monitor.broker.kafka_python import known_versions
+from monitor.broker.connection import tls
+from monitor.broker.kafka_python import (
+    bootstrap,
+    fetching,
+    header_names,
+    known_versions,
+    sockets,
+    transactional,
+)
+from monitor.broker.reading import consumer, reader
+from monitor.broker.writing import producer, transactions
 from monitor.records.record import Message
+from monitor.settings import Settings
+from tests.client import ship_client
 from tests.conftest import REPOSITORY
 
 PACKAGE = Path(kafka.__file__).parent
+BEAT = Message("ecg.beats", b"source", b"beat")
 PATCHES = REPOSITORY / "monitor" / "broker" / "kafka_python"
 
 PROGRAM = """
@@ -100,3 +115,51 @@ def test_a_client_that_is_not_known_runs_wholly_on_its_own_code_with_one_warning
     )
     assert done.stdout == "delivered 1\n", done.stderr
     assert done.stderr.count("is not known here") == done.stderr.count("\n") == 1
+
+
+def test_no_module_that_imports_internals_of_the_client_is_imported_before_a_patch_is_applied():
+    """So that a client that has renamed them runs on its own code, instead of an ImportError."""
+    program = "import sys, monitor.broker; print(*(name for name in sys.modules if '.kafka_python.' in name))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    loaded = {name.rpartition(".")[2] for name in done.stdout.split()}
+    assert loaded == {"known_versions", "patches", "producing", "tls_sockets", "transactional"}
+    for name in loaded:
+        top = ast.parse((PATCHES / f"{name}.py").read_text(encoding="utf-8")).body
+        imported = {node.module for node in top if isinstance(node, ast.ImportFrom)}
+        assert {one for one in imported if (one or "").startswith("kafka.")} <= {"kafka.errors", "kafka.structs"}
+
+
+ENTRANCES = {
+    "any header name": header_names.accept_any_header_name,
+    "a patched consumer": lambda: fetching.patch_consumer(MagicMock()),
+    "a fetch's pace": lambda: fetching.set_fetch_pace(MagicMock(), 1, 1),
+    "what was fetched": lambda: fetching.has_more(MagicMock()),
+    "large answers": sockets.patch_frames,
+    "a transport": lambda: sockets.patch_transport(MagicMock()),
+    "a transport, as the client's manager imports it": lambda: bootstrap.patch_transport(MagicMock()),
+    "a TLS socket": lambda: tls.close_after_failed_handshakes(MagicMock()),
+    "a client": lambda: bootstrap.Client(MagicMock()),
+    "a message's partition": lambda: producer.partition_of(MagicMock(), BEAT),
+    "messages": lambda: producer.append(MagicMock(), {TopicPartition("ecg.beats", 0): [BEAT]}),
+    "calls of a transaction": lambda: transactions.transaction_calls(MagicMock(), Settings(bulk_fetch=True)),
+    "header names of a reader": reader.accept_any_header_name,
+    "header names of a consumer": consumer.accept_any_header_name,
+    "a consumer's pace": lambda: consumer.set_fetch_pace(MagicMock(), 1, 1),
+    "what a consumer has": lambda: consumer.has_more(MagicMock()),
+    "a consumer": lambda: consumer.patch_consumer(MagicMock()),
+}
+
+
+@pytest.mark.parametrize("enter", ENTRANCES.values(), ids=ENTRANCES)
+def test_every_entrance_of_a_patch_fails_for_a_client_as_shipped(monkeypatch, enter):
+    ship_client(monkeypatch)
+    with pytest.raises(AssertionError, match="a patch was applied"):
+        enter()
+
+
+@pytest.mark.parametrize("enter", ENTRANCES.values(), ids=ENTRANCES)
+def test_every_entrance_of_a_patch_fails_for_a_client_that_is_not_known(monkeypatch, enter):
+    monkeypatch.setattr(known_versions, "is_known", lambda: False)
+    monkeypatch.setattr(transactional, "is_patched", lambda _: True)
+    with pytest.raises(RuntimeError, match="another version"):
+        enter()

@@ -112,6 +112,21 @@ def test_a_partition_that_brings_nothing_although_records_wait_is_told_after_a_w
     assert told[-1] == [0]
 
 
+class FailingStore:
+    def read(self, _):
+        raise KafkaTimeoutError("an open transaction")
+
+
+def test_the_time_of_a_restore_counts_although_it_failed(monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr("monitor.broker.reading.assignment.time.monotonic", lambda: float(next(seconds)))
+    assignment = Assignment(Settings(), FailingStore())
+    with pytest.raises(BrokerError, match="open transaction"):
+        assignment.restore(Consumer([0]))
+    facts = assignment.facts()
+    assert (facts.restored_sources, facts.restore_seconds) == (0, (1.0,))
+
+
 def test_what_stood_still_while_nobody_looked_is_not_blamed(assignment):
     assignment.restore(Consumer([0]))
     assert assignment.stalled({0: 5}, 100) == assignment.stalled({0: 5}, 700) == []

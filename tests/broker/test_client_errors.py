@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import selectors
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from kafka import KafkaProducer
 from kafka.consumer.subscription_state import SubscriptionState
-from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 from kafka.protocol.frame import KafkaBytes
 from kafka.protocol.schemas.fields.codecs.types import Int32
 
-from monitor.broker.connection.client_errors import close_quietly, translated_connect_errors, translated_errors
+from monitor.broker.client_errors import close_quietly, translated_connect_errors, translated_errors
+from monitor.broker.kafka_python import sockets
 from monitor.errors import BrokerError, RefusedError, raised_in
 from monitor.settings import Settings
 
@@ -87,6 +90,51 @@ def wrap():
         raise_in("monitor", "raise TypeError('planted')")
     except TypeError as error:
         raise KafkaError("User rebalance callback throws an error") from error
+
+
+@pytest.mark.parametrize("how", ["context", "argument", "argument of the context"])
+@pytest.mark.parametrize(
+    "translated", [lambda: translated_errors("polling"), lambda: translated_connect_errors(Settings())]
+)
+def test_an_error_of_ours_that_the_client_names_in_another_way_is_raised_as_it_is(how, translated):
+    with pytest.raises(TypeError, match="planted"), translated():
+        hide(how)
+
+
+def fail(error):
+    raise error
+
+
+def hide(how):
+    """As the client does with what its IO thread met."""
+    try:
+        raise_in("monitor", "raise TypeError('planted')")
+    except TypeError as error:
+        if how == "context":
+            fail(KafkaTimeoutError("late"))
+        planted = error
+    try:
+        fail(KafkaConnectionError(planted))
+    except KafkaConnectionError:
+        if how == "argument":
+            raise
+        fail(KafkaTimeoutError("late"))
+
+
+def test_an_error_that_was_handled_before_the_client_was_called_is_not_behind_its_error():
+    try:
+        raise_in("monitor", "raise KeyError('handled')")
+    except KeyError:
+        with pytest.raises(BrokerError, match="late"), translated_errors("polling"):
+            fail(KafkaTimeoutError("late"))
+
+
+@pytest.mark.parametrize("failure", [ConnectionResetError("gone"), ValueError("closed")])
+def test_a_connection_that_breaks_while_we_read_from_it_is_no_defect(failure):
+    transport = SimpleNamespace(_sock=MagicMock(**{"recv.side_effect": failure}), _protocol=None)
+    _, error = sockets.receive(transport)
+    with pytest.raises(BrokerError, match="reading"), translated_errors("reading"):
+        raise error
 
 
 def test_settings_that_the_client_cannot_use_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import sys
 import time
 import zlib
 from contextlib import contextmanager
@@ -13,8 +14,7 @@ from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError
 from snappy import UncompressError
 from zstandard import ZstdError
 
-from monitor.broker.kafka_python.bootstrap import UnreachableError
-from monitor.errors import BrokerError, MonitorError, RefusedError, raised_in
+from monitor.errors import CLIENT_PACKAGES, BrokerError, MonitorError, RefusedError, raised_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,6 @@ Answer = TypeVar("Answer")
 
 START_SECONDS = 60.0
 RETRY_SECONDS = 0.5
-CLIENT = {"kafka", "lz4", "snappy", "zstandard"}  # with the codecs that it calls
 
 # Errors other than KafkaError that kafka-python 3.0.12 raises when a broker or a connection fails. They count only
 # where the client or its codecs raised them (`raised_in`): elsewhere the same error is a defect of the monitor.
@@ -50,30 +49,47 @@ LEAKS: tuple[type[Exception], ...] = (
 )
 
 
+class UnreachableError(KafkaError):  # type: ignore[misc]
+    """No server will accept this client; the message is a sentence for people."""
+
+
 def _is_leak(error: Exception) -> bool:
-    return isinstance(error, LEAKS) and raised_in(error) in CLIENT
+    return isinstance(error, LEAKS) and raised_in(error) in CLIENT_PACKAGES
 
 
-def _defect_behind(error: BaseException) -> BaseException | None:
-    """An error of ours that the client wrapped in one of its own, as it does for a rebalance listener."""
-    cause = error.__cause__
-    while cause is not None:
-        if not isinstance(cause, KafkaError | MonitorError) and raised_in(cause) not in {"", *CLIENT}:
-            return cause
-        cause = cause.__cause__
+def _defect_behind(error: BaseException, handled: BaseException | None) -> BaseException | None:
+    """A defect of ours that the client wrapped in an error of its own, as it does for a rebalance listener.
+
+    The client names it as the cause, as its first argument, or not at all: then it is the context. `handled`: the error
+    that was being handled before the client was called; it is a context too, and the client has no part in it. An
+    OSError is a failed connection.
+    """
+    seen, waiting = {id(handled)}, [error]
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        is_known = not isinstance(found, Exception) or isinstance(found, KafkaError | MonitorError | OSError)
+        if not is_known and raised_in(found) not in {"", *CLIENT_PACKAGES}:
+            return found
+        waiting += [
+            one for one in (found.__context__, found.__cause__, *found.args[:1]) if isinstance(one, BaseException)
+        ]
     return None
 
 
 @contextmanager
 def translated_errors(what: str) -> Iterator[None]:
     """Turn the client's errors into a BrokerError that says what was being done; let all others pass."""
+    handled = sys.exc_info()[1]
     try:
         yield
-    except AuthorizationError as error:
-        raise BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker") from error
     except KafkaError as error:
-        if defect := _defect_behind(error):
+        if defect := _defect_behind(error, handled):
             raise defect from None
+        if isinstance(error, AuthorizationError):
+            raise BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker") from error
         raise BrokerError(f"{what}: {error}") from error
     except LEAKS as error:
         if not _is_leak(error):
@@ -84,19 +100,13 @@ def translated_errors(what: str) -> Iterator[None]:
 @contextmanager
 def translated_connect_errors(settings: Settings) -> Iterator[None]:
     """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a BrokerError."""
+    handled = sys.exc_info()[1]
     try:
         yield
-    except UnreachableError as error:
-        raise BrokerError(error.args[0]) from error
-    except KafkaTimeoutError as error:
-        raise BrokerError(
-            f"no Kafka answers at {settings.bootstrap_servers} ({error.args[0]}): is it running, and are "
-            "MONITOR_BOOTSTRAP_SERVERS and the security settings right?"
-        ) from error
-    except KafkaConfigurationError as error:
-        raise _unusable(settings, error) from error
     except KafkaError as error:
-        raise BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {error}") from error
+        if defect := _defect_behind(error, handled):
+            raise defect from None
+        raise _connect_error(settings, error) from error
     except LEAKS as error:
         if not _is_leak(error):
             raise
@@ -105,6 +115,19 @@ def translated_connect_errors(settings: Settings) -> Iterator[None]:
         raise BrokerError(
             f"Kafka at {settings.bootstrap_servers}: {type(error).__name__} {error} in the Kafka client"
         ) from error
+
+
+def _connect_error(settings: Settings, error: KafkaError) -> MonitorError:
+    if isinstance(error, UnreachableError):
+        return BrokerError(error.args[0])
+    if isinstance(error, KafkaTimeoutError):
+        return BrokerError(
+            f"no Kafka answers at {settings.bootstrap_servers} ({error.args[0]}): is it running, and are "
+            "MONITOR_BOOTSTRAP_SERVERS and the security settings right?"
+        )
+    if isinstance(error, KafkaConfigurationError):
+        return _unusable(settings, error)
+    return BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {error}")
 
 
 def _unusable(settings: Settings, error: Exception) -> RefusedError:
