@@ -42,7 +42,7 @@ FLOW = {
     ],
     "ecg-monitor-instance": [
         "State",
-        "What it is",
+        "Identity",
         "Partitions",
         "Loop",
         "Scores",
