@@ -26,7 +26,7 @@ def means(model_file, ecg_data, tmp_path):
     return Inputs(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
 
 
-def test_no_alert_is_lost_made_up_or_doubled_whatever_happens(inputs, caplog):
+def test_no_alert_is_missing_wrong_or_duplicated_under_disturbances(inputs, caplog):
     caplog.set_level(logging.CRITICAL, "kafka")  # its broker is killed: the client of the load has much to say
     plan = SCENARIOS["short"]
     report = run_disturbed("short", plan, 1, inputs)

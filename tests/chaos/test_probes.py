@@ -32,17 +32,17 @@ LIES = {
 }
 
 
-def test_the_truth_is_no_fault():
+def test_correct_answers_of_the_pages_are_no_fault():
     assert list(probe.judge(TRUE, LOST, BACK)) == []
     assert delays(TRUE, LOST, BACK) == {"seconds to notice": 6, "seconds to recover": 9}
 
 
-def test_what_changed_and_when_is_told():
+def test_changes_are_reported_with_their_times():
     assert [line.split(" s ")[0] for line in changes(TRUE, LOST)] == ["-5.0", "+6.0", "+609.0"]
 
 
 @pytest.mark.parametrize(("place", "lie"), LIES.values(), ids=LIES.keys())
-def test_a_lie_is_found(place, lie):
+def test_a_wrong_answer_of_a_page_is_found(place, lie):
     samples = [*TRUE[:place], replace(TRUE[place], **lie), *TRUE[place + 1 :]]
     assert len(list(probe.judge(samples, LOST, BACK))) == 1
 
@@ -55,10 +55,10 @@ def usages(**growth):
     return cold + [replace(start, at=float(step), **one) for step, one in enumerate(grown)]
 
 
-def test_what_stays_is_no_fault_whatever_the_warm_up_took():
+def test_constant_memory_after_any_warm_up_is_no_fault():
     assert soak.judge(usages(resident_kib=5000)) == []
 
 
 @pytest.mark.parametrize("growth", [{"resident_kib": 20_000}, {"descriptors": 5}, {"threads": 3}])
-def test_what_grows_is_found(growth):
+def test_growing_memory_is_found(growth):
     assert len(soak.judge(usages(**growth))) == 1

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from kafka import TopicPartition
-from monitor.broker.reading.consumer import GroupConsumer
 
 from monitor import cli, daemon
 from monitor.broker import kafka_broker
+from monitor.broker.reading.consumer import GroupConsumer
 from monitor.model.scorer import Scorer
 
 FITS = 1

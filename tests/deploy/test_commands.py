@@ -82,16 +82,16 @@ def run_script(folder: Path) -> str:
     return f"{said.read_text(encoding='utf-8')}{done.returncode}"
 
 
-def test_the_trainer_fetches_and_trains_where_there_is_nothing(tmp_path: Path) -> None:
+def test_the_trainer_fetches_and_trains_if_there_is_no_model(tmp_path: Path) -> None:
     assert run_script(tmp_path).split() == ["fetch", "ecg", "0"]
 
 
-def test_the_trainer_leaves_a_model_that_is_there_alone(tmp_path: Path) -> None:
+def test_the_trainer_keeps_an_existing_model(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "ecg.safetensors").write_text("a model", encoding="utf-8")
     assert run_script(tmp_path).split() == ["fetch", "0"]
 
 
-def test_the_trainer_fails_where_nothing_can_be_fetched(tmp_path: Path) -> None:
+def test_the_trainer_fails_if_nothing_can_be_fetched(tmp_path: Path) -> None:
     (tmp_path / "offline").touch()
     assert run_script(tmp_path).split() == ["fetch", "1"]

@@ -84,14 +84,14 @@ def test_an_excerpt_has_just_the_panels_that_it_names(tmp_path: Path):
         }
 
 
-def test_panels_that_have_nothing_to_show_are_named(tmp_path: Path):
+def test_panels_without_data_are_named(tmp_path: Path):
     with answering() as (prometheus, _):
         rows = DASHBOARDS[0].rows[:1]
         empty = draw(replace(DASHBOARDS[0], rows=rows), prometheus, tmp_path / "picture.png")
     assert empty == [panel.title for panel in rows[0].panels if panel.kind != "text"]
 
 
-def test_a_line_is_called_what_its_legend_says():
+def test_a_line_is_named_by_its_legend():
     with answering(1.0, 2.0) as (prometheus, asked):
         found = prometheus.ask(Query("of {{instance}} {{absent}}", "up[$__rate_interval]"), is_instant=False)
         assert found == [Series("of monitor-1", [1000, 1060], [1.0, 2.0])]

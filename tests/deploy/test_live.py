@@ -46,7 +46,7 @@ def test_every_alert_has_its_fault():
     assert severities == {(alert.name, alert.severity) for alert in PLANTED}
 
 
-def test_nothing_fires_where_nothing_is_wrong(prometheus):
+def test_no_alert_fires_on_a_healthy_deployment(prometheus):
     assert prometheus.query(f'job:ecg_monitor_beats:rate5m{{job="{HEALTHY}"}} > 0')
     assert not {one.name for one in prometheus.fired() if one.job == HEALTHY}
 
@@ -67,7 +67,7 @@ def test_every_series_that_a_rule_looks_at_is_there(prometheus):
 
 
 @pytest.mark.parametrize("uid", sorted({question.dashboard for question in questions()}))
-def test_every_question_of_a_dashboard_has_an_answer(prometheus, uid):
+def test_every_query_of_a_dashboard_has_a_result(prometheus, uid):
     """But for another model, which was not planted, and for the memory of a GPU that is not there."""
     asked = [question for question in questions() if question.dashboard == uid and question.name != "Model change"]
     asked = [question for question in asked if torch.cuda.is_available() or "gpu_memory" not in question.expr]
@@ -82,7 +82,7 @@ def sooner(question):
     return question.expr.replace("offset 1m", "offset 6s").replace("> 120", "> 12")
 
 
-def test_what_alerts_say_is_complete(prometheus):
+def test_annotations_of_alerts_are_filled_in_completely(prometheus):
     found = prometheus.ask("alerts")["alerts"]
     assert found
     for one in found:

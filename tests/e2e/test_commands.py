@@ -37,7 +37,7 @@ def run(make_settings, tmp_path):
     return run_command
 
 
-def test_topics_create_says_what_it_did(run):
+def test_topics_create_prints_what_it_did(run):
     done = run("topics", "create")
     assert done.returncode == 0
     assert done.stdout.count("there already") == 6
@@ -90,7 +90,7 @@ def test_alerts_are_shown_readable_and_as_json(run):
     assert orjson.loads(raw.stdout) == ALERT
 
 
-def test_check_is_content_with_what_is_right(run, model_file):
+def test_check_accepts_a_correct_setup(run, model_file):
     run.environment["MONITOR_MODEL"] = str(model_file)
     done = run("check")
     assert done.returncode == 0, done.stderr
@@ -112,7 +112,7 @@ def test_every_command_has_help(run, arguments):
 
 
 @pytest.mark.slow
-def test_the_demo_ends_by_itself_with_nothing_lost_and_a_picture(ecg_data, tmp_path):
+def test_the_demo_ends_by_itself_with_all_beats_and_a_picture(ecg_data, tmp_path):
     command = [sys.executable, "-m", "monitor", "demo", "--data", str(ecg_data), "--out", str(tmp_path)]
     done = subprocess.run(
         command,

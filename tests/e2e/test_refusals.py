@@ -60,7 +60,7 @@ def test_an_unknown_setting_in_the_dotenv_file_is_named_and_foreign_keys_are_lef
     assert said.startswith("error: MONITOR_TOPIC in .env is not a setting of the monitor")
 
 
-def test_a_password_file_that_is_not_there_is_named(command):
+def test_a_missing_password_file_is_named(command):
     code, said = command("topics", "create", **LOGIN, sasl_password_file="nowhere")
     assert code == 2
     assert "MONITOR_SASL_PASSWORD_FILE=nowhere" in said
@@ -90,7 +90,7 @@ def test_a_broker_that_does_not_answer_is_exit_1(command, model_file, arguments)
     assert f"no Kafka answers at {NOBODY}" in said
 
 
-def test_an_address_that_is_none_is_named(command):
+def test_an_invalid_address_is_named(command):
     code, said = command("topics", "create", bootstrap_servers="kafka:port", broker_timeout_seconds=0.5)
     assert code in (1, 2)
     assert "kafka:port" in said
@@ -124,14 +124,14 @@ def test_a_port_in_use_is_named(command, model_file):
         ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
     ],
 )
-def test_publish_names_the_file_that_holds_no_beats(command, tmp_path, name, content):
+def test_publish_names_a_file_without_beats(command, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     code, said = command("publish", name, bootstrap_servers=NOBODY)
     assert code == 2
     assert name in said
 
 
-def test_publish_names_a_file_that_is_not_there(command):
+def test_publish_names_a_missing_file(command):
     code, said = command("publish", "nowhere.csv")
     assert code == 2
     assert "nowhere.csv" in said
@@ -144,7 +144,7 @@ def test_wrong_usage_is_exit_2(command, arguments):
     assert command(*arguments)[0] == 2
 
 
-def test_check_says_everything_that_is_wrong_and_keeps_the_password(command, capsys):
+def test_check_reports_every_fault_and_hides_the_password(command, capsys):
     code, _ = command("check", bootstrap_servers=NOBODY, broker_timeout_seconds=0.5, **LOGIN, sasl_password="s3cret")
     assert code == 2
     assert "s3cret" not in capsys.readouterr().out

@@ -106,7 +106,7 @@ def test_permissions_are_those_of_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "m").stat().st_mode) == 0o640
 
 
-def test_what_was_sealed_is_read_back_and_proven(tmp_path):
+def test_a_sealed_file_is_read_back_and_verified(tmp_path):
     weights = {"w": np.arange(6, dtype=np.float32).reshape(2, 3)}
     sealed_file.write(tmp_path / "m", sealed_file.seal(f'{{"digest":"{UNSEALED}"}}', weights))
     data = sealed_file.read(tmp_path / "m", FORMAT)

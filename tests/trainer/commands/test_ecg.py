@@ -55,7 +55,7 @@ def test_the_figures_of_the_manifest_are_those_of_the_daemon(default, ecg5000):
     assert flagged[~ecg5000.test.abnormal].mean() == pytest.approx(ours.false_positive_rate)
 
 
-def test_the_manifest_says_how_the_model_came_about(default):
+def test_the_manifest_records_how_the_model_was_trained(default):
     manifest = default.manifest
     assert (manifest.data.normals, manifest.data.abnormals) == (292, 208)
     assert (manifest.threshold.rank, manifest.threshold.normals) == (10, 292)
@@ -87,13 +87,13 @@ def test_own_beats_without_labels_are_taken_as_normal_and_not_evaluated(trained,
     assert "Not evaluated" in said
 
 
-def test_beats_too_few_for_the_budget_are_used_and_it_is_said(trained, own_beats):
+def test_beats_too_few_for_the_budget_are_used_with_a_message(trained, own_beats):
     manifest, said = trained(own_beats(35, labels=False))
     assert "35 normal beats cannot support 5.0% with confidence 0.9" in said
     assert manifest.threshold.note in said
 
 
-def test_flat_beats_are_left_out_and_it_is_said(trained, tmp_path):
+def test_flat_beats_are_left_out_with_a_message(trained, tmp_path):
     samples = np.random.default_rng(2).normal(size=(50, 140)).cumsum(axis=1)
     samples[7] = 3
     np.save(tmp_path / "own.npy", samples)
