@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 @pytest.fixture
 def means(model_file, ecg_data, tmp_path):
-    """A Kafka of this test's own: killing it disturbs nobody else."""
+    """A Kafka for this test alone, so that killing it disturbs no other test."""
     home = os.environ.get("KAFKA_HOME")
     if not home or not shutil.which("java"):
         reason = "needs an Apache Kafka to kill: set KAFKA_HOME, with Java 17 on the PATH"

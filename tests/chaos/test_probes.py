@@ -13,7 +13,7 @@ from tests.chaos.soak import Usage
 LOST, BACK = 100.0, 700.0
 TRUE = [
     Sample(95, 200, 200, "", 1),
-    Sample(101, 200, 200, "", 1),  # nobody can know at once
+    Sample(101, 200, 200, "", 1),  # cannot be known at once
     Sample(106, 200, 503, "broker", 0),
     Sample(LOST + NOTICE_SECONDS + 1, 200, 503, "broker", 0),
     Sample(690, 200, 503, "broker", 0),
@@ -21,7 +21,7 @@ TRUE = [
     Sample(BACK + RECOVER_SECONDS + 1, 200, 200, "", 1),
 ]
 LIES = {
-    "dead while the broker is away": (3, {"live": 503}),
+    "dead during an outage of the broker": (3, {"live": 503}),
     "dead before": (0, {"live": 0}),
     "ready without a broker": (4, {"ready": 200}),
     "up without a broker": (4, {"up": 1}),
@@ -48,7 +48,7 @@ def test_a_wrong_answer_of_a_page_is_found(place, lie):
 
 
 def usages(**growth):
-    """A warm-up, then 80 samples of which each thing in `growth` grows by so much in all."""
+    """A warm-up, then 80 samples in which each value in `growth` grows by its amount in total."""
     start = Usage(0, 500_000, 30, 12, 0, 5000)
     cold = [replace(start, resident_kib=100_000, threads=3)] * 20
     grown = ({name: getattr(start, name) + by * step / 79 for name, by in growth.items()} for step in range(80))
