@@ -1,4 +1,4 @@
-"""Which alert reaches whom, and which alert suppresses which, with the shipped configuration."""
+"""Which alert reaches which receiver, and which alert suppresses which, with the shipped configuration."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ CHAINS = {
         ),
         {"NoneReady", "NotReady", "Behind", "NoBeats", "BrokerFailing"},
     ),
-    "nobody ready, and everybody down": (
+    "no instance ready, and all down": (
         (named("NoneReady", HERE), named("Down", A), named("Down", B), named("PartitionUnread", HERE, partition="3")),
         {"Down", "PartitionUnread"},
     ),

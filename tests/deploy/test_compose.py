@@ -24,13 +24,13 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    """What the compose specification's schema, as the installed package brings it, says of a file."""
+    """The errors of a file by the schema of the compose specification, from the installed package."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def lint(path: Path) -> subprocess.CompletedProcess[str]:
-    """What compose-lint says of a file, by our configuration; the wheel puts it beside the interpreter."""
+    """The messages of compose-lint about a file, with our configuration. Its wheel installs it beside Python."""
     config = ["--config", str(REPOSITORY / ".compose-lint.yml"), "--strict-config"]
     command = [str(Path(sys.executable).parent / "compose-lint"), "check", "--fail-on", "low", *config, str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -27,7 +27,7 @@ each_image = pytest.mark.parametrize("image", IMAGES)
 
 
 def last(image: str, word: str) -> str:
-    """What the last such instruction of an image says: it is the one that holds."""
+    """The last instruction of this kind in an image, which is the one that applies."""
     return [found.rest for found in lineage(image) if found.word == word][-1]
 
 
@@ -38,7 +38,7 @@ def environment(image: str) -> Iterator[str]:
 
 
 def hadolint(text: str) -> subprocess.CompletedProcess[str]:
-    """What hadolint says of a Dockerfile; the wheel puts it beside the interpreter."""
+    """The messages of hadolint about a Dockerfile. Its wheel installs it beside the interpreter."""
     command = [str(Path(sys.executable).parent / "hadolint"), "--no-color", "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 

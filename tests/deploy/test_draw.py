@@ -1,4 +1,4 @@
-"""The pictures of the dashboards have every panel, for every kind of answer of Prometheus."""
+"""The pictures of the dashboards have every panel, for every kind of response of Prometheus."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INSTANT, RANGE = "/api/v1/query", "/api/v1/query_range"
 
 @contextmanager
 def answering(*values: float):
-    """A Prometheus over ten minutes that answers everything alike, with one series; and what it was asked."""
+    """A Prometheus that gives the same series for every query over ten minutes; it records the queries."""
     asked: list[tuple[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ def answering(*values: float):
             self.wfile.write(body)
 
         def log_message(self, *_):
-            """Nobody asks."""
+            """Do not log requests."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -24,7 +24,7 @@ PLANTED = faults.FIRST | faults.SECOND
 
 @pytest.fixture(scope="module")
 def prometheus(broker, model_file, ecg_data, tmp_path_factory):
-    """The server that has seen everything; the monitors still run."""
+    """The server that scraped all deployments; the monitors still run."""
     found = program("prometheus", "prometheus")
     if not broker.is_kafka:
         reason = "needs Apache Kafka: set KAFKA_HOME or KAFKA_BOOTSTRAP_SERVERS, or start Docker"
@@ -68,7 +68,7 @@ def test_every_series_that_a_rule_looks_at_is_there(prometheus):
 
 @pytest.mark.parametrize("uid", sorted({question.dashboard for question in questions()}))
 def test_every_query_of_a_dashboard_has_a_result(prometheus, uid):
-    """But for another model, which was not planted, and for the memory of a GPU that is not there."""
+    """Except another model, which was not planted, and the memory of a missing GPU."""
     asked = [question for question in questions() if question.dashboard == uid and question.name != "Model change"]
     asked = [question for question in asked if torch.cuda.is_available() or "gpu_memory" not in question.expr]
     ask = {True: prometheus.query, False: prometheus.query_range}
@@ -87,8 +87,8 @@ def test_annotations_of_alerts_are_filled_in_completely(prometheus):
     assert found
     for one in found:
         for name in ("summary", "description", "runbook_url", "dashboard_url"):
-            said = one["annotations"][name]
-            assert said
-            assert "no value" not in said
-            assert "<error" not in said
-            assert "{{" not in said
+            annotation = one["annotations"][name]
+            assert annotation
+            assert "no value" not in annotation
+            assert "<error" not in annotation
+            assert "{{" not in annotation

@@ -34,13 +34,13 @@ def severity(alert: Rule) -> str:
 
 @cache
 def looks() -> list[dict[str, Any]]:
-    """Every look at something in the cases."""
+    """Every PromQL test in the cases."""
     cases = [case for path in CASES for case in read_yaml(path)["tests"]]
     return [look for case in cases for look in case.get("promql_expr_test", ())]
 
 
 def expected(name: str) -> list[bool]:
-    """For each look at an alert in the cases: whether it is to fire."""
+    """For each test of an alert in the cases: whether the alert should fire."""
     return [bool(look["exp_samples"]) for look in looks() if f'"{name}"' in look["expr"]]
 
 
@@ -126,7 +126,7 @@ def test_kafkas_tools_are_given_the_broker(path: Path) -> None:
 
 
 def options(command: click.Command, words: list[str]) -> set[str]:
-    """What the innermost command takes."""
+    """The options of the innermost command."""
     if isinstance(command, click.Group):
         return options(command.commands[words[0]], words[1:])
     return {name for parameter in command.params for name in parameter.opts}

@@ -30,7 +30,7 @@ def test_beats(ecg_data):
 
 
 def mixed_stream(beats):
-    """Every test beat, a third as float32 and two thirds as JSON, with 225 records among them that are no beats."""
+    """Every test beat, a third as float32 and two thirds as JSON, with 225 records among them that are not beats."""
     junk = [value for value, _ in NOT_BEATS.values()]
     for row, samples in enumerate(beats.samples):
         label = b"%d" % beats.abnormal[row]
@@ -131,8 +131,8 @@ def assert_as_documented(scrape):
 
 
 def assert_tells_its_life(log):
-    """One line of JSON an event, and nobody's name among them."""
-    told = [json.loads(line)["message"] for line in log.splitlines()]
+    """Each event is one line of JSON, and no line has the name of a source."""
+    messages = [json.loads(line)["message"] for line in log.splitlines()]
     for event in (
         "ecg-monitor ",
         "metrics and health at http://127.0.0.1:",
@@ -142,5 +142,5 @@ def assert_tells_its_life(log):
         "ready: ",
         "stopped: everything read is delivered",
     ):
-        assert [message for message in told if message.startswith(event)], event
+        assert [message for message in messages if message.startswith(event)], event
     assert "Bett 7" not in log

@@ -17,7 +17,7 @@ LOGIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "monitor"}
 
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
-    """Run a command of `ecg-monitor` with just these settings; gives exit code and what it said on standard error."""
+    """Run a command of `ecg-monitor` with just these settings; gives exit code and standard error."""
     for name in [name for name in os.environ if name.startswith("MONITOR_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -118,7 +118,7 @@ def test_a_port_in_use_is_named(command, model_file):
     ("name", "content"),
     [
         ("empty.csv", b""),
-        ("words.csv", b"these are no beats\n"),
+        ("words.csv", b"these are not beats\n"),
         ("short.tsv", b"1\t2\t3\n"),
         ("binary.npy", b"\x93NUMPY\x01\x00 junk"),
         ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256))),

@@ -70,7 +70,7 @@ def test_a_link_at_the_temporary_name_is_not_followed(tmp_path, monkeypatch, is_
     assert victim.exists() != is_dangling
     assert is_dangling or victim.read_bytes() == b"precious"
     assert not (tmp_path / "m").exists()
-    assert temporary.is_symlink(), "it belongs to somebody else"
+    assert temporary.is_symlink(), "the link was replaced although this process did not create it"
 
 
 def test_temporary_names_differ_and_stay_in_the_folder(tmp_path):

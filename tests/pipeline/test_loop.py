@@ -54,7 +54,7 @@ class AmplitudeScorer:
 
 
 class Bench:
-    """A loop on a fake broker and a clock that stands still; `behind`: the records to read were fetched already."""
+    """A loop on a fake broker and a stopped clock. `behind`: the next records are fetched already."""
 
     def __init__(self, *log, behind=False, broker=None, **overrides):
         self.broker = broker or FakeBroker(log)
@@ -249,7 +249,7 @@ def several(*parts, **fields):
 
 @pytest.mark.parametrize("how", ["revoked", "assigned"])
 def test_records_that_are_read_again_before_they_are_scored_count_once(how):
-    times, old = [95_000, 96_000, 97_000, 98_000, 0], [ABNORMAL, b"no beat", ABNORMAL, ABNORMAL, NORMAL]
+    times, old = [95_000, 96_000, 97_000, 98_000, 0], [ABNORMAL, b"not a beat", ABNORMAL, ABNORMAL, NORMAL]
     mine, others = (records(old, partition=one, keys=[b"%d" % one] * 5, times=times) for one in (0, 1))
     gone = {"revoked": {"revoked": frozenset({1})}, "assigned": {"assigned": {1: Assigned(0, None, {}, True)}}}[how]
     after = (others,) if how == "assigned" else ()
@@ -261,7 +261,7 @@ def test_records_that_are_read_again_before_they_are_scored_count_once(how):
     assert bench.metric("shed_records_total") == 1 + len(after)
 
 
-@given(st.lists(st.lists(st.sampled_from([NORMAL, ABNORMAL, FLAT, b"no beat"]), min_size=1, max_size=6), max_size=8))
+@given(st.lists(st.lists(st.sampled_from([NORMAL, ABNORMAL, FLAT, b"not a beat"]), min_size=1, max_size=6), max_size=8))
 def test_deliveries_do_not_depend_on_the_size_of_the_backlog(batches):
     firsts = np.cumsum([0, *map(len, batches)]).tolist()
     log = [records(batch, first_offset=first) for batch, first in zip(batches, firsts, strict=False)]
@@ -297,7 +297,7 @@ def test_a_delivery_is_completed_while_nothing_can_be_read(monkeypatch):
     bench = Bench(*log, behind=True).turn(2)
 
     def away():
-        raise BrokerError("the leader is away")
+        raise BrokerError("the leader cannot be reached")
 
     monkeypatch.setattr(bench.broker, "poll", away)
     bench.turn(2)
@@ -312,7 +312,7 @@ def test_records_read_before_a_failed_poll_are_scored_after_the_next_poll_report
 
     def poll_that_fails_once():
         if next(failing):
-            raise BrokerError("the leader is away")
+            raise BrokerError("the leader cannot be reached")
         return poll()
 
     monkeypatch.setattr(bench.broker, "poll", poll_that_fails_once)
@@ -394,7 +394,7 @@ def test_a_partition_revoked_during_its_delivery_leaves_no_series():
 
 
 def assigned(offset, clock=None, state=None, *, atomic=True):
-    """What a poll says of a partition that begins, or begins anew."""
+    """What a poll reports of a partition that is assigned, for the first time or again."""
     return replace(records([]), assigned={0: Assigned(offset, clock, state or {}, atomic)})
 
 
@@ -430,7 +430,7 @@ def stretch(log, partition, start, stop):
 
 
 class ShakyBroker(FakeBroker):
-    """Partitions that come and go with every poll, and deliveries that come to nothing: all by chance."""
+    """Random polls: partitions are assigned and revoked, and deliveries are rewound."""
 
     def __init__(self, logs, chance):
         super().__init__()
@@ -448,7 +448,7 @@ class ShakyBroker(FakeBroker):
         lost = {one for one in self._next if self._chance.random() < 0.2}
         back = {one for one in range(len(self._logs)) if self._chance.random() < 0.5} - (self._next.keys() - lost)
         if lost or back:
-            self._settle()
+            self._finish_delivery()
         self._next = {one: at for one, at in self._next.items() if one not in lost}
         brought = [self._bring(one, at) for one, at in sorted(self._next.items())]
         self._next |= {one: self.committed.get(one, 0) for one in back}
@@ -465,7 +465,7 @@ class ShakyBroker(FakeBroker):
         self._next[partition] = stop = min(len(self._logs[partition]), at + self._chance.randint(0, 5))
         return stretch(self._logs[partition], partition, at, stop)
 
-    def _settle(self):
+    def _finish_delivery(self):
         for checkpoint in self.begun:
             super().deliver(checkpoint)
         self.begun = []
@@ -475,7 +475,7 @@ class ShakyBroker(FakeBroker):
         return {one.key: one.value for one in rows if {row.key: row.value for row in rows}[one.key] is not None}
 
 
-LOG = st.lists(st.sampled_from([NORMAL, ABNORMAL, ABNORMAL, FLAT, b"no beat"]), max_size=15)
+LOG = st.lists(st.sampled_from([NORMAL, ABNORMAL, ABNORMAL, FLAT, b"not a beat"]), max_size=15)
 
 
 @given(st.tuples(LOG, LOG), st.integers(0, 2**32))
@@ -646,8 +646,8 @@ def test_the_author_of_a_threshold_change_is_logged_and_no_source_above_debug(ca
 def test_records_that_are_not_beats_are_logged_at_once_and_then_summed_up(caplog):
     bench = Bench(*[records([b"{", b"", b""])] * 4, records([]), records([b""]))
     bench.turn(4)
-    told = [line for line in caplog.messages if "dead letters" in line]
-    assert told == ["records that are not beats went to the dead letters: 2 empty, 1 not-json"]
+    lines = [line for line in caplog.messages if "dead letters" in line]
+    assert lines == ["records that are not beats went to the dead letters: 2 empty, 1 not-json"]
     bench.time.advance(60)
     bench.turn()
     assert caplog.messages[-1].endswith(": 6 empty, 3 not-json")

@@ -88,12 +88,12 @@ def connect(port, request=b""):
     return client
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /hea", b"GET /healthz HTTP/1.1\r\nX: y\r\n"])
-def test_clients_with_incomplete_requests_block_neither_other_clients_nor_the_shutdown(said):
+@pytest.mark.parametrize("request_start", [b"", b"GET /hea", b"GET /healthz HTTP/1.1\r\nX: y\r\n"])
+def test_clients_with_incomplete_requests_block_neither_other_clients_nor_the_shutdown(request_start):
     with serving() as port, ExitStack() as silent:
         before = threading.active_count()
         for _ in range(100):
-            silent.enter_context(connect(port, said))
+            silent.enter_context(connect(port, request_start))
             assert threading.active_count() - before <= 2 * MAX_CLIENTS
         for _ in range(5):
             began = time.monotonic()

@@ -23,7 +23,7 @@ QUICK = ("--epochs", 2)
 
 @pytest.fixture
 def trained(tmp_path, capsys):
-    """The manifest of a model trained within this process, and what was said meanwhile."""
+    """The manifest of a model trained within this process, and the messages of the training."""
 
     def train(beats, epochs=2):
         ecg.train(beats, tmp_path / "m", Recipe(epochs=epochs), "cpu")

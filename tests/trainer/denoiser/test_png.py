@@ -1,4 +1,4 @@
-"""PNG files of every kind are read as they are, and what is none is refused in one sentence."""
+"""PNG files of every kind are read as they are, and other files are refused in one sentence."""
 
 from __future__ import annotations
 

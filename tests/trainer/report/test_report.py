@@ -21,7 +21,7 @@ VOID = {"meta", "img"}
 
 
 class Page(HTMLParser):
-    """What stands in a page: opened tags, their attributes, its text; `open` is empty when each was closed."""
+    """The contents of a page: opened tags, their attributes, its text; `open` is empty when each was closed."""
 
     def __init__(self, html):
         super().__init__()
@@ -56,7 +56,7 @@ def folder(default, ecg5000, tmp_path_factory):
 
 @pytest.fixture
 def reported(default, tmp_path):
-    """The page of the default model on somebody's own beats; `changes` are made to what its manifest says."""
+    """The page of the default model on a user's own beats. `changes` are applied to its manifest."""
 
     def write(beats, names=None, **changes):
         model = replace(default, manifest=replace(default.manifest, **changes))

@@ -1,4 +1,4 @@
-"""The threshold keeps its promise on normal beats, and says so when it cannot."""
+"""The threshold keeps its guarantee on normal beats, and reports if it cannot."""
 
 from __future__ import annotations
 
