@@ -72,11 +72,11 @@ def test_publish_in_a_loop_ends_in_order_on_ctrl_c(run, ecg_data):
         while not read_all(run.settings, run.settings.beats_topic):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     finally:
         stop(process, 5)
     assert process.returncode == 0
-    assert f"{len(read_all(run.settings, run.settings.beats_topic))} beats" in said
+    assert f"{len(read_all(run.settings, run.settings.beats_topic))} beats" in output
 
 
 def test_alerts_are_shown_readable_and_as_json(run):

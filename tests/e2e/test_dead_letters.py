@@ -25,8 +25,8 @@ def test_a_replay_puts_every_letter_back_once_and_unchanged(dead_letters):
     dead_letters.write(
         dead_letters.letter(value, key=key, headers=headers, partition=at) for key, value, headers, at in given
     )
-    said, _ = dead_letters.run("replay")
-    assert said == f"dead letters put back onto {dead_letters.settings.beats_topic}: 3\n"
+    output, _ = dead_letters.run("replay")
+    assert output == f"dead letters put back onto {dead_letters.settings.beats_topic}: 3\n"
     found = {record.key: record for record in dead_letters.beats()}
     for key, value, headers, partition in given:
         record = found.pop(key)
@@ -51,22 +51,22 @@ def test_reasons_can_be_replayed_in_any_order_and_no_letter_twice(dead_letters):
     assert put_back(dead_letters.run("replay", "--reason", "empty")[0]) == 10
     dead_letters.write([dead_letters.letter(b"late", "empty")])
     assert put_back(dead_letters.run("replay", "--reason", "empty")[0]) == 1
-    said, _ = dead_letters.run("replay")
-    assert put_back(said) == 20
-    assert "put back before: 11" in said
+    output, _ = dead_letters.run("replay")
+    assert put_back(output) == 20
+    assert "put back before: 11" in output
     assert dead_letters.values() == Counter([b"late", *(b"%d" % count for count in range(30))])
 
 
 def test_a_dry_run_prints_the_same_and_changes_nothing(dead_letters):
     dead_letters.write([dead_letters.letter(b"1"), dead_letters.letter(b"2", topic="elsewhere")])
     before = topics(dead_letters)
-    said, told = dead_letters.run("replay", "--dry-run")
+    output, stderr = dead_letters.run("replay", "--dry-run")
     assert topics(dead_letters) == before
-    assert put_back(said) == 1
+    assert put_back(output) == 1
     assert not dead_letters.beats()
     really, again = dead_letters.run("replay")
-    assert really == said.replace("that would be put back", "put back")
-    assert again == told
+    assert really == output.replace("that would be put back", "put back")
+    assert again == stderr
     assert put_back(dead_letters.run("replay", "--dry-run")[0]) == 0
 
 
@@ -81,14 +81,14 @@ def test_letters_that_must_stay_are_reported_and_counted_and_can_be_replayed_lat
     lacking = Message(lacking.topic, b"k", None, (*lacking.headers, ("omitted", b"value, 9 bytes")))
     foreign = Message(dead_letters.settings.dead_letters_topic, b"k", b"v", (("reason", b"mine"),))
     dead_letters.write([tired, lacking, foreign, dead_letters.letter(b"other", topic="other.beats")])
-    said, told = dead_letters.run("replay")
-    assert said == (
+    output, stderr = dead_letters.run("replay")
+    assert output == (
         f"dead letters put back onto {dead_letters.settings.beats_topic}: 0; incomplete: 1; from another topic: 1; "
         "past the limit of rounds: 1; not written by a monitor: 1\n"
     )
-    assert "was put back 3 times and failed again" in told
-    assert f"the record itself stands at {dead_letters.settings.beats_topic}/0 offset 7" in told
-    assert "came from other.beats" in told
+    assert "was put back 3 times and failed again" in stderr
+    assert f"the record itself stands at {dead_letters.settings.beats_topic}/0 offset 7" in stderr
+    assert "came from other.beats" in stderr
     assert put_back(dead_letters.run("replay", "--max-rounds", "4")[0]) == 1
     assert dead_letters.values() == {b"tired": 1}
 
@@ -102,17 +102,17 @@ def test_without_the_original_partition_the_key_decides(dead_letters):
 def test_letters_that_are_too_old_for_the_monitor_stay(dead_letters):
     dead_letters.write([dead_letters.letter(b"v")])
     dead_letters.environment["MONITOR_MAX_AGE_SECONDS"] = "0.001"
-    said, told = dead_letters.run("replay")
-    assert "too old to be judged: 1" in said
-    assert "MONITOR_MAX_AGE_SECONDS" in told
+    output, stderr = dead_letters.run("replay")
+    assert "too old to be judged: 1" in output
+    assert "MONITOR_MAX_AGE_SECONDS" in stderr
     assert not dead_letters.beats()
 
 
 def test_only_the_first_messages_of_a_kind_are_printed(dead_letters):
     dead_letters.write(dead_letters.letter(b"v", topic="other.beats") for _ in range(15))
-    said, told = dead_letters.run("replay")
-    assert "from another topic: 15" in said
-    assert len(told.splitlines()) == 11
+    output, stderr = dead_letters.run("replay")
+    assert "from another topic: 15" in output
+    assert len(stderr.splitlines()) == 11
 
 
 def test_the_list_shows_every_letter_and_counts_by_reason(dead_letters):
@@ -136,9 +136,9 @@ def test_the_list_shows_every_letter_and_counts_by_reason(dead_letters):
 
 def test_an_unknown_reason_is_refused_with_the_valid_ones(dead_letters):
     for command in ("list", "replay"):
-        _, told = dead_letters.run(command, "--reason", "bad-luck", code=2)
-        assert "'bad-luck' is not one of" in told
-        assert "'not-json'" in told
+        _, stderr = dead_letters.run(command, "--reason", "bad-luck", code=2)
+        assert "'bad-luck' is not one of" in stderr
+        assert "'not-json'" in stderr
 
 
 def test_topics_that_are_missing_are_named(dead_letters):

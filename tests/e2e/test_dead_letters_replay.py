@@ -36,19 +36,19 @@ def test_a_replay_that_was_replaced_while_it_had_no_producer_duplicates_nothing(
     dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
     monkeypatch.setattr(broker, "Replayer", Overtaken)
     Overtaken.meddle = lambda: dead_letters.run("replay", code=1)
-    said, _ = dead_letters.run("replay", code=1)
-    assert put_back(said) == 0
-    assert "put back before: 7" in said
+    output, _ = dead_letters.run("replay", code=1)
+    assert put_back(output) == 0
+    assert "put back before: 7" in output
     assert dead_letters.values() == Counter(b"%d" % count for count in range(8) if count != 3)
 
 
 @pytest.mark.usefixtures("kafka")
 def test_a_letter_that_the_broker_refuses_does_not_block_the_others(dead_letters):
     dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
-    said, told = dead_letters.run("replay", code=1)
-    assert put_back(said) == 7
-    assert "refused by the broker: 1" in said
-    assert "MessageSizeTooLarge" in told
+    output, stderr = dead_letters.run("replay", code=1)
+    assert put_back(output) == 7
+    assert "refused by the broker: 1" in output
+    assert "MessageSizeTooLarge" in stderr
     assert dead_letters.values() == Counter(b"%d" % count for count in range(8) if count != 3)
 
 
@@ -76,15 +76,15 @@ def test_a_second_replay_takes_over_and_the_first_reports_it(dead_letters):
         while not dead_letters.beats():
             assert first.poll() is None
         first.send_signal(signal.SIGSTOP)
-        said, _ = dead_letters.run("replay")
+        output, _ = dead_letters.run("replay")
         first.send_signal(signal.SIGCONT)
-        told, _ = first.communicate(timeout=LIMIT_SECONDS)
+        first_output, _ = first.communicate(timeout=LIMIT_SECONDS)
     finally:
         stop(first, 5)
-    assert "put back before" in said
+    assert "put back before" in output
     assert first.returncode == 1
-    assert "has started and goes on where this one was" in told
-    assert "Traceback" not in told
+    assert "has started and goes on where this one was" in first_output
+    assert "Traceback" not in first_output
     assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
 
 
@@ -96,12 +96,12 @@ def test_ctrl_c_reports_the_progress_and_leaves_no_open_transaction(dead_letters
         while not dead_letters.beats():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=LIMIT_SECONDS)
+        output, _ = process.communicate(timeout=LIMIT_SECONDS)
     finally:
         stop(process, 5)
     assert process.returncode == 1
-    assert "interrupted: run it again" in said
-    assert "Traceback" not in said
+    assert "interrupted: run it again" in output
+    assert "Traceback" not in output
     dead_letters.run("replay")
     assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
 

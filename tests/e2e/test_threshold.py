@@ -35,9 +35,9 @@ def command(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["ecg-monitor", "threshold", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return ended.value.code or 0, said.out, said.err
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return ended.value.code or 0, captured.out, captured.err
 
     return run
 
@@ -64,8 +64,8 @@ def test_a_threshold_that_is_set_is_shown_with_its_version_and_author(command, m
     header, own, model, holds = out.splitlines()
     assert (code, err) == (0, "")
     assert header.split() == ["key", "set", "threshold", "version", "when", "by", "note"]
-    name, said, value, version, _, by, note = cells(own)
-    assert (name, said, value) == ("threshold/bed 7", "threshold 0.042", "0.042")
+    name, setting, value, version, _, by, note = cells(own)
+    assert (name, setting, value) == ("threshold/bed 7", "threshold 0.042", "0.042")
     assert (version, by, note) == ("0", "ann", "pacemaker")
     assert model.startswith("the model")
     assert holds.startswith("every source without its own: threshold ")
@@ -134,23 +134,23 @@ def test_an_invalid_record_is_shown_as_ignored_without_control_sequences(command
     ],
 )
 def test_an_invalid_threshold_is_refused_before_kafka_is_contacted(command, arguments, expected):
-    code, _, said = command(settings_on(NOBODY), "set", *arguments)
+    code, _, stderr = command(settings_on(NOBODY), "set", *arguments)
     assert code == 2
-    assert expected in said
+    assert expected in stderr
 
 
 def test_a_rate_needs_a_model_and_a_value_needs_none(command, make_settings):
     settings = make_settings()
-    code, _, said = command(settings, "set", "--false-alarm-rate", "0.1", model="nowhere")
+    code, _, stderr = command(settings, "set", "--false-alarm-rate", "0.1", model="nowhere")
     assert code == 2
-    assert "nowhere: cannot be read" in said
+    assert "nowhere: cannot be read" in stderr
     assert command(settings, "set", "--value", "1")[0] == 0
 
 
 @pytest.mark.parametrize("arguments", [["show"], ["set", "--value", "1"], ["clear"]])
 def test_a_missing_topic_is_named_with_the_command_that_makes_it(command, broker, arguments):
     settings = settings_on(broker.address)
-    code, _, said = command(settings, *arguments)
+    code, _, stderr = command(settings, *arguments)
     assert code == 1
-    assert f"no topic {settings.control_topic}" in said
-    assert "ecg-monitor topics create" in said
+    assert f"no topic {settings.control_topic}" in stderr
+    assert "ecg-monitor topics create" in stderr

@@ -200,10 +200,12 @@ def test_a_rule_without_a_guarantee_has_none_on_its_page(reported, own_beats, de
     changes = {"evaluation": None} if normals_only else {}
     shown = reported(beats, threshold=limit, **changes)
     assert note in shown.text
-    assert not any(said in shown.text for said in ("allows up to", "A budget of", "by the same false-alarm budget"))
+    assert not any(
+        message in shown.text for message in ("allows up to", "A budget of", "by the same false-alarm budget")
+    )
     assert "calibration" not in {attributes["id"] for tag, attributes in shown.attributes if tag == "figure"}
-    said = "the threshold's rule has no budget" if normals_only else "by the rule f1 on labelled training beats"
-    assert said in shown.text
+    message = "the threshold's rule has no budget" if normals_only else "by the rule f1 on labelled training beats"
+    assert message in shown.text
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(default, own_beats):
