@@ -1,4 +1,4 @@
-"""What every contender is given, and how its work is measured: the same for all of them."""
+"""The input of a contender and the measurement of its work, which are the same for all contenders."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def fresh_prefix() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Topics that hold the beats, a group of its own, and when to stop."""
+    """The topics with the beats, a consumer group, and the limits at which to stop."""
 
     address: str
     prefix: str  # of the topics' names
     group: str
     model: str
-    beats: int  # to judge at most
-    seconds: float  # from the first beats on, at most
+    beats: int  # to score at most
+    seconds: float  # at most, from the first batch on
     partitions: int = 4
     form: str = "float32"
-    options: dict[str, str | float] = field(default_factory=dict)  # the contender's own
+    options: dict[str, str | float] = field(default_factory=dict)  # of the contender
 
     @classmethod
     def from_json(cls, text: str) -> Case:
@@ -40,7 +40,7 @@ class Case:
         return json.dumps(asdict(self))
 
     def again(self, name: str, count: int) -> Case:
-        """The same for another run, which begins at the beginning."""
+        """The same case with a new group, so that a run reads the topics from the beginning."""
         return replace(self, group=f"{self.prefix}.{name}-{count}")
 
     @property
@@ -52,7 +52,7 @@ class Case:
         return f"{self.prefix}.alerts"
 
     def settings(self, **overrides: object) -> Settings:
-        """The monitor's, with nothing changed but names and what the case is about."""
+        """The monitor's default settings, with the case's names and `overrides`."""
         names = {
             f"{topic.replace('-', '_')}_topic": f"{self.prefix}.{topic}"
             for topic in ("beats", "alerts", "scores", "dead-letters", "control")
@@ -62,13 +62,13 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a contender did between its first batch and its last."""
+class BenchResult:
+    """The work of a contender between the end of its first batch and the end of its last."""
 
     beats: int
     seconds: float
     cpu_seconds: float
-    abnormal: int  # of all beats, those of the first batch included
+    abnormal: int  # of all beats, including the first batch
     judged: int
 
     @property
@@ -81,15 +81,15 @@ class Result:
 
 
 class Meter:
-    """Counts from the end of the first batch to the end of the last: no start-up, no joining of a group in it."""
+    """Measures from the end of the first batch to the end of the last, so without start-up and joining the group."""
 
-    def __init__(self, case: Case, on_over: Callable[[Result], None]) -> None:
+    def __init__(self, case: Case, on_over: Callable[[BenchResult], None]) -> None:
         self._limit, self._seconds, self._on_over = case.beats, case.seconds, on_over
         self._beats = self._abnormal = self._first = 0
         self._began = self._cpu = 0.0
 
     def note(self, beats: int, abnormal: int) -> None:
-        """A batch is judged and its alerts are on their way. Calls `on_over` after the last one."""
+        """Count a batch that is scored and whose alerts are sent. Calls `on_over` after the last batch."""
         if not beats:
             return
         self._beats += beats
@@ -100,4 +100,4 @@ class Meter:
         elif self._beats >= self._limit or now - self._began >= self._seconds:
             counted, seconds = self._beats - self._first, now - self._began
             cpu = time.process_time() - self._cpu
-            self._on_over(Result(counted, seconds, cpu, self._abnormal, self._beats))
+            self._on_over(BenchResult(counted, seconds, cpu, self._abnormal, self._beats))

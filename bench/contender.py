@@ -14,7 +14,7 @@ from bench.case import Case, Meter
 from bench.contenders import CONTENDERS
 
 if TYPE_CHECKING:
-    from bench.case import Result
+    from bench.case import BenchResult
 
 MARK = "result: "
 
@@ -23,11 +23,11 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR)
     case = Case.from_json(sys.stdin.read())
     contender = CONTENDERS[sys.argv[1]]
-    importlib.import_module(f"bench.contenders.{contender.module}").judge(case, Meter(case, tell))
+    importlib.import_module(f"bench.contenders.{contender.module}").judge(case, Meter(case, report))
 
 
-def tell(result: Result) -> None:
-    """And end at once: frameworks cannot all be stopped from within, and closing is not what is measured."""
+def report(result: BenchResult) -> None:
+    """Print the result and end the process: not all frameworks can be stopped from within."""
     print(MARK + json.dumps(asdict(result)), flush=True)
     os._exit(0)
 

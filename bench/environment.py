@@ -1,4 +1,4 @@
-"""What a bench runs on: Apache Kafka, a model, beats of ECG5000, and a number of cores for all of it."""
+"""The environment of a benchmark: Apache Kafka, a model, beats of ECG5000, and a number of cores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.brokers import broker_at_hand
 
 @dataclass(frozen=True, slots=True)
 class BenchInputs:
-    """Paths and options that a bench is given."""
+    """Paths and options of a benchmark."""
 
     model: Path
     stock: Path  # ECG5000_TEST.tsv
@@ -25,13 +25,13 @@ class BenchInputs:
     cores: int
 
     def case(self, address: str, beats: int, seconds: float, **options: object) -> Case:
-        """A case with new topics, since the broker may be shared."""
+        """A case with new topics, because the broker can be shared."""
         return Case(address, fresh_prefix(), "fill", str(self.model.resolve()), beats, seconds, **options)
 
 
 @contextmanager
 def kafka() -> Iterator[str]:
-    """Apache Kafka: the one that KAFKA_BOOTSTRAP_SERVERS names, else one of our own out of KAFKA_HOME."""
+    """The address of Apache Kafka: KAFKA_BOOTSTRAP_SERVERS if it is set, else of a broker started from KAFKA_HOME."""
     if address := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield address
         return

@@ -1,4 +1,4 @@
-"""Monitors as they are deployed: processes of `ecg-monitor run`, watched through their HTTP pages."""
+"""Runs monitors as in a deployment: processes of `ecg-monitor run`, observed through their HTTP pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT_SECONDS = 120.0
 
 
 def monitor(case: Case, folder: Path, number: int) -> Daemon:
-    """One that does not start yet."""
+    """A monitor that is not started yet."""
     own = {"OMP_NUM_THREADS": "1", "MONITOR_INSTANCE": f"{case.group}-{number}"}
     log = folder / f"{case.group}-{number}.log"
     return Daemon(case.settings(), Path(case.model), log, **own)
@@ -28,7 +28,7 @@ def monitor(case: Case, folder: Path, number: int) -> Daemon:
 
 @contextmanager
 def monitors(case: Case, folder: Path, count: int) -> Iterator[list[Daemon]]:
-    """So many of one group, which serve all partitions, evenly shared."""
+    """Start monitors of one group, and wait until they share all partitions evenly."""
     with ExitStack() as stack:
         members = [stack.enter_context(monitor(case, folder, number)) for number in range(count)]
         until(members, lambda: is_shared(members, case.partitions), "the partitions shared")
@@ -45,7 +45,7 @@ def is_ready(member: Daemon) -> bool:
 
 
 def until(members: Sequence[Daemon], done: Callable[[], bool], what: str) -> float:
-    """The seconds until it was so. Raises RuntimeError when a monitor ends or the limit is over."""
+    """Wait for a condition; return the seconds. Raises RuntimeError if a monitor ends or after the time limit."""
     began = time.perf_counter()
     while not done():
         for member in members:

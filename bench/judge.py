@@ -26,7 +26,7 @@ _FLOATS = struct.Struct(f"{SAMPLES}f")
 
 
 class Judge:
-    """Warm when it is built."""
+    """A contender's scoring. The constructor warms it up."""
 
     def __init__(self, case: Case, meter: Meter) -> None:
         use_one_thread()
@@ -40,7 +40,7 @@ class Judge:
         tune_collector()
 
     def abnormal(self, values: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-        """Rows that are abnormal, each with its alert. `done` has to follow when the alerts are sent."""
+        """The abnormal rows, each with its alert. Call `done` after the alerts are sent."""
         scores = self._scorer.score(self._parse(values)).score
         rows = np.flatnonzero(scores > self._threshold)
         self._seen = len(values), len(rows)
@@ -58,7 +58,7 @@ def floats(values: Sequence[bytes]) -> NDArray[np.float32]:
 
 
 def json_floats(values: Sequence[bytes]) -> NDArray[np.float32]:
-    """The quickest way with orjson: no array is made of a list of Python floats."""
+    """The fastest way with orjson: it converts no list of Python floats to an array."""
     samples = np.empty((len(values), SAMPLES), np.float32)
     buffer = memoryview(samples).cast("B")
     for row, value in enumerate(values):
@@ -67,6 +67,6 @@ def json_floats(values: Sequence[bytes]) -> NDArray[np.float32]:
 
 
 def tune_collector() -> None:
-    """What a careful author does: peers gain from it as this monitor does, bytewax twice as much."""
+    """What a careful author does. The other systems gain from it as this monitor does, bytewax twice as much."""
     gc.freeze()
     gc.set_threshold(100_000)

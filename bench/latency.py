@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from bench.case import Case
 
 NAMES = [name for name, contender in CONTENDERS.items() if contender.latency]
-OURS = [name for name in NAMES if CONTENDERS[name].module == "line"]
-ONE_BEAT = {"episode_open": 1, "episode_window": 1}  # an alert for each abnormal beat, as the peers send it
+OURS = [name for name in NAMES if CONTENDERS[name].module == "pipeline"]
+ONE_BEAT = {"episode_open": 1, "episode_window": 1}  # an alert for each abnormal beat, as the other systems send it
 RATE = 1000.0
 START_SECONDS, SETTLE_SECONDS, LATE_SECONDS = 60.0, 2.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One contender, one rate, one round."""
+    """The result of one contender at one rate in one round."""
 
     name: str
     rate: float
@@ -44,13 +44,13 @@ class Run:
     p99_ms: float
     worst_ms: float
     alerts: int
-    missing: int  # alerts that had not come two seconds after the last beat
+    missing: int  # alerts that had not arrived two seconds after the last beat
     cpu_share: float  # of one core
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What is to be measured."""
+    """What to measure."""
 
     rate: float
     alarms: float
@@ -58,14 +58,14 @@ class RunRequest:
 
 
 @click.command("latency")
-@click.option("--seconds", default=10.0, show_default=True, help="That are measured in each run.")
+@click.option("--seconds", default=10.0, show_default=True, help="Seconds measured in each run.")
 @click.option("--rounds", default=2, show_default=True)
-@click.option("--alarms", default=20.0, show_default=True, help="Abnormal beats a second.")
+@click.option("--alarms", default=20.0, show_default=True, help="Abnormal beats per second.")
 @click.option("--only", "names", multiple=True, type=click.Choice(NAMES), default=NAMES, help="Default: all.")
 @click.option("--other-rate", "others", multiple=True, type=float, default=(100.0, 10_000.0), show_default=True)
 @click.pass_obj
 def command(means: BenchInputs, rounds: int, names: Sequence[str], others: Sequence[float], **wish: float) -> None:
-    """Milliseconds from produce to alert at 1,000 beats a second, and this monitor's at other rates."""
+    """Measure milliseconds from publishing to alert, at 1,000 beats per second; for this monitor at more rates."""
     machine.use_cores(means.cores)
     described, beats = machine.describe(), stock(means.model, means.stock)
     todo = [(name, RATE) for _ in range(rounds) for name in names]
@@ -77,7 +77,7 @@ def command(means: BenchInputs, rounds: int, names: Sequence[str], others: Seque
             if name in failed:
                 continue
             one = _measure(name, means.case(address, 10**12, 1e9), beats, RunRequest(rate, **wish))
-            click.echo(f"{CONTENDERS[name].title} at {rate:,.0f} beats/s: {_told(one)}", err=True)
+            click.echo(f"{CONTENDERS[name].title} at {rate:,.0f} beats/s: {_summary(one)}", err=True)
             if isinstance(one, Failure):
                 failed[name] = one.reason
             else:
@@ -95,7 +95,7 @@ def _measure(name: str, case: Case, beats: Stock, wish: RunRequest) -> Run | Fai
     try:
         process = subprocess.Popen(command, cwd=ROOT, env=environment(), text=True, **pipes)
     except FileNotFoundError:
-        return Failure(f"{command[0]} is not there: `make bench` makes it")
+        return Failure(f"{command[0]} does not exist: `make bench` creates it")
     try:
         process.stdin.write(case.to_json())
         process.stdin.close()
@@ -129,7 +129,7 @@ def _watch(name: str, pulse: SteadyStream, process: subprocess.Popen[str], wish:
     return Run(name, wish.rate, p50, p99, max(took), len(took), len(asked) - len(took), share)
 
 
-def _told(one: Run | Failure) -> str:
+def _summary(one: Run | Failure) -> str:
     if isinstance(one, Failure):
         return one.reason
     late = f", {one.missing} MISSING" if one.missing else ""
@@ -142,7 +142,7 @@ def _groups(found: Sequence[Run]) -> Iterator[tuple[str, float, list[Run]]]:
 
 
 def table(found: Sequence[Run], failed: dict[str, str]) -> str:
-    """Markdown: medians of the rounds, least and most in brackets."""
+    """The results as Markdown: medians of the rounds, with minimum and maximum in brackets."""
     lines = [
         "| contender | beats a second | p50 ms | p99 ms | worst ms | CPU, of a core | alerts (missing) |",
         "|---|---|---|---|---|---|---|",

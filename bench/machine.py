@@ -34,20 +34,20 @@ print(json.dumps({{name: version(name) for name in {PACKAGES!r}}}))
 
 
 def use_cores(count: int) -> list[int]:
-    """Keep this process and its children, the broker's among them, to so many cores; which."""
+    """Limit this process and its children, including the broker, to a number of cores. Return these cores."""
     cores = sorted(os.sched_getaffinity(0))[:count]
     os.sched_setaffinity(0, cores)
     return cores
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of a process so far, all its threads."""
+    """CPU seconds of a process so far, in all its threads."""
     times = _stat(Path(f"/proc/{pid}/stat"))[11:13]
     return sum(map(int, times)) / TICKS
 
 
 def child(name: str) -> int | None:
-    """The process of this name that this one started."""
+    """The id of the child process with this name."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             is_ours, text = int(_stat(path)[1]) == os.getpid(), path.read_text()
@@ -59,7 +59,7 @@ def child(name: str) -> int | None:
 
 
 def _stat(path: Path) -> list[str]:
-    """From the state on: a name may hold spaces."""
+    """The fields from the state on. The name before them can contain spaces."""
     return path.read_text().rsplit(")", 1)[1].split()
 
 

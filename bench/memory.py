@@ -30,10 +30,10 @@ MILLION = 1_000_000
 @click.command("memory")
 @click.option("--beats", default=10 * MILLION, show_default=True)
 @click.option("--sources", default=1000, show_default=True)
-@click.option("--limit", default=400.0, show_default=True, help="Seconds to judge them in, at most.")
+@click.option("--limit", default=400.0, show_default=True, help="The longest time in seconds.")
 @click.pass_obj
 def command(means: BenchInputs, beats: int, sources: int, limit: float) -> None:
-    """Whether memory stays flat; the topic takes 600 bytes a beat on disk."""
+    """Measure whether memory stays constant. The topic takes 600 bytes per beat on disk."""
     machine.use_cores(means.cores)
     described = machine.describe()
     with kafka() as address, tempfile.TemporaryDirectory(prefix="bench-logs-") as folder:

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import click
 
-from bench.case import Meter, Result
+from bench.case import BenchResult, Meter
 from bench.contenders import CONTENDERS
-from bench.contenders.line import judge
+from bench.contenders.pipeline import judge
 from bench.environment import BenchInputs, kafka
 from bench.topic_load import Load, fill
 
 
-class _Over(Exception):  # noqa: N818 - no error: the way out of a loop without end
+class _Over(Exception):  # noqa: N818 - not an error: it ends an endless loop
     pass
 
 
@@ -25,10 +25,10 @@ class _Over(Exception):  # noqa: N818 - no error: the way out of a loop without 
 @click.option("--sources", default=60, show_default=True)
 @click.option("--form", type=click.Choice(["float32", "json"]), default="float32", show_default=True)
 @click.option("--contender", type=click.Choice(["monitor", "monitor-alo"]), default="monitor", show_default=True)
-@click.option("--lines", default=30, show_default=True, help="To show of each list.")
+@click.option("--lines", default=30, show_default=True, help="Lines of each list to show.")
 @click.pass_obj
 def command(means: BenchInputs, beats: int, sources: int, form: str, contender: str, lines: int) -> None:
-    """Profile this monitor over a full topic: by own time, then by time with what is called."""
+    """Profile this monitor on a full topic: by own time, then by cumulative time."""
     profile = cProfile.Profile()
     with kafka() as address:
         case = means.case(address, beats, 600.0, form=form, options=CONTENDERS[contender].options)
@@ -38,6 +38,6 @@ def command(means: BenchInputs, beats: int, sources: int, form: str, contender: 
     pstats.Stats(profile).strip_dirs().sort_stats("tottime").print_stats(lines).sort_stats("cumtime").print_stats(lines)
 
 
-def _stop(result: Result) -> None:
+def _stop(result: BenchResult) -> None:
     click.echo(f"{result.rate:,.0f} beats/s under the profiler")
     raise _Over

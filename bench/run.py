@@ -1,4 +1,4 @@
-"""Runs contenders in turn, each in a new process. A contender that fails is reported, and the others go on."""
+"""Runs contenders in turn, each in a new process. If a contender fails, that is reported and the others continue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.case import Result
+from bench.case import BenchResult
 from bench.contender import MARK
 from bench.contenders import CONTENDERS
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bench.case import Case
 
 ROOT = Path(__file__).parents[1]
-APART = ROOT / ".venv-bench" / "bin" / "python"  # made by `make bench`
-LIMIT_SECONDS = 60.0  # to start, to join and to read the first batch
+APART = ROOT / ".venv-bench" / "bin" / "python"  # created by `make bench`
+LIMIT_SECONDS = 60.0  # for starting, joining and reading the first batch
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -42,38 +42,38 @@ def environment() -> dict[str, str]:
     return own | ONE_THREAD
 
 
-def run(name: str, case: Case) -> Result | Failure:
+def run(name: str, case: Case) -> BenchResult | Failure:
     command = [python_of(name), "-m", "bench.contender", name]
     limit = LIMIT_SECONDS + case.seconds
     kept: dict[str, Any] = {"capture_output": True, "text": True, "cwd": ROOT}
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-scratch-") as scratch:  # contenders end without tidying up
+        with tempfile.TemporaryDirectory(prefix="bench-scratch-") as scratch:  # contenders leave their files
             own = environment() | {"TMPDIR": scratch}
             done = subprocess.run(command, check=False, input=case.to_json(), timeout=limit, env=own, **kept)
     except FileNotFoundError:
-        return Failure(f"{command[0]} is not there: `make bench` makes it")
+        return Failure(f"{command[0]} does not exist: `make bench` creates it")
     except subprocess.TimeoutExpired:
         return Failure(f"not done within {limit:.0f} s")
     for line in done.stdout.splitlines():
-        _, mark, told = line.partition(MARK)  # frameworks may have written to the same line
+        _, mark, result = line.partition(MARK)  # frameworks may have written to the same line
         if mark:
-            return Result(**json.loads(told))
-    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
-    return Failure(said[-1])
+            return BenchResult(**json.loads(result))
+    errors = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+    return Failure(errors[-1])
 
 
-def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[Result | Failure]]:
-    """A B C, A B C, …: what each contender did in each round. Who fails in the first is left out of the others."""
-    found: dict[str, list[Result | Failure]] = {name: [] for name in cases}
+def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[BenchResult | Failure]]:
+    """Run the contenders in the order A B C, A B C, …. Skip a contender in later rounds if it fails in the first."""
+    found: dict[str, list[BenchResult | Failure]] = {name: [] for name in cases}
     for count in range(rounds):
         for name, case in cases.items():
             if found[name] and isinstance(found[name][0], Failure):
                 continue
             one = run(name, case.again(name, count))
             found[name].append(one)
-            print(f"round {count + 1}: {CONTENDERS[name].title}: {_told(one)}", file=sys.stderr, flush=True)
+            print(f"round {count + 1}: {CONTENDERS[name].title}: {_summary(one)}", file=sys.stderr, flush=True)
     return found
 
 
-def _told(one: Result | Failure) -> str:
+def _summary(one: BenchResult | Failure) -> str:
     return one.reason if isinstance(one, Failure) else f"{one.rate:,.0f} beats/s, {one.cpu_us:.2f} µs of CPU a beat"

@@ -28,49 +28,55 @@ if TYPE_CHECKING:
     from tests.e2e.daemon import Daemon
 
 ALL_CORES = os.cpu_count() or 1
-EDGE = 0.1  # of a backlog, at its beginning and its end, that is not measured
+EDGE = 0.1  # share of the backlog at its beginning and its end that is not measured
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """A backlog and so many processes of one group."""
+    """The result for one backlog and a number of processes of one group."""
 
     processes: int
     partitions: int
     beats: int
-    seconds: float  # from when the backlog can be read to its last beat
-    rate: float  # between its first and its last tenth
-    cpu_us: float  # a beat, of the monitors together, over all of it
-    broker_cpu_us: float | None  # a beat; None where the broker is not ours
+    seconds: float  # from the time the backlog can be read until its last beat is scored
+    rate: float  # beats per second between the first and the last tenth
+    cpu_us: float  # per beat, all monitors together, over the whole backlog
+    broker_cpu_us: float | None  # per beat; None if the bench did not start the broker
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """One monitor that reads everything, a second one that comes, and the first one that goes."""
+    """Times when a second monitor joins a first one, and when the first one then leaves."""
 
-    sources: int  # in trouble
+    sources: int  # that have episode state
     partitions: int
-    start_seconds: float  # of the first: start of the process to ready, nothing to restore
-    join_seconds: float  # start of the second to both ready, with half of the partitions each
-    leave_seconds: float  # SIGTERM of the first to the second serving all partitions
+    start_seconds: float  # of the first: from the start of the process to ready, without state to restore
+    join_seconds: float  # from the start of the second until both are ready with half of the partitions each
+    leave_seconds: float  # from SIGTERM to the first until the second serves all partitions
 
 
 @click.command("scale")
-@click.option("--beats", default=2_000_000, show_default=True, help="Of the backlog that processes share.")
+@click.option("--beats", default=2_000_000, show_default=True, help="Size of the backlog that the processes share.")
 @click.option("--processes", multiple=True, default=(1, 2, 4), show_default=True)
-@click.option("--sources", multiple=True, default=(10, 1000, 100_000), show_default=True, help="In trouble.")
+@click.option(
+    "--sources",
+    multiple=True,
+    default=(10, 1000, 100_000),
+    show_default=True,
+    help="Sources with state.",
+)
 @click.option("--partitions", multiple=True, default=(4, 64, 256), show_default=True)
 @click.pass_obj
 def command(
     means: BenchInputs, beats: int, processes: Sequence[int], sources: Sequence[int], partitions: Sequence[int]
 ) -> None:
-    """A backlog shared by 1, 2, 4 processes; how long partitions take to change hands."""
+    """Measure the rate with 1, 2 and 4 processes, and the time to take over partitions."""
     described = machine.describe()
     with kafka() as address, tempfile.TemporaryDirectory(prefix="bench-logs-") as folder:
         drains = [_drain(means, address, Path(folder), beats, count) for count in processes]
         takeovers = [
-            _takeover(means, means.case(address, 1, 1.0, partitions=count), Path(folder), troubled)
-            for troubled in sources
+            _takeover(means, means.case(address, 1, 1.0, partitions=count), Path(folder), number)
+            for number in sources
             for count in partitions
         ]
     output.picture(means.out / "scale.png", [partial(_draw_drains, drains), partial(_draw_takeovers, takeovers)])
@@ -100,7 +106,7 @@ def _drain(means: BenchInputs, address: str, folder: Path, beats: int, processes
 
 
 def _watch(members: Sequence[Daemon], beats: int) -> list[tuple[float, float]]:
-    """Seconds, and beats judged by then, until all are."""
+    """Wait until all beats are scored. Return pairs of seconds and beats scored by then."""
     began, looks = time.perf_counter(), [(0.0, 0.0)]
     while looks[-1][1] < beats:
         time.sleep(4 * fleet.LOOK_SECONDS)
@@ -122,8 +128,8 @@ def _takeover(means: BenchInputs, case: Case, folder: Path, sources: int) -> Tak
         first = stack.enter_context(fleet.monitor(case, folder, 0))
         fleet.until([first], lambda: fleet.is_shared([first], case.partitions), "the first is ready")
         started = time.perf_counter() - began
-        _trouble(means, case, sources)
-        fleet.until([first], lambda: fleet.beats([first]) == sources, "the trouble is known")
+        _send_abnormal_beats(means, case, sources)
+        fleet.until([first], lambda: fleet.beats([first]) == sources, "the abnormal beats are scored")
         began = time.perf_counter()
         second = stack.enter_context(fleet.monitor(case, folder, 1))
         fleet.until([second], lambda: fleet.is_shared([first, second], case.partitions), "the partitions shared")
@@ -133,14 +139,14 @@ def _takeover(means: BenchInputs, case: Case, folder: Path, sources: int) -> Tak
         left = time.perf_counter() - began
     found = Takeover(sources, case.partitions, started, joined, left)
     click.echo(
-        f"{sources:,} sources in trouble, {case.partitions} partitions: {started:.1f} s to start, ", nl=False, err=True
+        f"{sources:,} sources with state, {case.partitions} partitions: {started:.1f} s to start, ", nl=False, err=True
     )
     click.echo(f"{joined:.1f} s to join, {left:.2f} s to take over", err=True)
     return found
 
 
-def _trouble(means: BenchInputs, case: Case, sources: int) -> None:
-    """One abnormal beat from each source: that is remembered, and raises no alarm yet."""
+def _send_abnormal_beats(means: BenchInputs, case: Case, sources: int) -> None:
+    """Send one abnormal beat per source. The monitor keeps state for the source, but opens no alert yet."""
     loud = stock(means.model, means.stock).loud
     sender = producer(case, Load(sources, sources))
     for count in range(sources):
@@ -152,7 +158,7 @@ def _trouble(means: BenchInputs, case: Case, sources: int) -> None:
 
 def drain_table(drains: Sequence[Drain]) -> str:
     lines = [
-        "| processes | backlog | gone after s | thousand beats a second | of one process | CPU µs a beat | broker's |",
+        "| processes | backlog | seconds | thousand beats a second | to one process | CPU µs a beat | broker's |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in drains:
@@ -165,7 +171,7 @@ def drain_table(drains: Sequence[Drain]) -> str:
 
 def takeover_table(takeovers: Sequence[Takeover]) -> str:
     lines = [
-        "| sources in trouble | partitions | first ready, s | second has its half, s | served again, s |",
+        "| sources with state | partitions | first ready, s | second has half, s | second has all, s |",
         "|---|---|---|---|---|",
     ]
     for one in takeovers:
@@ -189,6 +195,6 @@ def _draw_takeovers(takeovers: Sequence[Takeover], axes: Axes) -> None:
         axes.plot(
             [one.sources for one in those], [one.leave_seconds for one in those], "o-", label=f"{partitions} partitions"
         )
-    axes.set(xscale="log", xlabel="sources in trouble", ylabel="seconds", ylim=(0, None))
-    axes.set_title("A monitor leaves: until the other one serves all partitions")
+    axes.set(xscale="log", xlabel="sources with episode state", ylabel="seconds", ylim=(0, None))
+    axes.set_title("A monitor leaves: time until the other one serves all partitions")
     axes.legend()

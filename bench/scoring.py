@@ -1,4 +1,4 @@
-"""`python -m bench.scoring`: what scoring costs a beat, by network, in one run and in turn. No broker, no training."""
+"""`python -m bench.scoring`: CPU time to score a beat, for each network in turn. No broker, no training."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def main(rounds: int, batches: tuple[int, ...]) -> None:
 
 
 def _detector(config: NetworkConfig, score: ScoreConfig) -> Detector:
-    """Whatever the weights are, they cost the same."""
+    """A model with random weights: the time does not depend on them."""
     projection = np.eye(score.inputs, dtype=np.float32) if score.projected else None
     prototypes = np.zeros((score.prototypes, score.inputs), np.float32) if score.prototypes else None
     return Detector(build(config), score, projection, prototypes)
 
 
 def _seconds(scorer: Scorer, samples: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
-    """CPU time of one batch, after one to warm up."""
+    """CPU seconds of one batch, after a warm-up batch."""
     scorer.score(samples)
     began = time.process_time()
     scorer.score(samples)

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 SOURCES = 60
 TICK_SECONDS = 0.001
-CLEAR = 0.1  # of the threshold: a verdict that nobody's arithmetic changes
+CLEAR = 0.1  # of the threshold: rounding differences between contenders do not change the verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """Encoded beats that are normal to every contender, and those that are abnormal to every one."""
+    """Encoded beats that every contender scores as normal, and those that every one scores as abnormal."""
 
     quiet: list[bytes]
     loud: list[bytes]
@@ -50,11 +50,11 @@ def stock(model: Path, data: Path) -> Stock:
 
 
 class SteadyStream:
-    """Beats at a rate and among them so many alarms a second, until the block ends. At first the alarms alone."""
+    """Publish beats at a rate, some of them abnormal, until the block ends. At first it sends only abnormal beats."""
 
     def __init__(self, case: Case, stock: Stock, rate: float, alarms: float) -> None:
         self.sent: dict[bytes, float] = {}  # source of an abnormal beat -> when it was handed to the producer
-        self.seen: dict[bytes, float] = {}  # … and when its alert could be read
+        self.seen: dict[bytes, float] = {}  # … -> when its alert could be read
         self._case, self._stock, self._rate, self._alarms = case, stock, rate, alarms
         self._is_over, self._is_full = threading.Event(), threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._watch)]
@@ -92,7 +92,7 @@ class SteadyStream:
 
     @staticmethod
     def _due(rate: Callable[[], float]) -> Iterator[int]:
-        """How many are due since it was asked last."""
+        """The number of beats that are due since the last call."""
         owed, before = 0.0, time.perf_counter()
         while True:
             now = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Beats per second of each contender reading a full topic: medians, spread, and ratios within one run."""
+"""Measures beats per second of each contender on a full topic: medians, spread, and ratios within one run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench import machine, output
-from bench.case import Result
+from bench.case import BenchResult
 from bench.contenders import CONTENDERS, ONLY_LATENCY
 from bench.environment import BenchInputs, kafka
 from bench.run import Failure, in_turn
@@ -29,8 +29,8 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
 @click.command("throughput")
-@click.option("--beats", default=1_500_000, show_default=True, help="In each topic.")
-@click.option("--seconds", default=3.0, show_default=True, help="That a contender judges in a round, at most.")
+@click.option("--beats", default=1_500_000, show_default=True, help="Number of beats in each topic.")
+@click.option("--seconds", default=3.0, show_default=True, help="The longest time of a contender in a round.")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--sources", multiple=True, type=int, default=(60, 100_000), show_default=True)
 @click.option("--form", "forms", multiple=True, type=click.Choice(FORMS), default=("float32",), show_default=True)
@@ -40,7 +40,7 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 def command(
     means: BenchInputs, beats: int, forms: Sequence[str], compression: str, sources: Sequence[int], **how: Any
 ) -> None:
-    """Beats a second of every contender, from a topic that is full."""
+    """Measure the beats per second of every contender on a full topic."""
     machine.use_cores(means.cores)
     described, conditions = machine.describe(), {}
     with kafka() as address:
@@ -56,7 +56,7 @@ def command(
 
 def _measure(
     means: BenchInputs, address: str, load: Load, *, seconds: float, rounds: int, names: Sequence[str]
-) -> list[Row]:
+) -> list[BenchRow]:
     case = means.case(address, load.beats, seconds, partitions=load.partitions, form=load.form)
     taken = fill(case, means.stock, load)
     click.echo(f"{load.sources:,} sources: {load.beats:,} beats published in {taken:.1f} s", err=True)
@@ -64,19 +64,19 @@ def _measure(
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One contender under one condition."""
+class BenchRow:
+    """The results of one contender under one condition."""
 
     name: str
-    results: tuple[Result, ...]
-    failures: tuple[str, ...]  # of the rounds that it did not end
+    results: tuple[BenchResult, ...]
+    failures: tuple[str, ...]  # one for each round that failed
     rate: float  # median
     low: float
     high: float
-    ratio: float | None = None  # this monitor's median over its own
-    ratio_low: float | None = None  # of the rounds' ratios
+    ratio: float | None = None  # this monitor's median divided by this contender's
+    ratio_low: float | None = None  # the lowest and highest ratio of a round
     ratio_high: float | None = None
-    cpu_ratio: float | None = None  # its own CPU a beat over this monitor's: hardly moved by what else the machine does
+    cpu_ratio: float | None = None  # its CPU per beat divided by this monitor's; other load hardly changes it
 
     @property
     def title(self) -> str:
@@ -91,33 +91,35 @@ class Row:
         return sum(one.abnormal for one in self.results) / sum(one.judged for one in self.results)
 
 
-def rows(found: Mapping[str, Sequence[Result | Failure]]) -> list[Row]:
+def rows(found: Mapping[str, Sequence[BenchResult | Failure]]) -> list[BenchRow]:
     return [_row(name, outcomes, found.get(OURS, ())) for name, outcomes in found.items()]
 
 
-def _row(name: str, outcomes: Sequence[Result | Failure], ours: Sequence[Result | Failure]) -> Row:
-    results, ours_alone = (tuple(one for one in those if isinstance(one, Result)) for those in (outcomes, ours))
+def _row(name: str, outcomes: Sequence[BenchResult | Failure], ours: Sequence[BenchResult | Failure]) -> BenchRow:
+    results, ours_alone = (tuple(one for one in those if isinstance(one, BenchResult)) for those in (outcomes, ours))
     failures = tuple(one.reason for one in outcomes if isinstance(one, Failure))
     rates = [one.rate for one in results]
     if not results:
-        return Row(name, (), failures, 0.0, 0.0, 0.0)
+        return BenchRow(name, (), failures, 0.0, 0.0, 0.0)
     median = statistics.median(rates)
     spread = median, min(rates), max(rates)
     pairs = zip(ours, outcomes, strict=False)
-    ratios = [mine.rate / its.rate for mine, its in pairs if isinstance(mine, Result) and isinstance(its, Result)]
+    ratios = [
+        mine.rate / its.rate for mine, its in pairs if isinstance(mine, BenchResult) and isinstance(its, BenchResult)
+    ]
     if not ratios:
-        return Row(name, results, failures, *spread)
+        return BenchRow(name, results, failures, *spread)
     ratio = statistics.median(one.rate for one in ours_alone) / median
     cpu_ratio = _cpu_us(results) / _cpu_us(ours_alone)
-    return Row(name, results, failures, *spread, ratio, min(ratios), max(ratios), cpu_ratio)
+    return BenchRow(name, results, failures, *spread, ratio, min(ratios), max(ratios), cpu_ratio)
 
 
-def _cpu_us(results: Sequence[Result]) -> float:
+def _cpu_us(results: Sequence[BenchResult]) -> float:
     return statistics.median(result.cpu_us for result in results)
 
 
-def table(conditions: Mapping[str, Sequence[Row]]) -> str:
-    """Markdown."""
+def table(conditions: Mapping[str, Sequence[BenchRow]]) -> str:
+    """The results as Markdown tables."""
     lines = []
     for condition, found in conditions.items():
         lines += [
@@ -131,7 +133,7 @@ def table(conditions: Mapping[str, Sequence[Row]]) -> str:
     return "\n".join(lines)
 
 
-def _line(row: Row) -> str:
+def _line(row: BenchRow) -> str:
     failed = f"failed: {row.failures[0].replace('|', '/')[:160]}" if row.failures else ""
     if not row.results:
         return f"| {row.title} | {failed} | | | | |"
@@ -144,7 +146,7 @@ def _line(row: Row) -> str:
     return f"| {title} | {rate} | {row.cpu_us:.2f} | {share} | {ratio} | {cpu} |"
 
 
-def _draw(condition: str, found: Sequence[Row], axes: Axes) -> None:
+def _draw(condition: str, found: Sequence[BenchRow], axes: Axes) -> None:
     shown = sorted((row for row in found if row.results), key=lambda row: row.rate)
     places = range(len(shown))
     rates = [row.rate for row in shown]
@@ -153,7 +155,7 @@ def _draw(condition: str, found: Sequence[Row], axes: Axes) -> None:
     axes.barh(places, rates, xerr=errors, color=colours, ecolor="#2c3e50", capsize=2)
     axes.set_yticks(places, [row.title for row in shown])
     axes.set_xscale("log")
-    axes.set_xlabel("beats a second, log scale: median, least and most")
+    axes.set_xlabel("beats a second, log scale: median, minimum and maximum")
     axes.set_title(condition)
     for place, row in zip(places, shown, strict=True):
         axes.text(row.high * 1.1, place, f"{row.rate / 1000:,.1f} k", va="center", fontsize=8)

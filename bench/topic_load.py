@@ -16,7 +16,7 @@ from monitor.errors import RefusedError
 from monitor.records.record import Message
 
 try:
-    from confluent_kafka import Producer  # ten times as fast, where the peers are installed
+    from confluent_kafka import Producer  # ten times as fast; installed with the other systems
 except ImportError:
     Producer = None
 
@@ -38,7 +38,7 @@ CHUNK = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the topic is to hold."""
+    """The contents of a topic."""
 
     beats: int
     sources: int
@@ -49,7 +49,7 @@ class Load:
 
 
 def fill(case: Case, data: Path, load: Load) -> float:
-    """Make the topics and publish; the seconds it took. Beat time ends now."""
+    """Create the topics and publish the beats. Return the seconds. The last beat has the current time."""
     make_topics(case, load.partitions)
     began = time.perf_counter()
     if Producer is None:
@@ -68,7 +68,7 @@ def make_topics(case: Case, partitions: int) -> None:
 
 @contextmanager
 def held_back(case: Case, data: Path, load: Load) -> Iterator[Callable[[], None]]:
-    """A full topic of which nobody who reads what is committed sees a beat before the call that this gives."""
+    """Fill a topic in an open transaction. Calling the yielded function commits it, so that consumers see the beats."""
     make_topics(case, load.partitions)
     sender = producer(case, load, **{"transactional.id": case.prefix, "transaction.timeout.ms": 600_000})
     sender.init_transactions(60)
@@ -78,7 +78,7 @@ def held_back(case: Case, data: Path, load: Load) -> Iterator[Callable[[], None]
 
 
 def beats(data: Path, load: Load) -> Iterator[tuple[bytes, bytes, int]]:
-    """Key, value and timestamp of each."""
+    """Yield the key, value and timestamp of each beat."""
     stock = beat_file.read(data)
     if stock.abnormal is None:
         raise RefusedError(f"{data}: the beats need labels")
@@ -96,7 +96,7 @@ def beats(data: Path, load: Load) -> Iterator[tuple[bytes, bytes, int]]:
 
 
 def _rows(abnormal: NDArray[np.bool_], wanted: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
-    """A row of the stock for each beat, abnormal where it is wanted."""
+    """The row of the data set for each beat: an abnormal row where the beat is to be abnormal."""
     random = np.random.default_rng((SEED, seed))
     normal_row, abnormal_row = (
         random.choice(np.flatnonzero(abnormal == label), len(wanted)) for label in (False, True)
@@ -108,7 +108,7 @@ def producer(case: Case, load: Load, **options: object) -> Any:
     return Producer(
         {
             "bootstrap.servers": case.address,
-            "log_level": 3,  # errors; that a coordinator is still loading is none
+            "log_level": 3,  # only errors; a coordinator that is still loading is a warning
             "partitioner": "murmur2_random",
             "linger.ms": 5,
             "batch.size": load.batch_bytes,

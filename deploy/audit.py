@@ -1,7 +1,7 @@
-"""Known vulnerabilities in what `constraints.txt` pins: `python -m deploy.audit`, where the advisories can be had.
+"""Looks for known vulnerabilities in the packages of `constraints.txt`: `python -m deploy.audit`. Needs network access.
 
 Exit code 0: every pin was looked up and none is known to be vulnerable; 1: some are; 2: not every pin could be looked
-up, which pip-audit by itself calls "no known vulnerabilities found".
+up, for which pip-audit itself reports "no known vulnerabilities found".
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import venv
 from pathlib import Path
 
 PINS = Path(__file__).parents[1] / "constraints.txt"
-TOOL = "pip-audit==2.10.1"  # in an environment of its own: it brings a dozen packages that we need for nothing else
+TOOL = "pip-audit==2.10.1"  # in its own environment, because it has a dozen dependencies that nothing else needs
 
 
 def judge(report: str) -> tuple[int, str]:
-    """Exit code and sentence for pip-audit's JSON; it is empty where the advisories could not be asked for."""
+    """The exit code and message for pip-audit's JSON, which is empty if the advisories could not be read."""
     pins = json.loads(report)["dependencies"] if report.strip() else []
     vulnerable = {pin["name"]: [one["id"] for one in pin["vulns"]] for pin in pins if pin.get("vulns")}
     if vulnerable:
         return 1, "; ".join(f"{name}: {', '.join(ids)}" for name, ids in vulnerable.items())
     missing = sum("skip_reason" in pin for pin in pins)
     if missing or not pins:
-        return 2, f"advisories could be had for {len(pins) - missing} of {len(pins)} pins: nothing is said of the rest"
+        return 2, f"advisories were found for {len(pins) - missing} of {len(pins)} pins: the others were not checked"
     return 0, f"none of {len(pins)} pins is known to be vulnerable"
 
 

@@ -1,6 +1,6 @@
-"""Lists the licences of what `constraints.txt` pins: `python -m deploy.licences` writes docs/licences.md anew.
+"""Lists the licences of the packages in `constraints.txt`: `python -m deploy.licences` writes docs/licences.md.
 
-Out of the installed packages' own words, so the development extras must be installed.
+It reads the metadata of the installed packages, so the development extras must be installed.
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ package's own words, as installed at the versions of `constraints.txt`, written 
 CUDA's libraries, in the CUDA variant alone, are under NVIDIA's licence. Python's and Debian's own, in the base image,
 are listed by its SBOM.
 """
-SILENT = {"pysimdjson": "MIT"}  # by the licence text that it brings, where the metadata says nothing
+SILENT = {"pysimdjson": "MIT"}  # from its licence text, because its metadata have no licence
 GROUPS = {
     "daemon": "In the daemon's image",
     "trainer": "In the trainer's image as well",
@@ -40,7 +40,7 @@ def pinned() -> set[str]:
 
 
 def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str]]]) -> set[str]:
-    """What a package needs on this machine, and what that needs."""
+    """The dependencies of a package on this machine, direct and indirect."""
     if (name, extras) in seen:
         return set()
     seen.add((name, extras))
@@ -54,7 +54,7 @@ def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str
 
 
 def groups() -> dict[str, set[str]]:
-    """The pinned packages by where they end up; the other systems that `make bench` brings are not ours to list."""
+    """The pinned packages by the image that contains them. The other systems of `make bench` are not listed."""
     daemon, trainer, tools = (
         needed(PROJECT, frozenset(extras), set()) & pinned() for extras in ((), ("trainer",), ("embedded", "dev"))
     )
@@ -63,7 +63,7 @@ def groups() -> dict[str, set[str]]:
 
 @cache
 def licences() -> dict[str, str]:
-    """What each pinned package says that its licence is."""
+    """The licence of each pinned package, from its metadata."""
     command = [str(Path(sys.executable).parent / "pip-licenses"), "--from=mixed", "--format=json", "--with-system"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)  # noqa: S603 - our own words
     named = {canonicalize_name(one["Name"]): one["License"] for one in found} | SILENT
@@ -71,9 +71,9 @@ def licences() -> dict[str, str]:
 
 
 def text() -> str:
-    said, parts = licences(), [HEAD]
+    licence_of, parts = licences(), [HEAD]
     for group, names in groups().items():
-        rows = "".join(f"| {name} | {said[name]} |\n" for name in sorted(names))
+        rows = "".join(f"| {name} | {licence_of[name]} |\n" for name in sorted(names))
         parts.append(f"## {GROUPS[group]}\n\n| package | licence |\n|---|---|\n{rows}")
     return "\n".join(parts)
 

@@ -1,6 +1,6 @@
 """Writes the table of metrics into `docs/operations.md`: `python -m deploy.reference`, from the repository's root.
 
-Name, kind, labels and help come from the monitor's own registry; a test holds that the page has just these.
+Name, kind, labels and help come from the monitor's own registry; a test checks that the page is up to date.
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INFO_LABELS = {
 
 
 def registry() -> CollectorRegistry:
-    """That of a monitor at work on one partition and a GPU: every series has its labels."""
+    """The registry of a monitor with one partition and a GPU, so that every series has its labels."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     metrics = Metrics(CollectorRegistry())
     for name, labels in INFO_LABELS.items():
@@ -32,7 +32,7 @@ def registry() -> CollectorRegistry:
 
 
 def rows() -> list[str]:
-    """One a metric, as it is scraped."""
+    """One row of the table per metric, with its name as scraped."""
     found = []
     for family in registry().collect():
         suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
@@ -43,7 +43,7 @@ def rows() -> list[str]:
 
 
 def page(text: str) -> str:
-    """The page with the table of today."""
+    """The page with the current table."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     table = ["| metric | kind | labels | what it means, and what to do |", "|---|---|---|---|", *rows()]

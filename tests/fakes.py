@@ -40,19 +40,19 @@ def records(
 
 
 def kafka_broker(settings: Settings) -> KafkaBroker:
-    """The real one."""
+    """A Kafka broker with these settings, not yet connected."""
     return KafkaBroker(settings)
 
 
 class FakeBroker:
-    """Returns one poll of a script after the other, whatever was delivered.
+    """Returns the polls of a script in order, independent of deliveries.
 
     For tests of the loop that need polls which a log does not give on demand: the same records once more, a partition
-    that is assigned or revoked at this very poll, offsets that were set back, state that nobody wrote. All other tests
-    take `monitor.broker.MemoryBroker`, which has a log, a group and the whole contract; this class has neither.
+    that is assigned or revoked at this very poll, offsets that were reset, unexpected state. All other tests
+    use `monitor.broker.MemoryBroker`, which has a log, a group and the whole contract; this class has neither.
 
-    `failures` makes the next calls of `deliver` fail after their messages went, `rewinds` makes them come to nothing.
-    `is_behind`: whether the polls that are left were fetched already.
+    `failures` makes the next calls of `deliver` fail after their messages were sent, `rewinds` makes them rewind.
+    `is_behind`: whether the remaining polls are fetched already.
     """
 
     def __init__(self, log: Sequence[Records] = ()) -> None:

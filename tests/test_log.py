@@ -61,7 +61,7 @@ def write(seconds, level=logging.WARNING, line=1):
     logging.getLogger("monitor.test").handle(record)
 
 
-def test_a_fault_that_repeats_is_logged_a_few_times_a_minute_and_then_how_often_it_was_left_out(capsys):
+def test_a_repeated_fault_is_logged_a_few_times_a_minute_and_then_counted(capsys):
     log.set_up("INFO", "json")
     for tenth in range(600):
         write(tenth / 10)
@@ -73,7 +73,7 @@ def test_a_fault_that_repeats_is_logged_a_few_times_a_minute_and_then_how_often_
     assert "left_out" not in orjson.loads(capsys.readouterr().err)
 
 
-def test_the_text_form_says_how_many_were_left_out_as_well(capsys):
+def test_the_text_form_also_shows_how_many_lines_were_left_out(capsys):
     log.set_up("INFO", "text")
     for second in (*range(10), 60):
         write(second)

@@ -66,7 +66,7 @@ def test_a_name_that_is_not_public_is_an_attribute_error():
         monitor.load  # noqa: B018
 
 
-def test_the_package_says_that_it_is_typed():
+def test_the_package_has_the_marker_for_types():
     assert (REPOSITORY / "monitor" / "py.typed").is_file()
     assert (REPOSITORY / "trainer" / "py.typed").is_file()
 
@@ -101,7 +101,7 @@ def test_the_numbers_are_the_daemons(path, model):
     assert len(result) == len(beats)
 
 
-def test_a_beat_that_cannot_be_scored_says_why(model):
+def test_a_beat_that_cannot_be_scored_has_a_reason(model):
     result = model.score(mixed_beats())
     unscored = np.isnan(result.score)
     assert np.flatnonzero(unscored).tolist() == [7, 11]
@@ -120,7 +120,7 @@ def test_another_threshold_changes_the_verdicts_alone(model):
     assert not model.score(beats, threshold=10**9).abnormal.any()
 
 
-def test_a_model_says_what_it_is(model):
+def test_a_model_describes_itself(model):
     manifest = models.model().manifest
     assert (model.model_id, model.threshold) == (manifest.model_id, manifest.threshold.value)
     assert (model.samples, model.window, model.nominal_hz, model.device) == (140, "random walks", 180.0, "cpu")
@@ -159,7 +159,7 @@ def test_scoring_leaves_the_beats_as_they_were(model):
     np.testing.assert_array_equal(beats, mixed_beats())
 
 
-def test_no_beats_give_empty_columns(model):
+def test_an_empty_input_gives_empty_columns(model):
     result = model.score(np.empty((0, 140)))
     assert len(result) == 0
     assert {name: getattr(result, name).dtype.type for name in COLUMNS} == COLUMNS
@@ -230,7 +230,7 @@ HOSTILE = (
 
 
 @given(HOSTILE, st.none() | st.floats() | st.integers() | st.text())
-def test_whatever_comes_in_a_result_or_a_value_error_comes_out(model, beats, threshold):
+def test_every_input_gives_a_result_or_a_value_error(model, beats, threshold):
     refusal = None
     try:
         result = model.score(beats, threshold)
@@ -275,7 +275,7 @@ def test_a_path_that_is_none_is_a_value_error(given_path):
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "", "meta", "cuda:-1", None, SimpleNamespace()])
-def test_a_device_that_is_not_there_is_a_value_error(path, device):
+def test_a_missing_device_is_a_value_error(path, device):
     with pytest.raises(ValueError, match="device") as caught:
         monitor.load_model(path, device)
     assert type(caught.value) is ValueError

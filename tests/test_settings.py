@@ -107,7 +107,7 @@ def test_the_state_topic_is_named_after_the_group():
     assert Settings(state_topic="other").state_topic_name == "other"
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_has_a_description():
     assert all(field.description for field in Settings.model_fields.values())
 
 

@@ -1,4 +1,4 @@
-"""bytewax: its Kafka source, `flat_map_batch`, its Kafka sink. It keeps no offsets in the group: it commits nothing."""
+"""bytewax: its Kafka source, `flat_map_batch`, its Kafka sink. It commits no offsets to the group."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TUNED = {
     "check.crcs": True,
-    "fetch.queue.backoff.ms": 2,  # its default of 1000 stalls a quick reader
+    "fetch.queue.backoff.ms": 2,  # the default of 1000 delays a fast consumer
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 65_536,
     "max.partition.fetch.bytes": 4 * 1024 * 1024,

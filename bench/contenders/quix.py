@@ -1,4 +1,4 @@
-"""quixstreams: a BatchingSink, its quickest form, which scores when it commits; or `apply`, a record at a time."""
+"""quixstreams: a BatchingSink, the fastest variant, which scores when it commits; or `apply`, one record at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class JudgingSink(BatchingSink):
-    """Called with all beats since the last commit, a second's worth."""
+    """Score all beats since the last commit, about a second of them."""
 
     def __init__(self, judge: Judge, case: Case) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What tutorials do: take a record, call the model on it, send an alert, take the next one."""
+"""The usual tutorial loop: read one record, call the model, send an alert, read the next record."""
 
 from __future__ import annotations
 

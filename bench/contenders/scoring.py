@@ -1,4 +1,4 @@
-"""The model alone, without Kafka: no line can be quicker than this. The best of some batch sizes."""
+"""The model alone, without Kafka: an upper bound for every system. The best of several batch sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the data say happened: marks on every panel, made by queries and not by hand."""  # noqa: INP001 - no package
+"""Annotations on every panel: events that queries find in the data."""  # noqa: INP001 - no package
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from deploy.grafana.promql import of_monitors, select
 
 MODEL = select("ecg_monitor_model_info")
 VERSION = select("ecg_monitor_threshold_version")
-SETTLED_SECONDS = 120  # after a start the version is not known yet
+VERSION_KNOWN_SECONDS = 120  # so long after a start the version is known
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Marked where the query has a value above 0, or at the times that are its values (ms)."""
+    """An annotation where the query has a value above 0, or at the times that the query returns (ms)."""
 
     name: str
     color: str
@@ -24,14 +24,14 @@ class Annotation:
 
 
 def _new(expr: str, label: str) -> str:
-    """Values of a label that were not there a minute ago, when others were."""
+    """Values of a label that did not exist a minute ago, if the metric had other values then."""
     before = f"count by ({label}) ({expr} offset 1m)"
     return f"count by ({label}) ({expr}) unless on ({label}) {before} and on () count({expr} offset 1m) > 0"
 
 
 def _new_threshold() -> str:
-    settled = f"time() - process_start_time_seconds{{{VERSION.partition('{')[2]} > {SETTLED_SECONDS}"
-    now = f'count_values("version", {VERSION} and on (job, instance) ({settled}))'
+    known = f"time() - process_start_time_seconds{{{VERSION.partition('{')[2]} > {VERSION_KNOWN_SECONDS}"
+    now = f'count_values("version", {VERSION} and on (job, instance) ({known}))'
     return f'{now} unless on (version) count_values("version", {VERSION} offset 1m)'
 
 

@@ -1,10 +1,10 @@
-"""How panels become Grafana's classic JSON, schema version 42."""  # noqa: INP001 - no package: run from the root
+"""Converts panels to Grafana's classic JSON, schema version 42."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
 from typing import Any
 
-from deploy.grafana.panel import Panel, Query, Row
+from deploy.grafana.panel import Panel, PanelRow, Query
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24  # of Grafana's grid
@@ -12,10 +12,10 @@ INSTANCE_UID = "ecg-monitor-instance"
 JSON = dict[str, Any]
 
 
-def placed(rows: tuple[Row, ...]) -> list[JSON]:
-    """Rows below each other, panels from left to right until the grid is full; ids count up.
+def placed(rows: tuple[PanelRow, ...]) -> list[JSON]:
+    """Place rows below each other, and their panels from left to right until the grid is full. Ids count up.
 
-    The panels of a collapsed row stand inside it, and it takes one line.
+    The panels of a collapsed row are nested in its JSON, and the row takes one grid line.
     """
     result: list[JSON] = []
     top, identity = 0, 1
@@ -41,7 +41,7 @@ def _beside_each_other(panels: tuple[Panel, ...], top: int, identity: int) -> li
     return result
 
 
-def _row(row: Row, place: JSON, identity: int, inner: list[JSON]) -> JSON:
+def _row(row: PanelRow, place: JSON, identity: int, inner: list[JSON]) -> JSON:
     return {
         "id": identity,
         "type": "row",
@@ -53,7 +53,7 @@ def _row(row: Row, place: JSON, identity: int, inner: list[JSON]) -> JSON:
 
 
 def panel_json(panel: Panel, place: JSON, identity: int) -> JSON:
-    """The panel at a place of the grid."""
+    """The JSON of a panel at a position of the grid."""
     common = {
         "id": identity,
         "type": panel.kind,
@@ -72,7 +72,7 @@ def panel_json(panel: Panel, place: JSON, identity: int) -> JSON:
 
 
 def _target(panel: Panel, ref: str, query: Query) -> JSON:
-    # a number is asked for now: the last one of a range would still be shown of a monitor that is gone
+    # a stat uses an instant query: a range query would still show the last value of a monitor that has ended
     now = panel.kind == "stat"
     return {
         "refId": ref,
@@ -113,7 +113,7 @@ def _lines(panel: Panel) -> JSON:
 
 
 def _overrides(panel: Panel) -> list[JSON]:
-    """A line called `threshold` is red and dashed."""
+    """Draw a line named `threshold` red and dashed."""
     if panel.kind != "timeseries" or all(query.legend != "threshold" for query in panel.queries):
         return []
     red = {"id": "color", "value": {"mode": "fixed", "fixedColor": "red"}}
@@ -122,7 +122,7 @@ def _overrides(panel: Panel) -> list[JSON]:
 
 
 _INSTANCE_LINK = {
-    "title": "Look into ${__field.labels.instance}",
+    "title": "Open ${__field.labels.instance}",
     "url": f"/d/{INSTANCE_UID}?var-instance=${{__field.labels.instance}}"
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}",
 }

@@ -1,6 +1,6 @@
 """Writes the dashboards' JSON: `python -m deploy.grafana.dashboard`, from the repository's root.
 
-The JSON is committed, for Grafana reads it from the folder; a test holds that this makes the same.
+The JSON is committed because Grafana reads it from the folder. A test checks that it is up to date.
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deploy.grafana.classic import DATASOURCE, INSTANCE_UID, JSON, placed
 from deploy.grafana.promql import filled
 
 if TYPE_CHECKING:
-    from deploy.grafana.panel import Row
+    from deploy.grafana.panel import PanelRow
 
 FOLDER = Path(__file__).parent / "dashboards"
 TAG = "ecg-monitor"
@@ -30,12 +30,12 @@ PARTITION = {"partition": 'ecg_monitor_lag_records{job=~"$job", instance=~"$inst
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """A page of rows; `variables` are looked up as the values of labels."""
+    """A page of rows. `variables` maps a variable's name to the metric and label that it takes its values from."""
 
     uid: str
     title: str
     description: str
-    rows: tuple[Row, ...]
+    rows: tuple[PanelRow, ...]
     variables: dict[str, str]
 
     @property
@@ -44,7 +44,7 @@ class Dashboard:
 
 
 class Question(NamedTuple):
-    """What a dashboard asks Prometheus, the variables filled in."""
+    """One query of a dashboard to Prometheus, with its variables filled in."""
 
     dashboard: str
     kind: Literal["panel", "annotation", "variable"]
@@ -57,14 +57,14 @@ DASHBOARDS = (
     Dashboard(
         "ecg-monitor-overview",
         "ECG monitor — overview",
-        "From beats in to alerts out. Read from the top; begin at the first row that looks wrong.",
+        "From incoming beats to alerts. Read from the top. Start at the first row that looks wrong.",
         overview.ROWS,
         MAIN,
     ),
     Dashboard(
         INSTANCE_UID,
         "ECG monitor — instance",
-        "One instance and its partitions, or several side by side: choose above.",
+        "One instance and its partitions, or several side by side. Select them above.",
         instance.ROWS,
         MAIN | PARTITION,
     ),
@@ -91,7 +91,7 @@ def dashboard_json(dashboard: Dashboard) -> JSON:
     }
 
 
-_LINK = {  # to every dashboard with the tag, wherever it is provisioned
+_LINK = {  # to every dashboard with the tag, in any folder
     "title": "ECG monitor",
     "type": "dashboards",
     "tags": [TAG],
@@ -120,7 +120,7 @@ def _variable(name: str, of: str) -> JSON:
         "type": "query",
         "datasource": DATASOURCE,
         "definition": query,
-        "query": {"qryType": 5, "query": query, "refId": f"{name}-values"},  # 5: the query as it is written
+        "query": {"qryType": 5, "query": query, "refId": f"{name}-values"},  # 5: use the query unchanged
         "refresh": 2,  # whenever the time range changes: instances come and go
         "multi": True,
         "includeAll": True,
@@ -135,9 +135,10 @@ def text(dashboard: Dashboard) -> str:
 
 
 def questions(rate_interval: str = "20s") -> list[Question]:
-    """Everything that the dashboards ask, for all jobs, instances and partitions.
+    """Every query of the dashboards, for all jobs, instances and partitions.
 
-    On a monitor at work all have an answer, but for annotations of what has not happened, and GPU memory without one.
+    With a running monitor each query has a result, except annotations of events that did not happen, and GPU memory
+    on a machine without a GPU.
     """
     found = []
     for dashboard in DASHBOARDS:

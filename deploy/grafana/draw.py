@@ -1,8 +1,8 @@
-"""Draws the dashboards as pictures: what each panel would show of a Prometheus, in the panels' own places.
+"""Draws the dashboards as pictures, with the panels in their places and the data of a Prometheus server.
 
 `python -m deploy.grafana.draw --prometheus http://127.0.0.1:9090 --minutes 8 --out FOLDER`, from the repository's
-root. Grafana itself is not needed; matplotlib is (extra `trainer`). Of each dashboard it writes the whole, which is
-too large to be read on a page, and an excerpt of a few panels, which is what `docs/images` has.
+root. It needs matplotlib (extra `trainer`), but not Grafana. For each dashboard it writes the whole page, which is too
+large for a document, and an excerpt of a few panels, which is in `docs/images`.
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deploy.grafana import plot
 from deploy.grafana.annotation import ANNOTATIONS
 from deploy.grafana.classic import COLUMNS, placed
 from deploy.grafana.dashboard import DASHBOARDS, Dashboard
-from deploy.grafana.panel import Panel, Query, Row
+from deploy.grafana.panel import Panel, PanelRow, Query
 from deploy.grafana.plot import CARD, COLORS, FAINT, GRID, INK, PAGE, Mark
 from deploy.grafana.prometheus import Prometheus
 
@@ -33,21 +33,21 @@ PALETTE_COLORS = 256
 EXCERPT_WIDTH = 16 * COLUMN_PIXELS  # two panels of the usual width beside each other
 EXCERPTS = {
     "overview": (
-        ("Monitors up", "Not ready", "Lag", "Stillest partition", "Last beats"),
+        ("Monitors up", "Not ready", "Lag", "Longest standstill", "Last records"),
         ("Beats", "Lag in seconds, by partition"),
         ("Dead letters, by reason", "Abnormal beats, share"),
-        ("Where the time goes", "Alert latency"),
+        ("Time by stage", "Alert latency"),
     ),
     "instance": (
         ("Ready", "Healthy", "In its group", "Partitions", "Since the last step"),
-        ("Step time", "Where the time goes"),
+        ("Step time", "Time by stage"),
         ("Commits", "Sources restored"),
     ),
 }
 
 
 def draw(dashboard: Dashboard, prometheus: Prometheus, path: Path) -> list[str]:
-    """Draw every panel, collapsed rows opened; gives the titles of those that had nothing to show."""
+    """Draw every panel, including those in collapsed rows. Return the titles of the panels without data."""
     rows = _opened(dashboard)
     places = placed(rows)
     lines = max(place["gridPos"]["y"] + place["gridPos"]["h"] for place in places)
@@ -67,13 +67,13 @@ def draw(dashboard: Dashboard, prometheus: Prometheus, path: Path) -> list[str]:
     return empty
 
 
-def _opened(dashboard: Dashboard) -> tuple[Row, ...]:
+def _opened(dashboard: Dashboard) -> tuple[PanelRow, ...]:
     """The rows, none of them collapsed."""
-    return tuple(Row(row.title, row.panels) for row in dashboard.rows)
+    return tuple(PanelRow(row.title, row.panels) for row in dashboard.rows)
 
 
 def excerpt(dashboard: Dashboard, whole: Path, path: Path) -> None:
-    """Cut the panels that EXCERPTS names out of the whole picture, and put them together row by row."""
+    """Cut the panels in EXCERPTS out of the whole picture, and join them row by row."""
     cards = [place for place in placed(_opened(dashboard)) if place["type"] != "row"]
     places = {place.get("title"): place["gridPos"] for place in cards}
     rows = [[places[title] for title in titles] for titles in EXCERPTS[dashboard.file.stem]]
@@ -97,7 +97,7 @@ def _box(place: dict[str, int]) -> tuple[int, int, int, int]:
 
 
 def _shrink(path: Path) -> None:
-    """A third of the size: the commonest colours as they are, the rest as their nearest."""
+    """Reduce the file to a third: keep the most frequent colours, and replace the others by the nearest of these."""
     with Image.open(path) as picture:
         plain = picture.convert("RGB")
     common = sorted(plain.getcolors(plain.width * plain.height) or [], reverse=True)[:PALETTE_COLORS]
@@ -107,7 +107,7 @@ def _shrink(path: Path) -> None:
 
 
 def _marks(prometheus: Prometheus) -> list[Mark]:
-    """Where each annotation begins."""
+    """The start of each annotation within the time range."""
     found = []
     for one in ANNOTATIONS:
         for series in prometheus.ask(Query(one.name, one.expr), is_instant=False):
@@ -119,7 +119,7 @@ def _marks(prometheus: Prometheus) -> list[Mark]:
 
 
 def _legend(figure: Figure, lines: int) -> None:
-    """Which colour marks what."""
+    """Draw the colours of the annotations."""
     for place, one in enumerate(reversed(ANNOTATIONS)):
         x, y = 0.91 - 0.09 * place, 1 - 0.6 / lines
         figure.text(x, y, f"┊ {one.name}", color=COLORS[one.color], fontsize=9, va="center")
@@ -131,7 +131,7 @@ def _title(figure: Figure, place: dict[str, Any], lines: int) -> None:
 
 
 def _axes(figure: Figure, place: dict[str, int], lines: int, panel: Panel) -> Axes:
-    """A card at the panel's place, its title, and the axes inside."""
+    """Draw a card with the panel's title at its place. Return the axes in it."""
     width, height = COLUMNS * COLUMN_PIXELS, lines * LINE_PIXELS
     left, top = place["x"] * COLUMN_PIXELS + GAP / 2, place["y"] * LINE_PIXELS + GAP / 2
     wide, high = place["w"] * COLUMN_PIXELS - GAP, place["h"] * LINE_PIXELS - GAP
@@ -149,7 +149,7 @@ def _axes(figure: Figure, place: dict[str, int], lines: int, panel: Panel) -> Ax
 
 
 def _panel(axes: Axes, panel: Panel, prometheus: Prometheus, marks: list[Mark]) -> bool:
-    """Draw it; whether there was anything to draw."""
+    """Draw the panel. Return whether there was data."""
     if panel.kind == "text":
         plot.text(axes, panel)
         return True
@@ -171,7 +171,7 @@ def _panel(axes: Axes, panel: Panel, prometheus: Prometheus, marks: list[Mark]) 
 
 
 def main() -> None:
-    """Draw both dashboards; say which panels are empty."""
+    """Draw both dashboards, and print which panels are empty."""
     parser = argparse.ArgumentParser(description="Draw the dashboards of a running Prometheus.")
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="its address")
     parser.add_argument("--minutes", type=float, default=8, help="how far back")

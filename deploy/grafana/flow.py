@@ -1,45 +1,45 @@
-"""The overview's panels of the beats' way: in, scored, judged."""  # noqa: INP001 - no package: run from the root
+"""The overview's panels for ingest, scoring and alarms."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
-from deploy.grafana.panel import INSTANCE, Query, Row, above, heatmap, layers, lines
+from deploy.grafana.panel import INSTANCE, PanelRow, Query, above, heatmap, layers, lines
 from deploy.grafana.promql import added, at_most, highest, quantiles, rate, select, share
 
-INGEST = Row(
+INGEST = PanelRow(
     "Ingest",
     (
         lines(
             "Beats",
-            "Beats read and judged, by instance. Flat while beats are published: see lag and last step.",
+            "Beats read and scored, by instance. If the line is at 0 while beats are published, see lag and last step.",
             "cps",
             Query(INSTANCE, added(rate("ecg_monitor_beats_total"), "instance")),
         ),
         lines(
             "Lag in seconds, by partition",
-            "Age of the last judged beat; 0 without lag. One partition alone: its instance is stuck, or its sources "
-            "are many. All: add instances, up to the partitions.",
+            "Age of the last scored beat, 0 without lag. If only one partition lags, its instance is stuck or it has "
+            "many sources. If all lag, add instances, up to the number of partitions.",
             "s",
             Query("{{partition}}", highest(select("ecg_monitor_lag_seconds"), "partition")),
             steps=above(10, 60),
         ),
         lines(
             "Lag in records, by partition",
-            "Records between the last judged one and the end. Growing: add instances, up to the partitions.",
+            "Records after the last scored one. If the number grows, add instances, up to the number of partitions.",
             "short",
             Query("{{partition}}", highest(select("ecg_monitor_lag_records"), "partition")),
         ),
         lines(
             "Dead letters, by reason",
-            "Records that are no beats. Rising: a publisher sends something else; `ecg-monitor dead-letters list`.",
+            "Records that are not beats. If it rises, a publisher sends wrong data: `ecg-monitor dead-letters list`.",
             "cps",
             Query("{{reason}}", added(rate("ecg_monitor_dead_letters_total"), "reason")),
         ),
         lines(
-            "Refused, share",
-            "Of all records, those that are no beats. A few: one broken publisher. Most: a format was changed.",
+            "Dead letters, share",
+            "Share of all records that are not beats. Low: one faulty publisher. High: a format was changed.",
             "percentunit",
             Query(
-                "refused",
+                "dead letters",
                 f"{added(rate('ecg_monitor_dead_letters_total'))} / "
                 f"({added(rate('ecg_monitor_dead_letters_total'))} + {added(rate('ecg_monitor_beats_total'))})",
             ),
@@ -47,34 +47,33 @@ INGEST = Row(
         ),
         lines(
             "Unscorable beats, by cause",
-            "Valid beats that cannot be scored, flat lines for one. Rising: look at electrodes and gain.",
+            "Valid beats that cannot be scored, for example flat ones. If it rises, check electrodes and gain.",
             "cps",
             Query("{{cause}}", added(rate("ecg_monitor_unscorable_beats_total"), "cause")),
         ),
     ),
 )
 
-INFERENCE = Row(
+INFERENCE = PanelRow(
     "Inference",
     (
         lines(
             "Step time",
-            "From records to acknowledged delivery, waiting for records left out. As long as a batch takes to come "
-            "in: the monitor is at its limit.",
+            "From receiving records to acknowledged delivery, without waiting for records. If a step takes as long as "
+            "a batch takes to arrive, the monitor is at its capacity.",
             "s",
             *quantiles("ecg_monitor_step_seconds", 0.5, 0.9, 0.99),
         ),
         layers(
-            "Where the time goes",
-            "Share of the loop's time in each stage, a mean of the instances; what is left of 1 is waiting for "
-            "records. Near 1: add instances. The largest layer is what to mend: score: MONITOR_DEVICE; deliver: the "
-            "broker.",
+            "Time by stage",
+            "Share of the loop's time in each stage, mean of the instances. The rest up to 1 is waiting for records. "
+            "Near 1: add instances. Improve the largest stage: for score MONITOR_DEVICE, for deliver the broker.",
             "percentunit",
             Query("{{stage}}", f"avg by (stage) ({rate('ecg_monitor_stage_seconds_sum')})"),
         ),
         lines(
             "Records in a step",
-            "Few: the monitor keeps up easily. MONITOR_BATCH_SIZE of them: it works off a backlog.",
+            "Low: the monitor keeps up. Equal to MONITOR_BATCH_SIZE: it works off a backlog.",
             "short",
             Query("mean", share("ecg_monitor_batch_beats_sum", "ecg_monitor_batch_beats_count")),
             *quantiles("ecg_monitor_batch_beats", 0.5, 0.99),
@@ -82,18 +81,18 @@ INFERENCE = Row(
     ),
 )
 
-SCORES = Row(
+SCORES = PanelRow(
     "Scores and alarms",
     (
         heatmap(
             "Scores",
-            "Beats a second in each band of the reconstruction error; a band is named by its upper edge. Two clouds, "
-            "one on either side of the threshold, are a healthy picture.",
+            "Beats per second in each band of the reconstruction error; the label is the band's upper edge. Normal: "
+            "two groups, one on each side of the threshold.",
             Query("{{le}}", added(rate("ecg_monitor_score_bucket"), "le")),
         ),
         lines(
             "Score quantiles and threshold",
-            "p50 is what a usual beat scores. A slow drift upwards on normal patients asks for recalibration.",
+            "p50 is the score of a typical beat. If it rises slowly on normal patients, recalibrate.",
             "short",
             *quantiles("ecg_monitor_score", 0.5, 0.9, 0.99),
             Query("threshold", highest(select("ecg_monitor_threshold"))),
@@ -101,42 +100,42 @@ SCORES = Row(
         ),
         lines(
             "Abnormal beats, share",
-            "Of all judged beats, beside what the model's calibration expects of normal ones. Far above it on normal "
-            "patients: wrong model or threshold.",
+            "Share of all scored beats, and the share that the calibration expects for normal beats. Far above it on "
+            "normal patients: wrong model or threshold.",
             "percentunit",
             Query("abnormal", share("ecg_monitor_abnormal_beats_total", "ecg_monitor_beats_total")),
-            Query("expected of normal beats", highest(select("ecg_monitor_expected_abnormal_ratio"))),
+            Query("expected for normal beats", highest(select("ecg_monitor_expected_abnormal_ratio"))),
         ),
         lines(
             "Drift: beats by p-value, share",
-            "On normal patients one beat in 100 has p ≤ 0.01, one in 20 p ≤ 0.05, one in two p ≤ 0.5. Slowly more: "
-            "the patients or the leads are not those of the calibration; recalibrate.",
+            "On normal patients one beat in 100 has p ≤ 0.01, one in 20 p ≤ 0.05, one in two p ≤ 0.5. If "
+            "the shares rise slowly, patients or leads differ from those of the calibration: recalibrate.",
             "percentunit",
             *(Query(f"p ≤ {edge}", at_most("ecg_monitor_p_value", edge)) for edge in ("0.01", "0.05", "0.5")),
         ),
         lines(
             "Alerts, by kind and event",
-            "A minute, acknowledged by the broker. More opened than closed for long: open episodes grow.",
+            "Alerts per minute, acknowledged by the broker. More opened than closed: open episodes grow.",
             "cpm",
             Query("{{kind}} {{event}}", "60 * " + added(rate("ecg_monitor_alerts_total"), "kind", "event")),
         ),
         lines(
             "Open episodes, by kind",
-            "Sources in alarm now. Technical: electrodes and gain. Physiological: somebody should look at the trace.",
+            "Sources in alarm now. Technical: check electrodes and gain. Physiological: look at the trace.",
             "none",
             Query("{{kind}}", added(select("ecg_monitor_episodes"), "kind")),
         ),
         lines(
             "Alert latency",
-            "From the beat's timestamp to the acknowledged alert. High: see lag and step time. Empty: no alerts.",
+            "From the beat's timestamp to the acknowledged alert. If high, see lag and step time. Empty: no alerts.",
             "s",
             *quantiles("ecg_monitor_alert_latency_seconds", 0.5, 0.99),
             steps=above(10, 60),
         ),
         lines(
             "Thresholds of single sources; clocks ahead",
-            "Sources with a threshold of their own, `ecg-monitor threshold show` lists them. Clocks ahead: alerts from "
-            "before their beat's timestamp, a minute; set a publisher's clock right.",
+            "Sources with their own threshold: `ecg-monitor threshold show` lists them. Clocks ahead: alerts per "
+            "minute whose beat has a timestamp in the future; correct the publisher's clock.",
             "none",
             Query("sources", highest(select("ecg_monitor_source_thresholds"))),
             Query("clocks ahead", "60 * " + added(rate("ecg_monitor_clock_skewed_alerts_total"))),

@@ -1,4 +1,4 @@
-"""What a panel is: one question, its answer's unit and colours; `classic` makes Grafana's JSON of it."""  # noqa: INP001 - no package: run from the root
+"""A panel: its queries, unit and colours. `classic` converts it to Grafana's JSON."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal, NamedTuple
 
 
 class Query(NamedTuple):
-    """One expression, and what its lines are called."""
+    """One PromQL expression, and the legend of its lines."""
 
     legend: str
     expr: str
 
 
-class Step(NamedTuple):
-    """From this value on, this colour."""
+class ThresholdStep(NamedTuple):
+    """A colour that applies from a value upwards."""
 
     value: float | None  # None: from the beginning
     color: str
@@ -22,20 +22,20 @@ class Step(NamedTuple):
 
 BEGINNING = None
 INSTANCE = "{{instance}}"  # the name of a line that leads to that instance
-PLAIN = (Step(BEGINNING, "text"),)
-GREEN = (Step(BEGINNING, "green"),)
-PRESENT = (Step(BEGINNING, "red"), Step(1, "green"))
-NEVER = (Step(BEGINNING, "green"), Step(1e-9, "red"))  # where any at all is too many
+PLAIN = (ThresholdStep(BEGINNING, "text"),)
+GREEN = (ThresholdStep(BEGINNING, "green"),)
+PRESENT = (ThresholdStep(BEGINNING, "red"), ThresholdStep(1, "green"))
+NEVER = (ThresholdStep(BEGINNING, "green"), ThresholdStep(1e-9, "red"))  # for counts that should always be 0
 
 
-def above(yellow: float, red: float) -> tuple[Step, ...]:
-    """The colours of a number that is bad when it is high."""
-    return (Step(BEGINNING, "green"), Step(yellow, "yellow"), Step(red, "red"))
+def above(yellow: float, red: float) -> tuple[ThresholdStep, ...]:
+    """The colours of a value that should be low: yellow and red from these values upwards."""
+    return (ThresholdStep(BEGINNING, "green"), ThresholdStep(yellow, "yellow"), ThresholdStep(red, "red"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One question and its answer. `unit` is a Grafana unit id; for a heatmap it is that of the cells."""
+    """A panel with its queries. `unit` is a Grafana unit id; for a heatmap it is the unit of the cells."""
 
     title: str
     description: str
@@ -43,18 +43,18 @@ class Panel:
     queries: tuple[Query, ...] = ()
     kind: Literal["stat", "timeseries", "heatmap", "text"] = "timeseries"
     width: int = 8
-    steps: tuple[Step, ...] = GREEN
-    shows_name: bool = False  # a stat that shows what its series is called, not its value
+    steps: tuple[ThresholdStep, ...] = GREEN
+    shows_name: bool = False  # a stat that shows the name of its series, not its value
     is_stacked: bool = False
-    content: str = ""  # of a text, Markdown
+    content: str = ""  # of a text panel, in Markdown
 
     @property
     def height(self) -> int:
         return 4 if self.kind in ("stat", "text") else 8
 
 
-class Row(NamedTuple):
-    """Panels under a title; a collapsed one is opened when its answers are wanted."""
+class PanelRow(NamedTuple):
+    """Panels under a title. A collapsed row is closed until the user opens it."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -62,14 +62,14 @@ class Row(NamedTuple):
 
 
 def lines(
-    title: str, description: str, unit: str, *queries: Query, width: int = 8, steps: tuple[Step, ...] = GREEN
+    title: str, description: str, unit: str, *queries: Query, width: int = 8, steps: tuple[ThresholdStep, ...] = GREEN
 ) -> Panel:
-    """Values over time; where there are steps beyond the first, they are drawn as lines."""
+    """Values over time. Steps after the first are drawn as horizontal lines."""
     return Panel(title=title, description=description, unit=unit, queries=queries, width=width, steps=steps)
 
 
 def layers(title: str, description: str, unit: str, *queries: Query) -> Panel:
-    """Parts of a whole over time."""
+    """Parts of a whole over time, stacked."""
     return Panel(title=title, description=description, unit=unit, queries=queries, is_stacked=True)
 
 
@@ -77,13 +77,13 @@ def heatmap(title: str, description: str, query: Query) -> Panel:
     return Panel(title=title, description=description, unit="cps", queries=(query,), kind="heatmap", width=12)
 
 
-def number(title: str, description: str, unit: str, query: Query, steps: tuple[Step, ...]) -> Panel:
-    """One value, as it is now, or one a series."""
+def number(title: str, description: str, unit: str, query: Query, steps: tuple[ThresholdStep, ...]) -> Panel:
+    """The current value, one per series."""
     return Panel(title=title, description=description, unit=unit, queries=(query,), kind="stat", width=3, steps=steps)
 
 
 def name(title: str, description: str, query: Query, width: int) -> Panel:
-    """What a series is called, as it is now."""
+    """The names of the current series."""
     return Panel(
         title=title,
         description=description,

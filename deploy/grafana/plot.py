@@ -1,4 +1,4 @@
-"""One panel on matplotlib's axes, so that it can be read as in Grafana."""  # noqa: INP001 - no package: run from the root
+"""Draws one panel on matplotlib's axes, similar to Grafana."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_FONT, MIN_FONT = 20, 7
 
 
 class Mark(NamedTuple):
-    """Something that happened, at a time."""
+    """An event: its time in seconds since the epoch, and its colour."""
 
     time: float
     color: str
@@ -44,7 +44,7 @@ def text(axes: Axes, panel: Panel) -> None:
 
 
 def stat(axes: Axes, panel: Panel, found: list[Series]) -> None:
-    """One value large, several below each other."""
+    """Draw one value large, or several below each other."""
     wide = axes.get_window_extent().width - 24
     for number, series in enumerate(found):
         value = series.values[-1]
@@ -61,7 +61,7 @@ def stat(axes: Axes, panel: Panel, found: list[Series]) -> None:
 
 
 def over_time(axes: Axes, time_range: tuple[float, float], marks: list[Mark]) -> None:
-    """Axes on which time runs, and what happened."""
+    """Set up the time axis, and draw the marks."""
     axes.set_xlim(*time_range)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda now, _: f"{datetime.fromtimestamp(now, UTC):%H:%M:%S}"))
@@ -96,7 +96,7 @@ def lines(axes: Axes, panel: Panel, found: list[Series]) -> None:
 
 
 def _with_gaps(series: Series) -> tuple[list[float], list[float]]:
-    """A line is interrupted where there was no answer."""
+    """The points of a line, with a gap where there is no data."""
     steps = np.diff(series.times)
     gaps = np.flatnonzero(steps > 1.5 * steps.min(initial=np.inf)) + 1
     return list(np.insert(series.times, gaps, np.nan)), list(np.insert(series.values, gaps, np.nan))
@@ -126,7 +126,7 @@ def _legend(axes: Axes) -> None:
 
 
 def heatmap(axes: Axes, found: list[Series]) -> None:
-    """Cumulative buckets as bands, one a row."""
+    """Draw cumulative buckets as bands, one per row."""
     ordered = sorted(found, key=lambda series: float(series.name))
     times = np.array(ordered[-1].times)
     columns = np.array([np.interp(times, series.times, series.values) for series in ordered])

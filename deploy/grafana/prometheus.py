@@ -1,4 +1,4 @@
-"""What Prometheus answers to a dashboard's question."""  # noqa: INP001 - no package: run from the root
+"""Queries Prometheus with the expressions of a dashboard."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER_SECONDS = 30
 
 
 class Series(NamedTuple):
-    """One line: what its legend calls it, and its values over time, in seconds since the epoch."""
+    """One line: its name in the legend, its times in seconds since the epoch, and its values."""
 
     name: str
     times: list[float]
@@ -28,7 +28,7 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """A server, and the time range that is looked at."""
+    """A Prometheus server, and the time range of the queries."""
 
     url: str
     start: float
@@ -40,7 +40,7 @@ class Prometheus:
         return max(1.0, (self.end - self.start) / POINTS)
 
     def ask(self, query: Query, *, is_instant: bool) -> list[Series]:
-        """The lines of one query, as Grafana would ask it over this range, or at its end."""
+        """The lines of one query, over the range, or at its end if `is_instant`. The step is that of Grafana."""
         # Grafana's own rule for $__rate_interval
         interval = max(4 * self.scrape_seconds, self.step_seconds + self.scrape_seconds)
         expr = filled(query.expr, f"{interval:.0f}s")

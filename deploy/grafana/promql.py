@@ -1,6 +1,6 @@
-"""How the dashboards' PromQL is put together, and how it is asked without Grafana.
+"""Builds the PromQL of the dashboards, and fills in its variables for use without Grafana.
 
-Every selector is bound to the variables $job and $instance, and every rate to $__rate_interval.
+Every selector uses the variables $job and $instance, and every rate uses $__rate_interval.
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ def rate(metric: str, *matchers: str) -> str:
 
 
 def age(metric: str, *matchers: str) -> str:
-    """How old a time stamp was when it was scraped, else the scrape's own age shows; nothing where it never was set."""
+    """The age of a timestamp when it was scraped, without the age of the scrape. No value if it was never set."""
     stamp = select(metric, *matchers)
     return f"clamp_min(timestamp({stamp}) - ({stamp} > 0), 0)"
 
 
 def of_monitors(expr: str) -> str:
-    """What Prometheus and its client library measure of everything, of monitors alone: $job may be any job."""
+    """Restrict a metric that every process has to the monitors, because $job can be any job."""
     return f"{expr} and on (job) {select('ecg_monitor_build_info')}"
 
 
 def added(expr: str, *by: str) -> str:
-    """The sum over everything but the labels `by`."""
+    """The sum over all labels except `by`."""
     return _over("sum", expr, *by)
 
 
@@ -50,25 +50,25 @@ def _over(operator: str, expr: str, *by: str) -> str:
 
 
 def share(part: str, whole: str) -> str:
-    """Rate over rate, each added up before the division: a mean of the instances' shares would be wrong."""
+    """A ratio of two rates, each summed before the division: a mean of the instances' ratios would be wrong."""
     return f"{added(rate(part))} / {added(rate(whole))}"
 
 
 def at_most(histogram: str, edge: str) -> str:
-    """Share of what a histogram counted that lies at or below one of its edges."""
+    """The share of a histogram's observations at or below one of its edges."""
     below = rate(f"{histogram}_bucket", f'le="{edge}"')
     return f"{added(below)} / {added(rate(f'{histogram}_count'))}"
 
 
 def quantiles(histogram: str, *wanted: float, by: tuple[str, ...] = ()) -> tuple[Query, ...]:
-    """Quantiles over all instances, or by some labels: buckets can be added up, quantiles cannot."""
+    """Quantiles over all instances, or by some labels. Buckets are summed first, because quantiles cannot be."""
     buckets = added(rate(histogram + "_bucket"), *by, "le")
     whose = "".join(f"{{{{{label}}}}} " for label in by)
     return tuple(Query(f"{whose}p{100 * q:g}", f"histogram_quantile({q:g}, {buckets})") for q in wanted)
 
 
 def filled(expr: str, rate_interval: str = "20s", variables: Mapping[str, str] = EVERYTHING) -> str:
-    """The expression as Grafana would ask it: an interval of four scrapes, and all of everything."""
+    """The expression with its variables filled in: by default for all series, and an interval of four scrapes."""
     for name, value in {"__rate_interval": rate_interval, **variables}.items():
         expr = expr.replace(f"${name}", value)
     return expr

@@ -1,4 +1,4 @@
-"""Numbers as Grafana writes them: with a unit that keeps them short."""  # noqa: INP001 - no package: run from the root
+"""Formats numbers like Grafana, with a unit that keeps them short."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHORT = ((1e9, " Bil"), (1e6, " Mil"), (1e3, " K"))
 
 
 def written(value: float, unit: str) -> str:
-    """The value in a Grafana unit."""
+    """The value as text in a Grafana unit."""
     if math.isnan(value):
         return ""
     if unit == "bool_yes_no":

@@ -1,4 +1,4 @@
-"""Prometheus' rules as the object that its operator reads: `python -m deploy.kubernetes.rules` writes it anew."""  # noqa: INP001 - no package: run from the root
+"""Writes the rules as a PrometheusRule, for Prometheus' operator: `python -m deploy.kubernetes.rules`."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 RULES = Path(__file__).parents[1] / "prometheus" / "rules"
 FILE = Path(__file__).parent / "components" / "monitoring" / "prometheusrule.yaml"
-HEAD = "# Made of deploy/prometheus/rules by `python -m deploy.kubernetes.rules`: change them there.\n"
+HEAD = "# Generated from deploy/prometheus/rules by `python -m deploy.kubernetes.rules`: edit the rules there.\n"
 
 
 def rule_object() -> dict[str, Any]:

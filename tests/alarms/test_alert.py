@@ -32,14 +32,14 @@ def judged(score):
     )
 
 
-def test_each_score_says_what_it_was_held_against():
+def test_each_score_record_has_its_threshold():
     found = replace(judged([0.5, 2.0]), threshold=np.array([1.0, 2.5]))
     values = [orjson.loads(message.value) for message in alert.scores(found, "ecg.scores")]
     assert [(value["score"], value["threshold"]) for value in values] == [(0.5, 1.0), (2.0, 2.5)]
 
 
 @given(st.lists(st.floats(width=32) | st.floats(-5, 5, width=32), min_size=1, max_size=140))
-def test_samples_are_told_in_four_digits_each_whatever_they_are(samples):
+def test_samples_are_written_with_four_digits(samples):
     opened = Event("opened", "physiological", b"bed 7", 0, EpisodeState(opened_offset=0))
     shape = Waveform(*alert.rounded(np.array([samples, samples], np.float32)))
     value = orjson.loads(

@@ -29,11 +29,11 @@ def test_a_command_that_is_written_is_read(measure, amount, by, note):
     assert read(control_message.encode(command)) == ControlRequest(b"bed 7", command)
 
 
-def test_null_takes_back_what_was_there():
+def test_null_clears_the_threshold():
     assert read(None, b"threshold/*") == ControlRequest(control_message.ALL, None)
 
 
-def test_fields_that_are_not_ours_do_no_harm():
+def test_unknown_fields_are_ignored():
     command = ThresholdCommand("threshold", 3.0, "", "")
     assert read(b'{"threshold": 3, "by": 7, "note": null, "x": {}}') == ControlRequest(b"bed 7", command)
 
@@ -72,7 +72,7 @@ def test_acknowledgements_are_left_alone():
         (b'{"threshold": ' + b"[" * 30_000 + b"}", "nested too deeply"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_named(value, expected):
+def test_an_invalid_value_is_named(value, expected):
     with pytest.raises(RefusedError) as found:
         read(value)
     assert expected in str(found.value)
@@ -94,7 +94,7 @@ def test_a_key_that_names_no_source_is_named(key, expected):
         read(b'{"threshold": 1}', key)
 
 
-def test_the_sentence_on_an_ignored_record_says_where_and_what_and_has_no_control_characters():
+def test_the_message_about_an_ignored_record_names_its_position_and_fault_without_control_characters():
     change = ControlRecord(b"threshold/\x1b[2J\xff" + b"x" * 500, b"", 12)
     message = control_message.why_ignored(change, RefusedError("\x07"))
     assert message.startswith("control record at offset 12, key threshold/\ufffd[2J\\xff")
@@ -103,6 +103,6 @@ def test_the_sentence_on_an_ignored_record_says_where_and_what_and_has_no_contro
 
 
 @pytest.mark.parametrize(("source", "expected"), [("", "has no name"), ("\udcff", "not UTF-8")])
-def test_a_source_that_no_beat_can_have_has_no_key(source, expected):
+def test_an_impossible_source_has_no_key(source, expected):
     with pytest.raises(RefusedError, match=expected):
         control_message.key(source)

@@ -130,7 +130,7 @@ beats = st.lists(
 
 
 @given(beats, st.data())
-def test_decisions_depend_neither_on_how_the_stream_is_cut_nor_on_who_reads_on(rows, data):
+def test_decisions_depend_neither_on_batches_nor_on_a_takeover(rows, data):
     verdicts, sources, gaps = zip(*rows, strict=True)
     times = np.cumsum(gaps).tolist()
     whole = Episodes(RULE)

@@ -67,7 +67,7 @@ def test_a_beat_without_a_score_is_neither_normal_nor_abnormal(own):
     assert np.isnan(verdicts.p_value).tolist() == [True, False]
 
 
-def test_no_beats_get_no_verdicts():
+def test_an_empty_batch_has_no_verdicts():
     verdicts = judge(thresholds(), [])
     assert verdicts.abnormal.shape == verdicts.p_value.shape == verdicts.threshold.shape == (0,)
 
@@ -98,7 +98,7 @@ def test_a_source_s_own_threshold_comes_before_the_one_for_all_and_that_before_t
     assert verdicts.threshold.tolist() == [2.5, 0.5, 2.5]
 
 
-def test_what_is_cleared_gives_way_to_what_comes_next():
+def test_a_cleared_threshold_is_replaced_by_the_next_in_order():
     made = follow(thresholds(), record(b"threshold/*", 0, threshold=0.5), record(b"threshold/bed", 1, threshold=2))
     assert follow(made, null(b"threshold/bed", 2)).for_source(b"bed") == ActiveThreshold(0.5, 0)
     assert follow(made, null(b"threshold/*", 3)).for_source(b"bed") == ActiveThreshold(1.0, None)
@@ -117,7 +117,7 @@ def test_an_older_record_that_is_read_again_changes_nothing():
     assert made.for_source(b"bed") == ActiveThreshold(1.0, None)
 
 
-def test_a_record_that_makes_no_sense_leaves_the_threshold_before_it():
+def test_an_invalid_record_leaves_the_threshold_unchanged():
     made = follow(thresholds(), record(b"threshold/bed", 0, threshold=2))
     sentence = made.apply(ControlRecord(b"threshold/bed", b"\x1b[2J", 1))
     assert sentence.startswith("control record at offset 1: not JSON")
@@ -132,7 +132,7 @@ def test_a_rate_becomes_a_threshold_by_the_model_s_own_normal_beats():
     assert verdicts.p_value.tolist() == [0.06, 0.05]
 
 
-def test_a_rate_finer_than_the_normal_beats_support_is_ignored_and_said():
+def test_a_rate_finer_than_the_normal_beats_support_is_ignored_and_reported():
     made = follow(thresholds(calibration=np.arange(99)), record(b"threshold/*", 0, false_alarm_rate=0.01))
     assert "finer than the model's 99 normal beats can support: 1/100" in made.apply(
         record(b"threshold/*", 1, false_alarm_rate=0.0099)
@@ -167,7 +167,7 @@ def test_every_rate_that_is_a_p_value_is_reached(calibration, count):
         )
     )
 )
-def test_whatever_stands_on_the_topic_is_followed_or_complained_of_in_one_printable_line(found):
+def test_every_control_record_is_applied_or_reported_in_one_printable_line(found):
     made = thresholds()
     for offset, (key, value) in enumerate(found):
         before = made.for_source(b"bed")
@@ -185,7 +185,7 @@ def test_a_column_of_sources_is_judged_as_each_of_them_would_be(own, scores):
     assert judge(made, scores, sources).abnormal.tolist() == expected
 
 
-def test_no_more_sources_are_kept_than_memory_has_room_for(monkeypatch):
+def test_the_number_of_kept_sources_is_limited(monkeypatch):
     monkeypatch.setattr(threshold, "MAX_SOURCES", 2)
     made = follow(thresholds(), *(record(b"threshold/%d" % at, at, threshold=2) for at in range(2)))
     assert "no more can be kept" in made.apply(record(b"threshold/2", 2, threshold=2))

@@ -161,7 +161,7 @@ def test_an_npz_is_a_zip_and_refused(file):
     assert "unpack it" in refusal(file)
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path):
     assert "Is a directory" in refusal(tmp_path)
     assert "No such file" in refusal(tmp_path / "absent")
 

@@ -201,7 +201,7 @@ CONSPIRACIES = [  # well-formed only together, or where the numbers of one are t
 
 @pytest.mark.parametrize("values", CONSPIRACIES)
 @pytest.mark.parametrize("reader", READERS)
-def test_no_two_values_help_each_other_past_the_strict_parser(values, reader):
+def test_no_two_values_together_pass_what_the_strict_parser_refuses(values, reader):
     one, other = (value.encode() for value in values)
     for batch in ([one], [other], [one, other], [other, one], [one, other] * 20):
         assert verdicts(batch, reader) == [strict_verdict(value) for value in batch]

@@ -60,7 +60,7 @@ NOT_BEATS = {
 
 
 @pytest.mark.parametrize(("value", "reason"), NOT_BEATS.values(), ids=NOT_BEATS.keys())
-def test_a_record_that_is_no_beat_is_refused_with_its_reason_and_its_neighbours_stay(value, reason):
+def test_a_record_that_is_not_a_beat_is_refused_with_its_reason_and_the_others_stay(value, reason):
     beats, rejected = parse.parse(records([FLOAT32, value, as_json(NUMBERS)]))
     assert [(one.row, one.reason) for one in rejected] == [(1, reason)]
     assert rejected[0].detail
@@ -104,7 +104,7 @@ def test_float32_whose_bytes_begin_and_end_like_text_is_still_float32():
     assert beats.samples[0].tobytes() == bytes(raw)
 
 
-def test_no_records_are_no_beats():
+def test_an_empty_batch_has_no_beats():
     beats, rejected = parse.parse(records([]))
     assert len(beats) == 0
     assert beats.samples.shape == (0, 140)
@@ -143,7 +143,7 @@ def test_every_record_becomes_a_beat_or_a_refusal_and_never_both(rows):
 
 
 @given(st.lists(junk, min_size=1, max_size=6))
-def test_a_verdict_does_not_depend_on_the_company(values):
+def test_a_verdict_does_not_depend_on_the_rest_of_the_batch(values):
     together = {one.row: one.reason for one in parse.parse(records(values))[1]}
     alone = [parse.parse(records([value]))[1] for value in values]
     assert together == {row: one[0].reason for row, one in enumerate(alone) if one}

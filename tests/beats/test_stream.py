@@ -19,7 +19,7 @@ def deal(plan, stock=STOCK, count=None):
     return list(itertools.islice(stream.messages(stock, "beats", plan), count))
 
 
-def test_beats_are_dealt_to_the_sources_in_turn_with_their_label():
+def test_beats_are_assigned_to_the_sources_in_turn_with_their_label():
     found = [message for message, _ in deal(PublishPlan(sources=2))]
     assert [message.key for message in found] == [b"source-00000", b"source-00001", b"source-00000"]
     assert [message.headers[0][1] for message in found] == [b"normal", b"abnormal", b"normal"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import throughput
-from bench.case import Case, Meter, Result
+from bench.case import BenchResult, Case, Meter
 from bench.run import Failure, run
 from bench.topic_load import Load, beats
 from monitor.beats import beat_file
@@ -44,7 +44,7 @@ def test_a_contender_that_cannot_run_is_reported_with_its_reason():
 
 
 def test_ratios_are_of_medians_and_a_failure_stands_in_the_table():
-    ours = [Result(rate, 1.0, 0.1, 0, 1) for rate in (100, 200, 900)]
+    ours = [BenchResult(rate, 1.0, 0.1, 0, 1) for rate in (100, 200, 900)]
     rows = throughput.rows(
         {
             "monitor": ours,

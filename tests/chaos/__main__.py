@@ -1,4 +1,4 @@
-"""`make chaos`: runs one scenario. The exit code is 1 when an alert is missing, invented or doubled."""
+"""`make chaos`: runs one scenario. The exit code is 1 when an alert is missing, unexpected or duplicated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def _numbers(command: Callable[..., None]) -> Callable[..., None]:
-    """An option for each whole number of a plan, which wins over the scenario's own."""
+    """Add an option for each integer of a plan. It overrides the value of the scenario."""
     for field in reversed(fields(Scenario)):
         if field.type == "int":
             command = click.option(f"--{field.name.replace('_', '-')}", field.name, type=click.IntRange(min=0))(command)
@@ -46,7 +46,7 @@ def _numbers(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--seconds", type=float, help="Of the outage (600) or the soak (1200).")
 @_numbers
 def main(scenario: str, seed: int, out: Path | None, seconds: float | None, **given: Any) -> None:
-    """Kill, freeze and restart monitors and Kafka; compare what came of it with an undisturbed run.
+    """Kill, freeze and restart monitors and Kafka; compare the output with that of an undisturbed run.
 
     KAFKA_HOME names a folder of Apache Kafka 4. The options below replace the scenario's own numbers.
     """

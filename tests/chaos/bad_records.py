@@ -18,7 +18,7 @@ BAD_KEYS: dict[str, bytes | None] = {"no key": None, "an empty key": b"", "a key
 
 
 def bad_records(rng: random.Random) -> Iterator[BadRecord]:
-    """Without end: each kind in its turn, the generated ones new each time."""
+    """Yield bad records endlessly: each kind in turn, with new generated ones each time."""
     known: list[BadRecord] = [(kind, OWN, value) for kind, (value, _) in NOT_BEATS.items()]
     known += [(kind, key, FLOAT32) for kind, key in BAD_KEYS.items()]
     while True:
@@ -29,13 +29,13 @@ def bad_records(rng: random.Random) -> Iterator[BadRecord]:
 
 
 def _random_bytes(rng: random.Random) -> bytes:
-    """Of any length but that of a beat."""
+    """Bytes of any length except that of a beat."""
     length = rng.choice([rng.randrange(1, 560), rng.randrange(561, 3000)])
     return rng.randbytes(length)
 
 
 def _random_560(rng: random.Random) -> bytes:
-    """As long as a beat; the first sample is surely none, the rest is chance."""
+    """Bytes of the length of a beat. The first sample is not valid, the rest is random."""
     return struct.pack("<f", rng.choice([1e30, -1e30, float("inf"), float("nan")])) + rng.randbytes(556)
 
 

@@ -16,7 +16,7 @@ FACTS = ("source", "kind", "cause", "beat_time", "opened_at", "closed_at", "beat
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two bags of things that should be the same set, each thing once."""
+    """The differences of two collections that should contain the same items, each once."""
 
     expected: int
     found: int
@@ -35,7 +35,7 @@ class Difference:
 
 
 def compare(expected: Iterable[Hashable], found: Iterable[Hashable]) -> Difference:
-    """What is missing of the expected, what is there besides, and what is there more than once."""
+    """The items that are missing, unexpected or duplicated."""
     wanted, counted = set(expected), Counter(found)
     return Difference(
         expected=len(wanted),
@@ -62,7 +62,7 @@ def compare_alerts(undisturbed: Sequence[Mapping[str, Any]], disturbed: Sequence
 
 
 def compare_letters(refused: Mapping[Place, Any], letters: Sequence[Letter]) -> Difference:
-    """Dead letters against the records that are no beats: each once, with a reason and every byte of it."""
+    """Compare dead letters with the records that are not beats: one each, with a reason and every byte."""
     found = compare(refused, (letter.place for letter in letters))
     spoilt = {letter.place for letter in letters if not letter.reason or not _is_whole(letter, refused)}
     return replace(found, changed=tuple(sorted(spoilt)))
@@ -78,5 +78,5 @@ def _name(alert: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def doubles(alerts: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """Alerts that stand more than once: an undisturbed run must have none to be compared with."""
+    """Alerts that occur more than once. The undisturbed run must have none."""
     return tuple(name for name, count in Counter(map(_name, alerts)).items() if count > 1)

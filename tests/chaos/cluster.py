@@ -24,11 +24,11 @@ START_SECONDS = 90.0
 ASK_MS = 10_000
 CLUSTER_ID = "ZWNnLW1vbml0b3ItdGVzdA"
 INTERNAL_PARTITIONS = 4  # of the topics that keep offsets and transactions
-BELOW_EPHEMERAL = range(12_000, 32_000)  # outgoing connections never take these while a node is away
+BELOW_EPHEMERAL = range(12_000, 32_000)  # outgoing connections never use these ports while a node is stopped
 
 
 def steady_port() -> int:
-    """A free loopback port that is still free when its owner comes back."""
+    """A free loopback port that stays free while its node is stopped."""
     for port in random.sample(BELOW_EPHEMERAL, 200):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -37,7 +37,7 @@ def steady_port() -> int:
 
 
 class Node:
-    """One broker and controller; its data outlive it."""
+    """One broker and controller. Its data are kept when it ends."""
 
     def __init__(self, home: Path, folder: Path, port: int, properties: dict[str, object]) -> None:
         self.number = properties["node.id"]
@@ -78,7 +78,7 @@ class Node:
         return False
 
     def kill(self) -> None:
-        """SIGKILL: nothing is flushed, nobody is told."""
+        """Send SIGKILL: nothing is flushed, and clients are not notified."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -104,7 +104,7 @@ class Node:
 
 
 class Cluster:
-    """The nodes until the block ends; topics have a replica on each."""
+    """Run the nodes until the block ends. Topics have a replica on each node."""
 
     def __init__(self, home: Path, folder: Path, nodes: int) -> None:
         ports = [(steady_port(), steady_port()) for _ in range(nodes)]
@@ -132,24 +132,24 @@ class Cluster:
             shutil.rmtree(node.data, ignore_errors=True)  # its log stays
 
     def leader_of(self, topic: str, partition: int) -> Node | None:
-        """The node that leads a partition, None while nobody does or nobody can tell."""
+        """The node that leads a partition; None while there is no leader or no answer."""
         found = self._partitions(topic)
         return self.nodes.get(found[partition]["leader_id"]) if partition in found else None
 
     def coordinator_of(self, name: str, topic: str) -> Node | None:
-        """The node that keeps a group (`__consumer_offsets`) or a transactional id (`__transaction_state`)."""
+        """The coordinator node of a group (`__consumer_offsets`) or a transactional id (`__transaction_state`)."""
         return self.leader_of(topic, abs(java_hash(name)) % INTERNAL_PARTITIONS)
 
     def is_whole(self) -> bool:
-        """Every partition has all its replicas in step, so that the next node may be killed."""
+        """Whether all replicas of every partition are in sync, so that the next node can be killed."""
         if not all(node.is_up for node in self.nodes.values()):  # which the others may not have noticed yet
             return False
         found = self._partitions(None)
         return bool(found) and all(len(one["isr_nodes"]) == len(self.nodes) for one in found.values())
 
     def _partitions(self, topic: str | None) -> dict[Any, dict[str, Any]]:
-        """By number, or by topic and number; empty while the cluster cannot tell."""
-        with contextlib.suppress(Exception), closing(self._admin()) as admin:  # a node in trouble: any error will do
+        """Partitions by number, or by topic and number; empty while the cluster does not answer."""
+        with contextlib.suppress(Exception), closing(self._admin()) as admin:  # a failing node can raise any error
             return {
                 partition["partition_index"] if topic else (one["name"], partition["partition_index"]): partition
                 for one in admin.describe_topics([topic] if topic else None)

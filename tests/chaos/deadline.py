@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Deadline:
-    """`seconds` from now; waiting past it fails, naming what was waited for."""
+    """A deadline `seconds` from now. Waiting longer raises an error that names what was waited for."""
 
     seconds: float
     what: str
@@ -23,7 +23,7 @@ class Deadline:
         return self.passed > self.seconds
 
     def wait(self, seconds: float) -> None:
-        """Let a moment pass. Raises TimeoutError when it was the last one."""
+        """Sleep briefly. Raises TimeoutError after the deadline."""
         if self.is_over:
             raise TimeoutError(f"not within {self.seconds:g} s: {self.what}")
         time.sleep(seconds)

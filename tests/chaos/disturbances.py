@@ -30,7 +30,7 @@ IN_ORDER = (0, -15)  # exit codes after SIGTERM; the latter before the monitor l
 
 @dataclass(slots=True)
 class Tally:
-    """What was done, and how monitors ended that were not killed."""
+    """The acts, and how monitors ended that were not killed."""
 
     kills: int = 0
     kills_with_work: int = 0  # beats were waiting or in hand
@@ -40,11 +40,11 @@ class Tally:
     ended: list[Ended] = field(default_factory=list)
     left: list[Ended] = field(default_factory=list)  # was asked to, but not with 0
     drain_seconds: float = 0.0
-    acts: list[str] = field(default_factory=list)  # what happened when, for whoever looks for the cause of a difference
+    acts: list[str] = field(default_factory=list)  # what happened and when, to find the cause of a difference
 
 
 class Disturbances:
-    """One run of a plan's acts in an order and at moments that the seed draws."""
+    """One run of a plan's acts, in an order and at times drawn from the seed."""
 
     def __init__(self, stage: Testbed) -> None:
         self._stage = stage
@@ -56,7 +56,7 @@ class Disturbances:
         self.tally = Tally()
 
     def run(self) -> None:
-        """Everything up to the last beat committed and every member gone in order. Raises TimeoutError where not."""
+        """Wait until every beat is committed, then end every member. Raises TimeoutError if that takes too long."""
         plan = self._plan
         acts = ["kill"] * plan.kills + ["freeze"] * plan.freezes + ["leave"] * plan.leaves
         acts += ["node"] * plan.node_kills
@@ -70,7 +70,7 @@ class Disturbances:
         self._calm()
 
     def _act(self, act: str, records: int) -> None:
-        """Let the load come in up to `records`, and strike while it is being judged."""
+        """Publish the load up to `records`, and disturb the members while it is scored."""
         self._until(lambda: bool(self._running()), self._plan.limit_seconds)
         pause = (0.0, START_SECONDS)
         if self._rng.random() >= UNREADY_SHARE:
@@ -111,7 +111,7 @@ class Disturbances:
         self._see_off(victim, Deadline(LEAVE_SECONDS, f"{victim.name} gone after SIGTERM"))
 
     def _see_off(self, member: Member, deadline: Deadline) -> None:
-        """Look again and again until the process is gone; then bring it back."""
+        """Check repeatedly until the process has ended, then restart it."""
         if member.is_gone():
             self._note_leave(member)
             self._in(self._plan.away_seconds, member.start, f"start {member.name}")
@@ -122,10 +122,10 @@ class Disturbances:
     def _note_leave(self, member: Member) -> None:
         code = member.wait_until_gone()
         if code not in IN_ORDER:
-            self.tally.left.append(Ended(member.name, code, member.told()))
+            self.tally.left.append(Ended(member.name, code, member.last_line()))
 
     def _kill_node(self) -> None:
-        """One at a time; in turn the leader of beats, the keeper of a member's transactions, that of the group."""
+        """Kill one node at a time: in turn the leader of beats, a transaction coordinator, the group's coordinator."""
         cluster = self._stage.cluster
         if not self._until(lambda: self._look(cluster.is_whole), WHOLE_SECONDS):
             raise TimeoutError("the nodes did not get in step again")
@@ -147,7 +147,7 @@ class Disturbances:
         return found or self._rng.choice(list(cluster.nodes.values()))
 
     def _calm(self) -> None:
-        """Let what is under way come back, and the rest of the load be judged."""
+        """Wait until stopped processes run again and the rest of the load is scored."""
         began = time.monotonic()
         self._note("calm")
         self._until(lambda: not self._later, self._plan.limit_seconds)
@@ -181,7 +181,7 @@ class Disturbances:
         return found
 
     def _look(self, at: Callable[[], bool]) -> bool:
-        """What costs those who are asked: not at every turn."""
+        """Checks that are expensive for the broker, so not in every iteration."""
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return False
         self._looked = time.monotonic()

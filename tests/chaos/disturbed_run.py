@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_disturbed(name: str, plan: Scenario, seed: int, inputs: Inputs) -> Report:
-    """Disturb one group, leave the other in peace, and report where their outputs differ."""
+    """Disturb one group but not the other, and report where their outputs differ."""
     began = time.monotonic()
     with Testbed(inputs, plan, seed) as stage:
         storm, stuck = Disturbances(stage), []
@@ -36,17 +36,17 @@ def run_disturbed(name: str, plan: Scenario, seed: int, inputs: Inputs) -> Repor
     done = {"kills": tally.kills, "kills with work": tally.kills_with_work, "freezes": tally.freezes}
     done |= {"leaves": tally.leaves, "node kills": tally.node_kills, "members": plan.members, "nodes": plan.nodes}
     done |= {"lives": sum(member.lives for member in stage.members)}
-    ended = [f"{one.member} {one.code}: {one.said}" for one in (*tally.ended, *tally.left)]
+    ended = [f"{one.member} {one.code}: {one.message}" for one in (*tally.ended, *tally.left)]
     seconds = {"storm seconds": stormed, "drain seconds": tally.drain_seconds, "seconds": time.monotonic() - began}
     return Report(name, seed, figures | done | {"exit codes": ended} | seconds, differences, faults, tuple(tally.acts))
 
 
 def compare_groups(stage: Testbed) -> tuple[dict[str, Difference], dict[str, Any]]:
-    """Both groups' alerts; and the disturbed one's dead letters and scores against the load itself."""
+    """Compare the alerts of both groups, and the dead letters and scores of the disturbed group with the load."""
     in_peace = readback.read_alerts(stage.run_undisturbed())
     if twice := doubles(in_peace):
         raise RuntimeError(f"the undisturbed run is no reference: it doubled {twice[0]}")
-    waited = readback.settle(stage.settings, stage.settings.alerts_topic)
+    waited = readback.wait_for_transactions(stage.settings, stage.settings.alerts_topic)
     differences = {"alerts": compare_alerts(in_peace, readback.read_alerts(stage.settings))}
     records, letters = readback.beats(stage.settings), readback.letters(stage.settings)
     kinds = {place: dict(record.headers)["kind"].decode() for place, record in records.items()}
@@ -63,17 +63,17 @@ def compare_groups(stage: Testbed) -> tuple[dict[str, Difference], dict[str, Any
         "episodes": len({alert["id"] for alert in in_peace}),
         "silent ends": sum(alert["cause"] == "silent" for alert in in_peace),
         "technical": sum(alert["kind"] == "technical" for alert in in_peace),
-        "seconds to settle": waited,
+        "seconds until no transaction was open": waited,
     }
     return differences, figures
 
 
 def _faults(tally: Tally, plan: Scenario) -> Iterator[str]:
-    """Where nodes are killed a monitor may end with 1 and a sentence, for its supervisor; nothing else is in order."""
+    """If nodes are killed, a monitor may end with code 1 and a message. Every other end is a fault."""
     for how, ends in (("ended by itself", tally.ended), ("was asked to leave", tally.left)):
         for one in ends:
-            if not (plan.node_kills and one.code == 1 and one.said.startswith("error: ")):
-                yield f"{one.member} {how}, code {one.code}: {one.said}"
+            if not (plan.node_kills and one.code == 1 and one.message.startswith("error: ")):
+                yield f"{one.member} {how}, code {one.code}: {one.message}"
 
 
 def tracebacks(stage: Testbed) -> Iterator[str]:

@@ -44,7 +44,7 @@ SEND_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much, from how many sources, and how many records that are no beats."""
+    """The number of beats, sources, and records that are not beats."""
 
     beats: int
     sources: int
@@ -54,7 +54,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class BeatPool:
-    """Encoded beats whose verdict is beyond doubt, by `NORMAL`, `ABNORMAL` and `FLAT`."""
+    """Encoded beats with a certain verdict, by `NORMAL`, `ABNORMAL` and `FLAT`."""
 
     values: tuple[list[bytes], list[bytes], list[bytes]]
 
@@ -91,14 +91,14 @@ def records(stock: BeatPool, load: Load, topic: str) -> Iterator[tuple[Message, 
 
 
 def _turns(rng: random.Random, sources: int) -> Iterator[list[tuple[int, int]]]:
-    """For each turn, the sources in their order with what each of them sends."""
+    """Yield, for each round, the sources in order with the beat of each."""
     streams = [_source(random.Random(rng.random())) for _ in range(sources)]
     while True:
         yield [(source, next(stream)) for source, stream in enumerate(streams)]
 
 
 def _source(rng: random.Random) -> Iterator[int]:
-    """Normal beats, then a trouble, and so on without end."""
+    """Yield normal beats and episodes of abnormal beats in turn, endlessly."""
     while True:
         yield from [NORMAL] * rng.randint(5, 40)
         yield from rng.choice(_TROUBLES)(rng)
@@ -109,7 +109,7 @@ def _run(rng: random.Random) -> list[int]:
 
 
 def _broken_run(rng: random.Random) -> list[int]:
-    """Opens late, or not at all, and stays open over normal beats in between."""
+    """An episode that opens late or not at all, and stays open over normal beats."""
     pieces = ([ABNORMAL] * rng.randint(1, 2) + [NORMAL] * rng.randint(1, 3) for _ in range(rng.randint(2, 6)))
     return list(chain.from_iterable(pieces))
 
@@ -126,7 +126,7 @@ _TROUBLES = (_run, _run, _broken_run, _lead_off, _falls_silent)
 
 
 class Feeder:
-    """Publishes on a thread of its own, as far as it is allowed to; a broker that is away is waited for.
+    """Publishes in its own thread, up to the allowed count. It waits while the broker cannot be reached.
 
     What was not acknowledged is sent again and may stand twice: it does so for both groups that read it.
     """
@@ -144,13 +144,13 @@ class Feeder:
         self._thread.start()
 
     def allow(self, count: int) -> None:
-        """Publish up to `count` records in all."""
+        """Allow `count` records in total."""
         with self._wake:
             self._allowed = max(self._allowed, count)
             self._wake.notify()
 
     def is_done(self) -> bool:
-        """Whether all that is allowed is acknowledged. Raises RuntimeError when it never will be."""
+        """Whether all allowed records are acknowledged. Raises RuntimeError if publishing failed."""
         if self.failure is not None:
             raise RuntimeError("the load could not be published") from self.failure
         return self.sent >= self._allowed
@@ -166,7 +166,7 @@ class Feeder:
             while chunk := self._next():
                 self._send(chunk)
                 self.sent += len(chunk)
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self.failure = error
         finally:
             self._drop()

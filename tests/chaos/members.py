@@ -27,20 +27,20 @@ class GroupConfig:
     settings: Settings
     model: Path
     folder: Path  # for their logs
-    variables: Mapping[str, str]  # further MONITOR_* of theirs
+    variables: Mapping[str, str]  # further MONITOR_* settings of the members
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that ended though nobody asked it to."""
+    """A process that ended without being asked to."""
 
     member: str
     code: int
-    said: str  # at the end of its log
+    message: str  # at the end of its log
 
 
 class Member:
-    """A monitor under one MONITOR_INSTANCE, through all its lives."""
+    """A monitor with one MONITOR_INSTANCE, in all the processes that run it."""
 
     def __init__(self, name: str, group: GroupConfig) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class Member:
     @property
     def daemon(self) -> Daemon:
         if self._daemon is None:
-            raise RuntimeError(f"{self.name} is away")
+            raise RuntimeError(f"{self.name} is not running")
         return self._daemon
 
     def start(self) -> None:
@@ -86,17 +86,17 @@ class Member:
             self.state = "running"
 
     def ask_to_leave(self) -> None:
-        """SIGTERM, without waiting for what comes of it."""
+        """Send SIGTERM, without waiting for the process to end."""
         self.daemon.process.send_signal(signal.SIGTERM)
         self.state = "away"
 
     def leave(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM and return the exit code."""
         self.ask_to_leave()
         return self.wait_until_gone()
 
     def wait_until_gone(self) -> int:
-        """The exit code of a process that was asked to leave; it is killed when it does not."""
+        """The exit code of a process that was asked to leave. It is killed if it does not."""
         try:
             return self.daemon.process.wait(CLOSE_SECONDS)
         finally:
@@ -106,14 +106,15 @@ class Member:
         return self._daemon is None or self._daemon.process.poll() is not None
 
     def ended(self) -> Ended | None:
-        """How the process ended by itself; None while it goes on."""
+        """How the process ended by itself; None while it runs."""
         if self.state == "away" or not self.is_gone():
             return None
         code = self.daemon.process.wait()
         self._bury()
-        return Ended(self.name, code, "\n".join(self.log().splitlines()[-TAIL_LINES:] if code != 1 else [self.told()]))
+        tail = [self.last_line()] if code == 1 else self.log().splitlines()[-TAIL_LINES:]
+        return Ended(self.name, code, "\n".join(tail))
 
-    def told(self) -> str:
+    def last_line(self) -> str:
         """The last line of the log."""
         return (self.log().splitlines() or [""])[-1]
 
@@ -121,7 +122,7 @@ class Member:
         return self._log.read_text(errors="replace")
 
     def abort(self) -> None:
-        """End a monitor that is stuck: where each of its threads stands goes into its log."""
+        """End a stuck monitor. The stack of each thread is written to its log."""
         if self._daemon is not None and not self.is_gone():
             self.thaw()
             self.daemon.process.send_signal(signal.SIGABRT)

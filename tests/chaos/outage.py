@@ -1,4 +1,4 @@
-"""The broker is unreachable for minutes. The monitor must survive, and its probes and metrics must say what is true."""
+"""The broker is unreachable for minutes. The monitor must survive, and its probes and metrics must be correct."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JUDGE_SECONDS = 300.0
 
 
 def run_outage(plan: Scenario, seed: int, inputs: Inputs) -> Report:
-    """A third of the load before, a third that lies there when the broker goes, a third when it is back."""
+    """Publish a third of the load before the outage, a third just before the broker stops, and a third afterwards."""
     began, stuck = time.monotonic(), []
     with Testbed(inputs, plan, seed) as stage:
         (member,) = stage.members
@@ -54,7 +54,7 @@ def _judge_up_to(stage: Testbed, records: int) -> None:
 
 
 def _end(stage: Testbed, member: Member, pid: int, *, is_stuck: bool) -> list[str]:
-    """What is wrong with the way the monitor ends."""
+    """Faults in the way the monitor ends."""
     if is_stuck:
         stage.stop_monitors()
         return []
@@ -63,7 +63,7 @@ def _end(stage: Testbed, member: Member, pid: int, *, is_stuck: bool) -> list[st
 
 
 def _interrupt(stage: Testbed, member: Member) -> tuple[float, float]:
-    """Kill the node with work at hand, start it again after the plan's time; when it went and when it was back."""
+    """Kill the node while there is work, and start it again later. Return the times of stop and start."""
     (node,) = stage.cluster.nodes.values()
     _wait_out(member, BEFORE_SECONDS)
     stage.feeder.allow(2 * stage.plan.beats // 3)
@@ -78,10 +78,10 @@ def _interrupt(stage: Testbed, member: Member) -> tuple[float, float]:
 
 
 def _wait(member: Member, done: Callable[[], bool], seconds: float) -> None:
-    deadline = Deadline(seconds, f"what comes next; the monitor said: {member.told()}")
+    deadline = Deadline(seconds, f"what comes next; last line of the monitor's log: {member.last_line()}")
     while not done():
         if (ended := member.ended()) is not None:
-            raise RuntimeError(f"the monitor ended with exit code {ended.code}: {ended.said}")
+            raise RuntimeError(f"the monitor ended with exit code {ended.code}: {ended.message}")
         deadline.wait(0.5)
 
 

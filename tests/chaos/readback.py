@@ -1,4 +1,4 @@
-"""Reads from Kafka how far a group has come, and the committed records of whole topics."""
+"""Reads the progress of a group and the committed records of whole topics from Kafka."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Place = tuple[int, int]  # partition and offset
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter: where its record stands, why it was refused, and what it keeps of it."""
+    """A dead letter: the position of its record, the reason, and the key and value that it keeps."""
 
     place: Place
     reason: str
@@ -48,7 +48,7 @@ def _consumer(settings: Settings, isolation_level: str) -> KafkaConsumer:
 
 
 def behind(settings: Settings) -> int | None:
-    """Beats that the group has still to commit; None while the broker cannot tell."""
+    """The number of beats that the group has not committed yet; None while the broker does not answer."""
     with (
         contextlib.suppress(Exception),
         closing(_consumer(settings, "read_committed")) as consumer,
@@ -63,8 +63,8 @@ def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
 
 
-def settle(settings: Settings, topic: str) -> float:
-    """Wait until no transaction is open on a topic, so that all of it can be read; the seconds that took."""
+def wait_for_transactions(settings: Settings, topic: str) -> float:
+    """Wait until no transaction is open on a topic, so that all of it can be read. Return the seconds."""
     deadline = Deadline(SETTLE_SECONDS, f"every transaction on {topic} ended")
     with (
         closing(_consumer(settings, "read_committed")) as stable,
@@ -78,7 +78,7 @@ def settle(settings: Settings, topic: str) -> float:
 
 def read(settings: Settings, topic: str) -> Iterator[Any]:
     """Every committed record of a topic."""
-    settle(settings, topic)
+    wait_for_transactions(settings, topic)
     with Reader(settings, topic, from_beginning=True) as reader:
         yield from reader.until_end(READ_SECONDS)
 
@@ -96,11 +96,11 @@ def score_places(settings: Settings) -> list[Place]:
 def letters(settings: Settings) -> list[Letter]:
     found = [(record, dict(record.headers)) for record in read(settings, settings.dead_letters_topic)]
     return [
-        Letter((int(said["partition"]), int(said["offset"])), said["reason"].decode(), record.key, record.value)
-        for record, said in found
+        Letter((int(field["partition"]), int(field["offset"])), field["reason"].decode(), record.key, record.value)
+        for record, field in found
     ]
 
 
 def beats(settings: Settings) -> dict[Place, Any]:
-    """Each record of the load, by where it stands."""
+    """Each record of the load, by partition and offset."""
     return {(record.partition, record.offset): record for record in read(settings, settings.beats_topic)}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario. Pairs are the bounds that moments are drawn from, in seconds."""
+    """One scenario. Pairs are the bounds of random times, in seconds."""
 
     beats: int = 60_000
     sources: int = 60
-    bad: int = 300  # records that are no beats
+    bad: int = 300  # records that are not beats
     partitions: int = 4
     nodes: int = 1
     members: int = 1

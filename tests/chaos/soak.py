@@ -36,7 +36,7 @@ KEPT = {"retention.bytes": str(256 * 1024 * 1024), "segment.bytes": str(64 * 102
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of one process at one moment."""
+    """The resources of one process at one time."""
 
     at: float
     resident_kib: int
@@ -66,7 +66,7 @@ def run_soak(plan: Scenario, seed: int, inputs: Inputs, seconds: float) -> Repor
 
 
 def _keep_little(stage: Testbed) -> None:
-    """Topics that do not fill the disk: the monitor is never far behind."""
+    """Topics with a small retention, so that they do not fill the disk. The monitor is never far behind."""
     names = (stage.settings.beats_topic, stage.settings.scores_topic, stage.settings.alerts_topic)
     with closing(KafkaAdminClient(bootstrap_servers=stage.settings.bootstrap_servers.split(","))) as admin:
         admin.alter_configs([ConfigResource("TOPIC", name, KEPT) for name in names])
@@ -80,7 +80,7 @@ def _watch(stage: Testbed, member: Member, seconds: float) -> list[Usage]:
         stage.feeder.is_done()
         stage.feeder.allow(int(usages[-1].beats) + AHEAD)
         if (ended := member.ended()) is not None:
-            raise RuntimeError(f"the monitor ended with exit code {ended.code}: {ended.said}")
+            raise RuntimeError(f"the monitor ended with exit code {ended.code}: {ended.message}")
         end.wait(min(SAMPLE_SECONDS, max(0.0, seconds - end.passed)))
     return usages
 
@@ -95,7 +95,7 @@ def usage(daemon: Daemon) -> Usage:
 
 
 def judge(usages: Sequence[Usage]) -> list[str]:
-    """What grew after the warm-up: medians of its first and last fifth are compared."""
+    """What grew after the warm-up: compares the medians of the first and the last fifth."""
     _, first, last = _parts(usages)
     faults = []
     if (grown := _growth(usages)) > GROWTH_LIMIT:
@@ -108,7 +108,7 @@ def judge(usages: Sequence[Usage]) -> list[str]:
 
 
 def _parts(usages: Sequence[Usage]) -> tuple[Sequence[Usage], Sequence[Usage], Sequence[Usage]]:
-    """After the warm-up: all, the first fifth, the last fifth."""
+    """The samples after the warm-up: all, the first fifth, the last fifth."""
     warm = usages[int(len(usages) * WARM_UP_SHARE) :]
     fifth = max(1, len(warm) // 5)
     return warm, warm[:fifth], warm[-fifth:]

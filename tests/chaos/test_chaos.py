@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 @pytest.fixture
 def means(model_file, ecg_data, tmp_path):
-    """A Kafka of this test's own: killing it disturbs nobody else."""
+    """A Kafka for this test alone, so that killing it disturbs no other test."""
     home = os.environ.get("KAFKA_HOME")
     if not home or not shutil.which("java"):
         reason = "needs an Apache Kafka to kill: set KAFKA_HOME, with Java 17 on the PATH"
@@ -26,7 +26,7 @@ def means(model_file, ecg_data, tmp_path):
     return Inputs(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
 
 
-def test_no_alert_is_lost_made_up_or_doubled_whatever_happens(inputs, caplog):
+def test_no_alert_is_missing_wrong_or_duplicated_under_disturbances(inputs, caplog):
     caplog.set_level(logging.CRITICAL, "kafka")  # its broker is killed: the client of the load has much to say
     plan = SCENARIOS["short"]
     report = run_disturbed("short", plan, 1, inputs)

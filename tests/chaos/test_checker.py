@@ -31,14 +31,14 @@ def test_a_lost_alert_is_found():
     assert not found.holds
 
 
-def test_a_made_up_alert_is_found():
+def test_an_unexpected_alert_is_found():
     found = compare_alerts(UNDISTURBED, [*UNDISTURBED, alert(32, "opened", 32)])
     assert found.made_up == (("physiological:ecg.beats:0:32", "opened"),)
     assert not found.holds
 
 
 @pytest.mark.parametrize("offset", [19, 20], ids=["at the same offset", "at another offset"])
-def test_a_doubled_alert_is_found(offset):
+def test_a_duplicate_alert_is_found(offset):
     found = compare_alerts(UNDISTURBED, [*UNDISTURBED, alert(5, "closed", offset)])
     assert found.doubled == (("physiological:ecg.beats:0:5", "closed"),)
     assert not found.lost
@@ -48,7 +48,7 @@ def test_a_doubled_alert_is_found(offset):
 
 
 @pytest.mark.parametrize("change", [{"offset": 20}, {"cause": "silent"}, {"beats": {"abnormal": 3, "seen": 9}}])
-def test_an_alert_that_tells_something_else_is_found(change):
+def test_an_alert_with_other_contents_is_found(change):
     found = compare_alerts(UNDISTURBED, [UNDISTURBED[0], UNDISTURBED[1] | change, UNDISTURBED[2]])
     assert found.changed == (("physiological:ecg.beats:0:5", "closed"),)
     assert not found.holds
@@ -72,7 +72,7 @@ def test_a_dead_letter_with_every_byte_and_a_reason_is_no_difference():
 
 
 @pytest.mark.parametrize("spoilt", [{"reason": ""}, {"value": b"jun"}, {"value": None}, {"key": b"bad"}])
-def test_a_dead_letter_that_lost_something_is_found(spoilt):
+def test_an_incomplete_dead_letter_is_found(spoilt):
     assert compare_letters(REFUSED, [replace(LETTER, **spoilt)]).changed == ((0, 3),)
 
 
@@ -81,6 +81,6 @@ def test_a_dead_letter_of_a_good_beat_and_one_that_is_missing_are_found():
     assert (found.lost, found.made_up) == (((0, 3),), ((0, 4),))
 
 
-def test_an_undisturbed_run_that_doubles_is_no_reference():
+def test_an_undisturbed_run_with_duplicates_cannot_be_the_reference():
     assert doubles(UNDISTURBED) == ()
     assert doubles([*UNDISTURBED, UNDISTURBED[0]]) == (("physiological:ecg.beats:0:5", "opened"),)

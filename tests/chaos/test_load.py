@@ -36,7 +36,7 @@ def test_the_load_has_as_many_beats_and_bad_records_as_were_asked_for():
     assert len(kinds) == KINDS + 1
 
 
-def test_the_load_has_trouble_of_every_kind_and_times_a_little_out_of_order():
+def test_the_load_has_episodes_of_every_kind_and_times_slightly_out_of_order():
     good = [(message, at) for message, at in records(STOCK, LOAD, "beats") if message.headers[0][1] == b"good"]
     assert Counter(message.value for message, _ in good).keys() == {b"normal", b"abnormal", FLAT_BEAT}
     times = [at for _, at in good]

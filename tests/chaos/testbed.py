@@ -27,7 +27,7 @@ REFERENCE_BATCH = 2048
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Paths and options that a run is given."""
+    """Paths and options of a run."""
 
     home: Path  # a folder of Apache Kafka
     model: Path
@@ -80,7 +80,7 @@ class Testbed:
         return member
 
     def stop_monitors(self) -> None:
-        """No monitor runs and every node does."""
+        """End every monitor, and start every node."""
         for member in self.members:
             member.abort()
         for node in self.cluster.nodes.values():
@@ -90,14 +90,14 @@ class Testbed:
             node.wait_until_up()
 
     def run_undisturbed(self) -> Settings:
-        """One monitor judges the whole load undisturbed; the settings that name its topics."""
+        """Score the whole load with one undisturbed monitor. Return the settings with its topics."""
         member = self._member("undisturbed", self._undisturbed)
         member.start()
         deadline = Deadline(REFERENCE_SECONDS, f"the undisturbed run, see {self._inputs.folder}/undisturbed.log")
         while readback.behind(self._undisturbed) != 0:
             if (ended := member.ended()) is not None:
-                raise RuntimeError(f"the undisturbed monitor ended with exit code {ended.code}: {ended.said}")
+                raise RuntimeError(f"the undisturbed monitor ended with exit code {ended.code}: {ended.message}")
             deadline.wait(0.2)
         if code := member.leave():
-            raise RuntimeError(f"the undisturbed monitor left with exit code {code}: {member.told()}")
+            raise RuntimeError(f"the undisturbed monitor left with exit code {code}: {member.last_line()}")
         return self._undisturbed

@@ -41,10 +41,10 @@ def test_a_flat_curve_is_drawn():
     assert len(readable(orjson.dumps(ALERT | {"samples": [1.0] * 140, "reconstruction": None})).splitlines()) == 2
 
 
-def test_a_source_cannot_command_the_terminal():
+def test_a_source_cannot_send_control_sequences_to_the_terminal():
     assert "\x1b" not in readable(orjson.dumps(ALERT | {"source": "\x1b[2Jbed"}))
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"3", b'{"id": 1}', b'{"beats": 3}'])
-def test_what_is_no_alert_is_said_to_be_none(value):
+def test_a_record_that_is_not_an_alert_is_reported(value):
     assert readable(value).startswith("(not an alert")

@@ -49,7 +49,7 @@ def stored(message, extra=()):
 
 
 @given(st.none() | BYTES, st.none() | BYTES, HEADERS)
-def test_a_letter_goes_back_as_it_came_and_its_rounds_are_counted(key, value, headers):
+def test_a_letter_is_replayed_unchanged_and_its_rounds_are_counted(key, value, headers):
     start = read(stored(refused(key, value, headers)))
     own = headers[:-1] if start.rounds else headers
     for already in range(start.rounds, start.rounds + 3):
@@ -88,14 +88,14 @@ def test_what_is_written_is_read_back_from_the_wire(key, value, headers, refusal
     assert (*letter.headers, *replays) == headers
 
 
-def test_of_a_letter_too_large_without_its_value_long_headers_go_and_the_refusal_stays():
+def test_a_letter_too_large_without_its_value_drops_long_headers_and_keeps_the_reason():
     long = ("x", bytes(MAX_KEPT_HEADER_BYTES + 1))
     letter = read(stored(without_value(without_value(refused(headers=(long, ("y", b"short")))))))
     assert letter.headers == (("y", b"short"),)
     assert (letter.refusal.reason, letter.refusal.omitted) == ("not-json", "value, 1 bytes, large headers")
 
 
-def test_of_headers_named_like_ours_the_last_ones_are_ours():
+def test_the_last_headers_with_our_names_are_ours():
     inner = refused(topic="somewhere.else").headers
     letter = read(stored(refused(headers=(*inner, ("replays", b"often")))))
     assert letter.refusal.topic == "ecg.beats"
@@ -104,13 +104,13 @@ def test_of_headers_named_like_ours_the_last_ones_are_ours():
 
 
 @given(HEADERS)
-def test_what_no_monitor_wrote_is_no_letter(headers):
+def test_a_record_that_no_monitor_wrote_is_not_a_letter(headers):
     record = stored(SimpleNamespace(key=None, value=None, headers=(*headers, ("x", b""))))
     assert read(record).refusal is None
 
 
 @pytest.mark.parametrize(("name", "value"), [("partition", b"-1"), ("offset", b"1e3"), ("offset", b"9" * 5000)])
-def test_a_place_that_is_none_makes_no_letter(name, value):
+def test_an_invalid_position_makes_no_letter(name, value):
     message = refused()
     headers = tuple((at, value if at == name else content) for at, content in message.headers)
     assert read(stored(replace(message, headers=headers))).refusal is None
@@ -128,21 +128,21 @@ def test_a_place_that_is_none_makes_no_letter(name, value):
         ({}, replace(RULES, oldest_ms=6000), None, ""),
     ],
 )
-def test_a_letter_that_must_stay_says_why(letter, rules, word, sentence):
+def test_a_letter_that_cannot_be_replayed_has_a_reason(letter, rules, word, sentence):
     found = read(stored(refused(**letter)))
     why = why_not_replayed(found, found.refusal, rules)
     assert (why and why[0]) == word
     assert why is None or sentence in why[1]
 
 
-def test_a_letter_without_its_value_says_where_the_record_still_stands():
+def test_a_letter_without_its_value_names_the_position_of_the_record():
     lacking = read(stored(refused(value=None), [("omitted", b"value, 9 bytes"), ("omitted", b"large headers")]))
     word, sentence = why_not_replayed(lacking, lacking.refusal, RULES)
     assert word == "incomplete"
     assert "lacks its value, 9 bytes, large headers: the record itself stands at ecg.beats/1 offset 42" in sentence
 
 
-def test_a_line_says_when_why_whose_and_what_became_of_it():
+def test_a_line_shows_time_reason_source_and_outcome():
     line = as_line(read(stored(refused(headers=(("replays", b"2"),)))), is_replayed=True)
     for word in ("3/9", "1970-01-01T00:00:05.000Z", "not-json", "bed 7", "ecg.beats/1 offset 42", "1 bytes", "no good"):
         assert word in line
@@ -150,7 +150,7 @@ def test_a_line_says_when_why_whose_and_what_became_of_it():
 
 
 @given(st.none() | BYTES, st.text(), HEADERS)
-def test_a_letter_cannot_command_the_terminal(key, detail, headers):
+def test_a_letter_cannot_send_control_sequences_to_the_terminal(key, detail, headers):
     message = refused(key, None, (), detail=detail)
     for record in (stored(message), stored(message, headers)):
         assert as_line(read(record), is_replayed=False).isprintable()

@@ -63,7 +63,7 @@ SECOND = {
 
 
 def spoil(settings: Settings) -> None:
-    """Rubbish on the topics of control and state, and a committed offset below what Kafka still keeps."""
+    """Invalid records on the control and state topics, and a committed offset that retention deleted."""
     topic, partition = settings.beats_topic, TopicPartition(settings.beats_topic, 0)
     with closing(Publisher(settings)) as publisher:
         publisher.send(Message(settings.control_topic, b"nonsense", RUBBISH))
@@ -80,14 +80,14 @@ def spoil(settings: Settings) -> None:
 
 
 def narrow(settings: Settings) -> None:
-    """A topic of alerts that takes no alert: each transaction with one comes to nothing."""
+    """An alerts topic that accepts no alert: each transaction with an alert fails."""
     resource = ConfigResource(ConfigResourceType.TOPIC, settings.alerts_topic, {"max.message.bytes": "200"})
     with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
         admin.alter_configs([resource])
 
 
 def pile_up(settings: Settings, stock: BeatPool) -> None:
-    """More old beats than a monitor that takes one at a time gets through."""
+    """More old beats than a monitor with a batch size of one can score."""
     with closing(Publisher(settings)) as publisher:
         beats = stock.beats(settings.beats_topic, 20, age_seconds=OLD_SECONDS)
         for message, stamp in itertools.islice(beats, BACKLOG):
@@ -96,7 +96,7 @@ def pile_up(settings: Settings, stock: BeatPool) -> None:
 
 
 def noise(stock: BeatPool, topic: str) -> list[tuple[Records, float]]:
-    """Beats of many sources that come and go, among them late and early ones, old ones, flat ones, and what is no beat.
+    """Beats of changing sources, among them late, early, old and flat ones, and records that are not beats.
 
     Each with its rate a second.
     """

@@ -55,7 +55,7 @@ class FaultyDaemon(Daemon):
 
 @dataclass
 class FaultyDeployments:
-    """The deployments, while they last."""
+    """The deployments, until the block ends."""
 
     stack: ExitStack
     folder: Path
@@ -87,7 +87,7 @@ class FaultyDeployments:
         return {job: [daemon.port for daemon in daemons] for job, daemons in self.daemons.items()}
 
     def kill(self, *jobs: str) -> None:
-        """All monitors of these jobs; of all, where none is named."""
+        """All monitors of these jobs, or of all jobs if none is named."""
         for job in jobs or JOBS:
             for daemon in self.daemons[job]:
                 daemon.process.kill()
@@ -109,7 +109,7 @@ def _is_ready(daemon: Daemon) -> bool:
 
 @contextmanager
 def all_faults_planted(program: str, deployments: FaultyDeployments) -> Iterator[Prometheus]:
-    """The deployments from its start until everything planted has fired."""
+    """Run the deployments until every planted fault has fired its alert."""
     with ExitStack() as broker:
         away = broker.enter_context(embedded_broker(deployments.folder / "broker.log"))
         _set_up(deployments, away)
@@ -165,7 +165,7 @@ def _flow(deployments: FaultyDeployments, traffic: Traffic) -> None:
 
 
 def _restart(daemon: Daemon, prometheus: Prometheus) -> None:
-    """Kill and start a process again and again, each life long enough to be scraped."""
+    """Kill and start a process repeatedly. Each process lives long enough to be scraped."""
     asked = f'process_start_time_seconds{{instance="127.0.0.1:{daemon.port}"}}'
     for _ in range(RESTARTS):
         (seen,) = prometheus.query(asked)

@@ -1,9 +1,9 @@
 """`python faulty_monitor.py run`: the monitor with faults that cannot be caused from outside.
 
 A file of its name in the current folder switches a fault on. Each was met in practice or is documented:
-`tight`   torch.OutOfMemoryError for more than one beat at once: as a GPU does whose memory others have taken
-`paused`  partition 0 is not fetched any more: as with kafka-python, when a request to a dying node stays in flight
-`hung`    scoring does not return: as a driver does that waits for its device
+`tight`   torch.OutOfMemoryError for more than one beat at once: like a GPU whose memory other processes use
+`paused`  partition 0 is not fetched any more: like kafka-python when a request to a failing node gets no response
+`hung`    scoring does not return: like a driver that waits for its device
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FaultyConsumer(GroupConsumer):
 
 
 def replace(module: Any, name: str, sabotaged: type) -> None:
-    """Put a sabotaged class into the place of the real one. A name that is not there would sabotage nothing."""
+    """Replace a class by a faulty one. Fails if the name does not exist, because then there would be no fault."""
     assert hasattr(module, name), f"{module.__name__} has no {name}"
     setattr(module, name, sabotaged)
 

@@ -20,7 +20,7 @@ DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 
 
 class Instruction(NamedTuple):
-    """One instruction of the Dockerfile, in the stage that it stands in."""
+    """One instruction of the Dockerfile, with its stage."""
 
     stage: str
     word: str
@@ -28,7 +28,7 @@ class Instruction(NamedTuple):
 
 
 def program(name: str, package: str) -> str:
-    """Where a program is. Skips the test where it is missing; fails it where everything is to be there, as in CI."""
+    """The path of a program. If it is missing, skip the test, or fail it where every program is required, as in CI."""
     found = shutil.which(name)
     if found is None:
         reason = f"needs {name}, of Debian's package {package} for one"
@@ -69,7 +69,7 @@ def lineage(stage: str) -> list[Instruction]:
 
 
 def dashboards() -> list[dict[str, Any]]:
-    """As they are committed."""
+    """The committed dashboards."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(DASHBOARDS.glob("*.json"))]
 
 

@@ -40,7 +40,7 @@ def the(name: str, kind: str) -> JSON:
 
 
 def pods(name: str) -> dict[str, JSON]:
-    """Specifications of the pods by the kind of what makes them."""
+    """Specifications of the pods, by the kind of the object that creates them."""
     return {kind: found["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job") for found in objects(name, kind)}
 
 
@@ -50,7 +50,7 @@ def container(pod: JSON) -> JSON:
 
 
 def environment(name: str, pod: JSON) -> dict[str, str]:
-    """The variables that a pod starts with; what only the cluster knows has its key for a value."""
+    """The variables of a pod. A value that only the cluster knows is replaced by its key."""
     found: dict[str, str] = {}
     for source in container(pod)["envFrom"]:
         (config,) = [

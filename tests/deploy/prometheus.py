@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.2
 
 
 class Pace(NamedTuple):
-    """How fast time runs. `factor` divides every duration of the rules; a rule may have one of its own."""
+    """How fast time runs. `factor` divides every duration of the rules; a rule can have its own factor."""
 
     scrape: str = "1s"
     evaluation: str = "1s"
@@ -92,7 +92,7 @@ class Prometheus:
             return False
 
     def ask(self, path: str, **parameters: str) -> Any:
-        """What the API says to `/api/v1/PATH`."""
+        """The response of the API to `/api/v1/PATH`."""
         url = f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=30) as page:
             return json.load(page)["data"]
@@ -109,16 +109,16 @@ class Prometheus:
         return found
 
     def fired(self) -> set[Fired]:
-        """Every alert that has ever fired here."""
+        """Every alert that has fired on this server."""
         found = [one["metric"] for one in self.query('max_over_time(ALERTS{alertstate="firing"}[1d])')]
         return {Fired(one["alertname"], one.get("job", ""), one["severity"]) for one in found}
 
     def wait_for(self, expr: str) -> None:
-        """Until a query returns data."""
+        """Wait until a query returns data."""
         self.wait_until(lambda: bool(self.query(expr)), expr)
 
     def wait_until(self, done: Callable[[], bool], what: str, seconds: float = LIMIT_SECONDS) -> None:
-        """Look five times a second."""
+        """Check a condition five times per second."""
         deadline, pause = time.monotonic() + seconds, threading.Event()
         while not done():
             assert self._process.poll() is None, (self._folder / "prometheus.log").read_text()

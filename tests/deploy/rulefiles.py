@@ -22,7 +22,7 @@ WATCHDOG = "EcgMonitorWatchdog"
 
 
 class Rule(NamedTuple):
-    """A rule as its file has it."""
+    """A rule of a rule file."""
 
     name: str
     expr: str
@@ -63,7 +63,7 @@ def exported() -> set[str]:
 
 
 def metrics_in(expr: str) -> set[str]:
-    """Metrics and recorded series of an expression: the words that are no function, label or keyword."""
+    """Metrics and recorded series of an expression: the words that are not functions, labels or keywords."""
     return set(re.findall(r"\b(?:job:)?ecg_monitor_[\w:]+", re.sub(r'"[^"]*"', "", expr))) | (
         FOREIGN & set(re.findall(r"\w+", expr))
     )

@@ -1,4 +1,4 @@
-"""Which alert reaches whom, and which alert suppresses which, with the shipped configuration."""
+"""Which alert reaches which receiver, and which alert suppresses which, with the shipped configuration."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_amtool_accepts_the_configuration() -> None:
     amtool("check-config", str(CONFIG))
 
 
-def test_amtool_accepts_it_with_every_way_out_that_it_names(tmp_path: Path) -> None:
+def test_amtool_accepts_it_with_every_receiver_uncommented(tmp_path: Path) -> None:
     text = re.sub(r"^( *)#(?=[a-z]|  )", r"\1", CONFIG.read_text(encoding="utf-8"), flags=re.MULTILINE)
     path = tmp_path / "alertmanager.yml"
     path.write_text(text, encoding="utf-8")
@@ -52,7 +52,7 @@ def test_amtool_accepts_it_with_every_way_out_that_it_names(tmp_path: Path) -> N
     assert found == {"webhook_configs", "pagerduty_configs", "email_configs"}
 
 
-def test_there_is_no_secret_and_no_way_out_in_it_as_it_is() -> None:
+def test_as_committed_it_has_no_secret_and_no_receiver_address() -> None:
     found = read_yaml(CONFIG)
     assert "global" not in found
     assert all(receiver.keys() == {"name"} for receiver in found["receivers"])
@@ -60,12 +60,12 @@ def test_there_is_no_secret_and_no_way_out_in_it_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("name", "severity"), sorted(ROUTED))
-def test_pages_wake_somebody_and_the_rest_waits(name: str, severity: str) -> None:
+def test_pages_go_to_the_pager_and_warnings_to_the_tickets(name: str, severity: str) -> None:
     heard = amtool("config", "routes", "test", f"--config.file={CONFIG}", f"alertname={name}", f"severity={severity}")
     assert heard.split() == [{"critical": "pager", "warning": "tickets", "none": "watchdog"}[severity]]
 
 
-def test_inhibition_names_alerts_that_there_are() -> None:
+def test_inhibition_names_existing_alerts() -> None:
     text = CONFIG.read_text(encoding="utf-8")
     named = set(re.findall(r"EcgMonitor[A-Z]\w+", text))
     for group in re.findall(r"EcgMonitor\((.+?)\)", text):
@@ -73,7 +73,7 @@ def test_inhibition_names_alerts_that_there_are() -> None:
     assert named <= SEVERITY.keys()
 
 
-def test_prometheus_tells_it() -> None:
+def test_prometheus_sends_alerts_to_it() -> None:
     alerting = read_yaml(PROMETHEUS)["alerting"]
     (place,) = [
         target for found in alerting["alertmanagers"] for one in found["static_configs"] for target in one["targets"]
@@ -163,7 +163,7 @@ CHAINS = {
         ),
         {"NoneReady", "NotReady", "Behind", "NoBeats", "BrokerFailing"},
     ),
-    "nobody ready, and everybody down": (
+    "no instance ready, and all down": (
         (named("NoneReady", HERE), named("Down", A), named("Down", B), named("PartitionUnread", HERE, partition="3")),
         {"Down", "PartitionUnread"},
     ),

@@ -21,15 +21,15 @@ def test_pins_without_advisories_pass() -> None:
     assert judge(report(CLEAN, CLEAN)) == (0, "none of 2 pins is known to be vulnerable")
 
 
-def test_a_vulnerable_pin_fails_by_name_whatever_could_not_be_looked_up() -> None:
+def test_a_vulnerable_pin_fails_by_name_even_if_others_could_not_be_looked_up() -> None:
     assert judge(report(CLEAN, SKIPPED, VULNERABLE)) == (1, "pillow: PYSEC-0")
 
 
-def test_a_pin_that_could_not_be_looked_up_is_no_clean_one() -> None:
+def test_a_pin_that_could_not_be_looked_up_does_not_pass() -> None:
     code, sentence = judge(report(CLEAN, SKIPPED))
     assert code == 2
     assert "1 of 2 pins" in sentence
 
 
-def test_no_answer_at_all_is_no_clean_one() -> None:
+def test_no_answer_at_all_does_not_pass() -> None:
     assert judge("")[0] == 2

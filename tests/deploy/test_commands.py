@@ -30,7 +30,7 @@ def parse(command: click.Command, words: list[str]) -> click.Context:
 
 
 def script() -> str:
-    """What the trainer's shell is given."""
+    """The script for the trainer's shell."""
     (text,) = SERVICES["trainer"]["command"]
     return str(text)
 
@@ -40,7 +40,7 @@ def trainer_calls() -> list[list[str]]:
 
 
 def words_of(name: str) -> list[str]:
-    """What a service gives to `ecg-monitor`, through a shell or not."""
+    """The arguments of a service for `ecg-monitor`, with or without a shell."""
     given = SERVICES[name].get("command") or json.loads(IMAGE_COMMAND)
     return shlex.split(given[0].removeprefix("exec ecg-monitor")) if "entrypoint" in SERVICES[name] else list(given)
 
@@ -69,29 +69,29 @@ def run_script(folder: Path) -> str:
     """The calls of `ecg-trainer` that the script makes on a folder in place of the container's root."""
     for part in ("bin", "data", "models"):
         (folder / part).mkdir(exist_ok=True)
-    said = folder / "calls"
-    said.write_text("", encoding="utf-8")
+    calls = folder / "calls"
+    calls.write_text("", encoding="utf-8")
     command = folder / "bin" / "ecg-trainer"
     command.write_text(
-        f'#!/bin/sh\necho "$1" >> {said}\n[ "$1" != fetch ] || [ ! -e {folder}/offline ]\n', encoding="utf-8"
+        f'#!/bin/sh\necho "$1" >> {calls}\n[ "$1" != fetch ] || [ ! -e {folder}/offline ]\n', encoding="utf-8"
     )
     command.chmod(0o755)
     text = script().replace("/data", f"{folder}/data").replace("/models", f"{folder}/models")
     shell = [*SERVICES["trainer"]["entrypoint"], text]
     done = subprocess.run(shell, env={"PATH": f"{folder}/bin:{os.environ['PATH']}"}, check=False)
-    return f"{said.read_text(encoding='utf-8')}{done.returncode}"
+    return f"{calls.read_text(encoding='utf-8')}{done.returncode}"
 
 
-def test_the_trainer_fetches_and_trains_where_there_is_nothing(tmp_path: Path) -> None:
+def test_the_trainer_fetches_and_trains_if_there_is_no_model(tmp_path: Path) -> None:
     assert run_script(tmp_path).split() == ["fetch", "ecg", "0"]
 
 
-def test_the_trainer_leaves_a_model_that_is_there_alone(tmp_path: Path) -> None:
+def test_the_trainer_keeps_an_existing_model(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "ecg.safetensors").write_text("a model", encoding="utf-8")
     assert run_script(tmp_path).split() == ["fetch", "0"]
 
 
-def test_the_trainer_fails_where_nothing_can_be_fetched(tmp_path: Path) -> None:
+def test_the_trainer_fails_if_nothing_can_be_fetched(tmp_path: Path) -> None:
     (tmp_path / "offline").touch()
     assert run_script(tmp_path).split() == ["fetch", "1"]

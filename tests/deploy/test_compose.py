@@ -24,13 +24,13 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    """What the compose specification's schema, as the installed package brings it, says of a file."""
+    """The errors of a file by the schema of the compose specification, from the installed package."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def lint(path: Path) -> subprocess.CompletedProcess[str]:
-    """What compose-lint says of a file, by our configuration; the wheel puts it beside the interpreter."""
+    """The messages of compose-lint about a file, with our configuration. Its wheel installs it beside Python."""
     config = ["--config", str(REPOSITORY / ".compose-lint.yml"), "--strict-config"]
     command = [str(Path(sys.executable).parent / "compose-lint"), "check", "--fail-on", "low", *config, str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def test_the_specification_would_notice_a_mistyped_key(tmp_path: Path) -> None:
     assert check(path).returncode == 1
 
 
-def test_the_linter_finds_nothing_but_what_we_leave_for_a_reason() -> None:
+def test_the_linter_finds_only_the_listed_exceptions() -> None:
     found = lint(COMPOSE)
     assert found.returncode == 0, found.stdout + found.stderr
 
@@ -87,7 +87,7 @@ def test_every_port_is_bound_to_loopback(name: str) -> None:
 
 
 @each_service
-def test_no_service_reaches_into_the_host(name: str) -> None:
+def test_no_service_has_access_to_the_host(name: str) -> None:
     reaching = {"privileged", "network_mode", "pid", "ipc", "devices", "cap_add", "volumes_from", "userns_mode"}
     assert not reaching & SERVICES[name].keys()
 
@@ -120,12 +120,12 @@ def test_every_root_is_read_only_but_kafkas(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in LONG_RUNNING if name != "publisher"])
-def test_every_service_that_can_be_asked_has_a_health_check(name: str) -> None:
+def test_every_service_that_serves_a_page_has_a_health_check(name: str) -> None:
     in_image = name in DAEMONS and any(found.word == "HEALTHCHECK" for found in lineage("monitor"))
     assert in_image or SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
 
-def test_the_daemons_health_check_is_not_asked_of_what_serves_nothing() -> None:
+def test_services_without_a_page_disable_the_daemons_health_check() -> None:
     for name in OURS:
         assert SERVICES[name].get("healthcheck", {}).get("disable", False) is (name not in DAEMONS)
 
@@ -187,7 +187,7 @@ def test_profiles_add_the_demos_beats_and_a_gpu() -> None:
     assert profiles == {"publisher": ["demo"], "monitor-gpu": ["gpu"]}
 
 
-def test_the_daemon_has_no_way_out() -> None:
+def test_the_daemon_has_no_access_to_outside_networks() -> None:
     networks = read_yaml(COMPOSE)["networks"]
     assert networks["inner"] == {"internal": True}
     assert all([*SERVICES[name]["networks"]] == ["inner"] for name in OURS)

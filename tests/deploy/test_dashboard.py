@@ -42,7 +42,7 @@ FLOW = {
     ],
     "ecg-monitor-instance": [
         "State",
-        "What it is",
+        "Identity",
         "Partitions",
         "Loop",
         "Scores",
@@ -74,7 +74,7 @@ def metrics_in(text: str) -> set[str]:
     return set(re.findall(r"([a-z_]+)(?=\{)", text))
 
 
-def test_the_committed_json_is_what_the_python_makes() -> None:
+def test_the_committed_json_is_up_to_date() -> None:
     for dashboard in DASHBOARDS:
         assert dashboard.file.read_text(encoding="utf-8") == text(dashboard)
     assert len(dashboards()) == len(DASHBOARDS)
@@ -150,7 +150,7 @@ def test_every_line_has_a_name_of_its_own(panel: dict[str, Any]) -> None:
 
 
 @each_panel
-def test_a_number_is_asked_for_now(panel: dict[str, Any]) -> None:
+def test_a_stat_uses_an_instant_query(panel: dict[str, Any]) -> None:
     assert all(target["instant"] is (panel["type"] == "stat") for target in panel["targets"])
 
 
@@ -188,7 +188,7 @@ def test_a_line_of_an_instance_leads_to_that_instance() -> None:
 
 
 @each_dashboard
-def test_what_happened_is_marked_by_what_the_data_say(dashboard: dict[str, Any]) -> None:
+def test_annotations_come_from_queries(dashboard: dict[str, Any]) -> None:
     marks = dashboard["annotations"]["list"]
     assert [mark["name"] for mark in marks] == ["Model change", "Threshold change", "Rebalance", "Start"]
     assert all(mark["datasource"]["uid"] == "${datasource}" for mark in marks)
@@ -196,7 +196,7 @@ def test_what_happened_is_marked_by_what_the_data_say(dashboard: dict[str, Any])
 
 
 @each_dashboard
-def test_the_variables_look_at_metrics_that_there_are(dashboard: dict[str, Any]) -> None:
+def test_the_variables_use_existing_metrics(dashboard: dict[str, Any]) -> None:
     for found in dashboard["templating"]["list"][1:]:
         metric, label = re.findall(r"label_values\((\w+).*, (\w+)\)", found["query"]["query"])[0]
         assert label in exported()[metric] | TARGET_LABELS
@@ -239,7 +239,7 @@ def test_every_metric_of_the_monitor_is_looked_at() -> None:
     assert stems(set(exported())) - stems(set().union(*map(metrics_in, asked))) == set()
 
 
-def test_prometheus_understands_every_question(tmp_path: Path) -> None:
+def test_prometheus_accepts_every_query(tmp_path: Path) -> None:
     promtool = program("promtool", "prometheus")
     rules = [
         f"  - record: question:{number}\n    expr: |-\n      {question.expr}"
@@ -251,5 +251,5 @@ def test_prometheus_understands_every_question(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_no_question_has_a_variable_left_in_it() -> None:
+def test_no_query_has_a_variable_left_in_it() -> None:
     assert not [question for question in questions() if "$" in question.expr]

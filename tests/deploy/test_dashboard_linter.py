@@ -1,7 +1,7 @@
 """The 17 rules of Grafana's dashboard-linter 0.2.0, under their own names, stricter where it is blind.
 
 It looks at stat, graph, table, timeseries and gauge panels alone; here a heatmap has a unit and a description too.
-target-promql-rule is `test_dashboard.test_prometheus_understands_every_question`.
+target-promql-rule is `test_dashboard.test_prometheus_accepts_every_query`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ each_image = pytest.mark.parametrize("image", IMAGES)
 
 
 def last(image: str, word: str) -> str:
-    """What the last such instruction of an image says: it is the one that holds."""
+    """The last instruction of this kind in an image, which is the one that applies."""
     return [found.rest for found in lineage(image) if found.word == word][-1]
 
 
@@ -38,12 +38,12 @@ def environment(image: str) -> Iterator[str]:
 
 
 def hadolint(text: str) -> subprocess.CompletedProcess[str]:
-    """What hadolint says of a Dockerfile; the wheel puts it beside the interpreter."""
+    """The messages of hadolint about a Dockerfile. Its wheel installs it beside the interpreter."""
     command = [str(Path(sys.executable).parent / "hadolint"), "--no-color", "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_accepts_the_dockerfile() -> None:
     found = hadolint(DOCKERFILE.read_text(encoding="utf-8"))
     assert (found.returncode, found.stdout) == (0, "")
 
@@ -53,7 +53,7 @@ def test_hadolint_would_notice_a_package_without_version() -> None:
 
 
 @pytest.mark.parametrize("variant", ["cpu", "cuda"])
-def test_each_variant_is_a_stage_that_says_where_torch_comes_from(variant: str) -> None:
+def test_each_variant_is_a_stage_with_its_source_of_torch(variant: str) -> None:
     own = [found.rest for found in instructions() if found.stage == f"torch-{variant}"]
     assert own[0].startswith("base ")
     assert any("download.pytorch.org/whl/cpu" in line for line in own) is (variant == "cpu")
@@ -101,7 +101,7 @@ def labels(image: str) -> dict[str, str]:
 
 
 @each_image
-def test_an_image_says_what_it_is(image: str) -> None:
+def test_an_image_has_its_labels(image: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = labels(image)
     assert found["title"] == f"ecg-{image}"
@@ -144,7 +144,7 @@ def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
     assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
 
 
-def test_the_compose_file_builds_targets_that_there_are() -> None:
+def test_the_compose_file_builds_existing_targets() -> None:
     builds = [service["build"] for service in services().values() if "build" in service]
     assert {build["target"] for build in builds} == set(IMAGES) <= {found.stage for found in instructions()}
     assert all((REPOSITORY / build["context"] / build["dockerfile"]).is_file() for build in builds)
@@ -158,7 +158,7 @@ def health_check(environment: dict[str, str]) -> int:
 
 
 @pytest.mark.parametrize(("ago_seconds", "code"), [(0, 0), (2 * HUNG_SECONDS, 1)])
-def test_the_health_check_says_what_healthz_says(ago_seconds: float, code: int) -> None:
+def test_the_health_check_has_the_result_of_healthz(ago_seconds: float, code: int) -> None:
     state = Health(last_step=time.monotonic() - ago_seconds)
     with serve("127.0.0.1", 0, CollectorRegistry(), state) as port:
         # and no proxy is asked for 127.0.0.1

@@ -1,4 +1,4 @@
-"""The pictures of the dashboards have every panel, for every kind of answer of Prometheus."""
+"""The pictures of the dashboards have every panel, for every kind of response of Prometheus."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INSTANT, RANGE = "/api/v1/query", "/api/v1/query_range"
 
 @contextmanager
 def answering(*values: float):
-    """A Prometheus over ten minutes that answers everything alike, with one series; and what it was asked."""
+    """A Prometheus that gives the same series for every query over ten minutes; it records the queries."""
     asked: list[tuple[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ def answering(*values: float):
             self.wfile.write(body)
 
         def log_message(self, *_):
-            """Nobody asks."""
+            """Do not log requests."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -84,14 +84,14 @@ def test_an_excerpt_has_just_the_panels_that_it_names(tmp_path: Path):
         }
 
 
-def test_panels_that_have_nothing_to_show_are_named(tmp_path: Path):
+def test_panels_without_data_are_named(tmp_path: Path):
     with answering() as (prometheus, _):
         rows = DASHBOARDS[0].rows[:1]
         empty = draw(replace(DASHBOARDS[0], rows=rows), prometheus, tmp_path / "picture.png")
     assert empty == [panel.title for panel in rows[0].panels if panel.kind != "text"]
 
 
-def test_a_line_is_called_what_its_legend_says():
+def test_a_line_is_named_by_its_legend():
     with answering(1.0, 2.0) as (prometheus, asked):
         found = prometheus.ask(Query("of {{instance}} {{absent}}", "up[$__rate_interval]"), is_instant=False)
         assert found == [Series("of monitor-1", [1000, 1060], [1.0, 2.0])]

@@ -37,7 +37,7 @@ def listeners(variable: str) -> dict[str, str]:
     return dict(entry.split("://") for entry in VARIABLES[variable].split(","))
 
 
-def test_all_variables_are_there_since_one_drops_all_defaults() -> None:
+def test_all_variables_are_set_because_setting_one_drops_the_defaults() -> None:
     assert VARIABLES.keys() >= FULL_SET
 
 
@@ -47,18 +47,18 @@ def test_every_listener_has_a_protocol_and_a_name_to_be_found_by() -> None:
     assert listeners("KAFKA_ADVERTISED_LISTENERS").keys() == protocols.keys() - {"CONTROLLER"}
 
 
-def test_containers_come_in_by_the_service_name() -> None:
+def test_containers_connect_by_the_service_name() -> None:
     inside = listeners("KAFKA_ADVERTISED_LISTENERS")["PLAINTEXT"]
     assert services()["monitor"]["environment"]["MONITOR_BOOTSTRAP_SERVERS"] == inside == "kafka:19092"
     assert KAFKA["healthcheck"]["test"][-1].endswith(":19092")
 
 
-def test_this_machine_comes_in_by_the_published_port() -> None:
+def test_this_machine_connects_by_the_published_port() -> None:
     port = listeners("KAFKA_ADVERTISED_LISTENERS")["PLAINTEXT_HOST"].removeprefix("localhost")
     assert KAFKA["ports"] == [f"127.0.0.1{port}{listeners('KAFKA_LISTENERS')['PLAINTEXT_HOST']}"]
 
 
-def test_the_controller_talks_to_itself_alone() -> None:
+def test_the_controller_listens_only_locally() -> None:
     voters = VARIABLES["KAFKA_CONTROLLER_QUORUM_VOTERS"]
     assert voters == f"{VARIABLES['KAFKA_NODE_ID']}@{listeners('KAFKA_LISTENERS')['CONTROLLER']}"
     assert "127.0.0.1" in voters
@@ -68,7 +68,7 @@ def test_records_lie_on_the_named_volume() -> None:
     assert f"kafka-data:{VARIABLES['KAFKA_LOG_DIRS']}" in KAFKA["volumes"]
 
 
-def test_topics_are_made_by_nobody_by_accident() -> None:
+def test_topics_are_not_created_automatically() -> None:
     assert VARIABLES["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
 
 

@@ -70,13 +70,13 @@ def test_selectors_find_the_daemon_and_nothing_else(name: str) -> None:
 
 
 @each
-def test_nodes_are_emptied_one_pod_at_a_time(name: str) -> None:
+def test_nodes_are_drained_one_pod_at_a_time(name: str) -> None:
     found = the(name, "PodDisruptionBudget")["spec"]
     assert (found["maxUnavailable"], found["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
 
 
 @each
-def test_the_network_lets_kafka_and_names_out_and_prometheus_in(name: str) -> None:
+def test_the_network_policy_allows_kafka_and_dns_out_and_prometheus_in(name: str) -> None:
     policy = the(name, "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "ecg-monitor"}
@@ -87,7 +87,7 @@ def test_the_network_lets_kafka_and_names_out_and_prometheus_in(name: str) -> No
     assert {int(server.rpartition(":")[2]) for server in servers} <= {9092, 9093, 9094}
 
 
-def test_keda_asks_for_what_the_monitor_reads_and_is_the_only_one_to_count_pods() -> None:
+def test_keda_reads_the_lag_of_the_monitor_and_alone_sets_the_number_of_pods() -> None:
     (trigger,) = the("overlays/keda", "ScaledObject")["spec"]["triggers"]
     assert "replicas" not in the("overlays/keda", "StatefulSet")["spec"]
     given = environment("overlays/keda", pods("overlays/keda")["StatefulSet"])
@@ -100,7 +100,7 @@ def test_keda_asks_for_what_the_monitor_reads_and_is_the_only_one_to_count_pods(
     assert asked["offsetResetPolicy"] == default["offset_reset"]
 
 
-def test_keda_never_sends_all_pods_to_sleep_nor_asks_for_more_than_there_are_partitions() -> None:
+def test_keda_never_scales_to_zero_nor_above_the_number_of_partitions() -> None:
     scaled = the("overlays/keda", "ScaledObject")["spec"]
     words = container(pods(OWN)["Job"])["args"]
     assert scaled["minReplicaCount"] >= 1
@@ -115,7 +115,7 @@ def test_rules_are_the_ones_of_prometheus() -> None:
     assert len(groups) > 0
 
 
-def test_the_committed_rules_are_what_the_python_makes() -> None:
+def test_the_committed_rules_are_up_to_date() -> None:
     assert rules.FILE.read_text(encoding="utf-8") == rules.text()
 
 
@@ -145,7 +145,7 @@ def test_pods_are_scraped_under_their_namespace_and_the_job_that_compose_has() -
     ]
 
 
-def test_your_own_changes_reach_everything() -> None:
+def test_an_own_overlay_changes_every_object() -> None:
     config = environment(OWN, pods(OWN)["StatefulSet"])
     assert environment(OWN, pods(OWN)["Job"]).items() <= config.items()
     assert config["MONITOR_SASL_USERNAME"] == "username"

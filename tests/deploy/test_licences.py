@@ -36,5 +36,5 @@ def test_no_licence_is_unknown() -> None:
     assert "UNKNOWN" not in licences.licences().values()
 
 
-def test_the_list_is_what_the_installed_packages_say() -> None:
+def test_the_list_agrees_with_the_installed_packages() -> None:
     assert licences.FILE.read_text(encoding="utf-8") == licences.text()

@@ -24,7 +24,7 @@ PLANTED = faults.FIRST | faults.SECOND
 
 @pytest.fixture(scope="module")
 def prometheus(broker, model_file, ecg_data, tmp_path_factory):
-    """The server that has seen everything; the monitors still run."""
+    """The server that scraped all deployments; the monitors still run."""
     found = program("prometheus", "prometheus")
     if not broker.is_kafka:
         reason = "needs Apache Kafka: set KAFKA_HOME or KAFKA_BOOTSTRAP_SERVERS, or start Docker"
@@ -46,7 +46,7 @@ def test_every_alert_has_its_fault():
     assert severities == {(alert.name, alert.severity) for alert in PLANTED}
 
 
-def test_nothing_fires_where_nothing_is_wrong(prometheus):
+def test_no_alert_fires_on_a_healthy_deployment(prometheus):
     assert prometheus.query(f'job:ecg_monitor_beats:rate5m{{job="{HEALTHY}"}} > 0')
     assert not {one.name for one in prometheus.fired() if one.job == HEALTHY}
 
@@ -67,8 +67,8 @@ def test_every_series_that_a_rule_looks_at_is_there(prometheus):
 
 
 @pytest.mark.parametrize("uid", sorted({question.dashboard for question in questions()}))
-def test_every_question_of_a_dashboard_has_an_answer(prometheus, uid):
-    """But for another model, which was not planted, and for the memory of a GPU that is not there."""
+def test_every_query_of_a_dashboard_has_a_result(prometheus, uid):
+    """Except another model, which was not planted, and the memory of a missing GPU."""
     asked = [question for question in questions() if question.dashboard == uid and question.name != "Model change"]
     asked = [question for question in asked if torch.cuda.is_available() or "gpu_memory" not in question.expr]
     ask = {True: prometheus.query, False: prometheus.query_range}
@@ -82,13 +82,13 @@ def sooner(question):
     return question.expr.replace("offset 1m", "offset 6s").replace("> 120", "> 12")
 
 
-def test_what_alerts_say_is_complete(prometheus):
+def test_annotations_of_alerts_are_filled_in_completely(prometheus):
     found = prometheus.ask("alerts")["alerts"]
     assert found
     for one in found:
         for name in ("summary", "description", "runbook_url", "dashboard_url"):
-            said = one["annotations"][name]
-            assert said
-            assert "no value" not in said
-            assert "<error" not in said
-            assert "{{" not in said
+            annotation = one["annotations"][name]
+            assert annotation
+            assert "no value" not in annotation
+            assert "<error" not in annotation
+            assert "{{" not in annotation

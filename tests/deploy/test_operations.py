@@ -55,14 +55,14 @@ def test_every_metric_that_the_prose_names_is_one_of_them() -> None:
 
 
 @pytest.mark.parametrize(("line", "level"), events())
-def test_every_line_of_the_log_that_is_told_about_is_written(line: str, level: str) -> None:
+def test_every_documented_log_line_is_written(line: str, level: str) -> None:
     if line.startswith("control record"):  # made by `control_message.why_ignored`
         return
     assert any(matches(line, template) and wanted in level for template, wanted in templates())
 
 
 @pytest.mark.parametrize("template", [text for text, _ in templates() if re.sub(r"%[\w.]+|\W", "", text)])
-def test_every_line_that_is_written_is_told_about(template: str) -> None:
+def test_every_log_line_is_documented(template: str) -> None:
     assert any(matches(line, template) for line, _ in events())
 
 

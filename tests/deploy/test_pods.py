@@ -80,7 +80,7 @@ def test_the_monitor_accepts_its_environment(name: str, tmp_path: Any, monkeypat
 
 
 @each
-def test_an_instance_is_called_as_its_pod_which_is_never_there_twice(name: str) -> None:
+def test_an_instance_has_the_unique_name_of_its_pod(name: str) -> None:
     assert environment(name, pods(name)["StatefulSet"])["MONITOR_INSTANCE"] == "metadata.name"
 
 
@@ -98,7 +98,7 @@ def test_a_model_fits_into_a_config_map(model_file: Any) -> None:
 
 
 @each
-def test_probes_ask_the_page_that_means_them_where_it_is_served(name: str) -> None:
+def test_probes_use_the_right_pages_and_port(name: str) -> None:
     pod = pods(name)["StatefulSet"]
     asked = {kind: container(pod)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     assert {kind: page["path"] for kind, page in asked.items()} == {
@@ -113,7 +113,7 @@ def test_probes_ask_the_page_that_means_them_where_it_is_served(name: str) -> No
 
 
 @each
-def test_a_start_is_given_as_long_as_a_loop_that_does_not_turn(name: str) -> None:
+def test_a_start_has_at_least_the_time_limit_of_a_stuck_loop(name: str) -> None:
     probe = container(pods(name)["StatefulSet"])["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] >= health.HUNG_SECONDS
 
@@ -127,7 +127,7 @@ def test_a_pod_is_given_the_time_to_end(name: str) -> None:
     assert services()["monitor"]["stop_grace_period"] == f"{grace}s"
 
 
-def test_a_gpu_is_asked_for_whole_and_its_taint_borne() -> None:
+def test_a_whole_gpu_is_requested_and_its_taint_tolerated() -> None:
     pod = pods("overlays/gpu")["StatefulSet"]
     assert container(pod)["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert [one["key"] for one in pod["tolerations"]] == ["nvidia.com/gpu"]

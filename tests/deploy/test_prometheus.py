@@ -86,7 +86,7 @@ def test_the_configuration_lies_where_prometheus_looks_for_it() -> None:
     assert mounts("prometheus")["/etc/prometheus"] == f"./deploy/{CONFIG.parent.name}"
 
 
-def test_nobody_can_log_in_to_grafana_with_a_known_password() -> None:
+def test_grafana_has_no_login_with_a_known_password() -> None:
     environment = services()["grafana"]["environment"]
     assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"

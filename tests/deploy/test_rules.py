@@ -34,13 +34,13 @@ def severity(alert: Rule) -> str:
 
 @cache
 def looks() -> list[dict[str, Any]]:
-    """Every look at something in the cases."""
+    """Every PromQL test in the cases."""
     cases = [case for path in CASES for case in read_yaml(path)["tests"]]
     return [look for case in cases for look in case.get("promql_expr_test", ())]
 
 
 def expected(name: str) -> list[bool]:
-    """For each look at an alert in the cases: whether it is to fire."""
+    """For each test of an alert in the cases: whether the alert should fire."""
     return [bool(look["exp_samples"]) for look in looks() if f'"{name}"' in look["expr"]]
 
 
@@ -51,25 +51,25 @@ def test_every_metric_is_one_that_the_monitor_shows(rule: Rule) -> None:
     assert rulefiles.metrics_in(rule.expr) or rule.name == WATCHDOG
 
 
-def test_what_is_recorded_is_named_level_metric_operations_and_looked_at() -> None:
+def test_recorded_series_are_named_level_metric_operations_and_used() -> None:
     names = rulefiles.recorded()
     assert all(re.fullmatch(r"job:ecg_monitor_[a-z_]+:[a-z0-9_]+", name) for name in names)
     assert names == set().union(*(rulefiles.metrics_in(rule.expr) for rule in rulefiles.rules())) & names
 
 
 @each_alert
-def test_every_alert_says_how_bad_it_is(alert: Rule) -> None:
+def test_every_alert_has_a_severity(alert: Rule) -> None:
     assert alert.name.startswith("EcgMonitor")
     assert severity(alert) in {"critical", "warning"} or (alert.name, severity(alert)) == (WATCHDOG, "none")
     assert alert.name == WATCHDOG or {"for", "keep_firing_for"} & alert.fields.keys()
 
 
-def test_few_alerts_wake_somebody() -> None:
+def test_at_most_ten_alerts_page() -> None:
     assert len([alert for alert in ALERTS if severity(alert) == "critical"]) <= 10
 
 
 @each_alert
-def test_every_alert_says_what_it_means_in_sentences(alert: Rule) -> None:
+def test_every_alert_is_described_in_sentences(alert: Rule) -> None:
     assert alert.annotations.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
     assert alert.annotations["summary"].endswith(".")
     assert alert.annotations["description"].count(". ") >= 1 or ": " in alert.annotations["description"]
@@ -92,7 +92,7 @@ def test_every_runbook_has_its_alert_and_answers_the_four_questions(path: Path) 
 
 
 @each_runbook
-def test_a_runbook_names_metrics_settings_and_alerts_that_there_are(path: Path) -> None:
+def test_a_runbook_names_existing_metrics_settings_and_alerts(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert rulefiles.metrics_in(text) <= rulefiles.exported() | rulefiles.recorded() | rulefiles.FOREIGN
     settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
@@ -120,13 +120,13 @@ def test_the_command_line_knows_a_runbooks_commands(path: Path) -> None:
 
 
 @each_runbook
-def test_kafkas_tools_are_told_which_broker(path: Path) -> None:
+def test_kafkas_tools_are_given_the_broker(path: Path) -> None:
     for command in re.findall(r"\bkafka-[\w-]+\.sh [^`\n]+", path.read_text(encoding="utf-8")):
         assert " --bootstrap-server BROKER:9092" in command
 
 
 def options(command: click.Command, words: list[str]) -> set[str]:
-    """What the innermost command takes."""
+    """The options of the innermost command."""
     if isinstance(command, click.Group):
         return options(command.commands[words[0]], words[1:])
     return {name for parameter in command.params for name in parameter.opts}
@@ -139,15 +139,15 @@ def promtool(*arguments: str) -> None:
 
 
 @each_alert
-def test_every_alert_is_tried_both_ways(alert: Rule) -> None:
+def test_every_alert_is_tested_firing_and_not_firing(alert: Rule) -> None:
     assert alert.name == WATCHDOG or set(expected(alert.name)) == {True, False}
 
 
-def test_every_recorded_series_is_tried() -> None:
+def test_every_recorded_series_is_tested() -> None:
     tried = "".join(path.read_text(encoding="utf-8") for path in CASES)
     assert all(f"{name}" in tried for name in rulefiles.recorded())
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_the_rules_do_what_their_cases_say(path: Path) -> None:
+def test_the_rules_pass_their_promtool_cases(path: Path) -> None:
     promtool("test", "rules", str(path))

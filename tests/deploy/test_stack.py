@@ -70,21 +70,21 @@ def test_all_partitions_that_topics_init_made_are_read(stack: Services) -> None:
     wait_for(stack, "sum(ecg_monitor_assigned_partitions) == 8")
 
 
-def test_every_question_of_the_dashboards_has_an_answer(stack: Services) -> None:
+def test_every_query_of_the_dashboards_has_a_result(stack: Services) -> None:
     wait_for(stack, "sum(ecg_monitor_alert_latency_seconds_count) > 0")
     for question in questions():
         if question.kind != "annotation" and question.name != "GPU memory":
             wait_for(stack, question.expr)
 
 
-def test_grafana_shows_the_dashboards_to_everybody(stack: Services) -> None:
+def test_grafana_shows_the_dashboards_without_a_login(stack: Services) -> None:
     for dashboard in dashboards():
         path = f"/api/dashboards/uid/{dashboard['uid']}"
         stack.wait_until_responsive(timeout=ANSWER_SECONDS, pause=1, check=partial(get, "ECG_GRAFANA_PORT", path))
         assert get("ECG_GRAFANA_PORT", path)["dashboard"]["title"] == dashboard["title"]
 
 
-def test_alertmanager_hears_what_prometheus_says(stack: Services) -> None:
+def test_alertmanager_receives_alerts_from_prometheus(stack: Services) -> None:
     def heard() -> bool:
         alerts = get("ECG_ALERTMANAGER_PORT", "/api/v2/alerts") or []
         return any(alert["labels"]["alertname"] == "EcgMonitorWatchdog" for alert in alerts)

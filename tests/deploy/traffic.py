@@ -46,12 +46,12 @@ class BeatPool:
     def beats(
         self, topic: str, sources: int, *, abnormal_share: float = 0.0, age_seconds: float | None = None
     ) -> Records:
-        """Beats of so many sources in turn, stamped when they are sent, or `age_seconds` earlier."""
+        """Beats of `sources` sources in turn, with the time of sending, or `age_seconds` earlier."""
         for count in itertools.count():
             yield Message(topic, source_name(count % sources), self.beat(abnormal_share)), _stamp(age_seconds)
 
     def strangers(self, topic: str, name: str, beats_each: int, age_seconds: float | None = None) -> Records:
-        """Beats of a new source every few."""
+        """Beats with a new source after every few beats."""
         for count in itertools.count():
             yield Message(topic, f"{name}-{count // beats_each}".encode(), self.beat()), _stamp(age_seconds)
 
@@ -61,13 +61,13 @@ def _stamp(age_seconds: float | None) -> int | None:
 
 
 def same(topic: str, key: bytes, value: bytes) -> Records:
-    """One record again and again."""
+    """The same record repeatedly."""
     return itertools.repeat((Message(topic, key, value), None))
 
 
 @dataclass(slots=True)
 class Stream:
-    """Its records, so many a second since it began."""
+    """The records of a stream and its rate per second."""
 
     records: Records
     rate: float
@@ -112,7 +112,7 @@ class Traffic:
                 while not self._over.wait(TICK_SECONDS):
                     self._send(publisher)
                 publisher.flush()
-        except BaseException as error:  # noqa: BLE001 - told to whoever closes
+        except BaseException as error:  # noqa: BLE001 - raised again when the block ends
             self._failure = error
 
     def _send(self, publisher: Publisher) -> None:

@@ -63,6 +63,6 @@ class DeadLetterCommands:
         return Counter(record.value for record in self.beats())
 
 
-def put_back(said):
-    """How many, as the summary says."""
-    return int(said.partition(": ")[2].partition(";")[0])
+def put_back(summary):
+    """The number of letters that were put back, from the summary."""
+    return int(summary.partition(": ")[2].partition(";")[0])

@@ -37,7 +37,7 @@ def run(make_settings, tmp_path):
     return run_command
 
 
-def test_topics_create_says_what_it_did(run):
+def test_topics_create_prints_what_it_did(run):
     done = run("topics", "create")
     assert done.returncode == 0
     assert done.stdout.count("there already") == 6
@@ -72,11 +72,11 @@ def test_publish_in_a_loop_ends_in_order_on_ctrl_c(run, ecg_data):
         while not read_all(run.settings, run.settings.beats_topic):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     finally:
         stop(process, 5)
     assert process.returncode == 0
-    assert f"{len(read_all(run.settings, run.settings.beats_topic))} beats" in said
+    assert f"{len(read_all(run.settings, run.settings.beats_topic))} beats" in output
 
 
 def test_alerts_are_shown_readable_and_as_json(run):
@@ -90,7 +90,7 @@ def test_alerts_are_shown_readable_and_as_json(run):
     assert orjson.loads(raw.stdout) == ALERT
 
 
-def test_check_is_content_with_what_is_right(run, model_file):
+def test_check_accepts_a_correct_setup(run, model_file):
     run.environment["MONITOR_MODEL"] = str(model_file)
     done = run("check")
     assert done.returncode == 0, done.stderr
@@ -112,7 +112,7 @@ def test_every_command_has_help(run, arguments):
 
 
 @pytest.mark.slow
-def test_the_demo_ends_by_itself_with_nothing_lost_and_a_picture(ecg_data, tmp_path):
+def test_the_demo_ends_by_itself_with_all_beats_and_a_picture(ecg_data, tmp_path):
     command = [sys.executable, "-m", "monitor", "demo", "--data", str(ecg_data), "--out", str(tmp_path)]
     done = subprocess.run(
         command,

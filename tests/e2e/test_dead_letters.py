@@ -19,14 +19,14 @@ from tests.e2e.daemon import read_all
 from tests.e2e.dead_letter_commands import DeadLetterCommands, put_back
 
 
-def test_a_replay_puts_every_letter_back_once_as_it_came(dead_letters):
+def test_a_replay_puts_every_letter_back_once_and_unchanged(dead_letters):
     odd = (("reason", b"\x00\xff"), ("replays", b"often"), ("", b""), ("detail", b"mine"))
     given = [(b"k\xff", b"\x00" * 9, odd, 0), (None, None, (), 1), (b"", b"", (("replays", b"1"),), 1)]
     dead_letters.write(
         dead_letters.letter(value, key=key, headers=headers, partition=at) for key, value, headers, at in given
     )
-    said, _ = dead_letters.run("replay")
-    assert said == f"dead letters put back onto {dead_letters.settings.beats_topic}: 3\n"
+    output, _ = dead_letters.run("replay")
+    assert output == f"dead letters put back onto {dead_letters.settings.beats_topic}: 3\n"
     found = {record.key: record for record in dead_letters.beats()}
     for key, value, headers, partition in given:
         record = found.pop(key)
@@ -44,29 +44,29 @@ def test_a_replay_puts_every_letter_back_once_as_it_came(dead_letters):
     assert len(dead_letters.beats()) == 3
 
 
-def test_reasons_may_be_replayed_in_any_order_and_none_goes_twice(dead_letters):
+def test_reasons_can_be_replayed_in_any_order_and_no_letter_twice(dead_letters):
     dead_letters.write(
         dead_letters.letter(b"%d" % count, ("not-json", "empty", "no-key")[count % 3]) for count in range(30)
     )
     assert put_back(dead_letters.run("replay", "--reason", "empty")[0]) == 10
     dead_letters.write([dead_letters.letter(b"late", "empty")])
     assert put_back(dead_letters.run("replay", "--reason", "empty")[0]) == 1
-    said, _ = dead_letters.run("replay")
-    assert put_back(said) == 20
-    assert "put back before: 11" in said
+    output, _ = dead_letters.run("replay")
+    assert put_back(output) == 20
+    assert "put back before: 11" in output
     assert dead_letters.values() == Counter([b"late", *(b"%d" % count for count in range(30))])
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing(dead_letters):
+def test_a_dry_run_prints_the_same_and_changes_nothing(dead_letters):
     dead_letters.write([dead_letters.letter(b"1"), dead_letters.letter(b"2", topic="elsewhere")])
     before = topics(dead_letters)
-    said, told = dead_letters.run("replay", "--dry-run")
+    output, stderr = dead_letters.run("replay", "--dry-run")
     assert topics(dead_letters) == before
-    assert put_back(said) == 1
+    assert put_back(output) == 1
     assert not dead_letters.beats()
     really, again = dead_letters.run("replay")
-    assert really == said.replace("that would be put back", "put back")
-    assert again == told
+    assert really == output.replace("that would be put back", "put back")
+    assert again == stderr
     assert put_back(dead_letters.run("replay", "--dry-run")[0]) == 0
 
 
@@ -75,44 +75,44 @@ def topics(dead_letters):
         return set(admin.list_topics())
 
 
-def test_what_must_stay_is_said_and_counted_and_may_go_later(dead_letters):
+def test_letters_that_must_stay_are_reported_and_counted_and_can_be_replayed_later(dead_letters):
     tired = dead_letters.letter(b"tired", headers=(("replays", b"3"),))
     lacking = dead_letters.letter(None, "too-large")
     lacking = Message(lacking.topic, b"k", None, (*lacking.headers, ("omitted", b"value, 9 bytes")))
     foreign = Message(dead_letters.settings.dead_letters_topic, b"k", b"v", (("reason", b"mine"),))
     dead_letters.write([tired, lacking, foreign, dead_letters.letter(b"other", topic="other.beats")])
-    said, told = dead_letters.run("replay")
-    assert said == (
+    output, stderr = dead_letters.run("replay")
+    assert output == (
         f"dead letters put back onto {dead_letters.settings.beats_topic}: 0; incomplete: 1; from another topic: 1; "
         "past the limit of rounds: 1; not written by a monitor: 1\n"
     )
-    assert "was put back 3 times and failed again" in told
-    assert f"the record itself stands at {dead_letters.settings.beats_topic}/0 offset 7" in told
-    assert "came from other.beats" in told
+    assert "was put back 3 times and failed again" in stderr
+    assert f"the record itself stands at {dead_letters.settings.beats_topic}/0 offset 7" in stderr
+    assert "came from other.beats" in stderr
     assert put_back(dead_letters.run("replay", "--max-rounds", "4")[0]) == 1
     assert dead_letters.values() == {b"tired": 1}
 
 
-def test_a_partition_that_is_not_there_leaves_it_to_the_key(dead_letters):
+def test_without_the_original_partition_the_key_decides(dead_letters):
     dead_letters.write([dead_letters.letter(b"v", partition=9)])
     dead_letters.run("replay")
     assert dead_letters.values() == {b"v": 1}
 
 
-def test_what_the_monitor_would_leave_out_as_too_old_stays(dead_letters):
+def test_letters_that_are_too_old_for_the_monitor_stay(dead_letters):
     dead_letters.write([dead_letters.letter(b"v")])
     dead_letters.environment["MONITOR_MAX_AGE_SECONDS"] = "0.001"
-    said, told = dead_letters.run("replay")
-    assert "too old to be judged: 1" in said
-    assert "MONITOR_MAX_AGE_SECONDS" in told
+    output, stderr = dead_letters.run("replay")
+    assert "too old to be judged: 1" in output
+    assert "MONITOR_MAX_AGE_SECONDS" in stderr
     assert not dead_letters.beats()
 
 
-def test_only_the_first_sentences_of_a_kind_are_said(dead_letters):
+def test_only_the_first_messages_of_a_kind_are_printed(dead_letters):
     dead_letters.write(dead_letters.letter(b"v", topic="other.beats") for _ in range(15))
-    said, told = dead_letters.run("replay")
-    assert "from another topic: 15" in said
-    assert len(told.splitlines()) == 11
+    output, stderr = dead_letters.run("replay")
+    assert "from another topic: 15" in output
+    assert len(stderr.splitlines()) == 11
 
 
 def test_the_list_shows_every_letter_and_counts_by_reason(dead_letters):
@@ -134,11 +134,11 @@ def test_the_list_shows_every_letter_and_counts_by_reason(dead_letters):
     assert "empty: 2" in summary
 
 
-def test_an_unknown_reason_is_refused_with_those_that_there_are(dead_letters):
+def test_an_unknown_reason_is_refused_with_the_valid_ones(dead_letters):
     for command in ("list", "replay"):
-        _, told = dead_letters.run(command, "--reason", "bad-luck", code=2)
-        assert "'bad-luck' is not one of" in told
-        assert "'not-json'" in told
+        _, stderr = dead_letters.run(command, "--reason", "bad-luck", code=2)
+        assert "'bad-luck' is not one of" in stderr
+        assert "'not-json'" in stderr
 
 
 def test_topics_that_are_missing_are_named(dead_letters):

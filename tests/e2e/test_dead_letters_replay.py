@@ -32,23 +32,23 @@ class Overtaken(broker.Replayer):
 
 
 @pytest.mark.usefixtures("kafka")
-def test_a_replay_that_was_overtaken_while_it_had_no_producer_doubles_nothing(dead_letters, monkeypatch):
+def test_a_replay_that_was_replaced_while_it_had_no_producer_duplicates_nothing(dead_letters, monkeypatch):
     dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
     monkeypatch.setattr(broker, "Replayer", Overtaken)
     Overtaken.meddle = lambda: dead_letters.run("replay", code=1)
-    said, _ = dead_letters.run("replay", code=1)
-    assert put_back(said) == 0
-    assert "put back before: 7" in said
+    output, _ = dead_letters.run("replay", code=1)
+    assert put_back(output) == 0
+    assert "put back before: 7" in output
     assert dead_letters.values() == Counter(b"%d" % count for count in range(8) if count != 3)
 
 
 @pytest.mark.usefixtures("kafka")
-def test_a_letter_that_the_broker_does_not_take_holds_up_no_other(dead_letters):
+def test_a_letter_that_the_broker_refuses_does_not_block_the_others(dead_letters):
     dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
-    said, told = dead_letters.run("replay", code=1)
-    assert put_back(said) == 7
-    assert "refused by the broker: 1" in said
-    assert "MessageSizeTooLarge" in told
+    output, stderr = dead_letters.run("replay", code=1)
+    assert put_back(output) == 7
+    assert "refused by the broker: 1" in output
+    assert "MessageSizeTooLarge" in stderr
     assert dead_letters.values() == Counter(b"%d" % count for count in range(8) if count != 3)
 
 
@@ -69,44 +69,44 @@ def test_a_replay_killed_at_any_moment_goes_on_where_it_was(dead_letters):
 
 
 @pytest.mark.usefixtures("kafka")
-def test_a_second_replay_takes_over_and_the_first_says_so(dead_letters):
+def test_a_second_replay_takes_over_and_the_first_reports_it(dead_letters):
     dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(1500))
     first = dead_letters.start()
     try:
         while not dead_letters.beats():
             assert first.poll() is None
         first.send_signal(signal.SIGSTOP)
-        said, _ = dead_letters.run("replay")
+        output, _ = dead_letters.run("replay")
         first.send_signal(signal.SIGCONT)
-        told, _ = first.communicate(timeout=LIMIT_SECONDS)
+        first_output, _ = first.communicate(timeout=LIMIT_SECONDS)
     finally:
         stop(first, 5)
-    assert "put back before" in said
+    assert "put back before" in output
     assert first.returncode == 1
-    assert "has started and goes on where this one was" in told
-    assert "Traceback" not in told
+    assert "has started and goes on where this one was" in first_output
+    assert "Traceback" not in first_output
     assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
 
 
 @pytest.mark.usefixtures("kafka")
-def test_ctrl_c_says_how_far_it_got_and_leaves_nothing_open(dead_letters):
+def test_ctrl_c_reports_the_progress_and_leaves_no_open_transaction(dead_letters):
     dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(1500))
     process = dead_letters.start()
     try:
         while not dead_letters.beats():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=LIMIT_SECONDS)
+        output, _ = process.communicate(timeout=LIMIT_SECONDS)
     finally:
         stop(process, 5)
     assert process.returncode == 1
-    assert "interrupted: run it again" in said
-    assert "Traceback" not in said
+    assert "interrupted: run it again" in output
+    assert "Traceback" not in output
     dead_letters.run("replay")
     assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
 
 
-def test_entries_of_letters_that_are_gone_are_deleted(dead_letters, kafka):
+def test_ledger_entries_of_deleted_letters_are_removed(dead_letters, kafka):
     dead_letters.write([dead_letters.letter(b"old")])
     dead_letters.run("replay")
     with closing(KafkaAdminClient(bootstrap_servers=kafka.address)) as admin:
@@ -120,7 +120,7 @@ def test_entries_of_letters_that_are_gone_are_deleted(dead_letters, kafka):
     assert dead_letters.values() == {b"old": 1, b"new": 1}
 
 
-def test_a_topic_of_dead_letters_made_anew_begins_anew(dead_letters, kafka):
+def test_a_dead_letter_topic_that_was_created_again_has_no_ledger_entries(dead_letters, kafka):
     dead_letters.write([dead_letters.letter(b"old")])
     dead_letters.run("replay")
     with closing(KafkaAdminClient(bootstrap_servers=kafka.address)) as admin:
@@ -132,7 +132,7 @@ def test_a_topic_of_dead_letters_made_anew_begins_anew(dead_letters, kafka):
     assert put_back(dead_letters.run("replay")[0]) == 1
 
 
-def test_what_fails_again_comes_back_with_its_rounds(dead_letters, model_file, tmp_path):
+def test_a_letter_that_fails_again_comes_back_with_its_rounds(dead_letters, model_file, tmp_path):
     dead_letters.write([Message(dead_letters.settings.beats_topic, b"bed", b"no beat", (("own", b"1"),))])
     with Daemon(dead_letters.settings, model_file, tmp_path / "log") as daemon:
         daemon.wait_until(lambda: daemon.metric("dead_letters_total") == 1, "refused")

@@ -13,7 +13,7 @@ from tests.e2e.daemon import LIMIT_SECONDS, Daemon
 
 
 @pytest.mark.slow
-def test_a_broker_that_stays_away_is_told_at_once_and_ends_the_daemon_after_the_limit(model_file, tmp_path):
+def test_an_outage_is_logged_at_once_and_ends_the_daemon_after_the_limit(model_file, tmp_path):
     with ExitStack() as broker:
         address = broker.enter_context(embedded_broker(tmp_path / "broker.log"))
         settings = settings_on(address, broker_timeout_seconds=12, delivery="at-least-once")

@@ -30,7 +30,7 @@ def test_beats(ecg_data):
 
 
 def mixed_stream(beats):
-    """Every test beat, a third as float32 and two thirds as JSON, with 225 records among them that are no beats."""
+    """Every test beat, a third as float32 and two thirds as JSON, with 225 records among them that are not beats."""
     junk = [value for value, _ in NOT_BEATS.values()]
     for row, samples in enumerate(beats.samples):
         label = b"%d" % beats.abnormal[row]
@@ -74,7 +74,7 @@ def test_every_test_beat_is_scored_once_and_every_bad_record_is_a_dead_letter(
         assert headers["reason"]
 
 
-def test_what_was_judged_before_a_stop_is_not_judged_again(make_settings, model_file, test_beats, tmp_path):
+def test_beats_scored_before_a_stop_are_not_scored_again(make_settings, model_file, test_beats, tmp_path):
     settings = make_settings(scores=True)
     for run in range(2):
         with closing(Publisher(settings)) as publisher:
@@ -131,8 +131,8 @@ def assert_as_documented(scrape):
 
 
 def assert_tells_its_life(log):
-    """One line of JSON an event, and nobody's name among them."""
-    told = [json.loads(line)["message"] for line in log.splitlines()]
+    """Each event is one line of JSON, and no line has the name of a source."""
+    messages = [json.loads(line)["message"] for line in log.splitlines()]
     for event in (
         "ecg-monitor ",
         "metrics and health at http://127.0.0.1:",
@@ -142,5 +142,5 @@ def assert_tells_its_life(log):
         "ready: ",
         "stopped: everything read is delivered",
     ):
-        assert [message for message in told if message.startswith(event)], event
+        assert [message for message in messages if message.startswith(event)], event
     assert "Bett 7" not in log

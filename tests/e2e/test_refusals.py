@@ -17,7 +17,7 @@ LOGIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "monitor"}
 
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
-    """Run a command of `ecg-monitor` with just these settings; gives exit code and what it said on standard error."""
+    """Run a command of `ecg-monitor` with just these settings; gives exit code and standard error."""
     for name in [name for name in os.environ if name.startswith("MONITOR_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -28,9 +28,9 @@ def command(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["ecg-monitor", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return ended.value.code, said.strip().splitlines()[-1]
+        message = capsys.readouterr().err
+        assert "Traceback" not in message
+        return ended.value.code, message.strip().splitlines()[-1]
 
     return run
 
@@ -48,93 +48,93 @@ def command(monkeypatch, capsys, tmp_path):
     ],
 )
 def test_a_wrong_setting_is_named(command, name, value, expected):
-    code, said = command("run", **{name: value})
+    code, message = command("run", **{name: value})
     assert code == 2
-    assert expected in said
+    assert expected in message
 
 
 def test_an_unknown_setting_in_the_dotenv_file_is_named_and_foreign_keys_are_left_alone(command, tmp_path):
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD=x\nMONITOR_TOPIC=y\n")
-    code, said = command("check")
+    code, message = command("check")
     assert code == 2
-    assert said.startswith("error: MONITOR_TOPIC in .env is not a setting of the monitor")
+    assert message.startswith("error: MONITOR_TOPIC in .env is not a setting of the monitor")
 
 
-def test_a_password_file_that_is_not_there_is_named(command):
-    code, said = command("topics", "create", **LOGIN, sasl_password_file="nowhere")
+def test_a_missing_password_file_is_named(command):
+    code, message = command("topics", "create", **LOGIN, sasl_password_file="nowhere")
     assert code == 2
-    assert "MONITOR_SASL_PASSWORD_FILE=nowhere" in said
+    assert "MONITOR_SASL_PASSWORD_FILE=nowhere" in message
 
 
 def test_a_missing_model_is_named(command):
-    code, said = command("run", http_port=0)
+    code, message = command("run", http_port=0)
     assert code == 2
-    assert "model.safetensors: cannot be read: No such file or directory" in said
-    assert "ecg-trainer ecg" in said
+    assert "model.safetensors: cannot be read: No such file or directory" in message
+    assert "ecg-trainer ecg" in message
 
 
 def test_a_damaged_model_is_refused(command, model_file, tmp_path):
     data = bytearray(model_file.read_bytes())
     data[-1] ^= 1
     (tmp_path / "damaged").write_bytes(data)
-    code, said = command("run", model="damaged", http_port=0)
+    code, message = command("run", model="damaged", http_port=0)
     assert code == 2
-    assert "damaged: its bytes are not those that were written" in said
+    assert "damaged: its bytes are not those that were written" in message
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["topics", "create"], ["alerts"]])
 def test_a_broker_that_does_not_answer_is_exit_1(command, model_file, arguments):
     settings = {"bootstrap_servers": NOBODY, "broker_timeout_seconds": 0.5, "model": model_file, "http_port": 0}
-    code, said = command(*arguments, **settings)
+    code, message = command(*arguments, **settings)
     assert code == 1
-    assert f"no Kafka answers at {NOBODY}" in said
+    assert f"no Kafka answers at {NOBODY}" in message
 
 
-def test_an_address_that_is_none_is_named(command):
-    code, said = command("topics", "create", bootstrap_servers="kafka:port", broker_timeout_seconds=0.5)
+def test_an_invalid_address_is_named(command):
+    code, message = command("topics", "create", bootstrap_servers="kafka:port", broker_timeout_seconds=0.5)
     assert code in (1, 2)
-    assert "kafka:port" in said
+    assert "kafka:port" in message
 
 
 def test_missing_topics_are_named_with_the_command_that_makes_them(command, model_file, broker):
     settings = settings_on(broker.address)
     variables = {"bootstrap_servers": broker.address, "beats_topic": settings.beats_topic}
-    code, said = command("run", model=model_file, http_port=0, **variables)
+    code, message = command("run", model=model_file, http_port=0, **variables)
     assert code == 1
-    assert settings.beats_topic in said
-    assert "ecg-monitor topics create" in said
+    assert settings.beats_topic in message
+    assert "ecg-monitor topics create" in message
 
 
 def test_a_port_in_use_is_named(command, model_file):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        code, said = command("run", model=model_file, http_port=taken.getsockname()[1])
+        code, message = command("run", model=model_file, http_port=taken.getsockname()[1])
     assert code == 2
-    assert "MONITOR_HTTP_PORT" in said
+    assert "MONITOR_HTTP_PORT" in message
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("empty.csv", b""),
-        ("words.csv", b"these are no beats\n"),
+        ("words.csv", b"these are not beats\n"),
         ("short.tsv", b"1\t2\t3\n"),
         ("binary.npy", b"\x93NUMPY\x01\x00 junk"),
         ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
     ],
 )
-def test_publish_names_the_file_that_holds_no_beats(command, tmp_path, name, content):
+def test_publish_names_a_file_without_beats(command, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    code, said = command("publish", name, bootstrap_servers=NOBODY)
+    code, message = command("publish", name, bootstrap_servers=NOBODY)
     assert code == 2
-    assert name in said
+    assert name in message
 
 
-def test_publish_names_a_file_that_is_not_there(command):
-    code, said = command("publish", "nowhere.csv")
+def test_publish_names_a_missing_file(command):
+    code, message = command("publish", "nowhere.csv")
     assert code == 2
-    assert "nowhere.csv" in said
+    assert "nowhere.csv" in message
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_wrong_usage_is_exit_2(command, arguments):
     assert command(*arguments)[0] == 2
 
 
-def test_check_says_everything_that_is_wrong_and_keeps_the_password(command, capsys):
+def test_check_reports_every_fault_and_hides_the_password(command, capsys):
     code, _ = command("check", bootstrap_servers=NOBODY, broker_timeout_seconds=0.5, **LOGIN, sasl_password="s3cret")
     assert code == 2
     assert "s3cret" not in capsys.readouterr().out

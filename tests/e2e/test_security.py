@@ -53,7 +53,7 @@ def settings_with(given, **overrides):
 
 
 @pytest.mark.parametrize("way", OPEN)
-def test_topics_are_made_records_published_and_read_every_way_in(locked, way):
+def test_topics_are_created_and_records_published_and_read_with_every_login(locked, way):
     settings = settings_with(OPEN[way](locked))
     list(create_topics(settings, TopicPlan(2, 1, 1)))
     assert missing_topics(settings) == []
@@ -174,7 +174,7 @@ SHUT = {
 
 
 @pytest.mark.parametrize("case", SHUT)
-def test_a_shut_door_is_told_at_once_and_every_time(locked, case):
+def test_a_refused_login_is_reported_at_once_and_at_every_attempt(locked, case):
     given, expected = SHUT[case][0](locked), SHUT[case][1]
     before = threading.active_count(), open_files()
     for _ in range(3):  # the client by itself loses the broker's last words about every second time
@@ -204,7 +204,7 @@ def open_files():
         ("wrong password", ["check"], "text"),
     ],
 )
-def test_a_command_says_it_in_one_line_and_keeps_secrets_at_debug(locked, model_file, case, arguments, form):
+def test_a_command_reports_it_in_one_line_and_logs_no_secret_at_debug(locked, model_file, case, arguments, form):
     given = SHUT[case][0](locked)
     done = run(given, *arguments, model=model_file, http_port=0, log_level="DEBUG", log_format=form)
     assert done.returncode == 1
@@ -216,26 +216,26 @@ def test_a_command_says_it_in_one_line_and_keeps_secrets_at_debug(locked, model_
     assert arguments != ["check"] or "MONITOR_SASL_PASSWORD=" in done.stdout
 
 
-def test_publish_says_it_as_well(locked, ecg_data):
+def test_publish_reports_it_too(locked, ecg_data):
     done = run(SHUT["wrong password"][0](locked), "publish", str(ecg_data / "ECG5000_TRAIN.tsv"))
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "refuses the login" in done.stderr
 
 
-def test_one_server_that_refuses_does_not_stand_in_the_way_of_another(locked):
+def test_a_server_that_refuses_does_not_prevent_the_use_of_another(locked):
     servers = f"{locked.at('EXPIRED')['bootstrap_servers']},{locked.at('TLS')['bootstrap_servers']}"
     assert missing_topics(Settings(**(locked.at("TLS") | {"bootstrap_servers": servers})))
 
 
-def test_a_server_that_is_down_does_not_hide_what_another_said(locked):
+def test_a_server_that_is_down_does_not_hide_the_refusal_of_another(locked):
     servers = f"127.0.0.1:1,{locked.at('EXPIRED')['bootstrap_servers']}"
     given = locked.at("EXPIRED") | {"bootstrap_servers": servers, "broker_timeout_seconds": 3}
     with pytest.raises(BrokerError, match="has expired"):
         missing_topics(Settings(**given))
 
 
-def test_a_client_that_is_connected_and_later_refused_says_so_in_the_log(locked, caplog, monkeypatch):
+def test_a_connected_client_that_is_refused_later_logs_it(locked, caplog, monkeypatch):
     clients = []
 
     class Recorded(Client):

@@ -35,9 +35,9 @@ def command(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["ecg-monitor", "threshold", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return ended.value.code or 0, said.out, said.err
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return ended.value.code or 0, captured.out, captured.err
 
     return run
 
@@ -53,7 +53,7 @@ def cells(line):
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
-def test_what_is_set_is_shown_with_its_version_and_who_said_so(command, make_settings):
+def test_a_threshold_that_is_set_is_shown_with_its_version_and_author(command, make_settings):
     settings = make_settings()
     done = command(settings, "set", "--source", "bed 7", "--value", "0.042", "--note", "pacemaker", "--by", "ann")
     assert done == (0, "threshold/bed 7: threshold 0.042, version 0\n", "")
@@ -64,8 +64,8 @@ def test_what_is_set_is_shown_with_its_version_and_who_said_so(command, make_set
     header, own, model, holds = out.splitlines()
     assert (code, err) == (0, "")
     assert header.split() == ["key", "set", "threshold", "version", "when", "by", "note"]
-    name, said, value, version, _, by, note = cells(own)
-    assert (name, said, value) == ("threshold/bed 7", "threshold 0.042", "0.042")
+    name, setting, value, version, _, by, note = cells(own)
+    assert (name, setting, value) == ("threshold/bed 7", "threshold 0.042", "0.042")
     assert (version, by, note) == ("0", "ann", "pacemaker")
     assert model.startswith("the model")
     assert holds.startswith("every source without its own: threshold ")
@@ -85,7 +85,7 @@ def test_a_rate_is_shown_with_the_threshold_that_it_comes_to(command, make_setti
     assert "every source without its own: threshold ? from threshold/*" in out
 
 
-def test_what_holds_for_one_source_is_shown_on_demand(command, make_settings):
+def test_the_threshold_of_one_source_is_shown_on_demand(command, make_settings):
     settings = make_settings()
     put(settings, (b"threshold/a", b'{"threshold": 2}'), (b"threshold/b", b'{"threshold": 3}'))
     out = command(settings, "show", "--source", "b", threshold=0.5)[1]
@@ -96,7 +96,7 @@ def test_what_holds_for_one_source_is_shown_on_demand(command, make_settings):
     assert command(settings, "show", "--source", "c")[1].splitlines()[-1] == "c: threshold 4 from threshold/*"
 
 
-def test_what_is_cleared_is_gone_and_can_be_cleared_once(command, make_settings):
+def test_a_cleared_threshold_is_removed_and_can_be_cleared_once(command, make_settings):
     settings = make_settings()
     command(settings, "set", "--value", "2")
     assert command(settings, "clear") == (0, "threshold/*: cleared, version 1\n", "")
@@ -105,7 +105,7 @@ def test_what_is_cleared_is_gone_and_can_be_cleared_once(command, make_settings)
     assert command(settings, "clear") == (0, "threshold/*: nothing was set, there is nothing to clear\n", "")
 
 
-def test_nonsense_is_shown_to_be_ignored_and_commands_no_terminal(command, make_settings):
+def test_an_invalid_record_is_shown_as_ignored_without_control_sequences(command, make_settings):
     settings = make_settings()
     evil = orjson.dumps({"threshold": 3, "by": "\x1b[2J", "note": "\x07" * 1000})
     put(settings, (b"threshold/\x1b[2J", evil), (b"threshold/bed", b'{"threshold": 2}'), (b"threshold/bed", b"\x1b"))
@@ -133,24 +133,24 @@ def test_nonsense_is_shown_to_be_ignored_and_commands_no_terminal(command, make_
         (["--value", "1", "--note", "x" * 70_000], "bytes, where a control message has at most 65536"),
     ],
 )
-def test_what_no_monitor_would_follow_is_refused_before_kafka_is_asked(command, arguments, expected):
-    code, _, said = command(settings_on(NOBODY), "set", *arguments)
+def test_an_invalid_threshold_is_refused_before_kafka_is_contacted(command, arguments, expected):
+    code, _, stderr = command(settings_on(NOBODY), "set", *arguments)
     assert code == 2
-    assert expected in said
+    assert expected in stderr
 
 
 def test_a_rate_needs_a_model_and_a_value_needs_none(command, make_settings):
     settings = make_settings()
-    code, _, said = command(settings, "set", "--false-alarm-rate", "0.1", model="nowhere")
+    code, _, stderr = command(settings, "set", "--false-alarm-rate", "0.1", model="nowhere")
     assert code == 2
-    assert "nowhere: cannot be read" in said
+    assert "nowhere: cannot be read" in stderr
     assert command(settings, "set", "--value", "1")[0] == 0
 
 
 @pytest.mark.parametrize("arguments", [["show"], ["set", "--value", "1"], ["clear"]])
 def test_a_missing_topic_is_named_with_the_command_that_makes_it(command, broker, arguments):
     settings = settings_on(broker.address)
-    code, _, said = command(settings, *arguments)
+    code, _, stderr = command(settings, *arguments)
     assert code == 1
-    assert f"no topic {settings.control_topic}" in said
-    assert "ecg-monitor topics create" in said
+    assert f"no topic {settings.control_topic}" in stderr
+    assert "ecg-monitor topics create" in stderr

@@ -55,13 +55,13 @@ def test_a_model_comes_back_as_it_was_saved(path):
     assert (loaded.score, loaded.manifest.threshold) == (saved.score, saved.manifest.threshold)
 
 
-def test_a_file_from_before_networks_had_members_is_still_read(path):
+def test_a_file_from_a_version_without_members_is_still_read(path):
     models.forge(path, lambda manifest, _: manifest["network"].pop("members"))
     assert artifact.load(path, "cpu").manifest.network.members == 1
     assert repr(models.SMALL) == "NetworkConfig(kind='stacked', widths=(70, 6, 3))", "model ids hang on these words"
 
 
-def test_a_file_from_before_scores_had_typical_beats_is_still_read(path):
+def test_a_file_from_a_version_without_typical_beats_is_still_read(path):
     models.forge(path, lambda manifest, _: manifest["score"].pop("prototypes"))
     assert artifact.load(path, "cpu").score.prototypes == 0
     assert repr(ScoreConfig(prototypes=4)) == repr(ScoreConfig()), "model ids hang on these words"
@@ -105,7 +105,7 @@ def test_a_model_that_could_not_be_loaded_again_is_not_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_save_that_fails_says_so_and_leaves_no_half_file(tmp_path):
+def test_a_failed_save_is_an_error_and_leaves_no_partial_file(tmp_path):
     (tmp_path / "m").mkdir()
     with pytest.raises(RefusedError, match="m: cannot be written"):
         artifact.save(tmp_path / "m", models.model())
@@ -181,14 +181,14 @@ def test_a_huge_sparse_file_is_refused_unread(path):
     tracemalloc.stop()
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "this is not a file" in refusal(tmp_path)
     assert "this is not a file" in refusal(tmp_path / "pipe")
     assert "No such file" in refusal(tmp_path / "absent")
 
 
-def test_any_safetensors_file_of_somebody_else_is_refused(path):
+def test_a_safetensors_file_from_another_program_is_refused(path):
     safetensors.numpy.save_file({"w": np.zeros(3, np.float32)}, path, {"format": "pt"})
     assert "not a model that `ecg-trainer` wrote" in refusal(path)
 
@@ -251,7 +251,7 @@ def test_a_forged_file_without_changes_loads(path):
     artifact.load(path, "cpu")
 
 
-def test_a_device_that_is_not_there_is_not_the_files_fault(path):
+def test_a_missing_device_is_not_reported_as_a_fault_of_the_file(path):
     with pytest.raises(RefusedError, match="device cuda:99 is not there") as caught:
         artifact.load(path, "cuda:99")
     assert not isinstance(caught.value, ArtifactError)

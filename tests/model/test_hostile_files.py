@@ -172,7 +172,7 @@ def test_a_sparse_file_of_a_terabyte_is_not_read(judge, tmp_path, good):
     assert_refused(judge, tmp_path / "m", "1,099,511,627,776 bytes, where a model has at most")
 
 
-def test_what_is_no_file_is_neither_read_nor_waited_for(judge, tmp_path):
+def test_a_path_that_is_not_a_regular_file_is_neither_read_nor_waited_for(judge, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero"), Path("/dev/stdin")):
@@ -206,7 +206,7 @@ def edited(data, edit):
         ("dtype", "O"),
     ],
 )
-def test_a_tensor_that_is_not_where_it_says_is_refused(judge, tmp_path, good, field, value):
+def test_a_tensor_with_wrong_offsets_is_refused(judge, tmp_path, good, field, value):
     (tmp_path / "m").write_bytes(edited(good.read_bytes(), lambda header, name: header[name].update({field: value})))
     assert_refused(judge, tmp_path / "m", "tensor")
 
@@ -217,7 +217,7 @@ def test_tensors_that_overlap_are_refused(judge, tmp_path, good):
     assert_refused(judge, tmp_path / "m", "its tensors are damaged")
 
 
-def test_a_tensor_that_stands_twice_is_refused(judge, tmp_path, good):
+def test_a_tensor_that_appears_twice_is_refused(judge, tmp_path, good):
     data = good.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = data[8 : 8 + length].rstrip()

@@ -26,7 +26,7 @@ from monitor.model.network import NetworkConfig
         ("conv", (70, 8, 8, 8, 8, 8), "widths"),
     ],
 )
-def test_a_config_that_makes_no_sense_is_refused(kind, widths, message):
+def test_an_invalid_config_is_refused(kind, widths, message):
     with pytest.raises(RefusedError, match=message):
         NetworkConfig(kind, widths)
 
@@ -49,7 +49,7 @@ def test_a_convolutional_network_gives_as_many_samples_as_it_takes(samples):
     assert network.build(config)(torch.zeros(3, samples)).shape == (3, samples)
 
 
-def test_members_say_the_mean_of_what_each_of_them_says():
+def test_the_output_of_members_is_their_mean():
     config = NetworkConfig("stacked", (70, 9, 4), members=3)
     together = network.build(config)
     one = NetworkConfig("stacked", (70, 9, 4))
@@ -94,11 +94,11 @@ def test_a_rebuilt_network_gives_what_the_first_one_gave(config):
     assert not any(weight.requires_grad for weight in again.parameters())
 
 
-def test_auto_is_a_device_that_is_there():
+def test_auto_is_an_existing_device():
     assert network.resolve("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.parametrize("device", ["tpu9000", "", "cuda:99", "meta", "mps", "xpu", "cpu:7"])
-def test_a_device_that_is_not_there_is_refused_in_a_sentence(device):
+def test_a_missing_device_is_refused_in_a_sentence(device):
     with pytest.raises(RefusedError, match="use auto"):
         network.resolve(device)

@@ -34,11 +34,11 @@ def clipped_at(start, length, edge):
     return beat
 
 
-def test_a_beat_of_which_nothing_is_reconstructed_scores_its_own_power():
+def test_a_beat_that_is_not_reconstructed_at_all_scores_its_own_power():
     assert scored(models.beats(9)).score == pytest.approx(np.ones(9), rel=1e-5)
 
 
-def test_a_beat_that_is_reconstructed_whole_scores_zero():
+def test_a_beat_that_is_reconstructed_exactly_scores_zero():
     assert scored(models.beats(3), Detector(nn.Identity(), models.PLAIN, None)).score.tolist() == [0, 0, 0]
 
 
@@ -181,7 +181,7 @@ def test_a_beat_that_touches_its_edge_more_briefly_is_scored(start, length, edge
 
 
 @given(st.lists(st.integers(0, 139), min_size=28, max_size=100, unique=True))
-def test_many_samples_at_the_edge_are_no_clipping_when_they_are_apart(places):
+def test_separate_samples_at_the_edge_are_not_clipping(places):
     beat = np.sin(np.arange(140.0)).astype(np.float32)
     beat[places] = 2
     at_top = "".join("x" if value == 2 else " " for value in beat)
@@ -189,7 +189,7 @@ def test_many_samples_at_the_edge_are_no_clipping_when_they_are_apart(places):
     assert causes([beat]) == [""]
 
 
-def test_a_score_that_is_not_finite_is_no_score():
+def test_a_score_that_is_not_finite_counts_as_missing():
     class Broken(nn.Module):
         def forward(self, beats: torch.Tensor) -> torch.Tensor:
             return beats * torch.inf
@@ -199,7 +199,7 @@ def test_a_score_that_is_not_finite_is_no_score():
     assert np.isnan(found.score).all()
 
 
-def test_a_beat_without_a_score_leaves_its_neighbours_alone():
+def test_a_beat_without_a_score_does_not_affect_the_others():
     samples = models.beats(5)
     alone = scored(samples, models.model()).score
     samples[1], samples[3] = 0, clipped_at(3, 60, 9)
@@ -208,7 +208,7 @@ def test_a_beat_without_a_score_leaves_its_neighbours_alone():
     assert together.score[[0, 2, 4]] == pytest.approx(alone[[0, 2, 4]])
 
 
-def test_no_beats_give_no_scores():
+def test_an_empty_batch_has_no_scores():
     found = scored(np.empty((0, 140)))
     assert (found.score.shape, found.cause.shape) == ((0,), (0,))
     assert (found.score.dtype, found.cause.dtype) == (np.float32, np.int8)
@@ -269,7 +269,7 @@ class Cramped(nn.Module):
 
 
 @pytest.mark.parametrize(("capacity", "fallbacks"), [(100, 0), (40, 2), (3, 5), (0, 7)])
-def test_no_beat_is_lost_when_memory_runs_out(capacity, fallbacks):
+def test_every_beat_is_scored_when_memory_runs_out(capacity, fallbacks):
     seen = []
     detector = Detector(Cramped(capacity, elsewhere=100), models.PLAIN, None)
     found = Scorer(detector, "cpu", 100, lambda: seen.append(1)).score(models.beats(100))
@@ -284,7 +284,7 @@ def test_an_explanation_for_which_there_is_no_memory_is_made_on_the_cpu():
     assert len(seen) == 1
 
 
-def test_a_batch_that_fits_nowhere_is_an_error_and_no_score():
+def test_a_batch_that_fits_into_no_memory_is_an_error():
     nowhere = Scorer(Detector(Cramped(0, elsewhere=0), models.PLAIN, None), "cpu", 8)
     with pytest.raises(MemoryError):
         nowhere.score(models.beats(8))
@@ -325,7 +325,7 @@ def test_a_cpu_has_no_memory_of_a_gpu():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_memory_of_a_gpu_is_told_whenever_it_is_asked_for():
+def test_gpu_memory_is_reported_at_every_call():
     scorer = Scorer(models.model(), "cuda", 1024)
     scorer.score(models.beats(3000))
     used = {kind: ask() for kind, ask in scorer.memory().items()}

@@ -70,7 +70,7 @@ def test_a_link_at_the_temporary_name_is_not_followed(tmp_path, monkeypatch, is_
     assert victim.exists() != is_dangling
     assert is_dangling or victim.read_bytes() == b"precious"
     assert not (tmp_path / "m").exists()
-    assert temporary.is_symlink(), "it belongs to somebody else"
+    assert temporary.is_symlink(), "the link was replaced although this process did not create it"
 
 
 def test_temporary_names_differ_and_stay_in_the_folder(tmp_path):
@@ -106,7 +106,7 @@ def test_permissions_are_those_of_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "m").stat().st_mode) == 0o640
 
 
-def test_what_was_sealed_is_read_back_and_proven(tmp_path):
+def test_a_sealed_file_is_read_back_and_verified(tmp_path):
     weights = {"w": np.arange(6, dtype=np.float32).reshape(2, 3)}
     sealed_file.write(tmp_path / "m", sealed_file.seal(f'{{"digest":"{UNSEALED}"}}', weights))
     data = sealed_file.read(tmp_path / "m", FORMAT)

@@ -54,7 +54,7 @@ class AmplitudeScorer:
 
 
 class Bench:
-    """A loop on a fake broker and a clock that stands still; `behind`: the records to read were fetched already."""
+    """A loop on a fake broker and a stopped clock. `behind`: the next records are fetched already."""
 
     def __init__(self, *log, behind=False, broker=None, **overrides):
         self.broker = broker or FakeBroker(log)
@@ -152,7 +152,7 @@ def test_flat_beats_are_never_scored_and_raise_a_technical_alert():
     assert bench.metric("score_count") == 0
 
 
-def test_a_record_that_is_no_beat_goes_to_the_dead_letters_as_it_came():
+def test_a_record_that_is_not_a_beat_goes_to_the_dead_letters_unchanged():
     bench = Bench(records([NORMAL, b"\xff\x00", NORMAL])).turn()
     (letter,) = bench.sent("ecg.dead-letters")
     assert (letter.key, letter.value) == (b"source", b"\xff\x00")
@@ -184,7 +184,7 @@ def test_scores_are_written_when_asked_for_one_a_beat():
     assert abnormal["abnormal"] is True
 
 
-def test_while_the_broker_is_away_the_batch_is_kept_and_delivered_once():
+def test_the_batch_is_kept_during_an_outage_and_delivered_once():
     bench = Bench(records([ABNORMAL] * 3), records([NORMAL], first_offset=3))
     bench.broker.failures = 2
     bench.turn(2)
@@ -200,14 +200,14 @@ def test_while_the_broker_is_away_the_batch_is_kept_and_delivered_once():
     assert "broker" not in bench.health.ready(0)
 
 
-def test_a_broker_lost_beyond_the_limit_ends_the_monitor():
+def test_an_outage_beyond_the_limit_ends_the_monitor():
     bench = Bench(records([ABNORMAL] * 3), broker_timeout_seconds=0.01)
     bench.broker.failures = 1000
     with pytest.raises(BrokerError, match="was lost for"):
         bench.turn(1000)
 
 
-def test_a_stop_delivers_what_is_in_hand():
+def test_a_stop_delivers_the_current_batch():
     bench = Bench(records([ABNORMAL] * 3), records([NORMAL], first_offset=3))
     bench.broker.failures = 1
     asked = iter([False, True])
@@ -216,7 +216,7 @@ def test_a_stop_delivers_what_is_in_hand():
     assert bench.broker.committed == {0: 3}
 
 
-def test_while_more_records_wait_a_step_is_judged_after_the_next_one_was_read_and_delivered_beside_the_one_after():
+def test_with_a_backlog_a_step_is_scored_after_the_next_one_is_read_and_delivered_in_parallel():
     log = records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), records([NORMAL], first_offset=8)
     bench = Bench(*log, behind=True).turn()
     assert bench.broker.begun == bench.broker.delivered == []
@@ -231,7 +231,7 @@ def test_while_more_records_wait_a_step_is_judged_after_the_next_one_was_read_an
     assert bench.metric("step_seconds_count") == 3
 
 
-def test_what_is_outdated_of_a_partition_that_another_member_reads_now_is_not_deleted_with_the_step_before():
+def test_outdated_state_of_a_revoked_partition_is_not_deleted():
     later = kept(Bench(records([ABNORMAL] * 2, partition=1)).turn())
     back = replace(records([NORMAL], keys=[b"other"]), assigned={1: Assigned(0, 0, later, True)})
     bench = Bench(back, replace(records([NORMAL], first_offset=1), revoked=frozenset({1})), behind=True).turn(3)
@@ -248,8 +248,8 @@ def several(*parts, **fields):
 
 
 @pytest.mark.parametrize("how", ["revoked", "assigned"])
-def test_of_what_is_read_and_not_judged_yet_nothing_counts_that_is_read_again(how):
-    times, old = [95_000, 96_000, 97_000, 98_000, 0], [ABNORMAL, b"no beat", ABNORMAL, ABNORMAL, NORMAL]
+def test_records_that_are_read_again_before_they_are_scored_count_once(how):
+    times, old = [95_000, 96_000, 97_000, 98_000, 0], [ABNORMAL, b"not a beat", ABNORMAL, ABNORMAL, NORMAL]
     mine, others = (records(old, partition=one, keys=[b"%d" % one] * 5, times=times) for one in (0, 1))
     gone = {"revoked": {"revoked": frozenset({1})}, "assigned": {"assigned": {1: Assigned(0, None, {}, True)}}}[how]
     after = (others,) if how == "assigned" else ()
@@ -261,8 +261,8 @@ def test_of_what_is_read_and_not_judged_yet_nothing_counts_that_is_read_again(ho
     assert bench.metric("shed_records_total") == 1 + len(after)
 
 
-@given(st.lists(st.lists(st.sampled_from([NORMAL, ABNORMAL, FLAT, b"no beat"]), min_size=1, max_size=6), max_size=8))
-def test_what_is_delivered_does_not_depend_on_how_much_waits(batches):
+@given(st.lists(st.lists(st.sampled_from([NORMAL, ABNORMAL, FLAT, b"not a beat"]), min_size=1, max_size=6), max_size=8))
+def test_deliveries_do_not_depend_on_the_size_of_the_backlog(batches):
     firsts = np.cumsum([0, *map(len, batches)]).tolist()
     log = [records(batch, first_offset=first) for batch, first in zip(batches, firsts, strict=False)]
     alone, behind = (Bench(*log, behind=behind).turn(len(log) + 1) for behind in (False, True))
@@ -271,7 +271,7 @@ def test_what_is_delivered_does_not_depend_on_how_much_waits(batches):
     assert behind.metric("beats_total") == alone.metric("beats_total")
 
 
-def test_what_is_under_way_and_comes_to_nothing_takes_the_step_after_it_along():
+def test_a_delivery_that_is_rewound_discards_the_next_step_too():
     begin = records([ABNORMAL] * 2), records([ABNORMAL], first_offset=2), records([NORMAL], first_offset=3)
     bench = Bench(*begin, assigned(0), records([ABNORMAL] * 3), behind=True)
     bench.broker.rewinds = 1
@@ -283,7 +283,7 @@ def test_what_is_under_way_and_comes_to_nothing_takes_the_step_after_it_along():
     assert bench.metric("beats_total") == 3
 
 
-def test_what_is_under_way_and_not_taken_yet_is_handed_in_again_and_the_step_after_it_is_kept():
+def test_a_delivery_that_fails_is_retried_and_the_next_step_is_kept():
     log = records([ABNORMAL] * 3), records([NORMAL] * 5, first_offset=3), records([NORMAL], first_offset=8)
     bench = Bench(*log, behind=True).turn(2)
     bench.broker.failures = 2
@@ -292,12 +292,12 @@ def test_what_is_under_way_and_not_taken_yet_is_handed_in_again_and_the_step_aft
     assert [alert["event"] for alert in bench.alerts()] == ["opened", "closed"]
 
 
-def test_while_nothing_can_be_read_what_is_under_way_is_seen_to_its_end(monkeypatch):
+def test_a_delivery_is_completed_while_nothing_can_be_read(monkeypatch):
     log = [records([ABNORMAL] * 3, first_offset=first) for first in (0, 3, 6)]
     bench = Bench(*log, behind=True).turn(2)
 
     def away():
-        raise BrokerError("the leader is away")
+        raise BrokerError("the leader cannot be reached")
 
     monkeypatch.setattr(bench.broker, "poll", away)
     bench.turn(2)
@@ -305,14 +305,14 @@ def test_while_nothing_can_be_read_what_is_under_way_is_seen_to_its_end(monkeypa
     assert len(bench.alerts()) == 1
 
 
-def test_what_was_read_before_a_poll_that_failed_is_judged_once_another_poll_says_what_was_revoked(monkeypatch):
+def test_records_read_before_a_failed_poll_are_scored_after_the_next_poll_reports_revocations(monkeypatch):
     first, second = records([ABNORMAL] * 3), several(*(records([ABNORMAL] * 3, partition=one) for one in (1, 2)))
     bench = Bench(first, second, replace(records([]), revoked=frozenset({1})), behind=True).turn(2)
     poll, failing = bench.broker.poll, iter([True, False])
 
     def poll_that_fails_once():
         if next(failing):
-            raise BrokerError("the leader is away")
+            raise BrokerError("the leader cannot be reached")
         return poll()
 
     monkeypatch.setattr(bench.broker, "poll", poll_that_fails_once)
@@ -361,7 +361,7 @@ def test_a_defect_in_the_background_reaches_the_loops_own_thread():
         bench.turn(2)
 
 
-def test_a_broker_that_takes_nothing_is_not_said_to_work_again_because_more_can_be_read():
+def test_successful_reads_do_not_end_an_outage_of_deliveries():
     bench = Bench(records([ABNORMAL] * 3), *[records([])] * 9, behind=True)
     bench.broker.failures = 3
     bench.turn(4)
@@ -370,7 +370,7 @@ def test_a_broker_that_takes_nothing_is_not_said_to_work_again_because_more_can_
 
 
 @pytest.mark.parametrize(("turns", "committed"), [(1, {}), (2, {0: 3}), (3, {0: 6})])
-def test_a_stop_delivers_what_is_under_way_and_leaves_to_others_what_is_not_judged(turns, committed):
+def test_a_stop_completes_the_delivery_and_leaves_unscored_records_to_other_members(turns, committed):
     bench = Bench(*(records([ABNORMAL] * 3, first_offset=first) for first in (0, 3, 6, 9)), behind=True)
     is_whole = bench.worker.run(iter([False] * turns + [True]).__next__)
     assert bench.broker.committed == committed
@@ -385,7 +385,7 @@ def test_a_row_of_state_that_a_step_writes_is_not_deleted_by_the_next_one_as_out
     assert [decode(value).offset for value in kept(bench).values()] == [2]
 
 
-def test_a_partition_that_is_lost_while_its_step_is_under_way_leaves_no_series():
+def test_a_partition_revoked_during_its_delivery_leaves_no_series():
     log = records([NORMAL]), records([NORMAL], partition=1), replace(records([]), revoked=frozenset({0}))
     bench = Bench(*log, behind=True).turn(2)
     bench.broker.lag = dict
@@ -394,7 +394,7 @@ def test_a_partition_that_is_lost_while_its_step_is_under_way_leaves_no_series()
 
 
 def assigned(offset, clock=None, state=None, *, atomic=True):
-    """What a poll says of a partition that begins, or begins anew."""
+    """What a poll reports of a partition that is assigned, for the first time or again."""
     return replace(records([]), assigned={0: Assigned(offset, clock, state or {}, atomic)})
 
 
@@ -406,7 +406,7 @@ def kept(bench):
     return {source: value for source, value in rows.items() if value is not None}
 
 
-def test_a_monitor_that_takes_over_decides_as_the_one_before_would_have():
+def test_a_monitor_that_takes_over_makes_the_same_decisions():
     first = Bench(records([ABNORMAL] * 2)).turn()
     assert first.alerts() == []
     assert first.broker.stream_times == {0: 1000}
@@ -430,7 +430,7 @@ def stretch(log, partition, start, stop):
 
 
 class ShakyBroker(FakeBroker):
-    """Partitions that come and go with every poll, and deliveries that come to nothing: all by chance."""
+    """Random polls: partitions are assigned and revoked, and deliveries are rewound."""
 
     def __init__(self, logs, chance):
         super().__init__()
@@ -448,7 +448,7 @@ class ShakyBroker(FakeBroker):
         lost = {one for one in self._next if self._chance.random() < 0.2}
         back = {one for one in range(len(self._logs)) if self._chance.random() < 0.5} - (self._next.keys() - lost)
         if lost or back:
-            self._settle()
+            self._finish_delivery()
         self._next = {one: at for one, at in self._next.items() if one not in lost}
         brought = [self._bring(one, at) for one, at in sorted(self._next.items())]
         self._next |= {one: self.committed.get(one, 0) for one in back}
@@ -465,7 +465,7 @@ class ShakyBroker(FakeBroker):
         self._next[partition] = stop = min(len(self._logs[partition]), at + self._chance.randint(0, 5))
         return stretch(self._logs[partition], partition, at, stop)
 
-    def _settle(self):
+    def _finish_delivery(self):
         for checkpoint in self.begun:
             super().deliver(checkpoint)
         self.begun = []
@@ -475,7 +475,7 @@ class ShakyBroker(FakeBroker):
         return {one.key: one.value for one in rows if {row.key: row.value for row in rows}[one.key] is not None}
 
 
-LOG = st.lists(st.sampled_from([NORMAL, ABNORMAL, ABNORMAL, FLAT, b"no beat"]), max_size=15)
+LOG = st.lists(st.sampled_from([NORMAL, ABNORMAL, ABNORMAL, FLAT, b"not a beat"]), max_size=15)
 
 
 @given(st.tuples(LOG, LOG), st.integers(0, 2**32))
@@ -494,17 +494,17 @@ def test_whatever_comes_and_goes_between_polls_each_beat_counts_once(logs, seed)
     assert shaken.metric("beats_total") == calm.metric("beats_total")
 
 
-def test_a_source_whose_trouble_came_and_went_within_a_batch_leaves_no_state():
+def test_an_episode_that_starts_and_ends_within_a_batch_leaves_no_state():
     assert Bench(records([ABNORMAL] + [NORMAL] * 5)).turn().sent("ecg-monitor.state") == []
 
 
-def test_silence_is_told_by_the_clock_that_was_committed():
+def test_silence_is_measured_by_the_committed_stream_time():
     first = Bench(records([ABNORMAL] * 3)).turn()
     second = Bench(assigned(3, 70_000, kept(first)), records([NORMAL], keys=[b"x"], times=[5], first_offset=3)).turn(2)
     assert [(alert["event"], alert["cause"]) for alert in second.alerts()] == [("closed", "silent")]
 
 
-def test_a_step_that_came_to_nothing_is_forgotten_and_read_again():
+def test_a_rewound_step_is_discarded_and_read_again():
     again = assigned(0), records([ABNORMAL] * 3)
     bench = Bench(records([ABNORMAL] * 2), *again)
     bench.broker.rewinds = 1
@@ -516,7 +516,7 @@ def test_a_step_that_came_to_nothing_is_forgotten_and_read_again():
     assert bench.metric("broker_up") == 1
 
 
-def test_a_broker_that_takes_nothing_but_lets_itself_be_read_ends_the_monitor():
+def test_a_broker_that_accepts_no_delivery_ends_the_monitor_although_reads_work():
     log = [one for _ in range(9) for one in (assigned(0), records([ABNORMAL] * 3))]
     bench = Bench(*log, broker_timeout_seconds=0.01)
     bench.broker.rewinds = 1000
@@ -524,7 +524,7 @@ def test_a_broker_that_takes_nothing_but_lets_itself_be_read_ends_the_monitor():
         bench.turn(9)
 
 
-def test_steps_without_anything_to_say_do_not_hide_that_no_alert_leaves():
+def test_steps_without_alerts_do_not_hide_failed_deliveries_of_alerts():
     log = [one for _ in range(9) for one in (assigned(0), records([NORMAL]), records([ABNORMAL] * 3, first_offset=1))]
     bench = Bench(*log, broker_timeout_seconds=0.01)
     bench.broker.rewinds = 1000
@@ -547,7 +547,7 @@ def test_episodes_of_a_partition_that_another_member_reads_now_are_not_counted_h
 
 
 @pytest.mark.parametrize(("clock", "atomic"), [(None, False), (0, True)])
-def test_state_from_beyond_offsets_that_were_set_back_is_ignored_and_deleted(clock, atomic):
+def test_state_beyond_offsets_that_were_reset_is_ignored_and_deleted(clock, atomic):
     first = Bench(records([ABNORMAL] * 2)).turn()
     second = Bench(assigned(0, clock, kept(first), atomic=atomic), records([ABNORMAL] + [NORMAL] * 5)).turn(2)
     assert second.alerts() == []
@@ -555,7 +555,7 @@ def test_state_from_beyond_offsets_that_were_set_back_is_ignored_and_deleted(clo
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"schema":2}', b"\xff", b'{"schema":1,"offset":"x"}'])
-def test_state_that_cannot_be_read_is_counted_and_its_neighbours_hold(value):
+def test_unreadable_state_is_counted_and_other_state_is_restored(value):
     good = kept(Bench(records([ABNORMAL] * 2)).turn())
     bench = Bench(assigned(2, 1000, {b"other": value} | good), records([ABNORMAL], first_offset=2)).turn(2)
     assert len(bench.alerts()) == 1
@@ -581,7 +581,7 @@ def test_a_threshold_for_all_is_on_the_alert_and_in_the_metrics():
     assert (bench.metric("threshold"), bench.metric("threshold_version")) == (2.5, 3)
 
 
-def test_what_share_of_normal_beats_a_threshold_flags_is_in_the_metrics():
+def test_the_share_of_normal_beats_that_a_threshold_flags_is_in_the_metrics():
     change = ControlRecord(b"threshold/*", b'{"threshold": 0.7}', 3)
     bench = Bench(records([NORMAL]), replace(records([NORMAL]), control_records=(change,)))
     assert bench.metric("expected_abnormal_ratio") == 0.25  # none of three above 2.0
@@ -596,7 +596,7 @@ def test_records_older_than_the_limit_are_counted_and_left_out():
     assert bench.broker.committed == {0: 4}
 
 
-def test_a_batch_of_several_partitions_is_judged_partition_by_partition():
+def test_a_batch_of_several_partitions_is_scored_partition_by_partition():
     one, two = records([ABNORMAL] * 2, partition=0), records([ABNORMAL] * 3, partition=1, first_offset=7)
     both = type(one)(
         "ecg.beats",
@@ -610,7 +610,7 @@ def test_a_batch_of_several_partitions_is_judged_partition_by_partition():
     assert bench.broker.committed == {0: 2, 1: 10}
 
 
-def test_a_partition_is_not_blamed_for_standing_still_while_the_broker_is_away():
+def test_a_partition_does_not_count_as_stuck_during_an_outage():
     batches = records([NORMAL]), records([ABNORMAL] * 3, first_offset=1), records([NORMAL], first_offset=4)
     bench = Bench(*batches).turn()
     bench.broker.failures = 3
@@ -620,14 +620,14 @@ def test_a_partition_is_not_blamed_for_standing_still_while_the_broker_is_away()
     assert bench.health.live(bench.time.monotonic + 40) == {}
 
 
-def test_it_is_told_once_that_the_monitor_is_ready(caplog):
+def test_the_monitor_logs_once_that_it_is_ready(caplog):
     caplog.set_level("INFO")
     bench = Bench(*[records([NORMAL])] * 3).turn(3)
     assert [line for line in caplog.messages if "ready" in line] == ["ready: a beat would raise its alarm now"]
     assert bench.health.ready(0) == {}
 
 
-def test_who_changed_the_threshold_is_told_and_no_source_is_named_above_debug(caplog):
+def test_the_author_of_a_threshold_change_is_logged_and_no_source_above_debug(caplog):
     caplog.set_level("INFO")
     changes = (
         ControlRecord(b"threshold/*", b'{"threshold": 2.5, "by": "nurse\\u001b[2J"}', 3),
@@ -643,11 +643,11 @@ def test_who_changed_the_threshold_is_told_and_no_source_is_named_above_debug(ca
     assert "bed 7" not in caplog.text
 
 
-def test_records_that_are_no_beats_are_told_at_once_and_then_summed_up(caplog):
+def test_records_that_are_not_beats_are_logged_at_once_and_then_summed_up(caplog):
     bench = Bench(*[records([b"{", b"", b""])] * 4, records([]), records([b""]))
     bench.turn(4)
-    told = [line for line in caplog.messages if "dead letters" in line]
-    assert told == ["records that are not beats went to the dead letters: 2 empty, 1 not-json"]
+    lines = [line for line in caplog.messages if "dead letters" in line]
+    assert lines == ["records that are not beats went to the dead letters: 2 empty, 1 not-json"]
     bench.time.advance(60)
     bench.turn()
     assert caplog.messages[-1].endswith(": 6 empty, 3 not-json")
@@ -655,7 +655,7 @@ def test_records_that_are_no_beats_are_told_at_once_and_then_summed_up(caplog):
     assert caplog.messages[-1].endswith(": 1 empty")
 
 
-def test_state_that_cannot_be_read_is_told_without_its_source(caplog):
+def test_unreadable_state_is_logged_without_its_source(caplog):
     Bench(assigned(2, 1000, {b"bed 7": b"{}"})).turn()
     assert "a row of episode state is not used" in caplog.text
     assert "bed 7" not in caplog.text

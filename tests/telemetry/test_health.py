@@ -14,7 +14,7 @@ def healthy(**changes) -> Health:
     return health
 
 
-def test_all_is_well():
+def test_a_healthy_monitor_is_alive_and_ready():
     assert healthy().live(1.0) == healthy().ready(1.0) == {}
 
 
@@ -22,7 +22,7 @@ def test_a_loop_that_hangs_is_not_alive():
     assert "loop" in healthy().live(HUNG_SECONDS + 1)
 
 
-def test_one_partition_that_stands_still_among_healthy_ones_is_not_alive():
+def test_a_single_stuck_partition_makes_the_monitor_unhealthy():
     health = healthy()
     for now in (0.0, STUCK_SECONDS + 1):
         health.record_progress({0: 5, 1: 5, 2: 0}, progressed={0}, now=now)
@@ -30,7 +30,7 @@ def test_one_partition_that_stands_still_among_healthy_ones_is_not_alive():
     assert list(health.live(STUCK_SECONDS + 1)) == ["partition 1"]
 
 
-def test_a_partition_that_left_is_no_longer_looked_at():
+def test_a_revoked_partition_is_no_longer_checked():
     health = healthy()
     health.record_progress({0: 5}, progressed=set(), now=0.0)
     health.record_progress({}, progressed=set(), now=1.0)
@@ -47,5 +47,5 @@ def test_a_broker_outage_leaves_the_monitor_alive_but_not_ready():
 
 
 @pytest.mark.parametrize(("changes", "part"), [({"started": False}, "start"), ({"joined": False}, "group")])
-def test_a_monitor_that_is_not_ready_says_which_part_is_not(changes, part):
+def test_a_monitor_that_is_not_ready_reports_which_part_is_not(changes, part):
     assert list(healthy(**changes).ready(1.0)) == [part]

@@ -25,7 +25,7 @@ def test_a_column_is_counted_as_one_value_after_another_would_be():
     assert registry.get_sample_value("ecg_monitor_score_sum") == values.sum(dtype=np.float64)
 
 
-def test_every_metric_has_its_prefix_and_a_help_that_says_something():
+def test_every_metric_has_the_prefix_and_a_useful_help_text():
     registry = CollectorRegistry()
     Metrics(registry)
     for family in registry.collect():
@@ -41,7 +41,7 @@ def test_series_that_are_known_beforehand_begin_at_zero():
     assert 'ecg_monitor_alerts_total{event="opened",kind="technical"} 0.0' in text
 
 
-def test_promtool_finds_nothing_to_say_about_the_names():
+def test_promtool_accepts_the_metric_names():
     promtool = program("promtool", "prometheus")
     registry = CollectorRegistry()
     Metrics(registry).partitions.of(0)

@@ -55,7 +55,7 @@ def scrape():
     return Scrape()
 
 
-def test_the_series_of_a_partition_that_was_taken_away_are_gone(scrape):
+def test_the_series_of_a_revoked_partition_are_removed(scrape):
     scrape.poll({0: 1, 1: 1})
     scrape.deliver(records([BEAT], partition=1))
     scrape.progress({0: 1, 1: 1}, {1})
@@ -71,21 +71,21 @@ def test_the_series_of_a_partition_that_was_taken_away_are_gone(scrape):
     assert scrape("assigned_partitions") == 1
 
 
-def test_a_partition_that_came_and_went_between_two_looks_leaves_no_series(scrape):
+def test_a_partition_that_was_assigned_and_revoked_between_two_updates_leaves_no_series(scrape):
     scrape.poll({0: 0})
     scrape.deliver(records([BEAT], partition=1))
     scrape.poll({0: 0}, revoked={1})
     assert scrape("partition_beats_total", partition="1") is None
 
 
-def test_a_partition_that_is_read_anew_keeps_its_series(scrape):
+def test_a_reassigned_partition_keeps_its_series(scrape):
     scrape.poll({0: 0})
     scrape.deliver(records([BEAT]))
     scrape.poll({0: 0}, revoked={0})
     assert scrape("partition_beats_total", partition="0") == 1
 
 
-def test_progress_is_told_of_a_partition_that_moves_on_or_is_empty_and_of_none_that_stands_still(scrape):
+def test_progress_is_recorded_for_a_partition_that_moves_on_or_is_empty_and_not_for_a_stuck_one(scrape):
     lag = {0: 5, 1: 0, 2: 5}
     scrape.poll(lag)
     scrape.time.advance(60)
@@ -109,7 +109,7 @@ def test_an_alert_from_before_its_beat_counts_as_skewed_and_never_below_zero(scr
     assert (scrape("alert_latency_seconds_count"), scrape("clock_skewed_alerts_total")) == (1, 1)
 
 
-def test_records_are_noted_when_they_come_in_and_not_when_none_do(scrape):
+def test_the_time_of_the_last_records_changes_only_when_records_arrive(scrape):
     scrape.poll({}, records([BEAT]))
     scrape.time.advance(100)
     scrape.poll({})

@@ -54,13 +54,13 @@ def test_only_reading_is_allowed(method):
             assert (answer.code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_head_gets_what_get_does_without_the_body():
+def test_head_gets_the_response_of_get_without_the_body():
     with serving() as port:
         assert get(port, "/healthz", "HEAD") == (200, "")
         assert get(port, "/nothing", "HEAD") == (404, "")
 
 
-def test_the_pages_are_for_this_machine_alone_unless_told_otherwise():
+def test_the_pages_are_served_on_the_loopback_address_by_default():
     assert Settings().http_host == "127.0.0.1"
 
 
@@ -88,12 +88,12 @@ def connect(port, request=b""):
     return client
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /hea", b"GET /healthz HTTP/1.1\r\nX: y\r\n"])
-def test_clients_that_say_too_little_hold_up_neither_the_others_nor_the_end(said):
+@pytest.mark.parametrize("request_start", [b"", b"GET /hea", b"GET /healthz HTTP/1.1\r\nX: y\r\n"])
+def test_clients_with_incomplete_requests_block_neither_other_clients_nor_the_shutdown(request_start):
     with serving() as port, ExitStack() as silent:
         before = threading.active_count()
         for _ in range(100):
-            silent.enter_context(connect(port, said))
+            silent.enter_context(connect(port, request_start))
             assert threading.active_count() - before <= 2 * MAX_CLIENTS
         for _ in range(5):
             began = time.monotonic()
@@ -102,7 +102,7 @@ def test_clients_that_say_too_little_hold_up_neither_the_others_nor_the_end(said
         wait_until(lambda: threading.active_count() - before <= MAX_CLIENTS)
 
 
-def test_a_client_that_dribbles_a_byte_at_a_time_is_hung_up_on():
+def test_a_client_that_sends_a_byte_at_a_time_is_disconnected():
     time_passes = ManualClock()
     with serving(clock=time_passes.clock) as port, connect(port, b"GET /healthz HTTP/1.1\r\nX: ") as client:
         client.settimeout(0.05)
@@ -121,7 +121,7 @@ def is_hung_up_on(client):
         return True
 
 
-def test_a_client_that_never_reads_is_hung_up_on():
+def test_a_client_that_never_reads_is_disconnected():
     registry = CollectorRegistry()
     large = Gauge("large", "more than any socket's buffer", ["name"], registry=registry)
     for count in range(20_000):
@@ -145,7 +145,7 @@ def test_a_client_that_never_reads_is_hung_up_on():
         (b"\x16\x03\x01\x02\x00\x01" + bytes(1000) + b"\n", b"400"),
     ],
 )
-def test_a_request_without_measure_is_refused(request_text, status):
+def test_an_oversized_request_is_refused(request_text, status):
     with serving() as port:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client, suppress(ConnectionError):
             client.sendall(request_text)

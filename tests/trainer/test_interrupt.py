@@ -11,7 +11,7 @@ import pytest
 from trainer import interrupt
 
 
-def test_the_first_is_a_wish_and_the_second_ends_it():
+def test_the_first_interrupt_is_a_request_and_the_second_ends_the_process():
     before = signal.getsignal(signal.SIGINT)
     with interrupt.first_ctrl_c() as stopped:
         assert not stopped.is_set()

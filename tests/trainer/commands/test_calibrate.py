@@ -15,7 +15,7 @@ def trained(own_beats, tmp_path):
     return tmp_path / "m"
 
 
-def test_the_command_says_what_the_threshold_means(trained, own_beats, tmp_path, command):
+def test_the_command_explains_the_threshold(trained, own_beats, tmp_path, command):
     words = ("--model", trained, "--data", own_beats(150, labels=False, seed=6), "--out", tmp_path / "n")
     done = command("calibrate", *words, "--false-alarm-rate", "0.01")
     assert done.returncode == 0, done.stderr

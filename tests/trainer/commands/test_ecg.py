@@ -23,7 +23,7 @@ QUICK = ("--epochs", 2)
 
 @pytest.fixture
 def trained(tmp_path, capsys):
-    """The manifest of a model trained within this process, and what was said meanwhile."""
+    """The manifest of a model trained within this process, and the messages of the training."""
 
     def train(beats, epochs=2):
         ecg.train(beats, tmp_path / "m", Recipe(epochs=epochs), "cpu")
@@ -55,7 +55,7 @@ def test_the_figures_of_the_manifest_are_those_of_the_daemon(default, ecg5000):
     assert flagged[~ecg5000.test.abnormal].mean() == pytest.approx(ours.false_positive_rate)
 
 
-def test_the_manifest_says_how_the_model_came_about(default):
+def test_the_manifest_records_how_the_model_was_trained(default):
     manifest = default.manifest
     assert (manifest.data.normals, manifest.data.abnormals) == (292, 208)
     assert (manifest.threshold.rank, manifest.threshold.normals) == (10, 292)
@@ -73,32 +73,32 @@ def test_the_same_seed_makes_the_same_file_in_another_process(command, ecg_data,
 
 
 def test_own_beats_with_labels_are_trained_on_and_evaluated(trained, own_beats):
-    manifest, said = trained(own_beats(200, 50), epochs=20)
+    manifest, message = trained(own_beats(200, 50), epochs=20)
     assert (manifest.evaluation.normals, manifest.evaluation.abnormals) == (40, 10)
     assert manifest.evaluation.rows[0].auc == 1
-    assert "autoencoder" in said
+    assert "autoencoder" in message
 
 
 def test_own_beats_without_labels_are_taken_as_normal_and_not_evaluated(trained, own_beats):
-    manifest, said = trained(own_beats(60, labels=False))
+    manifest, message = trained(own_beats(60, labels=False))
     assert manifest.evaluation is None
     assert manifest.window.nominal_hz is None
-    assert "all 60 beats are taken as normal" in said
-    assert "Not evaluated" in said
+    assert "all 60 beats are taken as normal" in message
+    assert "Not evaluated" in message
 
 
-def test_beats_too_few_for_the_budget_are_used_and_it_is_said(trained, own_beats):
-    manifest, said = trained(own_beats(35, labels=False))
-    assert "35 normal beats cannot support 5.0% with confidence 0.9" in said
-    assert manifest.threshold.note in said
+def test_beats_too_few_for_the_budget_are_used_with_a_message(trained, own_beats):
+    manifest, message = trained(own_beats(35, labels=False))
+    assert "35 normal beats cannot support 5.0% with confidence 0.9" in message
+    assert manifest.threshold.note in message
 
 
-def test_flat_beats_are_left_out_and_it_is_said(trained, tmp_path):
+def test_flat_beats_are_left_out_with_a_message(trained, tmp_path):
     samples = np.random.default_rng(2).normal(size=(50, 140)).cumsum(axis=1)
     samples[7] = 3
     np.save(tmp_path / "own.npy", samples)
-    manifest, said = trained(tmp_path / "own.npy")
-    assert "1 training beats are flat or saturated and are left out" in said
+    manifest, message = trained(tmp_path / "own.npy")
+    assert "1 training beats are flat or saturated and are left out" in message
     assert manifest.data.normals == 49
 
 
@@ -109,8 +109,8 @@ def refusal(done):
 
 
 def test_too_few_normal_beats_are_refused(command, own_beats, tmp_path):
-    said = refusal(command("ecg", "--data", own_beats(29, labels=False), "--out", tmp_path / "m"))
-    assert "29 normal beats to train on, but at least 30 are needed" in said
+    message = refusal(command("ecg", "--data", own_beats(29, labels=False), "--out", tmp_path / "m"))
+    assert "29 normal beats to train on, but at least 30 are needed" in message
     assert not (tmp_path / "m").exists()
 
 
@@ -122,7 +122,7 @@ def test_a_wrong_file_is_refused_by_line_and_column(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--device", "cuda:99"), "error: device cuda:99 is not there"),
         (("--epochs", "0"), "Invalid value for '--epochs'"),
@@ -135,9 +135,9 @@ def test_a_wrong_file_is_refused_by_line_and_column(command, tmp_path):
         (("--surprise",), "No such option"),
     ],
 )
-def test_a_wrong_option_is_refused(command, own_beats, tmp_path, options, said):
+def test_a_wrong_option_is_refused(command, own_beats, tmp_path, options, message):
     words = ("--data", own_beats(30, labels=False), "--out", tmp_path / "m", *QUICK, *options)
-    assert said in refusal(command("ecg", *words))
+    assert message in refusal(command("ecg", *words))
 
 
 def test_without_the_extra_the_sentence_names_it(tmp_path):
@@ -157,11 +157,11 @@ def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(own_beats, tmp
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert process.stderr.readline() == "training\n"  # the progress bar's label: it has begun
     process.send_signal(signal.SIGINT)
-    said, rest = process.communicate(timeout=60)
+    message, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest
     manifest = artifact.load(tmp_path / "out" / "m", "cpu").manifest
     assert manifest.training["interrupted"] == 1
-    assert f"training stopped after {manifest.training['epochs']} of 100,000 epochs" in said
+    assert f"training stopped after {manifest.training['epochs']} of 100,000 epochs" in message
     assert (len(manifest.calibration), manifest.evaluation.normals) == (80, 20)
 
 

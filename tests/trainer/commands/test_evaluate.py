@@ -25,7 +25,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_evaluated(
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "message"),
     [
         ("text", "line 1 has 2 columns"),
         ("few", "2 normal beats to train on, but at least 30 are needed"),
@@ -33,7 +33,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_evaluated(
     ],
 )
 def test_beats_that_cannot_be_trained_on_are_refused_in_one_sentence(
-    quick_model, ecg5000, tmp_path, command, part, said
+    quick_model, ecg5000, tmp_path, command, part, message
 ):
     train, test = ecg5000.train, ecg5000.test.only(slice(2600, 2700))
     beats = {"few": train.only(np.cumsum(~train.abnormal) < 3), "abnormal": train.only(train.abnormal)}
@@ -45,4 +45,4 @@ def test_beats_that_cannot_be_trained_on_are_refused_in_one_sentence(
     done = command("evaluate", "--model", quick_model[0], "--data", tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert said in done.stderr
+    assert message in done.stderr

@@ -48,7 +48,7 @@ def test_tensorflows_file_holds_the_official_split(ecg5000, tensorflow):
         assert datasets.fingerprint(found.test) == datasets.fingerprint(ecg5000.test)
 
 
-def test_other_beats_under_the_official_names_are_told_apart(ecg5000, tmp_path):
+def test_other_beats_under_the_official_names_are_recognised(ecg5000, tmp_path):
     write_official(tmp_path, ecg5000, ".tsv", fmt="%.3g")
     found = datasets.read(tmp_path)
     assert found.name != datasets.OFFICIAL_NAME
@@ -65,7 +65,7 @@ def test_the_fingerprint_sees_every_sample_and_label_but_no_order(ecg5000):
     assert datasets.fingerprint(DatasetPart(part.samples, flipped)) != datasets.fingerprint(part)
 
 
-def test_beats_without_labels_are_taken_as_normal_and_it_is_said(own_beats):
+def test_beats_without_labels_are_taken_as_normal_with_a_message(own_beats):
     found = datasets.read(own_beats(40, labels=False))
     assert not found.train.abnormal.any()
     assert found.test is None

@@ -103,15 +103,15 @@ def test_damaged_text_in_an_archive_is_refused_by_line(server, official_files, t
 
 
 @pytest.mark.parametrize(
-    ("cut", "claimed", "said"),
+    ("cut", "claimed", "message"),
     [
         (5000, True, "the download ended after 5,000 of"),
         (5000, False, "not a complete zip archive"),
         (0, False, "not a complete zip"),
     ],
 )
-def test_a_truncated_download_is_refused(server, archive, tmp_path, cut, claimed, said):
-    assert said in refusal(tmp_path, Archive(server(archive[:cut], len(archive) if claimed else None)))
+def test_a_truncated_download_is_refused(server, archive, tmp_path, cut, claimed, message):
+    assert message in refusal(tmp_path, Archive(server(archive[:cut], len(archive) if claimed else None)))
 
 
 def test_an_archive_without_the_files_is_refused(server, tmp_path):
@@ -141,10 +141,10 @@ def test_a_source_that_fails_gives_way_to_the_next(server, archive, ecg_data, tm
 
 def test_when_every_source_fails_each_is_named_with_its_reason(server, archive, tmp_path):
     url = server(archive) + "-gone"
-    said = refusal(tmp_path, Archive(url), Archive("http://127.0.0.1:1/x.zip"), Folder(tmp_path / "absent"))
-    assert f"{url}: the server answers 404" in said
-    assert "http://127.0.0.1:1/x.zip: no answer" in said
-    assert "absent: cannot be read: No such file" in said
+    message = refusal(tmp_path, Archive(url), Archive("http://127.0.0.1:1/x.zip"), Folder(tmp_path / "absent"))
+    assert f"{url}: the server answers 404" in message
+    assert "http://127.0.0.1:1/x.zip: no answer" in message
+    assert "absent: cannot be read: No such file" in message
 
 
 def test_a_package_that_no_registry_has_is_refused(tmp_path, monkeypatch):

@@ -113,7 +113,7 @@ def test_what_does_not_fit_together_is_refused(file, tmp_path, change, tensors, 
     ],
     ids=["empty", "pickle", "another safetensors"],
 )
-def test_what_is_no_denoiser_is_refused(tmp_path, content, sentence):
+def test_a_file_that_is_not_a_denoiser_is_refused(tmp_path, content, sentence):
     (tmp_path / "bad").write_bytes(content)
     with pytest.raises(ArtifactError, match=sentence):
         artifact.load(tmp_path / "bad")

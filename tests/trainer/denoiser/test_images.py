@@ -1,4 +1,4 @@
-"""Pictures come from Fashion-MNIST, from other IDX files or from PNGs, and are what they say."""
+"""Pictures come from Fashion-MNIST, from other IDX files or from PNGs, and are read correctly."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def test_the_same_seed_writes_the_same_file_and_another_seed_another(idx_folder,
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-def test_ctrl_c_says_so_and_keeps_a_model_that_says_so_too(idx_folder, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_is_reported_and_recorded_in_the_kept_model(idx_folder, tmp_path, monkeypatch, capsys):
     def interrupted(*arguments):
         *given, tick, stopped = arguments
         return fit(*given, lambda loss: (tick(loss), signal.raise_signal(signal.SIGINT)), stopped)

@@ -14,7 +14,7 @@ from trainer.denoiser.noise import Corruption, corruption
 @pytest.mark.parametrize(
     "text", ["gaussian", "gaussian:x", "salt:0.1", "gaussian:0", "dropout:1", "gaussian:nan", "gaussian:1e39", ""]
 )
-def test_noise_that_makes_no_sense_is_refused(text):
+def test_invalid_noise_is_refused(text):
     with pytest.raises(RefusedError, match="noise"):
         corruption(text)
 

@@ -1,4 +1,4 @@
-"""PNG files of every kind are read as they are, and what is none is refused in one sentence."""
+"""PNG files of every kind are read as they are, and other files are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_transparent_colour_becomes_an_alpha_channel(tmp_path):
     assert picture.alpha.tolist() == [[255, 0]]
 
 
-def test_colour_of_16_bit_says_that_it_lost_8(tmp_path):
+def test_colour_of_16_bit_reports_the_reduction_to_8(tmp_path):
     (tmp_path / "deep.png").write_bytes(made(2, 1, depth=16, colour=2, rows=b"\0" + bytes(range(12))))
     picture = png.read(tmp_path / "deep.png")
     assert picture.reduced
@@ -83,7 +83,7 @@ def test_colour_of_16_bit_says_that_it_lost_8(tmp_path):
     ],
     ids=["empty", "another format", "cut off", "bomb", "huge bomb"],
 )
-def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path, content, sentence):
+def test_a_file_that_is_not_a_picture_is_refused_in_one_sentence(tmp_path, content, sentence):
     (tmp_path / "in.png").write_bytes(content)
     with pytest.raises(RefusedError, match=sentence) as caught:
         png.read(tmp_path / "in.png")

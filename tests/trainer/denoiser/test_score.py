@@ -15,7 +15,7 @@ def test_figures_are_those_of_the_textbook():
     assert score.quality("perfect", clean, clean).ssim == pytest.approx(1)
 
 
-def test_the_median_mends_a_lost_pixel_and_tiny_pictures_have_figures():
+def test_the_median_replaces_a_lost_pixel_and_tiny_pictures_have_figures():
     clean = np.ones((1, 3, 5, 5), np.float32)
     noisy = clean.copy()
     noisy[:, 1, 2, 2] = 0

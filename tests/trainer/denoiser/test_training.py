@@ -110,6 +110,6 @@ class Wild(ImageRecipe):
     learning_rate = 1e30
 
 
-def test_a_loss_that_is_no_number_ends_the_training():
+def test_a_loss_that_is_nan_ends_the_training():
     with pytest.raises(RefusedError, match="training failed: the validation error is nan"):
         training.fit(squares(64), squares(9, 1), Wild(epochs=1), CPU)

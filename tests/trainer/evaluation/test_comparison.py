@@ -23,7 +23,7 @@ def row(results, name):
     return next(result for result in results if result.detector == name)
 
 
-def test_the_model_itself_has_the_figures_that_it_had_when_it_was_made(quick_model, ecg_data, capsys):
+def test_the_model_itself_has_the_figures_of_its_manifest(quick_model, ecg_data, capsys):
     path, model = quick_model
     results = comparison.compare(path, EvaluationTask(ecg_data), None, show_sweep=True)
     found, before = row(results, "autoencoder").measures, model.manifest.evaluation.rows[0]
@@ -31,9 +31,9 @@ def test_the_model_itself_has_the_figures_that_it_had_when_it_was_made(quick_mod
     assert found["accuracy"].mean == before.accuracy
     assert [result.detector for result in results] == ["autoencoder", "PCA-4", "1-NN", "TF tutorial"]
     assert list(row(results, "1-NN").class_recall) == list(split.CLASSES.values())
-    said = capsys.readouterr().out
-    assert "the model as it is" in said
-    assert "false flags/h" in said
+    message = capsys.readouterr().out
+    assert "the model as it is" in message
+    assert "false flags/h" in message
 
 
 def test_seeds_train_the_recipe_again_and_the_json_has_their_spread(quick_model, ecg_data, tmp_path):
@@ -64,18 +64,20 @@ def test_beats_without_labels_cannot_be_used_for_an_evaluation(quick_model, own_
         comparison.compare(quick_model[0], EvaluationTask(own_beats(40, labels=False)), None, show_sweep=False)
 
 
-@pytest.mark.parametrize(("split", "said"), [(None, "the model's own rule (f1 on"), ("official", "not applied again")])
-def test_a_rule_that_promises_nothing_is_named(quick_model, ecg_data, tmp_path, capsys, split, said):
+@pytest.mark.parametrize(
+    ("split", "message"), [(None, "the model's own rule (f1 on"), ("official", "not applied again")]
+)
+def test_a_rule_without_a_guarantee_is_named(quick_model, ecg_data, tmp_path, capsys, split, message):
     model = quick_model[1]
     limit = replace(model.manifest.threshold, confidence=0.0, rule="f1 on labelled training beats")
     artifact.save(tmp_path / "m", replace(model, manifest=replace(model.manifest, threshold=limit)))
     comparison.compare(tmp_path / "m", EvaluationTask(ecg_data, split), None, show_sweep=False)
     printed = capsys.readouterr().out
-    assert said in printed
+    assert message in printed
     assert "a false-alarm budget (default rate, confidence 0.9)" in printed
 
 
-def test_an_image_denoiser_is_no_model_of_beats(ecg_data, tmp_path):
+def test_an_image_denoiser_is_refused_as_a_model_of_beats(ecg_data, tmp_path):
     save_denoiser(tmp_path / "m", denoiser(DenoiserConfig("classic")))
     with pytest.raises(ArtifactError, match="this is an image denoiser, where a model of beats is expected"):
         comparison.compare(tmp_path / "m", EvaluationTask(ecg_data), None, show_sweep=False)

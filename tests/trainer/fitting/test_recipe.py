@@ -17,7 +17,7 @@ def test_epochs_follow_from_the_number_of_beats(beats, steps):
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "gaussian:x", "gaussian:-1", "gaussian:nan", "dropout:1", "salt:1", ""])
-def test_a_noise_that_makes_no_sense_is_refused(noise):
+def test_invalid_noise_is_refused(noise):
     with pytest.raises(RefusedError, match=r"write none, gaussian:S"):
         recipe.chosen("stacked", noise, epochs=None, seed=0)
 

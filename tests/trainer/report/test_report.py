@@ -21,7 +21,7 @@ VOID = {"meta", "img"}
 
 
 class Page(HTMLParser):
-    """What stands in a page: opened tags, their attributes, its text; `open` is empty when each was closed."""
+    """The contents of a page: opened tags, their attributes, its text; `open` is empty when each was closed."""
 
     def __init__(self, html):
         super().__init__()
@@ -56,7 +56,7 @@ def folder(default, ecg5000, tmp_path_factory):
 
 @pytest.fixture
 def reported(default, tmp_path):
-    """The page of the default model on somebody's own beats; `changes` are made to what its manifest says."""
+    """The page of the default model on a user's own beats. `changes` are applied to its manifest."""
 
     def write(beats, names=None, **changes):
         model = replace(default, manifest=replace(default.manifest, **changes))
@@ -80,7 +80,7 @@ def test_the_page_needs_nothing_from_outside(folder):
     assert policies[0].startswith("default-src 'none'")
 
 
-def test_the_page_is_well_formed_and_every_picture_says_what_it_shows(folder):
+def test_the_page_is_well_formed_and_every_picture_has_a_description(folder):
     shown = page(folder)
     assert not shown.open
     assert all(len(image["alt"]) > 20 for image in shown.images())
@@ -109,7 +109,7 @@ def test_the_figures_of_the_page_are_those_of_the_manifest(folder, default):
     assert f"of {missed:,} missed beats" in text
 
 
-def test_the_page_says_when_the_training_was_stopped_and_what_the_score_is_made_of(reported, own_beats, default):
+def test_the_page_shows_that_the_training_was_stopped_and_what_the_score_consists_of(reported, own_beats, default):
     beats = own_beats(40, labels=False)
     early = default.manifest.training | {"interrupted": 1, "epochs": 7}
     text = reported(beats, evaluation=None, training=early).text
@@ -148,7 +148,7 @@ def test_the_same_model_and_beats_make_the_same_bytes(folder, default, ecg5000, 
         assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_labelled_beats_of_ones_own_are_called_abnormal_and_no_more(reported, own_beats, default):
+def test_own_labelled_beats_are_only_called_abnormal(reported, own_beats, default):
     lenient = replace(default.manifest.threshold, value=1e-9)
     shown = reported(own_beats(200, 50), threshold=lenient)
     assert "40 normal and 10 abnormal test beats" in shown.text
@@ -157,7 +157,7 @@ def test_labelled_beats_of_ones_own_are_called_abnormal_and_no_more(reported, ow
     assert not shown.open
 
 
-def test_unlabelled_beats_have_a_page_that_says_what_is_missing(reported, own_beats, tmp_path):
+def test_the_page_for_unlabelled_beats_names_what_is_missing(reported, own_beats, tmp_path):
     shown = reported(own_beats(80, labels=False), evaluation=None)
     assert "What is missing here" in shown.text
     assert "1 epoch, loss 1." in shown.text
@@ -177,7 +177,7 @@ def test_names_out_of_files_are_escaped(reported, own_beats, default):
     assert all(image["src"].startswith("data:") for image in shown.images())
 
 
-def test_too_few_beats_to_split_have_no_calibration_and_it_is_said(reported, own_beats):
+def test_too_few_beats_to_split_have_no_calibration_and_a_message(reported, own_beats):
     shown = reported(own_beats(40, labels=False), evaluation=None, calibration=(0.1, 0.2, 0.3))
     assert "no check of the false-alarm budget: 3 normal beats are too few" in shown.text
 
@@ -193,17 +193,19 @@ def test_the_command_writes_the_report_and_the_same_model_as_without_it(command,
 
 
 @pytest.mark.parametrize("normals_only", [True, False])
-def test_a_rule_that_promises_nothing_has_no_promise_on_its_page(reported, own_beats, default, normals_only):
+def test_a_rule_without_a_guarantee_has_none_on_its_page(reported, own_beats, default, normals_only):
     note = "the rule promises no false-alarm rate; 9 of 292 cross-fitted normal beats lie above"
     limit = replace(default.manifest.threshold, confidence=0.0, rule="f1 on labelled training beats", note=note)
     beats = own_beats(80, labels=False) if normals_only else own_beats(200, 50)
     changes = {"evaluation": None} if normals_only else {}
     shown = reported(beats, threshold=limit, **changes)
     assert note in shown.text
-    assert not any(said in shown.text for said in ("allows up to", "A budget of", "by the same false-alarm budget"))
+    assert not any(
+        message in shown.text for message in ("allows up to", "A budget of", "by the same false-alarm budget")
+    )
     assert "calibration" not in {attributes["id"] for tag, attributes in shown.attributes if tag == "figure"}
-    said = "the threshold's rule has no budget" if normals_only else "by the rule f1 on labelled training beats"
-    assert said in shown.text
+    message = "the threshold's rule has no budget" if normals_only else "by the rule f1 on labelled training beats"
+    assert message in shown.text
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(default, own_beats):

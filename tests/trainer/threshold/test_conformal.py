@@ -1,4 +1,4 @@
-"""The threshold keeps its promise on normal beats, and says so when it cannot."""
+"""The threshold keeps its guarantee on normal beats, and reports if it cannot."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_very_many_scores_are_thinned_evenly():
     assert np.diff(thinned).max() <= 6
 
 
-def test_the_promise_holds_in_as_many_random_splits_as_it_says(ecg5000):
+def test_the_guarantee_holds_in_the_stated_share_of_random_splits(ecg5000):
     """Held-out calibration on real beats; an exactly valid rule has 183 or more with 95 % chance at least."""
     normals = np.concatenate([ecg5000.train.normal_samples, ecg5000.test.normal_samples])
     scores = contenders.pca(normals[:292])(normals[292:])

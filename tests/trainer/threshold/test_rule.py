@@ -29,7 +29,7 @@ def test_each_rule_chooses_its_threshold(rule, value):
     assert "promises no false-alarm rate" in found.note
 
 
-def test_a_rule_that_looks_at_labels_says_so():
+def test_a_rule_that_uses_labels_is_marked():
     assert (spec("f1").rule, spec("f1").abnormals) == ("f1 on labelled training beats", 4)
     assert spec("mean-plus-sd:2").abnormals == 0
 
@@ -49,7 +49,7 @@ def test_a_rule_that_no_threshold_satisfies_is_refused():
 @pytest.mark.parametrize(
     "text", ["", "best", "precision", "precision:2", "recall:x", "f1:3", "mean-plus-sd:nan", "mean-plus-sd:-50"]
 )
-def test_a_rule_that_makes_no_sense_is_refused(text):
+def test_an_invalid_rule_is_refused(text):
     with pytest.raises(RefusedError, match="threshold rule"):
         ThresholdRule.parse(text, Budget())
 

@@ -1,4 +1,4 @@
-"""The monitor, put together as its daemon does. It does more than the others: checks, episodes, state, metrics."""
+"""The monitor, built like its daemon. It does more than the others: checks, episodes, state, metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def judge(case: Case, meter: Meter) -> None:
-    """Judge beats until the meter ends it, on the CPU as all contenders do."""
+    """Score beats until the meter ends it, on the CPU like all contenders."""
     settings = case.settings(device="cpu", **case.options)
     list(create_topics(settings, TopicPlan(case.partitions, 1, 168)))  # the state topic of this group
     metrics = Metrics(CollectorRegistry())
@@ -31,6 +31,6 @@ def judge(case: Case, meter: Meter) -> None:
 
 
 def _count(counter: Counter) -> int:
-    """The value of one metric. To collect the whole registry in each step would cost 0.1 µs a beat."""
+    """The value of one metric. Collecting the whole registry in each step would cost 0.1 µs per beat."""
     (metric,) = counter.collect()
     return int(metric.samples[0].value)
