@@ -1,4 +1,4 @@
-"""The commands of `ecg-monitor`, put together."""
+"""The command line of `ecg-monitor`: all its commands, and its exit codes."""
 
 from __future__ import annotations
 

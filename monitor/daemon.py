@@ -1,4 +1,4 @@
-"""The daemon's life: put the parts together, run the loop, close everything in order."""
+"""The daemon: puts its parts together, runs the loop, and closes everything in order."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, stop: _Stop) -> bool:
-    """Run the loop and the HTTP server. Whether everything that was read is delivered."""
+    """Run the loop and the HTTP server. Returns whether all that was read is delivered."""
     registry, health = process_registry(), Health()
     recorder = Recorder(Metrics(registry), health, settings)
     with serve(settings.http_host, settings.http_port, registry, health) as port:

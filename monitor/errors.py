@@ -1,15 +1,15 @@
-"""What can go wrong, sorted by what the monitor does about it.
+"""The exceptions of the monitor, grouped by how it reacts.
 
 MonitorError
 ├── RefusedError       a setting, a file or an artifact is wrong: refuse to start, exit 2
-└── BrokerError        Kafka fails: try again up to the limit, then exit 1 and be restarted
+└── BrokerError        Kafka fails: try again up to the limit, then exit 1; the supervisor restarts it
     └── RewoundError   … and the current step is void: drop it, its records are read again
 
 Any other exception is a defect of the monitor. Nothing catches it: the process logs the traceback and exits with
 DEFECT_EXIT_CODE.
 
-A bad beat is not an exception: it is a value (`parse.Rejected`) that goes to the dead letters while its neighbours go
-on. Each message is one sentence that names what is wrong, where, and what to do.
+A bad beat is not an exception: it is a value (`parse.Rejected`) that goes to the dead letters. The beats around it are
+judged as usual. Each message is one sentence that says what is wrong, where, and what to do.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _left_out(record: logging.LogRecord) -> int:
 @dataclass(slots=True)
 class _Window:
     since: float  # seconds since the epoch
-    lines: int = 0  # those left out as well
+    lines: int = 0  # including those left out
 
 
 class _RateLimit(logging.Filter):

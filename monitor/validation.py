@@ -1,4 +1,4 @@
-"""One sentence for what pydantic found wrong."""
+"""Turns an error of pydantic into one sentence."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_FIELD_CHARACTERS = 60  # field names may come from a file that somebody made
 def first_error(error: ValidationError, name: Callable[[str], str] = str) -> str:
     """The first thing that is wrong, as `field: what is wrong`. The value itself is left out: it may be a secret.
 
-    `name` turns the path of the field (`threshold.value`) into what the reader knows it by. A fault of the whole text
-    is reported as `its JSON: ...`. A ValueError that our own check raised about several fields is quoted as it is.
+    `name` turns the path of the field (`threshold.value`) into the name that the reader knows. A fault of the whole
+    text is reported as `its JSON: ...`. A ValueError of our own check, about several fields, is quoted unchanged.
     """
     first = error.errors(include_url=False, include_input=False)[0]
     sentence = first["msg"].removeprefix("Value error, ")

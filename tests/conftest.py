@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that uses the fixture `kafka` as `kafka` and `slow`.
 
     Groups of Apache Kafka take seconds to rebalance: together these tests take longer than all others. In `make test`
-    the contract of a broker runs on the broker in memory, and on the embedded broker where it has what a case needs.
+    the contract of a broker runs on the broker in memory.
     """
     for item in items:
         if "kafka" in getattr(item, "fixturenames", ()):

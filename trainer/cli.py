@@ -1,4 +1,4 @@
-"""The commands of `ecg-trainer`, put together."""
+"""The command line of `ecg-trainer`: all its commands, and its exit codes."""
 
 from __future__ import annotations
 

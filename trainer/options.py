@@ -20,7 +20,7 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 false_alarm_rate = click.option(
     "--false-alarm-rate", type=SHARE,
     help="Budget: the largest share of normal beats that may be flagged by mistake "
-    "[default: 0.02 if there are enough normal beats for it (708 are), otherwise 0.05].",
+    "[default: 0.02 with enough normal beats (at the default confidence: 708 or more), otherwise 0.05].",
 )  # fmt: skip
 confidence = click.option(
     "--confidence", type=SHARE, default=0.9, show_default=True, help="Probability that the budget is kept."
@@ -28,7 +28,7 @@ confidence = click.option(
 model_to_write = click.option("--out", type=FILE_TO_WRITE, required=True, help="Model file to write.")
 seed = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
-    help="Start of the random numbers; the same seed gives the same file.",
+    help="Seed of the random numbers; the same seed gives the same file.",
 )  # fmt: skip
 device = click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
 

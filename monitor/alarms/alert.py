@@ -41,7 +41,7 @@ class AlertOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """The beat that opened an episode and its reconstruction, rounded to SAMPLE_DIGITS; None where there is none."""
+    """The beat that opened an episode and its reconstruction, rounded to SAMPLE_DIGITS. None: the alert has none."""
 
     samples: Rounded | None = None
     reconstruction: Rounded | None = None

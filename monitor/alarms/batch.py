@@ -1,11 +1,11 @@
-"""One batch of one partition through the episode rule, without a Python statement for each normal beat.
+"""Applies the episode rule to one batch of one partition, without a Python statement for each normal beat.
 
-Unflagged beats in a row are taken in one call, however many: of them, only the one that closes an episode causes an
-event. Python statements run only for the beats at which something may change: a flagged beat, the first beat of a
-source that has a state, and a beat that comes after a silence. Such a beat with the unflagged beats behind it is a
-`Run`. The sources that have a state, or get one in this batch, are the active ones; all others cost nothing.
+One call handles any number of unflagged beats in a row: only the one that closes an episode causes an event. Python
+statements run only for beats at which something may change: a flagged beat, the first beat of a source that has a
+state, and a beat that comes after a silence. Such a beat and the unflagged beats after it form a `Run`. The sources
+that have a state, or get one in this batch, are the active ones; all others cost nothing.
 
-`tests/alarms/beat_by_beat.py` does the same in the plainest way, and a property test compares the two.
+`tests/alarms/beat_by_beat.py` does the same one beat at a time, and a property test compares the two.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PartitionBeats(NamedTuple):
 
 
 class BatchObserver:
-    """Takes one batch of one partition; use it once. `sources`, the states before the batch, is updated in place.
+    """Applies the rule to one batch of one partition, once. `sources` has the states; they are updated in place.
 
     `sources` is ordered by stream time: the source that has been silent for the longest comes first.
     """
@@ -60,7 +60,7 @@ class BatchObserver:
         self.changes: dict[bytes, SourceState | None] = {}  # the state after the batch where it changed; None: over
 
     def run(self, *, is_reread: bool) -> None:
-        """Take the batch; `is_reread` says that some of its beats may have been observed before."""
+        """Apply the rule to the batch. `is_reread`: some of its beats may have been observed before."""
         results = [self._source_after(source, runs) for source, runs in self._runs(is_reread=is_reread)]
         results.sort(key=itemgetter(0))  # in the order in which their states changed first
         remaining = []
@@ -145,7 +145,10 @@ class BatchObserver:
         return sources, rows, of[rows]
 
     def _source_after(self, source: bytes, runs: list[Run]) -> tuple[int, bytes, SourceState | None]:
-        """The offset at which its state changed first, the source, and its state after these runs."""
+        """The offset at which its state changed first, the source, and its state after these runs.
+
+        `shape` is the state of the physiological kind, `signal` that of the technical kind.
+        """
         state, first_change = self._sources.get(source), -1
         for position, now, offset, time, abnormal, unscorable, following, last_time, last_offset in runs:
             if state is not None and now - state.stream_time > self._rule.silence_ms:
@@ -211,7 +214,7 @@ class BatchObserver:
         self._events.append((row, row, Event(name, kind, source, row, episode)))
 
     def _close_silent(self, source: bytes, state: SourceState, noticed: int) -> None:
-        """Close what is open, at the first beat of the partition after the silence; `noticed` is the row of now."""
+        """Close what is open, at the partition's first beat after the silence. `noticed`: the row that showed it."""
         stream_time, first_row = self._beats.stream_time, self._beats.first_row
         row = first_row + int(np.searchsorted(stream_time, state.stream_time + self._rule.silence_ms, side="right"))
         for kind, episode in zip(KINDS, state.episodes, strict=True):

@@ -1,4 +1,4 @@
-"""The control message: a record of `ecg.control` that sets or removes a threshold. Written and read here. No I/O."""
+"""Writes and reads control messages: records of `ecg.control` that set or remove a threshold. No I/O."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN_KEY_BYTES = 80  # of a key in a sentence
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCommand:
-    """A command to use a threshold, or the threshold that gives a false-alarm rate."""
+    """A command that sets a threshold, given as a score or as a false-alarm rate."""
 
     measure: Measure
     amount: float  # a score, or a share of the normal beats between 0 and 1
@@ -36,7 +36,7 @@ class ThresholdCommand:
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """What one record asks for."""
+    """The content of one control record: the source, and its new threshold if there is one."""
 
     source: bytes  # or ALL
     command: ThresholdCommand | None  # None removes the source's threshold
@@ -72,7 +72,7 @@ def read(record: ControlRecord) -> ControlRequest | None:
 
 
 def why_ignored(record: ControlRecord, error: RefusedError, *, names_source: bool = True) -> str:
-    """One sentence on a record that is ignored because of `error`. It has no control characters, whatever the key."""
+    """One sentence on a record that is ignored because of `error`. Control characters of the key are replaced."""
     key = record.key
     name = "no key" if key is None else f"key {key[:_SHOWN_KEY_BYTES].decode(errors='backslashreplace')}"
     whose = f", {name}" if names_source else ""

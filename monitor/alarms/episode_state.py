@@ -31,21 +31,21 @@ class _Row:
     schema: Literal[1]
     offset: _Int64
     clock: _Int64  # the stored name of the stream time
-    tracks: dict[Literal["physiological", "technical"], EpisodeState]
+    tracks: dict[Literal["physiological", "technical"], EpisodeState]  # the stored name of the episode states
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
 
 _ROW = TypeAdapter(_Row)
 _FIELDS = ",".join(f'"{field}":%d' for field in EpisodeState._fields)
-_SHAPE, _SIGNAL = (
+_PHYSIOLOGICAL, _TECHNICAL = (
     f'"{kind}":{{{_FIELDS}}}'.encode() for kind in KINDS
 )  # numbers alone: this is faster than an encoder
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What the rows of one partition came to."""
+    """The states of one partition, as read from its rows."""
 
     sources: dict[bytes, SourceState]
     useless: dict[bytes, str]  # rows that could not be read: source -> what is wrong
@@ -75,11 +75,11 @@ def rows(
 
 
 def encode(state: SourceState) -> bytes:
-    """A row's value. A kind of episode with nothing to remember is left out."""
-    (shape, signal), stream_time, offset = state
-    episodes = [_SHAPE % shape] if shape != QUIET else []
-    if signal != QUIET:
-        episodes.append(_SIGNAL % signal)
+    """The value of a row of the state topic. A kind of episode with nothing to remember is left out."""
+    (physiological, technical), stream_time, offset = state
+    episodes = [_PHYSIOLOGICAL % physiological] if physiological != QUIET else []
+    if technical != QUIET:
+        episodes.append(_TECHNICAL % technical)
     return b'{"schema":%d,"offset":%d,"clock":%d,"tracks":{%b}}' % (SCHEMA, offset, stream_time, b",".join(episodes))
 
 
@@ -89,8 +89,8 @@ def decode(value: bytes) -> SourceState:
         row = _ROW.validate_json(value)
     except ValidationError as error:
         raise ValueError(first_error(error)) from None
-    shape, signal = (row.tracks.get(kind, QUIET) for kind in KINDS)
-    return SourceState((shape, signal), row.clock, row.offset)
+    physiological, technical = (row.tracks.get(kind, QUIET) for kind in KINDS)
+    return SourceState((physiological, technical), row.clock, row.offset)
 
 
 def restore(assigned: Assigned) -> Restored:

@@ -1,11 +1,11 @@
-"""Verdicts on beats become episodes: one state for each source that has flagged beats behind it, none for the others.
+"""Turns verdicts on beats into episodes. Keeps a state for each source with an episode or a recent flagged beat.
 
-`rule` says when an episode opens and closes. It also closes, as silent, when the partition's stream time has moved too
-far since the source's last beat. Stream time is the highest beat time of a partition so far.
+`rule` says when an episode opens and closes. An episode also closes, as silent, when the partition's stream time has
+moved too far since the source's last beat. Stream time is the highest beat time of a partition so far.
 
-Every decision follows from the records of one partition in their order. How polls cut them into batches and which
-member of the group reads them makes no difference: the states and the stream time are delivered with the alerts, and
-whoever reads the partition next begins with them.
+Every decision depends only on the records of one partition and their order. It does not depend on how polls cut them
+into batches, nor on which member of the group reads them: the states and the stream time are delivered with the
+alerts, and the next member that reads the partition starts with them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class StateChange(NamedTuple):
-    """A source's state from now on; None when there is nothing to remember any more."""
+    """The new state of a source; None when its state is deleted."""
 
     partition: int
     source: bytes
@@ -46,7 +46,7 @@ class Observed:
 @dataclass(slots=True)
 class _PartitionState:
     stream_time: int | None = None  # ms since the epoch; None before the first beat
-    last_offset: int = -1  # highest offset so far, and of what was stored
+    last_offset: int = -1  # highest offset so far, that of the restored states included
     sources: dict[bytes, SourceState] = field(default_factory=dict)  # the one silent for the longest first
 
 
@@ -59,7 +59,7 @@ class Episodes:
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
     def assign(self, partition: int, stream_time: int | None, sources: Mapping[bytes, SourceState]) -> None:
-        """Begin to read a partition, or go back in it: these states replace whatever was known of it."""
+        """Start to read a partition, or read it again from an earlier offset. These states replace the old ones."""
         self.revoke(partition)
         in_order = sorted(sources.items(), key=lambda item: item[1].stream_time)
         last_offset = max((state.offset for state in sources.values()), default=-1)
@@ -83,9 +83,9 @@ class Episodes:
         return None if known is None else known.stream_time
 
     def observe(self, beats: Beats, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> Observed:
-        """What n beats cause, partition by partition.
+        """Apply the episode rule to n beats, partition by partition; returns the events and the changed states.
 
-        `abnormal` (n,) are the verdicts, `unscorable` (n,) the causes why a beat has no score: 0 where it has one.
+        `abnormal` (n,) are the verdicts. `unscorable` (n,) says why a beat has no score: a cause, or 0 if it has one.
         """
         observed = Observed([], [])
         flagged = abnormal | (unscorable != 0)

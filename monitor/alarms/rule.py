@@ -1,4 +1,4 @@
-"""The rule that opens and closes an episode, for one source. Pure functions of the state before.
+"""The rule that opens and closes an episode, for one source. Pure functions: they get the old state, return the new.
 
 An episode opens when k of the source's last n beats are flagged, and closes after m unflagged ones in a row. Each
 source has two kinds of episode, side by side: `physiological`, whose flagged beats are the abnormal ones, and
@@ -52,7 +52,7 @@ QUIET = EpisodeState()
 
 
 class SourceState(NamedTuple):
-    """All that is remembered of one source. A source without a state has only unflagged beats behind it."""
+    """All that is remembered of one source. A source has no state while both of its episode states are quiet."""
 
     episodes: tuple[EpisodeState, EpisodeState]  # one for each kind, in the order of KINDS
     stream_time: int  # the partition's highest beat time at the source's last beat, ms since the epoch
@@ -60,7 +60,7 @@ class SourceState(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of this needs to be remembered."""
+        """Whether both episode states are quiet, so that this state can be deleted."""
         physiological, technical = self.episodes
         return physiological.is_quiet and technical.is_quiet
 
@@ -102,9 +102,9 @@ def after_beat(
 
 
 def after_unflagged(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
-    """The state after `beats` unflagged ones in a row: the same as so many calls of `after_beat`, in one.
+    """The state after this number of unflagged beats in a row, as if `after_beat` were called for each of them.
 
-    Only the last of them may cause an event; the caller sees to that.
+    The caller makes sure that only the last of these beats can cause an event.
     """
     recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause = episode
     recent = recent << beats & ((1 << rule.window) - 1)

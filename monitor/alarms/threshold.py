@@ -1,6 +1,6 @@
-"""Scores → verdicts: how unusual a beat is among the model's normal ones, and whether it is abnormal. No I/O.
+"""Turns scores into verdicts: how rare the score is among normal beats, and whether the beat is abnormal. No I/O.
 
-A score is compared with the first of these that there is: its source's own threshold and the one for all sources (`*`),
+A score is compared with the first of these that is set: its source's own threshold and the one for all sources (`*`),
 both from `ecg.control`; the setting MONITOR_THRESHOLD; the model's threshold.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.model.manifest import Manifest
     from monitor.records.record import ControlRecord
 
-MAX_SOURCES = 100_000  # with a threshold of their own: whoever may write control messages must not fill our memory
+MAX_SOURCES = 100_000  # with a threshold of their own; a limit, so that control messages cannot fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class Thresholds:
 
     @property
     def value(self) -> float:
-        """Of `for_all`."""
+        """The value of `for_all`."""
         return self.for_all.value
 
     @property
     def version(self) -> int | None:
-        """Of `for_all`."""
+        """The version of `for_all`."""
         return self.for_all.version
 
     @property

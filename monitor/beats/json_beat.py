@@ -111,7 +111,7 @@ def _read_plain(values: Sequence[bytes], out: NDArray[np.float32], numbers: Numb
 
 
 def _cut(value: bytes) -> tuple[bytes, bytes, bytes]:
-    """The frame before the numerals, the numerals, the frame behind them. What is not a beat is cut just anywhere."""
+    """The frame before the numerals, the numerals, the frame after them. A value that is not a beat is cut anywhere."""
     opening = _bracket(value) + 1
     closing = value.find(b"]", opening)
     return value[:opening], value[opening:closing], value[closing:]
@@ -123,7 +123,10 @@ def _bracket(value: bytes) -> int:
 
 
 def _write(rows: list[int], texts: list[bytes], out: NDArray[np.float32], numbers: Numbers) -> list[int]:
-    """Write the rows whose numerals are exactly 140 numbers; gives the others. A group that fails is halved."""
+    """Write the rows whose numerals are exactly 140 numbers, and return the others.
+
+    When a group fails, it is read again without the texts that do not look like 140 numbers, or else in halves.
+    """
     if _read_together([texts[row] for row in rows], rows, out, numbers):
         return []
     unlikely = {row for row in rows if not _is_likely(texts[row])}
@@ -180,7 +183,7 @@ def _restore_signs(text: bytes, out: NDArray[np.float32], numbers: Numbers) -> N
 
 
 def _is_plain(frame: bytes) -> bool:
-    """Whether the strict parser accepts this object with any numbers in the list that was cut, and as its `samples`."""
+    """Whether the strict parser accepts this object, whatever numbers were cut, and whether they were its `samples`."""
     lists = frame.count(b"[")
     if lists + frame.count(b"{") > _MAX_BRACKETS:
         return False
@@ -197,9 +200,10 @@ def _is_plain(frame: bytes) -> bool:
 
 
 def _quotes(found: dict[str, Any] | list[Any]) -> int:
-    """The number of quotation marks in the text of this, if no field occurred twice, at any depth.
+    """The number of quotation marks that the JSON text of `found` has if no field occurs twice in it.
 
-    orjson keeps the last of two fields with the same name: then the text had more quotation marks than this.
+    orjson keeps only the last of two fields with the same name. So a text in which a field occurs twice, at any depth,
+    has more quotation marks than this number.
     """
     quotes, values = (2 * len(found), found.values()) if isinstance(found, dict) else (0, found)
     for value in values:

@@ -1,6 +1,7 @@
 """Records become beats, or are rejected with a reason.
 
-A beat is 560 bytes (140 little-endian float32) or a JSON object with `samples`. The bytes alone say which of the two.
+A beat is 560 bytes (140 little-endian float32) or a JSON object with `samples`. Which of the two is decided by the
+bytes of the value alone, not by a header.
 The float32 values of a batch are decoded in one call, JSON values in one call for many beats.
 """
 

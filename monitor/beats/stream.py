@@ -1,4 +1,4 @@
-"""The beats of files as messages, dealt out to sources as if so many leads were being recorded at once."""
+"""The beats of files as messages, distributed over sources as if several leads were recorded at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BEAT_MS = 800  # 75 beats a minute
 
 @dataclass(frozen=True, slots=True)
 class PublishPlan:
-    """How beats are dealt out: to how many sources, in which form, how fast, from when on."""
+    """How beats are published: over how many sources, in which form, how fast, and with which first time."""
 
     sources: int = 1
     rate: float | None = None  # beats per second over all sources; None: as fast as possible

@@ -1,7 +1,7 @@
-"""Everything that speaks to Kafka: the only package that imports a Kafka client.
+"""All communication with Kafka. This is the only package that imports a Kafka client.
 
-`Broker` is what the pipeline needs of it; `KafkaBroker` is the real one. The readers and the publisher of the commands,
-and the creation of topics, live here too.
+`Broker` is the interface that the pipeline uses; `KafkaBroker` implements it for Kafka, `MemoryBroker` in memory. The
+readers and the publisher of the commands, and the creation of topics, are here too.
 """
 
 from monitor.broker.connection.client_config import COMMAND_SECONDS

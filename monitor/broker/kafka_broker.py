@@ -1,4 +1,4 @@
-"""Kafka as the loop sees it: polls beats and delivers checkpoints, exactly once or at least once."""
+"""Implements `protocol.Broker` for Kafka: polls beats and delivers checkpoints, exactly once or at least once."""
 
 from __future__ import annotations
 

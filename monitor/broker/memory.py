@@ -1,8 +1,8 @@
 """A broker in memory: for tests, for backtests, and for users who test their own code against the monitor.
 
 `MemoryCluster` holds the topics and the consumer group; `MemoryBroker` is one member of that group. Both keep the
-contract of `protocol.Broker`, which `tests/contract/test_broker.py` checks for Kafka and for this module alike. There
-is no thread, no waiting and no clock here: everything happens inside the calls, in the same order every time.
+contract of `protocol.Broker`; `tests/contract/test_broker.py` checks it for Kafka and for this module. There
+are no threads, no waiting and no clock: everything happens inside the calls, in the same order every time.
 
     cluster = MemoryCluster(Settings(), partitions=2)
     cluster.publish(Message("ecg.beats", b"bed-7", beat), timestamp_ms=0)
@@ -104,7 +104,7 @@ class MemoryGroup:
         self._holders |= dict.fromkeys(free[: max(0, share - len(held))], member)
 
     def _share(self, member: MemoryBroker) -> int:
-        """How many partitions are this member's; where they do not divide evenly, those who hold most keep one more."""
+        """How many partitions this member should have. If the division leaves a rest, those with most keep one more."""
         ranked = sorted(self._members, key=lambda one: -len(self.held(one)))
         rank = next(rank for rank, one in enumerate(ranked) if one is member)
         each, more = divmod(self._partitions, len(ranked))
@@ -201,9 +201,9 @@ class _MemoryDelivery(NamedTuple):
 class MemoryBroker(Broker):
     """One member of the group of a `MemoryCluster`; several of them share its partitions.
 
-    It keeps the contract of `protocol.Broker`, with these choices where the contract leaves one: `poll` never waits;
-    a checkpoint is delivered within `begin` as far as possible (exactly once: all of it; at least once: its messages);
-    offsets without messages are committed by the next poll; a partition changes hands when its holder polls.
+    It keeps the contract of `protocol.Broker`. Where the contract leaves a choice: `poll` never waits; `begin` delivers
+    as much as it can (exactly once: the whole checkpoint; at least once: its messages); the next poll commits offsets
+    without messages; a member gives a partition up only when it polls.
     """
 
     def __init__(self, cluster: MemoryCluster) -> None:
@@ -301,7 +301,7 @@ class MemoryBroker(Broker):
         return any(self.lag().values())
 
     def begin(self, checkpoint: Checkpoint) -> None:
-        """Deliver as much as does not need `deliver`; what fails is raised by `deliver`."""
+        """Deliver all of it (exactly once) or only its messages (at least once). `deliver` raises an error of this."""
         if not checkpoint or checkpoint is self._delivered:
             return
         self._check_begun(checkpoint)

@@ -1,6 +1,6 @@
-"""What the loop asks of a broker: read records, deliver checkpoints, know what is assigned.
+"""The interface of a broker for the loop: read records, deliver checkpoints, say what is assigned.
 
-`KafkaBroker` and `MemoryBroker` implement it; `tests/contract/test_broker.py` checks both against what stands here.
+`KafkaBroker` and `MemoryBroker` implement it; `tests/contract/test_broker.py` checks both against this description.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Broker(Protocol):
     """One member of a consumer group together with its producer. All calls come from one thread.
 
     The order of calls: `poll` reads records. The caller turns them into a checkpoint (messages, state, offsets) and
-    passes it to `deliver`. Between two checkpoints it may poll again. A caller that wants to work while a checkpoint
-    is on its way calls `begin` with it, polls and computes, and calls `deliver` with the same checkpoint later. One
-    checkpoint at most is begun at a time, and no other is delivered before it. `close` is the last call.
+    passes it to `deliver`. Between two checkpoints it may poll again. A caller that wants to work during a delivery
+    calls `begin` with the checkpoint, polls and computes, and later calls `deliver` with the same checkpoint. At most
+    one checkpoint is begun at a time, and no other is delivered before it. `close` is the last call.
 
     `poll`, `begin` and `deliver` may raise BrokerError, when the broker cannot be reached or refuses: the same call may
     succeed later. `has_more`, `settled`, `lag`, `joined` and `facts` never raise and ask no broker: the loop calls them

@@ -60,6 +60,7 @@ def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> s
 
 
 def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:
+    """Name, number of partitions and configuration of each topic."""
     kept = {"retention.ms": str(int(plan.retention_hours * HOUR_MS))}
     compacted = {"cleanup.policy": "compact"}
     # Kafka never compacts the segment that is being written, by default 1 GiB or 7 days: too much to read at a start.
@@ -73,7 +74,7 @@ def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dic
 
 
 def extend_state(admin: KafkaAdminClient, settings: Settings) -> list[str]:
-    """Give the state topic as many partitions as the beats topic: state lies in the partition of its beats."""
+    """Give the state topic as many partitions as the beats topic: state is in the partition of its beats."""
     beats, state = (_partitions(admin, name) for name in (settings.beats_topic, settings.state_topic_name))
     if state > beats:
         raise RefusedError(

@@ -1,4 +1,4 @@
-"""The command `alerts`: prints each alert as one line, with the beat drawn above its reconstruction."""
+"""The command `alerts`: prints each alert as one line, and draws the beat above its reconstruction."""
 
 from __future__ import annotations
 
@@ -63,13 +63,14 @@ def _sparkline(curve: list[float], lowest: float, highest: float) -> str:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print each alert as it is on the topic: one JSON object.")
 @click.option(
-    "--from-beginning", is_flag=True, help="Begin with the oldest alert that Kafka has, not with the next one."
+    "--from-beginning", is_flag=True, help="Start with the oldest alert in Kafka.  [default: new alerts only]"
 )
-@click.option("--count", type=click.IntRange(1), help="Stop after this many alerts.  [default: never, until Ctrl-C]")
+@click.option("--count", type=click.IntRange(1), help="Stop after this many alerts.  [default: only at Ctrl-C]")
 def alerts(*, as_json: bool, from_beginning: bool, count: int | None) -> None:
-    """Show alerts as they arrive, with the beat drawn.
+    """Show alerts as they arrive, with a drawing of the beat.
 
-    Below the beat that opened an episode, the model's reconstruction of it is drawn on the same scale.
+    An episode is a time in which a source is in alarm. An alert says that an episode has opened or closed. The beat
+    that opened it is drawn, and below it the model's reconstruction on the same scale.
     """
     config = settings.read()
     with broker.Reader(config, config.alerts_topic, from_beginning=from_beginning) as reader:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def check() -> None:
     """Check the settings, the model file and the broker.
 
-    Prints every setting, loads the model, connects to the broker and looks for the topics. The exit code is 0 when all
-    is well, 1 when the broker cannot be reached, and 2 when a setting, the model or a topic is wrong.
+    Prints every setting, loads the model, connects to the broker and looks for the topics. The exit code is 0 if there
+    is no problem, 1 if the broker cannot be reached, and 2 if a setting or the model is wrong or a topic is missing.
     """
     config = settings.read()
     for name, value in config.shown().items():

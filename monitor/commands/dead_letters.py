@@ -55,7 +55,7 @@ only_reason = click.option(
     "--reason",
     type=click.Choice(REASONS),
     metavar="REASON",
-    help="Only letters with this reason, for example not-json.",
+    help="Only letters with this reason, for example not-json; `list` prints the reasons at its end.",
 )
 
 
@@ -73,7 +73,7 @@ def dead_letters() -> None:
 def list_command(*, reason: str | None, wants_json: bool) -> None:
     """List the dead letters, with counts for each reason.
 
-    Ends with the last letter that is there now.
+    Ends with the last letter that is on the topic now, and does not wait for new ones.
     """
     config = settings.read()
     replayed = _replayed(config)
@@ -135,13 +135,14 @@ def _read_ledger(config: Settings, ledger: ReplayLedger) -> list[Message]:
     type=click.IntRange(1, 1000),
     default=MAX_ROUNDS,
     show_default=True,
-    help="Leave letters alone that were replayed and refused this often.",
+    help="Skip a letter whose record was put back and refused again this many times.",
 )
 def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> None:
     """Put dead letters back onto the beats topic.
 
-    Each letter is put back once, even if the command is run again or was interrupted. It ends with the last letter that
-    was there when it began. Fix the cause first: what is still not a beat becomes a dead letter again.
+    Fix the cause first: a record that is still not a beat becomes a dead letter again. Each letter is put back once,
+    even if the command is run again or was interrupted. The command ends with the last letter that was on the topic
+    when it began.
     """
     config = settings.read()
     counts = ReplayCounts(reason, ReplayRules(config.beats_topic, max_rounds, _oldest_ms(config)))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1_000_000),
     default=1,
     show_default=True,
-    help="Distribute the beats over this many sources, one beat each in turn.",
+    help="Distribute the beats in turn over this many sources: source-00000, source-00001 and so on.",
 )
 @click.option(
     "--rate",
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     "start_ms",
     metavar="TIME",
     callback=lambda *given: _milliseconds(given[2]),
-    help="Time of the first beat of each source, for example 2026-11-24T10:00:00Z; a beat follows every 0.8 s.  "
+    help="Time of the first beat of each source, for example 2026-11-24T10:00:00Z; then one beat every 0.8 s.  "
     "[default: the time at which a beat is sent]",
 )
-@click.option("--shuffle", type=int, metavar="SEED", help="Publish in random order; the same SEED, the same order.")
+@click.option("--shuffle", type=int, metavar="SEED", help="Publish in random order; each SEED gives one order.")
 @click.option("--loop", is_flag=True, help="Start again after the last beat, until Ctrl-C.")
 def publish(files: tuple[Path, ...], **options: Any) -> None:
     """Publish the beats of files to the beats topic.

@@ -12,7 +12,8 @@ def run() -> None:
     """Run the monitor until it is stopped.
 
     Reads beats from Kafka, scores them, and writes alerts. SIGTERM or Ctrl-C stops it as soon as the alerts for
-    everything it has read are written. A second signal ends it at once; the beats it had read are read again next time.
+    everything it has judged are written. A second signal ends it at once. Beats that it had not finished are read again
+    by the next monitor, so no alert is lost.
     """
     from monitor import daemon  # noqa: PLC0415 - loads torch, which the other commands do not need
 

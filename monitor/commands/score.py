@@ -85,7 +85,7 @@ class ScoreCounts:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: MONITOR_MODEL]")
 @click.option(
-    "--threshold", type=float, help="Flag beats with a score above it.  [default: MONITOR_THRESHOLD, or the model's]"
+    "--threshold", type=float, help="Higher scores are abnormal.  [default: MONITOR_THRESHOLD, or the model's]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each beat.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")

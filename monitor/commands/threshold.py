@@ -1,6 +1,6 @@
 """The commands `threshold set`, `show` and `clear`: show and change thresholds on the control topic.
 
-Running monitors follow the control topic, so a change takes effect at once and needs no restart.
+Running monitors follow the control topic, so a change takes effect within seconds and needs no restart.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class StoredThreshold:
 def threshold() -> None:
     """Show and change the thresholds of running monitors.
 
-    A beat is abnormal when its score lies above the threshold. The first of these that is set applies: the threshold of
-    its source, the one for all sources (*), MONITOR_THRESHOLD, and the threshold in the model file. Changes take effect
-    at once.
+    A beat is abnormal when its score is above the threshold. The first of these that is set applies: the threshold of
+    its source, the one for all sources (*), MONITOR_THRESHOLD, and the threshold in the model file. A source is one
+    lead of one patient; its name is the key of its records. Changes take effect within seconds.
     """
 
 
 _source = click.option(
-    "--source", default="*", show_default=True, help="A source; * means every source without a threshold of its own."
+    "--source", default="*", show_default=True, help="Its name; * means every source without a threshold of its own."
 )
 
 
@@ -109,7 +109,11 @@ def set_one(source: str, value: float | None, rate: float | None, note: str, by:
 @threshold.command()
 @_source
 def clear(source: str) -> None:
-    """Remove a threshold that was set."""
+    """Remove a threshold that was set.
+
+    With --source * the threshold for all sources is removed; thresholds of single sources stay. The next one in the
+    order of `threshold --help` applies from then on.
+    """
     config, key = settings.read(), control_message.key(source)
     last = None
     with broker.Reader(config, config.control_topic, from_beginning=True) as reader:

@@ -18,7 +18,7 @@ def topics() -> None:
     type=click.IntRange(1, 10_000),
     default=4,
     show_default=True,
-    help="Partitions of a new topic: at most as many monitors share the work.",
+    help="Partitions of each new topic (control topic: 1). At most this many monitors can share the work.",
 )
 @click.option(
     "--replication-factor",

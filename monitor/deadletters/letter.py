@@ -1,12 +1,12 @@
-"""The dead letter: a record that was refused, with the reason in headers behind its own. Written and read here only.
+"""The dead letter: a refused record, with the reason in headers after its own. Only this module writes and reads it.
 
 The headers of a letter, in this order:
 
-1. the record's own, as they came; the last one may be `replays`, how often the record was put back before;
-2. those of the refusal: the fields of `Refusal` but the last, one header each (OWN_HEADERS);
-3. `omitted`, once or twice, where the broker found the letter too large: what was left out of it.
+1. the record's own, unchanged; the last one may be `replays`: how often the record was put back before;
+2. those of the refusal: one for each field of `Refusal` except `omitted` (OWN_HEADERS);
+3. `omitted`, once or twice, if the broker found the letter too large: what was left out of it.
 
-A record may carry headers of these names itself. So they are recognised by their place at the end, not by name alone.
+A record may have headers of these names itself. So they are recognised by their place at the end, not by name alone.
 """
 
 from __future__ import annotations

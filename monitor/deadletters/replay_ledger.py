@@ -1,7 +1,7 @@
-"""Which dead letters were put back already: the entries of a compacted topic beside the letters.
+"""The replay ledger: a compacted topic that says which dead letters were put back already.
 
-Each replay appends one entry for the letters that it put back together, in the same transaction. An entry holds ranges
-of offsets, so a run of letters takes a few bytes however long it is.
+Each transaction of a replay puts letters back and adds one entry about them. An entry has ranges of offsets, so that
+any number of consecutive letters takes a few bytes.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class ReplayLedger:
         self._is_merged = True
 
     def add(self, value: bytes | None) -> dict[int, int] | None:
-        """Add an entry, as its record holds it; gives the last offset that it names of each partition.
+        """Add the entry in a record's value. Returns the last offset in each partition that the entry names.
 
-        That is empty for an entry about another topic, and None where the value is not an entry.
+        The result is empty for an entry about another topic, and None for a value that is not an entry.
         """
         try:
             content = orjson.loads(value or b"")

@@ -1,7 +1,8 @@
-"""The detector's model file: a sealed file whose manifest is `Manifest`. Loading refuses whatever is not proven.
+"""The detector's model file: a sealed file whose manifest is `Manifest`. A file that is not proven is not loaded.
 
-Proven means: the bytes are those that were written (digest), the weights are those that the model id names, every
-tensor has the shape that the manifest asks for, and the golden beats score on this device as they did at the trainer.
+A file is proven when all of this holds: its bytes are those that were written (digest), its weights are those that the
+model id names, every tensor has the shape that the manifest gives, and the golden beats have the same scores on this
+device as at the trainer.
 """
 
 from __future__ import annotations

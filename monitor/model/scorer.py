@@ -1,4 +1,4 @@
-"""Beats → scores: the reconstruction error as the model's `ScoreConfig` defines it, in batches on the CPU or a GPU.
+"""Scores beats: the reconstruction error as the model's `ScoreConfig` defines it, in batches on the CPU or a GPU.
 
 A batch takes the same few tensor operations, however many beats it has.
 """

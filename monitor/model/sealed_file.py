@@ -105,7 +105,7 @@ def temporary_path(path: Path) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name durable. Some network file systems cannot: there the file itself is whole all the same."""
+    """Make the new name durable. Some network file systems cannot do that; the file itself is complete there too."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -188,6 +188,6 @@ def check_digest(data: bytes, digest: str) -> None:
 
 
 def one_line(text: object) -> str:
-    """A sentence that fits a terminal, whatever names stand in the file."""
+    """A sentence that a terminal can show: shortened, and with spaces for characters that are not printable."""
     shortened = str(text)[:MAX_MESSAGE_CHARACTERS]
     return "".join(character if character.isprintable() else " " for character in shortened)

@@ -1,7 +1,8 @@
-"""The loop: read records, take them through the stages, deliver; one batch at a time on one thread.
+"""The loop: reads a batch of records, takes it through the stages, and delivers it.
 
-While more records wait, two other threads work at the same time: one scores the batch that was read last, one delivers
-the batch before it, and the loop's own thread parses, judges and encodes.
+With no more records waiting, one thread handles one batch at a time. With more records waiting, two other threads work
+at the same time: one scores the batch that was read last, and one delivers the batch before it. The loop's own thread
+parses, judges and encodes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ DRAIN_SECONDS = 15.0  # after a request to stop, to deliver what was judged
 class Loop:
     """Takes steps until it is asked to stop.
 
-    What changes is in three fields: the batches that are not delivered yet (`Slots`), the broker's failures (`Outage`),
+    Its state is in three fields: the batches that are not delivered yet (`Slots`), the broker's failures (`Outage`),
     and whether a stop was requested. They decide what a step does:
 
     | judged or delivering | broker | stop requested | the step                                                       |
@@ -42,8 +43,9 @@ class Loop:
     | something            | fails  | any            | reads nothing: first delivers what was judged                  |
     | something            | works  | yes            | reads nothing: delivers what was judged                        |
 
-    "Delivers" means: hands over and waits. Where more records wait, the broker works and no stop was requested, it
-    means: hands over, and confirms in the next step; and what was read last is judged in the next step, too.
+    "Delivers" means: gives the batch to the broker and waits for the confirmation. There is one exception: while more
+    records wait, the broker works and no stop was requested, the step does not wait. The next step then confirms this
+    delivery, and judges the batch that was read last.
     """
 
     def __init__(self, components: Components, settings: Settings, model_id: str, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -60,7 +62,7 @@ class Loop:
         self._recorder.thresholds_changed(self._thresholds)
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
-        """Take steps until `should_stop`; then deliver what was judged. Whether everything that was read is delivered.
+        """Take steps until `should_stop`, then deliver what was judged. Returns whether all that was read is delivered.
 
         Raises BrokerError when the broker is unavailable for longer than the setting allows, or does not take the last
         messages within DRAIN_SECONDS.
@@ -166,7 +168,7 @@ class Loop:
             self._recorder.control_records_read(len(changes), complaints, self._thresholds)
 
     def _assign(self, assigned: Mapping[int, Assigned]) -> None:
-        """Partitions that begin, or go back: what was delivered replaces what was known of them."""
+        """Start to read these partitions, or read them again. The delivered state replaces the one in memory."""
         restored = {partition: episode_state.restore(one) for partition, one in assigned.items()}
         for partition, state in restored.items():
             self._pipeline.assign(partition, assigned[partition].stream_time, state)

@@ -1,4 +1,4 @@
-"""Whether the broker works, since when it does not, and when that is known to be over."""
+"""Outages of the broker: when one began, and when it is over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Outage:
     | `rewind` | a transaction was aborted                              | `is_rewound` holds                     |
     | `commit` | offsets were committed after the last rewind           | `is_rewound` does not hold             |
 
-    A rewind must be followed by a commit before an outage ends: a broker that can be read although it takes no message
+    After a rewind, an outage ends only once offsets were committed: a broker that can be read but accepts no messages
     does not work. All times are seconds of the monotonic clock.
     """
 
@@ -24,7 +24,7 @@ class Outage:
     is_rewound: bool = False
 
     def begin(self, now: float) -> bool:
-        """Whether the outage is new."""
+        """Note that a call failed. Returns whether this begins a new outage."""
         is_new = self.since is None
         if is_new:
             self.since = now
@@ -34,7 +34,7 @@ class Outage:
         self.since = None
 
     def rewind(self) -> bool:
-        """Whether this is the first rewind since offsets were last committed."""
+        """Note a rewind. Returns whether it is the first one since offsets were last committed."""
         is_first = not self.is_rewound
         self.is_rewound = True
         return is_first

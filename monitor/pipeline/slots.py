@@ -1,4 +1,4 @@
-"""Where the batches are that were read and are not delivered yet: at most one in each of three slots."""
+"""The batches that were read and are not delivered yet: at most one in each of three slots."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Slots:
     | `confirm`   | `delivering` | nowhere      | the broker has it                                              |
     | `drop`      | all three    | nowhere      | a transaction was aborted: the broker brings all of it again   |
 
-    `must_poll` holds while a poll is under way and after it failed. It may have revoked partitions of the batch in
-    `scoring`, and only the next poll that succeeds says which: until then this batch must not be judged.
+    `must_poll` is true during a poll and after a poll that failed. Such a poll may have revoked partitions of the batch
+    in `scoring`. Only the next successful poll says which ones, so this batch must not be judged before it.
     """
 
     scoring: Parsed | None = None
@@ -34,7 +34,7 @@ class Slots:
         self.scoring, self.must_poll = parsed, False
 
     def judge(self, step: Step) -> None:
-        """`step` is what the batch in `scoring` became."""
+        """Move the batch on. `step` is the result of judging the batch in `scoring`."""
         self.scoring, self.judged = None, step
 
     def hand_over(self) -> None:

@@ -1,4 +1,4 @@
-"""From the records of one poll to a checkpoint that can be delivered: parse, score, judge, encode."""
+"""Turns the records of one poll into a checkpoint that can be delivered: parse, score, judge, encode."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Parsed:
     beats: Beats
     letters: list[RejectedRecord]
     offsets: Mapping[int, int]  # partition -> offset of the next record to read
-    shed: Counter[int]  # partition -> records left out as too old
+    shed: Counter[int]  # partition -> records left out because they are too old
     started: float  # monotonic seconds when the records had been read
     seconds: Mapping[Stage, float]
     scores: Future[Scores] | None = None  # where the beats are being scored in the background
@@ -66,7 +66,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one batch became: what is to be delivered, and what is to be counted once it is delivered."""
+    """The result of one batch: the checkpoint to deliver, and the facts to count once it is delivered."""
 
     checkpoint: Checkpoint
     facts: StepFacts
@@ -90,9 +90,9 @@ class Pipeline:
         self._outdated.pop(partition, None)
 
     def assign(self, partition: int, stream_time: int | None, restored: Restored) -> None:
-        """Begin a partition, or go back in it, with the state that was restored.
+        """Start to read a partition, or read it again from an earlier offset, with the restored state.
 
-        `stream_time` is the highest beat time before it, in ms since the epoch; None where it is not known.
+        `stream_time` is the highest beat time before that offset, in ms since the epoch; None if it is not known.
         """
         self._episodes.assign(partition, stream_time, restored.sources)
         self._outdated[partition] = restored.outdated
@@ -156,7 +156,7 @@ class Pipeline:
         return JudgedBeats(beats, scores.score, *columns, _CAUSES, scores.cause)
 
     def _checkpoint(self, parsed: Parsed, judged: JudgedBeats, observed: Observed) -> Checkpoint:
-        """All messages of the step: alerts, scores where asked for, dead letters, episode state; and its offsets."""
+        """The alerts, the scores if MONITOR_SCORES is set, dead letters, episode state and offsets of the step."""
         settings, offsets = self._settings, parsed.offsets
         messages = self._alerts(observed.events, judged)
         if settings.scores:

@@ -1,4 +1,4 @@
-"""What passes between the broker and the pipeline: records in as columns, messages and checkpoints out."""
+"""The data that the broker and the pipeline exchange: records as columns, messages and checkpoints."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
-    may_omit_value: bool = False  # when the broker finds it too large; else everything behind it would have to wait
+    may_omit_value: bool = False  # when the broker finds it too large; otherwise all later messages would wait
     partition: int | None = None  # None: the key chooses it
 
 

@@ -1,4 +1,4 @@
-"""What a step hands to the recorder."""
+"""The facts about a step that the recorder counts."""
 
 from __future__ import annotations
 

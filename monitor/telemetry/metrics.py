@@ -1,4 +1,4 @@
-"""Every metric of the monitor: its name, its unit, what it means and what the person on call does about it.
+"""Every metric of the monitor: its name, its unit, what it means and what the person on call should do about it.
 
 No label carries a source: there would be no upper limit to the number of series, and a source is health data. Series
 that are known in advance start at 0. Series of a partition exist while this instance reads the partition. Nothing here

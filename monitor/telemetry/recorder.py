@@ -55,7 +55,7 @@ class Recorder:
         metrics.config_info.info(_shown(settings))
 
     def _show_verdicts(self) -> None:
-        """Let each scrape ask for the verdicts, so that the gauges say what a probe would hear at that moment."""
+        """Compute the verdicts at each scrape, so that the gauges show what a probe would get at that moment."""
         metrics, health, now = self._metrics, self._health, self._clock.monotonic
         metrics.ready.set_function(lambda: not health.ready(now()))
         metrics.healthy.set_function(lambda: not health.live(now()))

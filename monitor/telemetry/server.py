@@ -110,7 +110,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one client. `serve` sets the three class attributes on a subclass of its own."""
+    """Answers one client. `serve` makes a subclass and sets its three class attributes."""
 
     registry: CollectorRegistry
     health: Health

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--model", type=options.PATH, required=True, help="Model file to start from.")
-@click.option("--data", type=options.PATH, required=True, help="Normal beats that the model was not trained on.")
+@click.option("--data", type=options.PATH, required=True, help="File of beats that the model was not trained on.")
 @options.model_to_write
 @options.false_alarm_rate
 @options.confidence

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--from", "url", metavar="URL", help="Download Fashion-MNIST from here instead of its official address.")
 @click.option(
     "--network", type=click.Choice(["classic", "best"]), default="best", show_default=True,
-    help="Five plain layers, or a residual U-Net.",
+    help="classic: five plain layers; best: a residual U-Net.",
 )  # fmt: skip
 @click.option(
     "--noise", default="gaussian:0.2", show_default=True, metavar="KIND:LEVEL",
@@ -39,10 +39,10 @@ def denoiser(
     *, data: Path, url: str | None, network: str, noise: str, channels: str, epochs: int | None, out: Path,
     report: Path | None, seed: int, device: str, quick: bool,
 ) -> None:  # fmt: skip
-    """Train an image denoiser, measure it beside simpler methods, and write its model file.
+    """Train an image denoiser and write its model file.
 
-    With --report, the classic network is trained too, and both stand in one table. Ctrl-C ends the training early and
-    keeps the best weights so far.
+    It is compared with simpler methods. With --report, the classic network is trained too and is in the same table.
+    Ctrl-C ends the training early and keeps the best weights so far.
     """
     options.require_library("skimage")
     from trainer.denoiser import fashion_mnist, job

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 @options.device
 @click.option(
     "--network", type=click.Choice(["plain", "stacked", "conv"]), default="stacked", show_default=True,
-    help="Autoencoder with one hidden layer (the mean of two such networks), with several, or with 1-D convolutions.",
+    help="Autoencoder: plain has one hidden layer (the mean of two such networks), stacked several, conv is "
+    "convolutional.",
 )  # fmt: skip
 @click.option(
     "--noise", metavar="none|gaussian:S|dropout:P",
-    help="Noise added to the input during training; the network learns to give back the clean beat "
+    help="Noise added to the input during training; the network learns to reproduce the clean beat "
     "[default: gaussian:0.1].",
 )  # fmt: skip
 @options.false_alarm_rate
@@ -48,13 +49,17 @@ def ecg(
     data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
     false_alarm_rate: float | None, confidence: float, threshold_rule: str, report: Path | None, quick: bool,
 ) -> None:  # fmt: skip
-    """Train an autoencoder on normal beats, choose its threshold, evaluate it, and write the model file.
+    """Train a model on normal beats and write its file.
+
+    The model is an autoencoder. Its threshold is chosen from training beats, and it is evaluated on the test beats, if
+    there are any.
 
     A file of beats has one beat in each line (CSV) or row (NPY): 140 samples in any unit of amplitude, and optionally
     a label in the last column (1 = normal, 0 = abnormal). Without labels all beats are taken as normal. ECG5000's own
     format, with the class in the first column and blanks or tabs between the columns, is read as well.
 
-    The first Ctrl-C ends the training early and writes the model as it is by then. A second Ctrl-C writes nothing.
+    The first Ctrl-C ends the training early, and the model is written as far as it is trained. After a second Ctrl-C
+    nothing is written.
     """
     options.require_library("sklearn")
     if report is not None:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 @click.option("--data", type=options.PATH, required=True, help="A folder with ECG5000, or a file of labelled beats.")
 @click.option(
     "--split", type=click.Choice(["official", "tensorflow", "normals80"]),
-    help="Train the model's recipe again on this split of ECG5000 [default: evaluate the model as it is].",
+    help="Train again by the model's recipe, on a split of ECG5000: its official one, that of TensorFlow's tutorial, "
+    "or 80 % of the normal beats for training (normals80) [default: evaluate the model as it is].",
 )  # fmt: skip
 @click.option(
     "--seeds", type=click.IntRange(1, 1000), default=1, show_default=True,
-    help="Number of times to train the recipe again, each time with another seed. Without --split, more than 1 trains "
-    "on the data's own training part.",
+    help="Number of trainings, each with another seed. Without --split, a number above 1 trains on the data's own "
+    "training part.",
 )  # fmt: skip
 @click.option("--json", "json_file", type=options.FILE_TO_WRITE, help="Write the figures to this file as JSON.")
 @click.option(
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     help="Also print what other thresholds would give on the test beats. Do not choose a threshold by this table.",
 )  # fmt: skip
 def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_file: Path | None, sweep: bool) -> None:
-    """Measure a model on labelled test beats, beside PCA, the nearest neighbour and TensorFlow's tutorial model."""
+    """Measure a model on labelled test beats.
+
+    The table compares it with PCA, the nearest neighbour and TensorFlow's tutorial model.
+    """
     options.require_library("sklearn")
     from trainer.evaluation import comparison
 

@@ -82,6 +82,7 @@ class ThresholdRule:
         return _without_promise(chosen.threshold, f"{name} on labelled training beats", calibration, len(abnormal))
 
     def _chosen(self, rows: list[Row]) -> Row:
+        """The row that the rule chooses; `rows` have ascending thresholds. Raises RefusedError if none satisfies it."""
         if self.kind == "f1":
             return max(rows, key=lambda row: row.f1)
         if self.kind == "precision":

@@ -1,1 +1,1 @@
-"""How a broker is reached: client settings, TLS, and one sentence for each failure."""
+"""Connections to a broker: options of the Kafka client, TLS, and one sentence that explains a failure."""

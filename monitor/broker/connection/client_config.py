@@ -1,4 +1,4 @@
-"""How to reach Kafka: the settings in the client's words."""
+"""Translates the settings of the connection into options of the Kafka client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def client_config(settings: Settings, wait_seconds: float) -> dict[str, Any]:
         "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
         "client_id": f"ecg-monitor-{settings.instance}",
         "bootstrap_timeout_ms": int(1000 * min(wait_seconds, settings.broker_timeout_seconds)),
-        "reconnect_backoff_max_ms": 1000,  # the client's 30 s would keep us away long after the broker is back
+        "reconnect_backoff_max_ms": 1000,  # with the client's 30 s we would reconnect long after the broker is back
         "security_protocol": settings.security_protocol,
     }
     if is_patched(settings):

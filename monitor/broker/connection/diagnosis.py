@@ -1,4 +1,4 @@
-"""Why Kafka cannot be reached, as one sentence that says what to change."""
+"""Explains in one sentence why Kafka cannot be reached, and what to change."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Diagnosis:
         return f"{where}: {_short(cause)}", False
 
     def ask_port(self, error: Exception, host: str, port: int) -> str:
-        """Why a port closed the connection, found out by asking it what it speaks; empty where that does not tell."""
+        """Why a port closed the connection: the probe asks whether it wants TLS or a login. Empty if still unknown."""
         settings, where, protocol = self.settings, f"{host}:{port}", self.settings.security_protocol
         is_closed = isinstance(error, InvalidReceiveError | KafkaConnectionError | UnsupportedSaslMechanismError)
         found = ask(host, port) if is_closed else None
@@ -85,7 +85,7 @@ def _cause(error: Exception) -> Exception:
 
 
 def _short(error: Exception) -> str:
-    """The error in the broker's words, cut and cleaned: nobody has proved yet that this is the broker."""
+    """The text of the error, shortened and printable: it may come from a server that is not the broker."""
     text = str(error.args[0] if error.args else error).removeprefix(f"{type(error).__name__}: ")
     return "".join(character for character in text[:200] if character.isprintable())
 

@@ -1,6 +1,6 @@
-"""Finds out what a port speaks: with TLS or without, with a login or without.
+"""Asks a port whether it uses TLS and whether it wants a login.
 
-Used for the sentence about a connection that failed.
+`diagnosis` uses the result to explain a connection that failed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NOT_KAFKA = (ValueError, struct.error)
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """How Kafka answers; `mechanisms` is empty where no login is needed, or where a TLS port did not tell."""
+    """What a port uses. `mechanisms` is empty when no login is needed, or when a TLS port did not list any."""
 
     is_tls: bool
     mechanisms: tuple[str, ...]

@@ -1,6 +1,6 @@
 """TLS from three files: the certificates to trust, our own certificate, and its key.
 
-A file that cannot be used is named before Kafka is asked.
+A file that cannot be used is reported before any connection is opened.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
     else:
         _trust(context, settings.ssl_cafile, "MONITOR_SSL_CAFILE")
     if settings.ssl_certfile is not None:
-        _present(context, settings.ssl_certfile, settings.ssl_keyfile)
+        _load_own_certificate(context, settings.ssl_certfile, settings.ssl_keyfile)
     return context
 
 
@@ -45,11 +45,11 @@ def _trust(context: ssl.SSLContext, path: Path, name: str) -> None:
         raise RefusedError(f"{name}={path}: there is no certificate in it, in PEM form") from error
 
 
-def _present(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    """Use our certificate. A key with a password is refused: OpenSSL would ask for the password on the terminal."""
+def _load_own_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    """Load our certificate and its key. An encrypted key is refused: OpenSSL would ask for its password."""
     name, of_key = "MONITOR_SSL_CERTFILE", "MONITOR_SSL_CERTFILE" if key is None else "MONITOR_SSL_KEYFILE"
     path = certificate if key is None else key
-    _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, name)
+    _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, name)  # only checks that the file has a certificate
     _open(path, of_key)
     try:
         context.load_cert_chain(certificate, key, _no_password)
@@ -71,7 +71,7 @@ def _no_password() -> str:
 
 
 def _open(path: Path, name: str) -> None:
-    """OpenSSL does not say which of the files it could not open."""
+    """Raise RefusedError for a file that cannot be opened. OpenSSL does not say which file it was."""
     try:
         path.open("rb").close()
     except OSError as error:

@@ -8,21 +8,21 @@ renamed those runs on its own code too.
 Patches for correctness. Each row: module; what it does; the defect of kafka-python 3.0.12; what holds without it; the
 test that fails without it.
 
-- `bootstrap`: ends an attempt to connect that no server will ever accept, and says why. The client tries until its time
-  is up, then says only that it could not connect. Without: a time-out, and a sentence without the cause.
+- `bootstrap`: gives up at once when every server refuses for good, and says why. The client tries until its time limit,
+  then says only that it could not connect. Without: a time-out, and a sentence without the cause.
   tests/e2e/test_security.py.
 - `bootstrap`: ends the client's IO thread after a failed attempt. The client leaves its IO thread and its sockets
   behind. Without: each failed attempt leaks a thread. tests/broker/kafka_python/test_bootstrap.py.
 - `sockets.receive`: returns what a broker sends before it closes a connection. The client drops bytes that come
-  together with the end. Without: the broker's reason is missing about every second time.
+  together with the end. Without: the broker's reason is missing in about half of the cases.
   tests/broker/kafka_python/test_sockets.py.
 - `tls_sockets`: closes a socket whose TLS handshake failed. The client leaves it open. Without: each failed attempt
   leaks a socket until the garbage collector finds it. tests/broker/kafka_python/test_tls_sockets.py.
 - `header_names`: reads records whose header names are not UTF-8. `poll` of the client raises on such a record and never
   returns from its next call. Without: such a record stops its partition, with an error.
   tests/contract/test_kafka.py, test_a_header_name_that_is_not_utf8_does_not_stop_its_partition.
-- `transactional`: waits for offsets, commit and abort up to a limit. The client waits without one. Without: a
-  coordinator that never answers stops the loop, `/healthz` reports it, and the supervisor restarts the process.
+- `transactional`: limits the wait for offsets, commit and abort. The client waits without a limit. Without: a
+  coordinator that never answers blocks the loop, `/healthz` reports it, and the supervisor restarts the process.
   tests/broker/kafka_python/test_transactional.py.
 - `transactional`: closes a failed producer at once. `close` of the client waits for messages that cannot be sent.
   Without: closing takes its whole time limit. tests/broker/kafka_python/test_transactional.py.

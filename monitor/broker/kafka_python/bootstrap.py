@@ -1,7 +1,7 @@
 """A client that says at once why it cannot connect. For correctness.
 
-kafka-python 3.0.12 tries to connect until its time is up, and then says only that it could not: a wrong password and a
-broker that is down look alike. It also leaves its IO thread and its sockets behind then.
+kafka-python 3.0.12 tries to connect until its time limit, and then says only that it could not: a wrong password and a
+broker that is down look alike. It also does not close its IO thread and its sockets after that.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Explains(Protocol):
 
 
 class Client(KafkaNetClient):  # type: ignore[misc]
-    """What the client's own classes accept as their option `kafka_client`."""
+    """The network client. The classes of kafka-python take it as their option `kafka_client`."""
 
     def __init__(self, diagnosis: Explains, **configs: Any) -> None:
         known_versions.require_known()

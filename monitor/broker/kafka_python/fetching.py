@@ -1,12 +1,12 @@
-"""Decodes whole fetches with NumPy, where the client makes an object of every record. For speed alone.
+"""Decodes whole fetches with NumPy; the client makes an object for every record. For speed alone.
 
-kafka-python 3.0.12 spends some 5 µs on a record of 560 bytes, a quarter of a second on what it fetches in a hundredth.
-Here a fetch is read batch by batch, its records are found by their lengths, and their fields are read column by
-column. The records, those that are skipped (control records, aborted transactions, those before the offset that was
-asked for) and the errors are exactly those of the client: a fetch with anything unusual in it (an old message format,
-a wrong checksum or length) is left to the client's own code.
+kafka-python 3.0.12 takes about 5 µs to decode a record of 560 bytes: 0.25 s for the records that it fetches in 0.01 s.
+This module reads a fetch batch by batch, finds its records by their lengths, and reads their fields column by column.
+The result is exactly the client's: the same records, the same skipped records (control records, aborted transactions,
+records before the requested offset) and the same errors. A fetch with anything unusual in it (an old message format, a
+wrong checksum or length) is left to the client's own code.
 
-It replaces the class that the client's fetcher makes of each partition's part of a fetch.
+`PartitionBlocks` replaces the class `PartitionRecords` of the client's fetcher.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def has_more(consumer: KafkaConsumer) -> bool:
 
 
 class CountedBlock:
-    """To the fetcher a list of n records; it yields one RecordBlock that holds them."""
+    """Looks like a list of n records to the fetcher, but yields one RecordBlock that holds all of them."""
 
     def __init__(self, block: RecordBlock) -> None:
         self._block = block

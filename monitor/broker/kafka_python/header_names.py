@@ -1,8 +1,8 @@
 r"""Reads records whose header names are not UTF-8. For correctness.
 
 Kafka accepts any bytes as a header's name. One such record makes `poll` of kafka-python 3.0.12 raise, and the next call
-never returns: everything behind it in its partition could not be read. All of the record but that name can be decoded,
-so a record that fails is decoded again with the undecodable bytes written as `\xff`.
+never returns, so the records after it in its partition cannot be read. Only the name cannot be decoded. So a record
+that fails is decoded again, with the bytes that are not UTF-8 written as `\xff`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether the installed client is the one that the patches of this package were written for.
+"""Checks that the installed client is the version that the patches of this package were written for.
 
-One digest covers every file that is patched or reached into, and the files of the consumer group, on whose behaviour
-`reading.consumer` and `reading.assignment` rely.
+One digest covers every file that is patched or whose private parts are used, and the files of the consumer group:
+`reading.consumer` and `reading.assignment` rely on their behaviour.
 """
 
 from __future__ import annotations

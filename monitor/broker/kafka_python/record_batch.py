@@ -29,7 +29,7 @@ _STAMPED = 0x08  # attribute: the timestamp is the broker's
 
 
 class UnusualError(Exception):
-    """Bytes that are left to the client's own code."""
+    """These bytes are not decoded here; the client's own code decodes them."""
 
 
 class BatchHeader(NamedTuple):

@@ -1,10 +1,10 @@
-"""How bytes come from a broker's connection.
+"""Reads bytes from the connection to a broker.
 
-For correctness: what a broker sends before it closes a connection is handed on. kafka-python 3.0.12 drops bytes that it
-reads together with the end of a connection, so that the broker's reason is lost about every second time.
+For correctness: bytes that a broker sends before it closes a connection are returned. kafka-python 3.0.12 drops bytes
+that it reads together with the end of a connection, so the broker's reason is lost in about half of the cases.
 
-For speed: everything else here. kafka-python 3.0.12 reads 4096 bytes at a time: a fetch of 4 MB is a thousand calls,
-each of which asks for the interpreter's lock. It copies a large answer three times.
+For speed: everything else here. kafka-python 3.0.12 reads 4096 bytes at a time: a fetch of 4 MB takes a thousand calls,
+and each of them waits for the interpreter's lock. It copies a large answer three times.
 """
 
 from __future__ import annotations

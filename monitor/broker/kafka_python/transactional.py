@@ -1,8 +1,8 @@
-"""The calls of a transaction, with a limit to each wait. For correctness.
+"""The calls of a transaction, with a time limit for each. For correctness.
 
 kafka-python 3.0.12 waits without a limit for the answers to `send_offsets_to_transaction`, `commit_transaction` and
-`abort_transaction`. `AsShipped` makes these calls by the public API alone: a coordinator that never answers then stops
-the caller; the loop no longer turns, `/healthz` says so, and the supervisor restarts the process.
+`abort_transaction`. `AsShipped` makes these calls through the public API alone. A coordinator that never answers then
+blocks the loop; `/healthz` reports it, and the supervisor restarts the process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TransactionCalls(Protocol):
-    """What is asked of a transactional producer after its messages were sent."""
+    """The calls to a transactional producer after its messages were sent."""
 
     def send_offsets(
         self, offsets: Mapping[TopicPartition, OffsetAndMetadata], member: ConsumerGroupMetadata, seconds: float
@@ -41,11 +41,11 @@ class TransactionCalls(Protocol):
         """Stop sending, so that the producer's `close` returns soon."""
 
     def last_error(self) -> BaseException | None:
-        """The error that ended the producer; None where there is none, or it cannot be told."""
+        """The error that ended the producer; None if there is none, or if it is not known."""
 
 
 class _Bounded:
-    """Through the producer's transaction manager, whose answers can be waited for up to a limit."""
+    """Uses the producer's private transaction manager, which takes a time limit for each wait."""
 
     def __init__(self, producer: Any) -> None:
         known_versions.require_known()
@@ -76,7 +76,7 @@ class _Bounded:
 
 
 class AsShipped:
-    """Through the public API of the client."""
+    """Uses the public API of the client, which takes no time limit."""
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer

@@ -120,9 +120,9 @@ class Assignment:
     def restore(self, consumer: KafkaConsumer) -> dict[int, Assigned]:
         """Restore the assigned partitions that are not restored yet, and set the consumer to their offsets.
 
-        One that cannot be restored now, because its leader is dead or a member left a transaction open, is tried again
-        later, one at each poll, so that it delays neither the others nor the group. Raises BrokerError when nothing is
-        left to read.
+        A partition whose leader is down, or in which a member left a transaction open, cannot be restored now. It is
+        tried again at a later poll. A poll stops at the first such partition, so that it delays neither the other
+        partitions nor the group for long. Raises BrokerError when no partition at all is restored.
         """
         wanted = [tp for tp in sorted(consumer.assignment()) if tp.partition not in self._next]
         fresh = [tp for tp in wanted if tp.partition not in self._retry]
@@ -144,7 +144,7 @@ class Assignment:
         return assigned
 
     def _put_off(self, consumer: KafkaConsumer, tp: TopicPartition, error: BrokerError) -> None:
-        """Try it again later, with a longer pause each time; meanwhile the client must not wait for its offset."""
+        """Try it again later, with a longer pause each time. Until then the client must not wait for its offset."""
         before = self._retry.get(tp.partition, Retry())
         seconds = min(RETRY_SECONDS * 2**before.times, MAX_RETRY_SECONDS)
         self._retry[tp.partition] = Retry(time.monotonic() + seconds, before.times + 1)
@@ -157,6 +157,7 @@ class Assignment:
             log.warning("partition %d is not read yet: %s: trying again", tp.partition, error)
 
     def _restore(self, consumer: KafkaConsumer, wanted: list[TopicPartition]) -> dict[int, Assigned]:
+        """Restore these partitions together. Raises BrokerError, and restores none, when one of them fails."""
         began = time.monotonic()
         try:
             return self._restored(consumer, wanted)

@@ -27,7 +27,7 @@ WARN_EVERY_SECONDS = 60.0
 
 
 class ControlTopic:
-    """Every record of the control topic once, in the order of offsets; after a failure, all of them again."""
+    """Returns each record of the control topic once, in the order of offsets. After a failure it starts again."""
 
     def __init__(self, settings: Settings) -> None:
         """Read the whole topic. Raises BrokerError where that fails."""
@@ -48,7 +48,7 @@ class ControlTopic:
             raise
 
     def changes(self) -> tuple[ControlRecord, ...]:
-        """Records that came since the last call. A failure is logged and not raised: beats are read all the same."""
+        """Records that came since the last call. A failure is logged and not raised, so that beats are still read."""
         if time.monotonic() - self._polled < POLL_EVERY_SECONDS and not self._found:
             return ()
         self._polled = time.monotonic()

@@ -1,8 +1,8 @@
-"""How long the broker collects records before it answers a fetch. Pure.
+"""Decides how long the broker collects records before it answers a fetch. No I/O.
 
-An answer costs the same for one record as for a hundred. At a few beats a second the broker answers each at once, and
-an idle broker is asked twice a second. From some hundred beats a second on, the beats of 5 ms are asked for together.
-When the monitor is behind, more than that is always there, and nothing waits.
+An answer with one record costs as much as an answer with a hundred. At a few beats a second the broker answers as soon
+as a beat is there; without beats it answers twice a second. From a few hundred beats a second on, each fetch asks for
+as many bytes as come in 5 ms. When the monitor is behind, that many bytes are always there, and no fetch waits.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ REQUEST_MS = 5000
 
 
 class StateTopic:
-    """The state topic. Its clients are built when they are first needed, and kept: a restore then takes some 30 ms."""
+    """The state topic. Its clients are built at the first use and kept: each later restore takes about 30 ms."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,8 +1,8 @@
-"""The two delivery strategies: how a checkpoint reaches Kafka.
+"""The two delivery strategies: how a checkpoint is written to Kafka.
 
-Exactly once: in one transaction with its offsets. At least once: in an order in which nothing can be missed. Either may
-begin on a thread of its own while the loop works on the next step: a transaction waits for five answers of the broker,
-one after the other, and on two cores these waits took a quarter of a step.
+Exactly once: in one transaction with its offsets. At least once: messages before offsets, so that no alert is lost.
+Both can begin on a second thread while the loop works on the next step. That saves time: a transaction waits for five
+answers of the broker, one after the other, and on two cores these waits took a quarter of a step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class DeliveryStrategy(Protocol):
-    """Delivers one checkpoint at a time; between `begin` and `deliver` of it no other call delivers."""
+    """Delivers one checkpoint at a time. After `begin`, the next delivery must be `deliver` of the same checkpoint."""
 
     def prepare(self) -> None:
         """Be ready to deliver. Raises BrokerError when that is not possible now."""
@@ -47,7 +47,7 @@ class DeliveryStrategy(Protocol):
 
 
 class _Background:
-    """Runs one call at a time on a thread of its own."""
+    """Runs one call at a time on a second thread."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "deliver")
@@ -73,7 +73,7 @@ class _Background:
 
 
 class ExactlyOnce:
-    """Everything in one transaction; offsets without messages too, so that no stale member commits them."""
+    """Everything in one transaction; offsets without messages too, so that a member put out cannot commit them."""
 
     def __init__(self, settings: Settings, consumer: GroupConsumer) -> None:
         self._consumer = consumer
@@ -82,7 +82,7 @@ class ExactlyOnce:
         self.prepare, self.wait = self._transactions.prepare, self._background.wait
 
     def begin(self, checkpoint: Checkpoint, offsets: Offsets) -> None:
-        """Begin with all of it, as the member that this is now."""
+        """Begin with all of it, under the group membership of this moment."""
         self._background.begin(self._transactions.deliver, *self._arguments(checkpoint, offsets))
 
     def deliver(self, checkpoint: Checkpoint, offsets: Offsets) -> bool:

@@ -1,4 +1,4 @@
-"""Puts dead letters back onto their topic: the records and the ledger entry about them are one transaction."""
+"""Puts dead letters back onto the topic they came from. The records and their ledger entry are one transaction."""
 
 from __future__ import annotations
 
@@ -98,9 +98,10 @@ def _admin(settings: Settings) -> KafkaAdminClient:
 
 
 class Replayer:
-    """Puts records back; a second Replayer for the same letters ends the first.
+    """Puts records back. A second Replayer for the same letters ends the first.
 
-    Each record once, in transactions; where the broker has none, records in flight when a replay dies go twice.
+    With transactions each record is put back once. Without them, the records that a replay was sending when it died are
+    put back a second time by the next replay.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -20,6 +20,7 @@ def trained(idx_folder, tmp_path, command):
     return done
 
 
+@pytest.mark.slow
 def test_training_writes_a_model_and_a_report_with_everything_side_by_side(trained, tmp_path):
     figures = json.loads((tmp_path / "report" / "figures.json").read_text())
     quality = {row["method"]: row for row in figures["quality"]}

@@ -11,6 +11,7 @@ def rows_of(part):
     return np.column_stack([part.abnormal + 1, part.samples])
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_figures_and_how_the_thresholds_were_chosen(quick_model, ecg_data, command):
     done = command("evaluate", "--model", quick_model[0], "--data", ecg_data)
     assert done.returncode == 0, done.stderr

@@ -67,6 +67,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     assert not torch.equal(weights[0], weights[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_both_precisions_learn_about_as_well_and_the_same_each_time(precision):
     recipe = ImageRecipe(epochs=2, precision=precision)

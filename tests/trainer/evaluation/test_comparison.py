@@ -36,6 +36,7 @@ def test_the_model_itself_has_the_figures_of_its_manifest(quick_model, ecg_data,
     assert "false flags/h" in message
 
 
+@pytest.mark.slow
 def test_seeds_train_the_recipe_again_and_the_json_has_their_spread(quick_model, ecg_data, tmp_path):
     results = comparison.compare(
         quick_model[0], EvaluationTask(ecg_data, "official", 2), tmp_path / "found.json", show_sweep=False
@@ -105,6 +106,7 @@ def test_it_is_evaluated_on_the_test_beats_alone(quick_model, ecg5000, tmp_path)
     assert "R-on-T PVC" in row(results, "autoencoder").class_recall
 
 
+@pytest.mark.slow
 def test_a_training_part_separated_by_commas_has_no_classes_to_tell(quick_model, ecg5000, tmp_path):
     train = ecg5000.test.only(slice(1000, 3000))
     np.savetxt(tmp_path / "ECG5000_TRAIN.txt", np.column_stack([train.samples, ~train.abnormal]), delimiter=",")

@@ -182,6 +182,7 @@ def test_too_few_beats_to_split_have_no_calibration_and_a_message(reported, own_
     assert "no check of the false-alarm budget: 3 normal beats are too few" in shown.text
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_report_and_the_same_model_as_without_it(command, own_beats, tmp_path):
     beats = own_beats(40, labels=False)
     words = ("--data", beats, "--out", tmp_path / "m", "--epochs", 1, "--report", tmp_path / "deep" / "report")
