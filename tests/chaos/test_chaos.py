@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 
 @pytest.fixture
-def means(model_file, ecg_data, tmp_path):
+def inputs(model_file, ecg_data, tmp_path):
     """A Kafka for this test alone, so that killing it disturbs no other test."""
     home = os.environ.get("KAFKA_HOME")
     if not home or not shutil.which("java"):
@@ -26,7 +26,9 @@ def means(model_file, ecg_data, tmp_path):
     return Inputs(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
 
 
-def test_no_alert_is_missing_wrong_or_duplicated_under_disturbances(inputs, caplog):
+@pytest.mark.parametrize("is_patched", ["true", "false"], ids=["patched", "as-shipped"])
+def test_no_alert_is_missing_wrong_or_duplicated_under_disturbances(inputs, caplog, monkeypatch, is_patched):
+    monkeypatch.setenv("MONITOR_BULK_FETCH", is_patched)  # the monitors inherit it
     caplog.set_level(logging.CRITICAL, "kafka")  # its broker is killed: the client of the load has much to say
     plan = SCENARIOS["short"]
     report = run_disturbed("short", plan, 1, inputs)
