@@ -17,7 +17,7 @@ setup: $(BIN)/.installed ## make .venv and install the project with its pinned d
 $(BIN)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[trainer,embedded,dev]'
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[trainer,embedded,recordings,dev]'
 	@touch $@
 
 demo: setup ## train, publish 20,000 beats to an embedded broker, watch them, sum up

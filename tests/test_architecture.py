@@ -28,7 +28,7 @@ LAYERS = (
     {"log", "validation"},
     {"settings", "records"},
     {"beats"},
-    {"model", "deadletters"},
+    {"recordings", "model", "deadletters"},
     {"alarms"},
     {"api"},  # the public API scores without Kafka: it may know nothing of what comes below
     {"telemetry"},

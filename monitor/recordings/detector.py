@@ -1,0 +1,244 @@
+"""The beat stage: peaks of the envelope of one lead become heart beats, with T waves, P waves and noise left out.
+
+The rules and their constants were chosen on MIT-BIH records 100 to 124. The level, the refractory time and the
+search for missed beats follow Pan and Tompkins (1985); the T wave rule adds an envelope that is learned from the lead.
+Decisions are made at fixed sample numbers, so the beats do not depend on how the signal is cut into chunks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from monitor.recordings.lead_filter import DETAIL_DELAY, ENVELOPE_DELAY, RATE_HZ
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * RATE_HZ)
+
+
+PEAK_REACH = _samples(0.08)  # a peak is the largest value this far on either side
+PEAK_FINAL = _samples(0.18)  # a peak is looked at this long after it
+BEAT_FINAL = _samples(0.46)  # no later peak changes a beat after this time
+START = _samples(2.0)  # signal that the first level needs
+START_PIECES = 8  # one-second pieces whose maxima give the level until there are beats
+ACCEPT = 0.35  # of the level: the least height of a beat
+REFRACTORY = _samples(0.2)
+T_WAVE_REACH, T_WAVE_SLOPE, T_WAVE_HEIGHT = _samples(0.36), 0.5, 0.7
+LEARNED_REACH, LEARNED_FACTOR, LEARNED_HEIGHT = _samples(0.62), 1.6, 0.75
+LEARNED_LEAST = 4  # beats before the learned envelope counts
+P_WAVE_REACH, P_WAVE_HEIGHT = _samples(0.27), 0.6
+GAP_AT_BEAT, GAP_WAITING = 1.4, 1.8  # of the median RR: longer gaps are searched for a missed beat
+MISSED = 0.2  # of the level: the least height of a missed beat
+QUIET, FALL = _samples(2.5), 0.85  # after so long without a beat the level falls at each peak
+LEVEL_BEATS, LEVEL_LEAST = 8, 4
+LEVEL_LOW, LEVEL_HIGH = 0.4, 2.0  # of the level: how far one beat may move it
+R_REACH = _samples(0.06)
+STORED = _samples(2.2)  # peaks older than this are given up: a beat must come out within 3 s
+KEEP = _samples(3.6)  # samples that decisions look back on
+
+
+@dataclass(slots=True)
+class Beat:
+    """A beat in samples of the envelope since the start."""
+
+    place: int
+    height: float
+    slope: float
+    r: int  # the R peak, in samples of `signal`
+
+
+@dataclass(slots=True)
+class Lead:
+    """What is known of one lead."""
+
+    level: float = 0.0
+    maxima: list[float] = field(default_factory=list)  # of the first one-second pieces
+    heights: deque[float] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))
+    intervals: deque[int] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))
+    beats: list[Beat] = field(default_factory=list)  # those that are not final yet, and the last final one
+    final: int = -1  # place of the last final beat
+    stored: list[int] = field(default_factory=list)  # peaks that were no beats
+    learned: NDArray[np.float64] = field(default_factory=lambda: np.zeros(LEARNED_REACH + 1))
+    learned_beats: int = 0
+    searched: int = -1  # place of the beat after which the waiting search was done
+
+
+class BeatDetector:
+    """Finds the beats of one lead. `detail` and `envelope` are views of the last samples, the first at `first`."""
+
+    def __init__(self, lead: Lead | None = None) -> None:
+        self.lead = lead or Lead()
+        self._first = 0
+        self._detail: NDArray[np.int64] = np.empty(0, np.int64)
+        self._envelope: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def find(
+        self, first: int, detail: NDArray[np.int64], envelope: NDArray[np.int64], peaks: list[int]
+    ) -> list[tuple[int, int]]:
+        """Look at new peaks in order; the beats that became final: R in samples of `signal`, and the one before or -1.
+
+        Peaks lie at least PEAK_FINAL samples before the end of the arrays.
+        """
+        self._first, self._detail, self._envelope = first, detail, envelope
+        end = first + len(envelope)
+        for place in peaks:
+            self._search_by(place - 1)
+            self._look(place)
+        self._search_by(end - PEAK_FINAL)
+        return self._final(end)
+
+    def _height(self, place: int) -> float:
+        return float(self._envelope[place - self._first])
+
+    def _slope(self, place: int) -> float:
+        start = max(0, place - self._first - R_REACH - 10)
+        return float(np.abs(np.diff(self._detail[start : place - self._first + 10])).max(initial=0))
+
+    def _look(self, place: int) -> None:
+        lead, height = self.lead, self._height(place)
+        self._start_level(place)
+        last = lead.beats[-1] if lead.beats else None
+        gap = place - last.place if last else 0
+        if last and lead.searched == last.place and self._is_overdue(gap, GAP_WAITING):
+            self._search(place)
+            last = lead.beats[-1]
+            gap = place - last.place
+        if last and gap > QUIET:
+            lead.level *= FALL
+        if last and gap < REFRACTORY:
+            if height > last.height and last.place > lead.final:
+                self._replace(place)
+            return
+        if height < ACCEPT * lead.level or self._is_t_wave(place):
+            lead.stored = [one for one in lead.stored if one > place - STORED] + [place]
+            return
+        if self._is_overdue(gap, GAP_AT_BEAT):
+            self._search(place)
+        self._accept(place)
+
+    def _start_level(self, place: int) -> None:
+        """Until there are beats: the median of the maxima of the one-second pieces so far."""
+        lead = self.lead
+        if len(lead.heights) >= LEVEL_LEAST or len(lead.maxima) >= START_PIECES:
+            return
+        while len(lead.maxima) < min(START_PIECES, max(2, (place + PEAK_FINAL) // RATE_HZ)):
+            piece = len(lead.maxima) * RATE_HZ - self._first
+            lead.maxima.append(float(self._envelope[max(piece, 0) : piece + RATE_HZ].max(initial=0)))
+        lead.level = median(lead.maxima)
+
+    def _is_overdue(self, gap: int, factor: float) -> bool:
+        intervals = self.lead.intervals
+        return len(intervals) >= 3 and gap > factor * median(intervals)  # noqa: PLR2004 - a median of fewer is noise
+
+    def _search_by(self, now: int) -> None:
+        """Once after each beat, when it is overdue: look for a missed beat, whether or not peaks come."""
+        lead = self.lead
+        while lead.beats and lead.searched != lead.beats[-1].place:
+            last = lead.beats[-1].place
+            if not self._is_overdue(now - last, GAP_WAITING):
+                return
+            lead.searched = last
+            self._search(last + int(GAP_WAITING * median(lead.intervals)) + 1)
+
+    def _search(self, end: int) -> None:
+        """Accept the highest stored peak between the last beat and `end` that stands out enough, if there is one."""
+        lead = self.lead
+        last = lead.beats[-1].place
+        found = [
+            place
+            for place in lead.stored
+            if last + REFRACTORY < place < end
+            and place > end - STORED
+            and self._height(place) >= MISSED * lead.level
+            and self._height(place) > LEARNED_FACTOR * self._learned(place - last)
+            and not self._is_t_wave(place)
+        ]
+        if found:
+            self._accept(max(found, key=self._height), is_missed=True)
+
+    def _learned(self, lag: int) -> float:
+        """The envelope that usually follows a beat after `lag` samples; 0 while it is not known."""
+        lead = self.lead
+        if lead.learned_beats < LEARNED_LEAST or lag >= len(lead.learned):
+            return 0.0
+        return float(lead.learned[max(0, lag - 3) : lag + 4].max())
+
+    def _is_t_wave(self, place: int) -> bool:
+        if not self.lead.beats:
+            return False
+        last, height = self.lead.beats[-1], self._height(place)
+        lag = place - last.place
+        is_low = lag <= T_WAVE_REACH and height < T_WAVE_HEIGHT * last.height
+        if is_low and self._slope(place) < T_WAVE_SLOPE * last.slope:
+            return True
+        return height < LEARNED_HEIGHT * last.height and height < LEARNED_FACTOR * self._learned(lag)
+
+    def _replace(self, place: int) -> None:
+        lead = self.lead
+        lead.beats.pop()
+        for column in (lead.intervals, lead.heights):
+            if column:
+                column.pop()
+        self._accept(place, is_missed=True)
+
+    def _accept(self, place: int, *, is_missed: bool = False) -> None:
+        lead, height = self.lead, self._height(place)
+        if lead.beats and not is_missed:
+            last = lead.beats[-1]
+            if place - last.place < P_WAVE_REACH and last.height < P_WAVE_HEIGHT * height and last.place > lead.final:
+                lead.beats.pop()  # it was a P wave
+        if lead.beats:
+            lead.intervals.append(place - lead.beats[-1].place)
+        lead.beats.append(Beat(place, height, self._slope(place), self._r_peak(place)))
+        lead.heights.append(min(max(height, LEVEL_LOW * lead.level), LEVEL_HIGH * lead.level))
+        if len(lead.heights) >= LEVEL_LEAST:
+            lead.level = median(lead.heights)
+        lead.stored = [one for one in lead.stored if one > place]
+        self._learn()
+
+    def _learn(self) -> None:
+        """Learn the envelope after the last beat but one, up to where the next one begins."""
+        lead = self.lead
+        if len(lead.beats) < 2:  # noqa: PLR2004 - the two that it lies between
+            return
+        before, gap = lead.beats[-2], lead.beats[-1].place - lead.beats[-2].place
+        start = before.place - self._first
+        if before.height <= 0.6 * lead.level or gap <= 0.3 * RATE_HZ or start < 0:
+            return
+        length = min(len(lead.learned), gap - _samples(0.12), len(self._envelope) - start)
+        weight = 1 / 8 if lead.learned_beats >= LEVEL_BEATS else 1 / (lead.learned_beats + 1)
+        lead.learned[:length] += weight * (self._envelope[start : start + length] - lead.learned[:length])
+        lead.learned_beats += 1
+
+    def _final(self, end: int) -> list[tuple[int, int]]:
+        lead, found = self.lead, []
+        for number, beat in enumerate(lead.beats):
+            if lead.final < beat.place <= end - BEAT_FINAL:
+                found.append((beat.r, lead.beats[number - 1].r if number else -1))
+                lead.final = beat.place
+        lead.beats = [beat for beat in lead.beats if beat.place >= lead.final]
+        return found
+
+    def _r_peak(self, place: int) -> int:
+        """The sample of `signal` where the detail is largest around a peak of the envelope."""
+        centre = place - (ENVELOPE_DELAY - DETAIL_DELAY) - self._first
+        start = max(0, centre - R_REACH)
+        return start + int(np.abs(self._detail[start : centre + R_REACH + 1]).argmax()) + self._first - DETAIL_DELAY
+
+
+def find_peaks(envelope: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Places (n,) where an envelope (m,) is the largest within 80 ms on either side; the first of equal values."""
+    largest = maximum_filter1d(envelope, 2 * PEAK_REACH + 1, mode="constant", cval=0)
+    before = maximum_filter1d(envelope, PEAK_REACH, origin=(PEAK_REACH - 1) // 2, mode="constant", cval=-1)
+    is_peak = (envelope == largest) & (envelope > 0)
+    is_peak[1:] &= envelope[1:] > before[:-1]
+    return np.flatnonzero(is_peak)
