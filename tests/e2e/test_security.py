@@ -243,7 +243,7 @@ def test_a_connected_client_that_is_refused_later_logs_it(locked, caplog, monkey
             super().__init__(*arguments, **options)
             clients.append(self)
 
-    monkeypatch.setattr("monitor.broker.connection.client_config.Client", Recorded)
+    monkeypatch.setattr("monitor.broker.kafka_python.bootstrap.Client", Recorded)
     with closing(KafkaAdminClient(bootstrap_servers=locked.open_address)) as admin:
         admin.alter_user_scram_credentials([UserScramCredentialUpsertion("leaver", "SCRAM-SHA-512", PASSWORD)])
         settings = settings_with(locked.login("SCRAM", "SCRAM-SHA-512") | {"sasl_username": "leaver"})
