@@ -45,13 +45,18 @@ RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
 def inner_imports(path: Path) -> set[str]:
     """Modules of `monitor` that a file imports, lazily, for types or not."""
+    return {name for name in imported_names(path) if name.startswith("monitor.")}
+
+
+def imported_names(path: Path) -> set[str]:
+    """Modules, and names out of modules, that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{name.name}" for name in node.names}
-    return {name for name in found if name.startswith("monitor.")}
+    return found
 
 
 def room(path: Path) -> str:
@@ -115,9 +120,10 @@ def test_the_length_of_a_beat_is_written_once(number):
 
 def test_no_modules_import_each_other_in_a_circle():
     """A package's `__init__.py` only imports here: who imports a name from it needs the module that defines it."""
-    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MONITOR}
+    files = (*MONITOR, *(ROOT / "trainer").rglob("*.py"))
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
     edges = {
-        name: {known for found in inner_imports(path) for known in (found, found.rpartition(".")[0]) if known in names}
+        name: {known for found in imported_names(path) for known in (found, found.rpartition(".")[0]) if known in names}
         for name, path in names.items()
     }
     while edges:

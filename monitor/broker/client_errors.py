@@ -8,6 +8,7 @@ import sys
 import time
 import zlib
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
@@ -18,6 +19,7 @@ from monitor.errors import CLIENT_PACKAGES, BrokerError, MonitorError, RefusedEr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from monitor.settings import Settings
 
@@ -80,41 +82,47 @@ def _defect_behind(error: BaseException, handled: BaseException | None) -> BaseE
 
 
 @contextmanager
-def translated_errors(what: str) -> Iterator[None]:
+def _translated(
+    of_error: Callable[[KafkaError], MonitorError], of_leak: Callable[[Exception], MonitorError]
+) -> Iterator[None]:
+    """Replace the client's errors and its leaks by what these functions return; let all others pass."""
+    handled = sys.exc_info()[1]
+    try:
+        yield
+    except KafkaError as error:
+        if defect := _defect_behind(error, handled):
+            raise defect from None
+        raise of_error(error) from error
+    except LEAKS as error:
+        if not _is_leak(error):
+            raise
+        raise of_leak(error) from error
+
+
+def translated_errors(what: str) -> AbstractContextManager[None]:
     """Turn the client's errors into a BrokerError that says what was being done; let all others pass."""
-    handled = sys.exc_info()[1]
-    try:
-        yield
-    except KafkaError as error:
-        if defect := _defect_behind(error, handled):
-            raise defect from None
+
+    def of_error(error: KafkaError) -> BrokerError:
         if isinstance(error, AuthorizationError):
-            raise BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker") from error
-        raise BrokerError(f"{what}: {error}") from error
-    except LEAKS as error:
-        if not _is_leak(error):
-            raise
-        raise BrokerError(f"{what}: {type(error).__name__} {error} in the Kafka client") from error
+            return BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker")
+        return BrokerError(f"{what}: {error}")
+
+    return _translated(of_error, partial(_leak_error, what))
 
 
-@contextmanager
-def translated_connect_errors(settings: Settings) -> Iterator[None]:
+def translated_connect_errors(settings: Settings) -> AbstractContextManager[None]:
     """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a BrokerError."""
-    handled = sys.exc_info()[1]
-    try:
-        yield
-    except KafkaError as error:
-        if defect := _defect_behind(error, handled):
-            raise defect from None
-        raise _connect_error(settings, error) from error
-    except LEAKS as error:
-        if not _is_leak(error):
-            raise
+
+    def of_leak(error: Exception) -> MonitorError:
         if isinstance(error, ValueError | OSError):
-            raise _unusable(settings, error) from error
-        raise BrokerError(
-            f"Kafka at {settings.bootstrap_servers}: {type(error).__name__} {error} in the Kafka client"
-        ) from error
+            return _unusable(settings, error)
+        return _leak_error(f"Kafka at {settings.bootstrap_servers}", error)
+
+    return _translated(partial(_connect_error, settings), of_leak)
+
+
+def _leak_error(what: str, error: Exception) -> BrokerError:
+    return BrokerError(f"{what}: {type(error).__name__} {error} in the Kafka client")
 
 
 def _connect_error(settings: Settings, error: KafkaError) -> MonitorError:

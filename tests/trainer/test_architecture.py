@@ -63,18 +63,6 @@ def test_no_module_imports_a_kafka_client(path):
     assert not {name for name in modules(path) if name.startswith(("monitor.broker", "monitor.pipeline"))}
 
 
-def test_no_modules_import_each_other_in_a_circle():
-    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES}
-    edges = {
-        name: {known for found in modules(path) for known in (found, found.rpartition(".")[0]) if known in names}
-        for name, path in names.items()
-    }
-    while edges:
-        leaves = {name for name, used in edges.items() if not used & set(edges)}
-        assert leaves, f"a circle among {sorted(edges)}"
-        edges = {name: used for name, used in edges.items() if name not in leaves}
-
-
 def test_there_is_one_file_for_each_command():
     files = {path.stem for path in FILES if package(path) == "commands"} - {"__init__"}
     assert files == COMMANDS
