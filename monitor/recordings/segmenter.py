@@ -67,7 +67,7 @@ class Segmenter:
     def feed(self, samples: ArrayLike) -> Segments:
         """Take the next samples in mV, (n,) of one lead or (leads, n); the beats that became certain with them.
 
-        NaN marks invalid samples and gaps; no beat comes out of a window that touches one. Raises ValueError for
+        NaN marks invalid samples and gaps; a window that touches one is left out. Raises ValueError for
         another shape or for what is not numbers.
         """
         raw = self._checked(samples)
