@@ -1,8 +1,14 @@
-"""The beat stage: peaks of the envelope of one lead become heart beats, with T waves, P waves and noise left out.
+"""Decides which peaks of a lead's envelope are heart beats, and which are T waves, P waves or noise.
 
-The rules and their constants were chosen on MIT-BIH records 100 to 124. The level, the refractory time and the
-search for missed beats follow Pan and Tompkins (1985); the T wave rule adds an envelope that is learned from the lead.
-Decisions are made at fixed sample numbers, so the beats do not depend on how the signal is cut into chunks.
+`lead_filter` computes three signals at 250 Hz: `signal`, `detail` and `envelope`. Each has its own delay. A *place* is
+a sample number of the envelope, counted from the start of the recording.
+
+The *level* is the typical height of a beat in the envelope: the median of the last LEVEL_BEATS beats. A peak must reach
+a share of it to be a beat. The level, the refractory time and the search for missed beats follow Pan and Tompkins
+(1985). The T wave rule also uses the envelope that usually follows a beat of this lead, which is learned.
+
+The rules and their constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample numbers, so
+the beats do not depend on how the signal is cut into chunks.
 """
 
 from __future__ import annotations
@@ -25,13 +31,13 @@ def _samples(seconds: float) -> int:
     return round(seconds * RATE_HZ)
 
 
-PEAK_REACH = _samples(0.08)  # a peak is the largest value this far on either side
-PEAK_FINAL = _samples(0.18)  # a peak is looked at this long after it
+PEAK_REACH = _samples(0.08)  # a peak is the largest value within this distance on either side
+PEAK_FINAL = _samples(0.18)  # a peak is examined this long after it
 BEAT_FINAL = _samples(0.46)  # no later peak changes a beat after this time
 START = _samples(2.0)  # signal that the first level needs
-START_PIECES = 8  # one-second pieces whose maxima give the level until there are beats
+START_PIECES = 8  # seconds of signal; the median of their maxima is the level until there are enough beats
 ACCEPT = 0.35  # of the level: the least height of a beat
-REFRACTORY = _samples(0.2)
+REFRACTORY = _samples(0.2)  # a peak this close to the last beat is the same beat
 T_WAVE_REACH, T_WAVE_SLOPE, T_WAVE_HEIGHT = _samples(0.36), 0.5, 0.7
 LEARNED_REACH, LEARNED_FACTOR, LEARNED_HEIGHT = _samples(0.62), 1.6, 0.75
 LEARNED_LEAST = 4  # beats before the learned envelope counts
@@ -42,38 +48,41 @@ QUIET, FALL = _samples(2.5), 0.85  # after so long without a beat the level fall
 LEVEL_BEATS, LEVEL_LEAST = 8, 4
 LEVEL_LOW, LEVEL_HIGH = 0.4, 2.0  # of the level: how far one beat may move it
 R_REACH = _samples(0.06)
-STORED = _samples(2.2)  # peaks older than this are given up: a beat must come out within 3 s
+STORED = _samples(2.2)  # older stored peaks are dropped, because a beat must come out within 3 s
 KEEP = _samples(3.6)  # samples that decisions look back on
 
 
 @dataclass(slots=True)
 class Beat:
-    """A beat in samples of the envelope since the start."""
+    """A beat: its peak in the envelope, and its R peak."""
 
     place: int
-    height: float
-    slope: float
-    r: int  # the R peak, in samples of `signal`
+    height: float  # of the envelope
+    slope: float  # steepest step of `detail` near the peak
+    r: int  # the R peak, a sample number of `signal`
 
 
 @dataclass(slots=True)
 class Lead:
     """What is known of one lead."""
 
-    level: float = 0.0
-    maxima: list[float] = field(default_factory=list)  # of the first one-second pieces
-    heights: deque[float] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))
-    intervals: deque[int] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))
+    level: float = 0.0  # typical height of a beat, see the module
+    maxima: list[float] = field(default_factory=list)  # of the envelope, in each of the first seconds
+    heights: deque[float] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # of the last beats; clipped
+    intervals: deque[int] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # RR, in samples
     beats: list[Beat] = field(default_factory=list)  # those that are not final yet, and the last final one
     final: int = -1  # place of the last final beat
-    stored: list[int] = field(default_factory=list)  # peaks that were no beats
-    learned: NDArray[np.float64] = field(default_factory=lambda: np.zeros(LEARNED_REACH + 1))
-    learned_beats: int = 0
-    searched: int = -1  # place of the beat after which the waiting search was done
+    stored: list[int] = field(default_factory=list)  # peaks that were not accepted; the search may accept one later
+    learned: NDArray[np.float64] = field(default_factory=lambda: np.zeros(LEARNED_REACH + 1))  # envelope after a beat
+    learned_beats: int = 0  # how many beats are averaged in `learned`
+    searched: int = -1  # place of the last beat after which `_search_by` searched
 
 
 class BeatDetector:
-    """Finds the beats of one lead. `detail` and `envelope` are views of the last samples, the first at `first`."""
+    """Finds the beats of one lead.
+
+    `detail` and `envelope` hold the last samples only: index 0 is sample number `first` of the recording.
+    """
 
     def __init__(self, lead: Lead | None = None) -> None:
         self.lead = lead or Lead()
@@ -84,15 +93,15 @@ class BeatDetector:
     def find(
         self, first: int, detail: NDArray[np.int64], envelope: NDArray[np.int64], peaks: list[int]
     ) -> list[tuple[int, int]]:
-        """Look at new peaks in order; the beats that became final: R in samples of `signal`, and the one before or -1.
+        """Examine new peaks in order. Returns the beats that became final, each as (R peak, R peak before it or -1).
 
-        Peaks lie at least PEAK_FINAL samples before the end of the arrays.
+        R peaks are sample numbers of `signal`. Peaks lie at least PEAK_FINAL samples before the end of the arrays.
         """
         self._first, self._detail, self._envelope = first, detail, envelope
         end = first + len(envelope)
         for place in peaks:
             self._search_by(place - 1)
-            self._look(place)
+            self._examine(place)
         self._search_by(end - PEAK_FINAL)
         return self._final(end)
 
@@ -103,7 +112,8 @@ class BeatDetector:
         start = max(0, place - self._first - R_REACH - 10)
         return float(np.abs(np.diff(self._detail[start : place - self._first + 10])).max(initial=0))
 
-    def _look(self, place: int) -> None:
+    def _examine(self, place: int) -> None:
+        """Decide about one peak: it is a beat, replaces the last beat, is stored for a search, or is dropped."""
         lead, height = self.lead, self._height(place)
         self._start_level(place)
         last = lead.beats[-1] if lead.beats else None
@@ -126,7 +136,7 @@ class BeatDetector:
         self._accept(place)
 
     def _start_level(self, place: int) -> None:
-        """Until there are beats: the median of the maxima of the one-second pieces so far."""
+        """Until there are enough beats, set the level to the median of the envelope's maxima in each second so far."""
         lead = self.lead
         if len(lead.heights) >= LEVEL_LEAST or len(lead.maxima) >= START_PIECES:
             return
@@ -136,11 +146,15 @@ class BeatDetector:
         lead.level = median(lead.maxima)
 
     def _is_overdue(self, gap: int, factor: float) -> bool:
+        """Whether a gap after the last beat is longer than `factor` times the median RR."""
         intervals = self.lead.intervals
         return len(intervals) >= 3 and gap > factor * median(intervals)  # noqa: PLR2004 - a median of fewer is noise
 
     def _search_by(self, now: int) -> None:
-        """Once after each beat, when it is overdue: look for a missed beat, whether or not peaks come."""
+        """Search for a missed beat, once after each beat, if the next one is overdue at place `now`.
+
+        This does not wait for another peak, so a missed beat is found in time even if none follows.
+        """
         lead = self.lead
         while lead.beats and lead.searched != lead.beats[-1].place:
             last = lead.beats[-1].place
@@ -150,7 +164,7 @@ class BeatDetector:
             self._search(last + int(GAP_WAITING * median(lead.intervals)) + 1)
 
     def _search(self, end: int) -> None:
-        """Accept the highest stored peak between the last beat and `end` that stands out enough, if there is one."""
+        """Accept the highest of the stored peaks between the last beat and `end` that may be a missed beat, if any."""
         lead = self.lead
         last = lead.beats[-1].place
         found = [
@@ -163,16 +177,17 @@ class BeatDetector:
             and not self._is_t_wave(place)
         ]
         if found:
-            self._accept(max(found, key=self._height), is_missed=True)
+            self._accept(max(found, key=self._height), checks_p_wave=False)
 
     def _learned(self, lag: int) -> float:
-        """The envelope that usually follows a beat after `lag` samples; 0 while it is not known."""
+        """The usual height of the envelope `lag` samples after a beat; 0 while it is not known."""
         lead = self.lead
         if lead.learned_beats < LEARNED_LEAST or lag >= len(lead.learned):
             return 0.0
         return float(lead.learned[max(0, lag - 3) : lag + 4].max())
 
     def _is_t_wave(self, place: int) -> bool:
+        """Whether a peak belongs to the last beat: low and flat, or not far above the usual envelope there."""
         if not self.lead.beats:
             return False
         last, height = self.lead.beats[-1], self._height(place)
@@ -183,19 +198,24 @@ class BeatDetector:
         return height < LEARNED_HEIGHT * last.height and height < LEARNED_FACTOR * self._learned(lag)
 
     def _replace(self, place: int) -> None:
+        """Take this peak as the beat in place of the last one."""
         lead = self.lead
         lead.beats.pop()
         for column in (lead.intervals, lead.heights):
             if column:
                 column.pop()
-        self._accept(place, is_missed=True)
+        self._accept(place, checks_p_wave=False)
 
-    def _accept(self, place: int, *, is_missed: bool = False) -> None:
+    def _accept(self, place: int, *, checks_p_wave: bool = True) -> None:
+        """Add a beat, and update the level and the learned envelope.
+
+        `checks_p_wave`: the last beat is removed if it was the P wave of this one.
+        """
         lead, height = self.lead, self._height(place)
-        if lead.beats and not is_missed:
+        if lead.beats and checks_p_wave:
             last = lead.beats[-1]
             if place - last.place < P_WAVE_REACH and last.height < P_WAVE_HEIGHT * height and last.place > lead.final:
-                lead.beats.pop()  # it was a P wave
+                lead.beats.pop()
         if lead.beats:
             lead.intervals.append(place - lead.beats[-1].place)
         lead.beats.append(Beat(place, height, self._slope(place), self._r_peak(place)))
@@ -206,7 +226,7 @@ class BeatDetector:
         self._learn()
 
     def _learn(self) -> None:
-        """Learn the envelope after the last beat but one, up to where the next one begins."""
+        """Average the envelope between the last two beats into `learned`."""
         lead = self.lead
         if len(lead.beats) < 2:  # noqa: PLR2004 - the two that it lies between
             return
@@ -220,6 +240,7 @@ class BeatDetector:
         lead.learned_beats += 1
 
     def _final(self, end: int) -> list[tuple[int, int]]:
+        """The beats that no later peak can change any more, as `find` returns them; each is returned once."""
         lead, found = self.lead, []
         for number, beat in enumerate(lead.beats):
             if lead.final < beat.place <= end - BEAT_FINAL:
@@ -229,14 +250,22 @@ class BeatDetector:
         return found
 
     def _r_peak(self, place: int) -> int:
-        """The sample of `signal` where the detail is largest around a peak of the envelope."""
-        centre = place - (ENVELOPE_DELAY - DETAIL_DELAY) - self._first
+        """The R peak of the beat at this place, as a sample number of `signal`.
+
+        It is where |detail| is largest, within R_REACH of the peak of the envelope. Delays are subtracted, because
+        `envelope` lags behind `detail`, and `detail` behind `signal`.
+        """
+        centre = place - (ENVELOPE_DELAY - DETAIL_DELAY) - self._first  # index in `detail`
         start = max(0, centre - R_REACH)
-        return start + int(np.abs(self._detail[start : centre + R_REACH + 1]).argmax()) + self._first - DETAIL_DELAY
+        largest = start + int(np.abs(self._detail[start : centre + R_REACH + 1]).argmax())
+        return largest + self._first - DETAIL_DELAY
 
 
 def find_peaks(envelope: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Places (n,) where an envelope (m,) is the largest within 80 ms on either side; the first of equal values."""
+    """The indices (n,) of the peaks of an envelope (m,): the values that are largest within 80 ms on either side.
+
+    Of equal values only the first is a peak.
+    """
     largest = maximum_filter1d(envelope, 2 * PEAK_REACH + 1, mode="constant", cval=0)
     before = maximum_filter1d(envelope, PEAK_REACH, origin=(PEAK_REACH - 1) // 2, mode="constant", cval=-1)
     is_peak = (envelope == largest) & (envelope > 0)

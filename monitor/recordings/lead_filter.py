@@ -1,4 +1,4 @@
-"""The signal stage: raw samples of leads become a filtered signal at 250 Hz and the envelope of its steep parts.
+"""Filters raw samples of leads: a signal at 250 Hz, and an envelope that is high where the signal is steep.
 
 Every output sample is computed from the same inputs in the same order, however the input is cut into chunks: the
 filter goes sample by sample, and the moving averages are sums of whole numbers, which have no rounding error.
@@ -23,7 +23,7 @@ DETAIL_DELAY = (LONG - 1) // 2  # samples by which `detail` lags behind `signal`
 ENVELOPE_DELAY = DETAIL_DELAY + (SMOOTH - 1) // 2
 STEPS_PER_MV = 2**16  # resolution of the whole numbers: 15 nV, far below the noise of any amplifier
 MAX_MV = 2.0**20
-_HISTORY = LONG + SMOOTH  # samples of `signal` that later outputs need
+_HISTORY = LONG + SMOOTH  # samples of `signal` that the moving averages of the next chunk need
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Filtered:
     signal: NDArray[np.float64]  # mV, 0.5 to 40 Hz
     detail: NDArray[np.int64]  # average of 28 ms minus average of 92 ms: large in a QRS complex; fixed scale
     envelope: NDArray[np.int64]  # average of |detail| over 84 ms; fixed scale
-    is_valid: NDArray[np.bool_]  # False where a raw sample beside it was not finite
+    is_valid: NDArray[np.bool_]  # False where a raw sample beside it was invalid: not finite, or beyond ±MAX_MV
 
 
 class LeadFilter:
@@ -59,7 +59,7 @@ class LeadFilter:
         return float((phase[0] - phase[1]) / (2 * np.pi * 2 * step))
 
     def feed(self, raw: NDArray[np.float64]) -> Filtered:
-        """Filter a chunk (leads, n) in mV, n > 0; what is not finite counts as the last finite sample before it."""
+        """Filter a chunk (leads, n) in mV, n > 0. An invalid sample is replaced by the last valid one before it."""
         filled, is_finite = self._filled(raw)
         signal, self._filter_state = sosfilt(self._sections, filled, zi=self._filter_state)
         signal, is_valid = self._resampled(np.clip(signal, -MAX_MV, MAX_MV), is_finite)
@@ -90,7 +90,7 @@ class LeadFilter:
     def _resampled(
         self, signal: NDArray[np.float64], is_finite: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Linear interpolation at 250 Hz; each point lies between two raw samples that have come."""
+        """The signal and its validity at 250 Hz, by linear interpolation between two neighbouring raw samples."""
         known = np.concatenate([self._last[:, None], signal], axis=1)
         known_valid = np.concatenate([self._last_valid[:, None], is_finite], axis=1)
         first = self._raw_count - 1  # index of the first column of `known`

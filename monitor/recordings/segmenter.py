@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 MIN_HZ, MAX_HZ = 100.0, 20_000.0
 BEFORE_SECONDS, AFTER_SECONDS = 0.248, 0.408  # of the window, around R
-CHUNK_SECONDS = 10.0  # what is worked on at a time, so that memory stays flat
-LEAST_SECONDS = 0.4  # less is collected first: small chunks would cost much and gain nothing
-TAIL_SECONDS = 1.0  # after the end, until the last beat is certain
+CHUNK_SECONDS = 10.0  # signal that is processed at a time, so that memory use does not grow with the input
+LEAST_SECONDS = 0.4  # shorter chunks are collected first: they cost more and gain nothing
+TAIL_SECONDS = 1.0  # added after the end, so that the last beat becomes final
 _OFFSETS = np.linspace(-BEFORE_SECONDS, AFTER_SECONDS, SAMPLES) * RATE_HZ
 _BELOW = np.floor(_OFFSETS).astype(np.int64)
 _FRACTION = _OFFSETS - _BELOW
@@ -58,17 +58,17 @@ class Segmenter:
         self._is_finished = False
         self._pending: list[NDArray[np.float64]] = []
         self._detectors = [BeatDetector() for _ in range(leads)]
-        self._first = self._looked = 0  # samples at 250 Hz: start of the buffers; end of the peaks that were looked at
+        self._first = self._examined = 0  # sample numbers at 250 Hz: start of the buffers; end of the examined peaks
         self._signal = np.zeros((leads, 0))
         self._detail = np.zeros((leads, 0), np.int64)
         self._envelope = np.zeros((leads, 0), np.int64)
         self._valid = np.zeros((leads, 0), np.bool_)
 
     def feed(self, samples: ArrayLike) -> Segments:
-        """Take the next samples in mV, (n,) of one lead or (leads, n); the beats that became certain with them.
+        """Add the next samples in mV, (n,) of one lead or (leads, n). Returns the beats that became final.
 
-        NaN marks invalid samples and gaps; a window that touches one is left out. Raises ValueError for
-        another shape or for what is not numbers.
+        NaN marks invalid samples and gaps; a window that touches one is left out. Raises ValueError for another shape,
+        and for samples that are not numbers.
         """
         raw = self._checked(samples)
         if self._is_finished:
@@ -79,7 +79,7 @@ class Segmenter:
         return self._flush()
 
     def finish(self) -> Segments:
-        """The beats that are left at the end of a signal. Nothing may be fed after it."""
+        """End the signal. Returns the remaining beats. After that `feed` raises ValueError."""
         self._is_finished = True
         self._pending.append(np.full((self._leads, int(TAIL_SECONDS * self._hz)), np.nan))
         return self._flush()
@@ -109,10 +109,10 @@ class Segmenter:
         self._envelope = np.concatenate([self._envelope, new.envelope], axis=1)
         self._valid = np.concatenate([self._valid, new.is_valid], axis=1)
         end = self._first + self._signal.shape[1]
-        if end < START or end - PEAK_FINAL <= self._looked:
+        if end < START or end - PEAK_FINAL <= self._examined:
             return joined([])
         found = [self._cut(lead, self._find(lead, end)) for lead in range(self._leads)]
-        self._looked = end - PEAK_FINAL
+        self._examined = end - PEAK_FINAL
         surplus = max(0, self._signal.shape[1] - KEEP)
         self._first += surplus
         self._signal, self._detail = self._signal[:, surplus:], self._detail[:, surplus:]
@@ -120,13 +120,16 @@ class Segmenter:
         return joined(found)
 
     def _find(self, lead: int, end: int) -> list[tuple[int, int]]:
-        start = max(0, self._looked - self._first - PEAK_REACH - 1)
+        start = max(0, self._examined - self._first - PEAK_REACH - 1)
         peaks = find_peaks(self._envelope[lead, start:]) + self._first + start
-        is_new = (peaks >= self._looked) & (peaks < end - PEAK_FINAL)
+        is_new = (peaks >= self._examined) & (peaks < end - PEAK_FINAL)
         return self._detectors[lead].find(self._first, self._detail[lead], self._envelope[lead], peaks[is_new].tolist())
 
     def _cut(self, lead: int, beats: list[tuple[int, int]]) -> Segments:
-        """The windows of beats (R, R before) in samples, without those that reach beyond the start or touch a gap."""
+        """The windows of beats, given as sample numbers (R peak, R peak before it).
+
+        Windows that begin before the buffered signal or touch an invalid sample are left out.
+        """
         r = np.array([one for one, _ in beats], np.int64)
         before = np.array([one for _, one in beats], np.int64)
         is_whole = r + _BELOW[0] >= self._first
@@ -145,7 +148,7 @@ class Segmenter:
         )
 
     def copy(self) -> Segmenter:
-        """A segmenter that goes on from the same place."""
+        """A segmenter with the same state, which can be fed independently."""
         return copy.deepcopy(self)
 
 
