@@ -46,8 +46,8 @@ class Observed:
 @dataclass(slots=True)
 class _PartitionState:
     stream_time: int | None = None  # ms since the epoch; None before the first beat
-    last_offset: int = -1  # highest offset so far, that of the restored states included
-    sources: dict[bytes, SourceState] = field(default_factory=dict)  # the one silent for the longest first
+    last_offset: int = -1  # highest offset observed, those of the restored states included; -1: none
+    sources: dict[bytes, SourceState] = field(default_factory=dict)  # ordered by stream time: longest silent first
 
 
 class Episodes:
@@ -59,7 +59,10 @@ class Episodes:
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
     def assign(self, partition: int, stream_time: int | None, sources: Mapping[bytes, SourceState]) -> None:
-        """Start to read a partition, or read it again from an earlier offset. These states replace the old ones."""
+        """Replace the states of a partition by stored ones.
+
+        This is needed when this member starts to read the partition, and when it reads it again from an earlier offset.
+        """
         self.revoke(partition)
         in_order = sorted(sources.items(), key=lambda item: item[1].stream_time)
         last_offset = max((state.offset for state in sources.values()), default=-1)

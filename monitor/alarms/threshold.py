@@ -55,17 +55,17 @@ class Thresholds:
         self._calibration = calibration
         self._active: dict[bytes, ActiveThreshold] = {}  # by source, and `*`
         self._own_values: dict[bytes, float] = {}  # the same values without `*`, to look up a whole column at once
-        self._cleared: dict[bytes, int] = {}  # offset of the record that removed a threshold, the oldest entry first
+        self._cleared: dict[bytes, int] = {}  # sources whose threshold was removed: offset of that record, oldest first
 
     @classmethod
     def from_manifest(cls, manifest: Manifest, override: float | None = None) -> Thresholds:
-        """With the model's threshold as the base, or the setting that overrides it."""
+        """Build it with the model's threshold as the base, or with `override`, the setting, in its place."""
         value = manifest.threshold.value if override is None else override
         return cls(ActiveThreshold(value, None), np.array(manifest.calibration, np.float64))
 
     @property
     def for_all(self) -> ActiveThreshold:
-        """The one of every source without a threshold of its own."""
+        """The active threshold of all sources that have none of their own."""
         return self._active.get(control_message.ALL, self._base)
 
     @property
@@ -80,7 +80,7 @@ class Thresholds:
 
     @property
     def own_count(self) -> int:
-        """How many sources have a threshold of their own."""
+        """The number of sources with a threshold of their own."""
         return len(self._own_values)
 
     @property
@@ -90,7 +90,7 @@ class Thresholds:
         return (1 + n - int(np.searchsorted(self._calibration, self.for_all.value, side="right"))) / (1 + n)
 
     def for_source(self, source: bytes) -> ActiveThreshold:
-        """The one that the beats of this source are compared with."""
+        """The active threshold of this source: its own, or else the one for all sources."""
         return self._active[source] if source in self._own_values else self.for_all
 
     def judge(self, source: NDArray[np.object_], score: NDArray[np.float32]) -> Verdicts:
@@ -112,10 +112,10 @@ class Thresholds:
         return np.fromiter(map(self._own_values.get, source.tolist(), repeat(self.value)), np.float64, len(source))
 
     def apply(self, record: ControlRecord) -> str:
-        """Apply one control record; empty, or a sentence that says why the record is ignored.
+        """Apply one control record. Returns "", or a sentence that says why the record is invalid and ignored.
 
-        An ignored record changes nothing: the threshold from before stays active. The same is true of a record that is
-        older than the last one applied to its source, such as one that is read again.
+        An invalid record changes nothing: the threshold from before stays active. A record that is read again changes
+        nothing either: records of a source are applied once, in the order of their offsets.
         """
         try:
             request = control_message.read(record)
@@ -126,11 +126,15 @@ class Thresholds:
         return ""
 
     def _last_offset(self, source: bytes) -> int:
-        """Of the last record applied to a source; -1 where there is none."""
+        """The offset of the last record applied to a source; -1 if there is none."""
         active = self._active.get(source)
         return self._cleared.get(source, -1) if active is None or active.version is None else active.version
 
     def _apply(self, request: ControlRequest, offset: int) -> None:
+        """Set or remove a source's threshold. Raises RefusedError, and changes nothing, if that is not possible.
+
+        The offset of a removal is kept, so that an older record which is read again does not set the threshold again.
+        """
         source = request.source
         if request.command is None:
             self._active.pop(source, None)
@@ -152,10 +156,11 @@ class Thresholds:
 def threshold_of(command: ThresholdCommand, calibration: NDArray[np.float64]) -> float:
     """The threshold that a command sets, with these scores (n,) of normal beats, ascending.
 
-    A command with a false-alarm rate asks for the threshold at which score > threshold exactly where p <= rate.
-    p = (1 + k) / (n + 1), with k calibration scores at or above the score. Let m be the largest number for which
-    m / (n + 1) <= rate. Then a score is to be flagged while k < m: while it lies above the m-th largest calibration
-    score. A score equal to that one has k >= m, ties or not, and is not flagged. So that score is the threshold.
+    For a false-alarm rate it is the threshold with this property: score > threshold exactly if p <= rate.
+
+    p = (1 + k) / (n + 1), where k calibration scores are at or above the score. Let m be the largest number with
+    m / (n + 1) <= rate. Then p <= rate means k < m, and that means: the score is above the m-th largest calibration
+    score. (A score equal to that one has k >= m, with or without ties.) So the m-th largest one is the threshold.
 
     Raises RefusedError for a rate below the smallest possible p, 1 / (n + 1).
     """
