@@ -61,9 +61,9 @@ def encode(command: ThresholdCommand) -> bytes:
 
 
 def read(record: ControlRecord) -> ControlRequest | None:
-    """What the record asks for; None for a kind of message that this version does not know.
+    """The request in a record; None for the key `acknowledge/…`, which is reserved.
 
-    Raises RefusedError, with what is wrong, for a record that cannot be read or asks for something impossible.
+    Raises RefusedError, with what is wrong, for a record that cannot be read or whose values are not allowed.
     """
     if record.key is not None and record.key.startswith(_ACKNOWLEDGE):
         return None
@@ -94,6 +94,7 @@ def _source(key: bytes | None) -> bytes:
 
 
 def _command(value: bytes) -> ThresholdCommand:
+    """The command in a record value. Raises RefusedError for a value that is not exactly one valid command."""
     if len(value) > MAX_VALUE_BYTES:
         raise RefusedError(f"{len(value)} bytes, where a control message has at most {MAX_VALUE_BYTES}")
     try:
@@ -105,8 +106,12 @@ def _command(value: bytes) -> ThresholdCommand:
         names = "both `threshold` and" if given else "neither `threshold` nor"
         raise RefusedError(f"it has {names} `false_alarm_rate`, where one of them is expected")
     amount = _amount(given[0], fields[given[0]])
-    by, note = (text if isinstance(text := fields.get(name), str) else "" for name in ("by", "note"))
-    return ThresholdCommand(given[0], amount, by, note)
+    return ThresholdCommand(given[0], amount, _text(fields.get("by")), _text(fields.get("note")))
+
+
+def _text(field: object) -> str:
+    """A text field; empty if the field is missing or is not text."""
+    return field if isinstance(field, str) else ""
 
 
 def _amount(name: Measure, amount: object) -> float:
