@@ -46,11 +46,11 @@ def denoise_files(model_file: Path, files: Sequence[Path], out: Path) -> None:
 
 
 def denoised(network: nn.Module, channels: int, picture: Picture) -> Picture:
-    """The denoised picture. Its alpha channel stays as it is. `channels` is the number that the network takes.
+    """The denoised picture; `picture.alpha` is kept. `channels` is the number of channels that the network takes.
 
-    A grey network denoises the channels of a colour picture one by one. A colour network takes a grey picture as three
-    equal channels, and the mean of its three is kept. Tiles overlap by REACH pixels, further than the network looks,
-    so no seams are visible between them.
+    A grey network denoises the channels of a colour picture one by one. A colour network gets a grey picture as three
+    equal channels, and the result is the mean of its three outputs. Each tile is denoised with REACH pixels around
+    it. No output pixel depends on pixels further away, so no seams are visible.
     """
     result = np.empty_like(picture.values)
     height, width = picture.values.shape[:2]
