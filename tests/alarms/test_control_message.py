@@ -1,4 +1,4 @@
-"""Control messages: what is written is read, and a message that makes no sense is named."""
+"""Control messages: what is written is read, and an invalid message is refused with its reason."""
 
 from __future__ import annotations
 
