@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from trainer import cli
 from trainer.commands import ecg
 from trainer.data import datasets
 from trainer.fitting.recipe import Recipe
@@ -48,7 +51,23 @@ def tensorflow_data(ecg_data: Path, ecg5000: Dataset, tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`ecg-trainer` within this process, which has imported torch: a new process takes seconds to do so."""
+    monkeypatch.chdir(REPOSITORY)
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        line = ["ecg-trainer", *map(str, words)]
+        monkeypatch.setattr(sys, "argv", line)
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            cli.main()
+        return subprocess.CompletedProcess(line, ended.value.code or 0, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def process() -> Callable[..., subprocess.CompletedProcess[str]]:
     """`ecg-trainer` in a process of its own."""
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:

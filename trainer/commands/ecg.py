@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.errors import RefusedError
-from trainer import options
+from trainer import destination, options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,7 @@ def ecg(
     options.require_library("sklearn")
     if report is not None:
         options.require_library("matplotlib")
+    destination.probe(out, None if report is None else report / "index.html")
     from trainer.fitting import recipe
     from trainer.threshold.conformal import Budget
     from trainer.threshold.rule import ThresholdRule
@@ -84,19 +85,17 @@ def train(
 ) -> Model:
     """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
 
-    Without a `rule` the default false-alarm budget sets the threshold. Raises RefusedError if the beats, the device or
-    the output files cannot be used.
+    Without a `rule` the default false-alarm budget sets the threshold. Raises RefusedError if the beats or the device
+    cannot be used.
     """
     import torch
 
     from monitor.model import artifact
-    from trainer import destination, interrupt
-    from trainer.evaluation import evaluation
-    from trainer.fitting import cross_fitting, export, preparation, scoring
+    from trainer import interrupt
+    from trainer.fitting import preparation, scoring
     from trainer.threshold.rule import ThresholdRule
 
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
-    destination.probe(out, None if report is None else report / "index.html")
     rule = ThresholdRule() if rule is None else rule
     dataset = preparation.prepared(source)
     normals, abnormals = dataset.train.normal_samples, dataset.train.samples[dataset.train.abnormal]
@@ -104,6 +103,9 @@ def train(
         raise RefusedError(
             f"{source}: the threshold rule {rule.kind} needs labelled abnormal training beats; there are none"
         )
+    from trainer.evaluation import evaluation  # importing scikit-learn takes two seconds: the refusals come first
+    from trainer.fitting import cross_fitting, export
+
     recipe = recipe.suited(len(normals))
     with interrupt.first_ctrl_c() as stopped:
         fitted = cross_fitting.fitted(normals, recipe, device, stopped.is_set)

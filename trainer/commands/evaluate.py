@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainer import options
+from trainer import destination, options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,7 @@ def evaluate(model: Path, data: Path, split: str | None, seeds: int, *, json_fil
     The table compares it with PCA, the nearest neighbour and TensorFlow's tutorial model.
     """
     options.require_library("sklearn")
+    destination.probe(json_file)  # importing the rest takes seconds
     from trainer.evaluation import comparison
 
     comparison.compare(model, comparison.EvaluationTask(data, split, seeds), json_file, show_sweep=sweep)

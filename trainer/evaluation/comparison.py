@@ -16,7 +16,6 @@ import torch
 
 from monitor.errors import RefusedError
 from monitor.model import artifact
-from trainer import destination
 from trainer.data import split
 from trainer.evaluation import contenders, tutorial
 from trainer.evaluation.contenders import Contender
@@ -79,7 +78,6 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
     Raises ArtifactError or RefusedError if the model, the beats or the JSON file cannot be used.
     """
     torch.set_num_threads(1)
-    destination.probe(json_file)
     model = artifact.load(model_file, "cpu")
     runs: dict[str, list[Mapping[str, float]]] = {}
     for seed in range(task.seeds):

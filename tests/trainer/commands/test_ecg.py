@@ -66,9 +66,9 @@ def test_the_manifest_records_how_the_model_was_trained(default):
 
 
 @pytest.mark.slow
-def test_the_same_seed_makes_the_same_file_in_another_process(command, ecg_data, tmp_path):
+def test_the_same_seed_makes_the_same_file_in_another_process(process, ecg_data, tmp_path):
     for name in ("a", "b"):
-        assert command("ecg", "--data", ecg_data, "--out", tmp_path / name, *QUICK, "--seed", 5).returncode == 0
+        assert process("ecg", "--data", ecg_data, "--out", tmp_path / name, *QUICK, "--seed", 5).returncode == 0
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -190,8 +190,8 @@ def test_a_second_ctrl_c_ends_it_at_once_with_nothing_written(own_beats, tmp_pat
 
 
 @pytest.mark.parametrize("words", [("--help",), ("ecg", "--help"), ("evaluate", "--help"), ("--version",)])
-def test_every_command_explains_itself(command, words):
-    done = command(*words)
+def test_every_command_explains_itself(process, words):
+    done = process(*words)
     assert done.returncode == 0
     assert "ecg-trainer" in done.stdout
 
