@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from monitor.errors import RefusedError
 from monitor.model import artifact
@@ -17,6 +18,7 @@ from trainer.data import datasets
 from trainer.fitting.recipe import Recipe
 from trainer.report import findings, report
 
+BLANK = b"\x89PNG"
 VOID = {"meta", "img"}
 
 
@@ -55,7 +57,7 @@ def folder(default, ecg5000, tmp_path_factory):
 
 
 @pytest.fixture
-def reported(default, tmp_path):
+def drawn(default, tmp_path):
     """The page of the default model on a user's own beats. `changes` are applied to its manifest."""
 
     def write(beats, names=None, **changes):
@@ -64,6 +66,13 @@ def reported(default, tmp_path):
         return page(report.write(tmp_path / "report", model, dataset, [1.0]).parent)
 
     return write
+
+
+@pytest.fixture
+def reported(drawn, monkeypatch):
+    """The same for tests that read the text: its pictures are composed, but blank, since matplotlib takes seconds."""
+    monkeypatch.setattr(Figure, "savefig", lambda _, file, **__: file.write(BLANK))
+    return drawn
 
 
 def page(folder):
@@ -135,10 +144,10 @@ def test_every_kind_of_abnormal_beats_is_shown_by_its_name(folder):
     assert re.search(r"normal2,627\d+\.\d\d%", text.replace("\n", ""))
 
 
-def test_a_test_without_normal_beats_leaves_those_learnt_from_to_show(reported, own_beats):
+def test_a_test_without_normal_beats_leaves_those_learnt_from_to_show(drawn, own_beats):
     beats = own_beats(60, 20)
     whole = datasets.read(beats)
-    shown = reported(beats, {"test": whole.test.only(whole.test.abnormal)}, evaluation=None)
+    shown = drawn(beats, {"test": whole.test.only(whole.test.abnormal)}, evaluation=None)
     assert "The 6 training beats with the highest scores" in shown.text
 
 
@@ -148,17 +157,17 @@ def test_the_same_model_and_beats_make_the_same_bytes(folder, default, ecg5000, 
         assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_own_labelled_beats_are_only_called_abnormal(reported, own_beats, default):
+def test_own_labelled_beats_are_only_called_abnormal(drawn, own_beats, default):
     lenient = replace(default.manifest.threshold, value=1e-9)
-    shown = reported(own_beats(200, 50), threshold=lenient)
+    shown = drawn(own_beats(200, 50), threshold=lenient)
     assert "40 normal and 10 abnormal test beats" in shown.text
     assert "PVC" not in shown.text
     assert "There are no missed beats." in shown.text
     assert not shown.open
 
 
-def test_the_page_for_unlabelled_beats_names_what_is_missing(reported, own_beats, tmp_path):
-    shown = reported(own_beats(80, labels=False), evaluation=None)
+def test_the_page_for_unlabelled_beats_names_what_is_missing(drawn, own_beats, tmp_path):
+    shown = drawn(own_beats(80, labels=False), evaluation=None)
     assert "What is missing here" in shown.text
     assert "1 epoch, loss 1." in shown.text
     assert str(tmp_path) not in shown.text
