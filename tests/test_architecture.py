@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,16 @@ ROOT = Path(__file__).parents[1]
 MONITOR = sorted((ROOT / "monitor").rglob("*.py"))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Everything in a file. Several tests look at the same files."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(path: Path) -> set[str]:
     """Top-level names that a file imports, lazily or not."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {name.name.split(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -51,7 +58,7 @@ def inner_imports(path: Path) -> set[str]:
 def imported_names(path: Path) -> set[str]:
     """Modules, and names out of modules, that a file imports."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -99,7 +106,7 @@ def test_only_the_settings_read_the_environment(path):
 def test_no_class_name_stands_twice():
     found: dict[str, list[str]] = {}
     for path in (path for name in ("monitor", "trainer", "bench", "deploy") for path in (ROOT / name).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert not {name: paths for name, paths in found.items() if len(paths) > 1}
@@ -112,7 +119,7 @@ def test_the_length_of_a_beat_is_written_once(number):
     places = {
         str(path.relative_to(ROOT))
         for path in paths
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and type(node.value) is int and str(node.value) == number
     }
     assert places <= {"monitor/beats/beat.py"}
