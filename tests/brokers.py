@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from monitor.demo.embedded_broker import embedded_broker, free_port, stop
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+LOOK_SECONDS = 0.05  # between two attempts to connect
 KAFKA_START_SECONDS = 180.0  # it takes 3 s on idle cores, and 60 s were not enough on busy ones
 
 
@@ -101,12 +103,12 @@ def _properties(data: Path, port: int, controller: int, extras: Extras) -> str:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + KAFKA_START_SECONDS
+    deadline, pause = time.monotonic() + KAFKA_START_SECONDS, threading.Event()
     while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
-            os.sched_yield()
+            pause.wait(LOOK_SECONDS)
         else:
             return
     raise RuntimeError("Apache Kafka did not start")

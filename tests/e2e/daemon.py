@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 LIMIT_SECONDS = 90.0
+LOOK_SECONDS = 0.05  # between two looks at a page: the daemon needs the processor that looking takes
 SET = (
     "bootstrap_servers",
     "group_id",
@@ -83,8 +85,9 @@ class Daemon:
 
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
         """Look again and again, up to the limit; fails with the daemon's log."""
-        deadline = time.monotonic() + LIMIT_SECONDS
+        deadline, pause = time.monotonic() + LIMIT_SECONDS, threading.Event()
         while not done():
+            pause.wait(LOOK_SECONDS)
             assert self.process.poll() is None, f"the daemon ended:\n{self.log()}"
             assert time.monotonic() < deadline, f"not {what} within {LIMIT_SECONDS} s:\n{self.log()}"
 
