@@ -4,6 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # For CPU-only machines: make setup PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
+# As many tests at a time as there are cores, four at most, since each worker has a broker and a torch of its own.
+# WORKERS=0 runs one after the other, as a debugger needs it. `worksteal` leaves the tests of a file to one worker as
+# long as both have work: they share fixtures.
+WORKERS ?= logical
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=worksteal
 # Where `make bench` and `make chaos` find ECG5000, or put it
 DATA ?= demo/ecg5000
 
@@ -24,10 +29,11 @@ demo: setup ## train, publish 20,000 beats to an embedded broker, watch them, su
 	$(BIN)/ecg-monitor demo
 
 test: setup ## the tests of a few minutes, on the best broker that this machine has
-	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=quick
+	$(PYTEST) -m "not slow" --hypothesis-profile=quick
 
-test-all: setup ## all tests: the slow ones too (chaos, live alert rules, budgets, the demo)
-	$(BIN)/python -m pytest
+test-all: setup ## all tests: the slow ones too (chaos, live alert rules, budgets, the demo); those that measure time run alone
+	$(PYTEST) -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: setup ## lint, format, types
 	$(BIN)/ruff check .

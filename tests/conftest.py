@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 from monitor.broker import TopicPlan, create_topics
 from monitor.demo.embedded_broker import SESSION_TIMEOUT_MS, free_port
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("complete", deadline=None)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("complete")
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker and its daemons have one core: torch's threads would fight for two
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).parents[1]
 # The embedded broker answers a join after half a session timeout, so that its members have a short one.
@@ -101,20 +105,30 @@ def make_settings(broker: TestBroker) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def ecg_data() -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run that all workers of pytest-xdist have in common: what takes long is made there once."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def ecg_data(shared_folder: Path) -> Path:
     """A folder with the official ECG5000 files: ECG_DATA, else ../shared/data, else fetched once into data/."""
     for folder in (os.environ.get("ECG_DATA"), REPOSITORY.parent / "shared" / "data"):
         if folder and (Path(folder) / "ecg5000").is_dir():
             return (Path(folder) / "ecg5000").resolve()
     fetched = REPOSITORY / "data" / "ecg5000"
-    subprocess.run([sys.executable, "-m", "trainer", "fetch", "--out", str(fetched)], check=True)
+    with FileLock(shared_folder / "ecg5000.lock"):  # the second worker finds the files there
+        subprocess.run([sys.executable, "-m", "trainer", "fetch", "--out", str(fetched)], check=True)
     return fetched
 
 
 @pytest.fixture(scope="session")
-def model_file(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default model, trained as a user would."""
-    path = tmp_path_factory.mktemp("model") / "ecg.safetensors"
+def model_file(ecg_data: Path, shared_folder: Path) -> Path:
+    """The default model, trained as a user would, by the worker that needs it first."""
+    path = shared_folder / "ecg.safetensors"
     command = [sys.executable, "-m", "trainer", "ecg", "--data", str(ecg_data), "--out", str(path)]
-    subprocess.run(command, check=True, cwd=REPOSITORY)
+    with FileLock(shared_folder / "ecg.lock"):
+        if not path.exists():
+            subprocess.run(command, check=True, cwd=REPOSITORY)
     return path

@@ -19,7 +19,7 @@ LEAST_RATE_RATIO = 46.0  # measured: 77 to 98, and here 118
 BEATS = {"monitor": 150_000, "record": 3000}
 ROUNDS = 3
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def test_the_monitor_is_many_times_faster_than_one_record_at_a_time(kafka, model_file, ecg_data):

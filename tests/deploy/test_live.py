@@ -18,7 +18,7 @@ from tests.deploy.faulty_deployments import FaultyDeployments, all_faults_plante
 from tests.deploy.files import program
 from tests.deploy.traffic import BeatPool
 
-pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(600)]  # about 100 s on two idle cores
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.kafka, pytest.mark.timeout(600)]  # about 100 s
 PLANTED = faults.FIRST | faults.SECOND
 
 
