@@ -2,8 +2,12 @@
 
 Each environment has the wheel with the extra `demo` and what `constraints.txt` pins. The commands run in a folder
 outside the checkout, so that they fail when the wheel lacks a file. By default this Python is used, and the newest
-other one on this machine for which every dependency has a wheel. The first run may download some gigabytes, since
-PyPI's torch for Linux brings CUDA.
+other one on this machine for which every dependency has a wheel; both at the same time, since an installation mostly
+waits for the disk and the network.
+
+PyPI's torch for Linux brings three gigabytes of CUDA. So PyTorch's own index is asked as well, where it can be reached:
+its CPU build is a tenth of that. Modules are not compiled when they are installed but when they are first used: the
+commands here use one in four.
 """  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
@@ -16,7 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +35,8 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("monitor", "trainer")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE")
 OLDEST = (3, 11)
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+ANSWER_SECONDS = 5
 API = """
 import numpy as np
 from monitor import load_model
@@ -102,9 +112,19 @@ def install(python: Path, wheel: Path, folder: Path) -> Path:
     place = folder / "environment"
     run([str(python), "-m", "venv", str(place)], folder)
     pins = str(REPOSITORY / "constraints.txt")
-    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
-    run([*pip, "-c", pins, f"{wheel}[demo]"], folder)
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--no-compile"]
+    run([*pip, *more_indexes(), "-c", pins, f"{wheel}[demo]"], folder)
     return place / "bin"
+
+
+@cache
+def more_indexes() -> tuple[str, ...]:
+    """PyTorch's index of CPU builds, if it answers: pip would try an index that does not for minutes."""
+    try:
+        urllib.request.urlopen(f"{CPU_TORCH}/torch/", timeout=ANSWER_SECONDS).close()  # noqa: S310 - our own words
+    except (urllib.error.URLError, TimeoutError):
+        return ()
+    return ("--extra-index-url", CPU_TORCH)
 
 
 def use(programs: Path, data: Path | None, folder: Path) -> None:
@@ -120,8 +140,11 @@ def use(programs: Path, data: Path | None, folder: Path) -> None:
 
 
 def run(command: list[str], folder: Path) -> None:
-    """Run a command in a folder, without this checkout and without any MONITOR_* setting."""
-    hidden = ("PYTHONPATH", "MONITOR_")
+    """Run a command in a folder, without this checkout and without any MONITOR_* setting.
+
+    What Python compiles is kept, since every command here imports torch.
+    """
+    hidden = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "MONITOR_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -149,6 +172,12 @@ def check(python: Path, wheel: Path, data: Path | None, *, may_skip: bool) -> bo
     return True
 
 
+def check_others(wheel: Path, data: Path | None) -> None:
+    """Check with the newest other Python into which the wheel can be installed."""
+    if not any(check(python, wheel, data, may_skip=True) for python in other_pythons().values()):
+        _print("no other Python was checked")
+
+
 def main() -> None:
     """Exit code 0 when the wheel works with every Python that was tried, else 1."""
     parser = argparse.ArgumentParser(prog="python -m deploy.wheel_check", description=(__doc__ or "").splitlines()[0])
@@ -161,11 +190,12 @@ def main() -> None:
             with zipfile.ZipFile(wheel) as archive:
                 check_content(archive.namelist())
             _print(f"{wheel.name}: holds every file of {' and '.join(PACKAGES)}, and nothing else")
-            for python in options.python or [Path(sys.executable)]:
-                check(python, wheel, options.data, may_skip=False)
-            others = {} if options.python else other_pythons()
-            if not any(check(python, wheel, options.data, may_skip=True) for python in others.values()):
-                _print("no other Python was checked")
+            with ThreadPoolExecutor() as pool:
+                others = [] if options.python else [pool.submit(check_others, wheel, options.data)]
+                given = options.python or [Path(sys.executable)]
+                checks = [pool.submit(check, python, wheel, options.data, may_skip=False) for python in given]
+                for done in (*checks, *others):
+                    done.result()
         except CheckError as error:
             _print(str(error))
             sys.exit(1)
