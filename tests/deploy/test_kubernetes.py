@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
-from cloudcoil.models.keda import v1alpha1 as keda
-from cloudcoil.models.prometheus_operator import v1 as operator
 
 from deploy.kubernetes import rules
 from monitor.settings import Settings
 from tests.deploy.files import DEPLOY, read_yaml
 from tests.deploy.manifests import ALL, KUBERNETES, OWN, build, container, environment, objects, pods, the
 
-CUSTOM = {
-    "ScaledObject": keda.ScaledObject,
-    "TriggerAuthentication": keda.TriggerAuthentication,
-    "PodMonitor": operator.PodMonitor,
-    "PrometheusRule": operator.PrometheusRule,
-}
 CONFIG_MAP_BYTES = 1024 * 1024  # what a ConfigMap may hold
 DAEMON = {"app.kubernetes.io/name": "ecg-monitor", "app.kubernetes.io/component": "daemon"}
 each = pytest.mark.parametrize("name", ALL)
 
 
+@cache
+def custom() -> dict[str, Any]:
+    """The models of objects that are not Kubernetes' own. Importing them takes 9 s, of one worker only."""
+    from cloudcoil.models.keda import v1alpha1 as keda  # noqa: PLC0415
+    from cloudcoil.models.prometheus_operator import v1 as operator  # noqa: PLC0415
+
+    return {
+        "ScaledObject": keda.ScaledObject,
+        "TriggerAuthentication": keda.TriggerAuthentication,
+        "PodMonitor": operator.PodMonitor,
+        "PrometheusRule": operator.PrometheusRule,
+    }
+
+
 def validate(found: dict[str, Any]) -> None:
     """Hold an object against its schema; a field that it does not know is an error, too."""
-    model = CUSTOM.get(found["kind"])
+    model = custom().get(found["kind"])
     if model is None:
         kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
         return
