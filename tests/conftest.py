@@ -39,12 +39,15 @@ TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that uses the fixture `kafka` as `kafka` and `slow`.
+    """Mark every test that uses the fixture `kafka` as `kafka` and `slow`, and the chaos test as `alone`.
 
     Groups of Apache Kafka take seconds to rebalance: together these tests take longer than all others. In `make test`
-    the contract of a broker runs on the broker in memory.
+    the contract of a broker runs on the broker in memory. The chaos test is `alone`: its storm has 150 seconds, and
+    beside other tests on two busy cores they were not enough.
     """
     for item in items:
+        if item.path == REPOSITORY / "tests" / "chaos" / "test_chaos.py":
+            item.add_marker("alone")
         if "kafka" in getattr(item, "fixturenames", ()):
             item.add_marker("kafka")
             item.add_marker("slow")
