@@ -55,9 +55,8 @@ def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str
 
 def groups() -> dict[str, set[str]]:
     """The pinned packages by the image that contains them. The other systems of `make bench` are not listed."""
-    daemon, trainer, tools = (
-        needed(PROJECT, frozenset(extras), set()) & pinned() for extras in ((), ("trainer",), ("embedded", "dev"))
-    )
+    of_images = ("fast",), ("trainer",), ("embedded", "dev")
+    daemon, trainer, tools = (needed(PROJECT, frozenset(extras), set()) & pinned() for extras in of_images)
     return {"daemon": daemon, "trainer": trainer - daemon, "tools": tools - trainer - daemon}
 
 

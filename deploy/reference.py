@@ -14,7 +14,7 @@ from monitor.telemetry.metrics import Metrics
 PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
 BEGIN, END = "<!-- metrics: begin, `python -m deploy.reference` writes them -->\n", "<!-- metrics: end -->\n"
 INFO_LABELS = {
-    "build": ("version",),
+    "build": ("version", "kafka_client"),
     "model": ("model_id", "device"),
     "config": ("group_id", "delivery", "name", "episode", "batch_size"),
 }

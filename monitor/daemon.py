@@ -17,7 +17,7 @@ from monitor.alarms.alert import VERSION
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.rule import EpisodeRule
 from monitor.alarms.threshold import Thresholds
-from monitor.broker import KafkaBroker
+from monitor.broker import KafkaBroker, kafka_client
 from monitor.errors import MonitorError
 from monitor.model import artifact
 from monitor.model.scorer import Scorer, use_one_thread
@@ -84,6 +84,7 @@ def assemble(settings: Settings, recorder: Recorder) -> Iterator[Loop]:
     model_id = model.manifest.model_id
     recorder.model_loaded(model_id, scorer.device, scorer.memory())
     logger.info("model %s on %s, threshold %g", model_id, scorer.device, thresholds.value)
+    recorder.client_chosen(kafka_client(settings).name)
     with closing(KafkaBroker(settings)) as broker:
         loop = Loop(Components(broker, scorer, thresholds, _episodes(settings), recorder), settings, model_id)
         tune_memory()

@@ -53,11 +53,14 @@ class Settings(BaseSettings):
         description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored",
     )
     batch_size: int = Field(16384, ge=1, le=65536, description="most beats judged in one step")
-    bulk_fetch: bool = Field(
-        True, description="patch the Kafka client: faster, and its defects corrected; false: exactly as it is shipped"
+    kafka_client: Literal["auto", "confluent", "kafka-python"] = Field(
+        "auto", description="Kafka library; `auto`: confluent-kafka where it is installed, else kafka-python"
     )
     max_wait_ms: int = Field(
-        20, ge=0, le=10000, description="how long the broker may collect beats for one fetch, while many beats arrive"
+        20,
+        ge=0,
+        le=10000,
+        description="how long the broker may collect beats (up to 64 KiB) for one fetch; below 5: not at all",
     )
     threshold: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="score above which a beat is abnormal (default: the model's)"
@@ -90,10 +93,16 @@ class Settings(BaseSettings):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how to talk to the broker"
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="how to log in")
-    sasl_username: str = Field("", description="user name")
-    sasl_password: SecretStr = Field(SecretStr(""), description="password; better in a file")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "PLAIN", description="how to log in; `OAUTHBEARER` with confluent-kafka alone"
+    )
+    sasl_username: str = Field("", description="user name; with `OAUTHBEARER` the client id")
+    sasl_password: SecretStr = Field(
+        SecretStr(""), description="password, with `OAUTHBEARER` the client secret; better in a file"
+    )
     sasl_password_file: Path | None = Field(None, description="file that holds the password")
+    sasl_token_url: str = Field("", description="with `OAUTHBEARER`: where tokens come from (OIDC, client credentials)")
+    sasl_scope: str = Field("", description="with `OAUTHBEARER`: the scope to ask for, where the provider wants one")
     ssl_cafile: Path | None = Field(None, description="certificates to trust")
     ssl_certfile: Path | None = Field(None, description="our certificate, for mutual TLS")
     ssl_keyfile: Path | None = Field(None, description="its key")
@@ -114,6 +123,7 @@ class Settings(BaseSettings):
                 f"MONITOR_EPISODE_WINDOW={self.episode_window}: lower the one or raise the other"
             )
         self._check_security()
+        self._check_tokens()
         return self
 
     def _check_security(self) -> None:
@@ -135,6 +145,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"MONITOR_SSL{name} is set, and {protocol} uses no TLS: set SSL or SASL_SSL")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ValueError("MONITOR_SSL_KEYFILE is set without MONITOR_SSL_CERTFILE: set the certificate as well")
+
+    def _check_tokens(self) -> None:
+        """Refuse settings of OAUTHBEARER that do not fit together."""
+        is_token = self.sasl_mechanism == "OAUTHBEARER" and self.security_protocol.startswith("SASL")
+        if is_token != bool(self.sasl_token_url):
+            raise ValueError(
+                "MONITOR_SASL_MECHANISM=OAUTHBEARER and MONITOR_SASL_TOKEN_URL go together: set both or neither"
+            )
+        if self.sasl_scope and not is_token:
+            raise ValueError("MONITOR_SASL_SCOPE is set, and only OAUTHBEARER uses it: take it out")
+        if is_token and self.kafka_client == "kafka-python":
+            raise ValueError("MONITOR_SASL_MECHANISM=OAUTHBEARER needs MONITOR_KAFKA_CLIENT=confluent")
 
     @property
     def state_topic_name(self) -> str:

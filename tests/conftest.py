@@ -35,6 +35,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a worker and its daemons have one cor
 REPOSITORY = Path(__file__).parents[1]
 # The embedded broker answers a join after half a session timeout, so that its members have a short one.
 EMBEDDED_SESSION_TIMEOUT_MS = 2000
+CLIENTS = ("confluent", "kafka-python")
 TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state")
 
 
@@ -100,6 +101,7 @@ def make_settings(broker: TestBroker) -> Callable[..., Settings]:
         own: dict[str, Any] = {"delivery": "exactly-once"}
         if not broker.is_kafka:
             own = {"delivery": "at-least-once", "session_timeout_ms": EMBEDDED_SESSION_TIMEOUT_MS}
+            own |= {"kafka_client": "kafka-python"}
         settings = settings_on(broker.address, **(own | overrides))
         list(create_topics(settings, TopicPlan(partitions, 1, 1)))
         return settings

@@ -87,8 +87,6 @@ def test_a_package_imports_only_packages_below_it(path):
 @pytest.mark.parametrize("path", MONITOR, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_package_imports_only_the_libraries_it_may(path):
     forbidden = {"trainer"}
-    if room(path) != "broker":
-        forbidden.add("kafka")
     if room(path) != "model":
         forbidden.add("torch")
     if room(path) != "demo":
@@ -140,13 +138,23 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 BROKER = ROOT / "monitor" / "broker"
-PATCHES = sorted((BROKER / "kafka_python").glob("*.py"))
+CLIENTS = {"kafka_python": "kafka", "confluent": "confluent_kafka"}
+OF_CLIENTS = sorted(path for folder in CLIENTS for path in (BROKER / folder).glob("*.py"))
 
 
-@pytest.mark.parametrize("path", PATCHES, ids=lambda path: path.name)
-def test_patches_of_the_client_know_nothing_of_what_uses_them(path):
+@pytest.mark.parametrize("path", OF_CLIENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_an_implementation_of_a_client_knows_neither_its_users_nor_the_other_one(path):
     packages = {name.split(".")[2] for name in inner_imports(path) if name.startswith("monitor.broker.")}
-    assert not packages & {"connection", "reading", "writing", "kafka_broker", "memory", "topics"}
+    own = path.parent.name
+    assert packages <= {own, "client", "blocks", "connection", "limits", "retry"}
+    assert not imports(path) & ({*CLIENTS.values()} - {CLIENTS[own]})
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MONITOR if path not in OF_CLIENTS], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_nothing_else_imports_a_kafka_library(path):
+    assert not imports(path) & {*CLIENTS.values()}
 
 
 TESTS = ROOT / "tests"

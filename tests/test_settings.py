@@ -75,6 +75,28 @@ def test_a_password_file_that_cannot_be_read_is_named(tmp_path):
         ({"SASL_PASSWORD": "s3cret", "SECURITY_PROTOCOL": "SSL"}, "MONITOR_SASL_PASSWORD is set, and"),
         ({"SASL_PASSWORD_FILE": "f"}, "MONITOR_SASL_PASSWORD_FILE is set, and"),
         ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_PASSWORD": "s3cret"}, "MONITOR_SASL_USERNAME is not set"),
+        (
+            {
+                "SECURITY_PROTOCOL": "SASL_SSL",
+                "SASL_MECHANISM": "OAUTHBEARER",
+                "SASL_USERNAME": "u",
+                "SASL_PASSWORD": "s3cret",
+            },
+            "MONITOR_SASL_MECHANISM=OAUTHBEARER and MONITOR_SASL_TOKEN_URL go together",
+        ),
+        ({"SASL_TOKEN_URL": "https://id/token"}, "MONITOR_SASL_TOKEN_URL go together"),
+        ({"SASL_SCOPE": "kafka"}, "MONITOR_SASL_SCOPE is set, and only OAUTHBEARER uses it"),
+        (
+            {
+                "SECURITY_PROTOCOL": "SASL_SSL",
+                "SASL_MECHANISM": "OAUTHBEARER",
+                "SASL_USERNAME": "u",
+                "SASL_PASSWORD": "s3cret",
+                "SASL_TOKEN_URL": "https://id/token",
+                "KAFKA_CLIENT": "kafka-python",
+            },
+            "needs MONITOR_KAFKA_CLIENT=confluent",
+        ),
         ({"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_USERNAME": "u"}, "MONITOR_SASL_PASSWORD is not set"),
         ({"SASL_PASSWORD": "s3cret", "SASL_PASSWORD_FILE": "f"}, "are both set"),
         ({"SSL_CAFILE": "ca"}, "MONITOR_SSL_CAFILE is set, and MONITOR_SECURITY_PROTOCOL=PLAINTEXT uses no TLS"),

@@ -4,11 +4,12 @@
 readers and the publisher of the commands, and the creation of topics, are here too.
 """
 
-from monitor.broker.connection.client_config import COMMAND_SECONDS
+from monitor.broker.choice import kafka_client
 from monitor.broker.kafka_broker import KafkaBroker
 from monitor.broker.memory import MemoryBroker, MemoryCluster
 from monitor.broker.protocol import Broker
 from monitor.broker.reading.reader import Reader
+from monitor.broker.retry import COMMAND_SECONDS
 from monitor.broker.topics import TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.broker.writing.publisher import Publisher
 from monitor.broker.writing.replayer import (
@@ -34,6 +35,7 @@ __all__ = [
     "TopicPlan",
     "create_topics",
     "describe_letters",
+    "kafka_client",
     "ledger_topic",
     "make_ledger_topic",
     "missing_topics",

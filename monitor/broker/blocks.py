@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Any, overload
+from itertools import accumulate
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from monitor.broker.varint import decode
 from monitor.records.column import Column
 from monitor.records.record import Records
 
@@ -32,59 +32,8 @@ class RecordBlock:
     value: Column
     headers: Sequence[Headers]
 
-    @classmethod
-    def of(cls, records: Sequence[Any]) -> RecordBlock:
-        """From n > 0 records of the client. Only their timestamps are converted one by one."""
-        _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*records, strict=True)
-        # a first timestamp and its delta may add up to more than 64 bits
-        time = np.array([(time + 2**63) % 2**64 - 2**63 for time in stamp], np.int64)
-        return cls(partition[0], np.array(offset, np.int64), time, Column.of(key), Column.of(value), headers)
-
     def __len__(self) -> int:
         return len(self.offset)
-
-    @property
-    def bytes(self) -> int:
-        """Size of all values, the larger part of what was sent."""
-        return int(np.maximum(self.value.size, 0).sum())
-
-    def part(self, start: int, stop: int) -> RecordBlock:
-        """The records from `start` up to `stop`, in the same buffers."""
-        rows, key, value = slice(start, stop), self.key.part(start, stop), self.value.part(start, stop)
-        return RecordBlock(self.partition, self.offset[rows], self.time[rows], key, value, self.headers[rows])
-
-
-class RawHeaders(Sequence["Headers"]):
-    """Headers as Kafka writes them, decoded when they are read: only dead letters need them."""
-
-    def __init__(self, raw: Column) -> None:
-        """`raw`: the bytes of each record after its value; they must be well-formed."""
-        self.raw = raw
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    @overload
-    def __getitem__(self, row: int) -> Headers: ...
-    @overload
-    def __getitem__(self, row: slice) -> RawHeaders: ...
-    def __getitem__(self, row: int | slice) -> Headers | RawHeaders:
-        if isinstance(row, slice):
-            return RawHeaders(self.raw.part(*row.indices(len(self.raw))[:2]))
-        return read_headers(self.raw[row] or b"\0")
-
-
-def read_headers(raw: bytes) -> Headers:
-    r"""Names and values (null as None). Kafka accepts any bytes as a name: those that are not UTF-8 become `\xff`."""
-    count, at = decode(raw, 0)
-    found = []
-    for _ in range(count):
-        size, at = decode(raw, at)
-        name, at = raw[at : at + size].decode(errors="backslashreplace"), at + size
-        size, at = decode(raw, at)
-        found.append((name, None if size < 0 else raw[at : at + size]))
-        at += max(size, 0)
-    return tuple(found)  # type: ignore[arg-type]  # the client gives null values as well
 
 
 def join(
@@ -110,8 +59,25 @@ def _joined(columns: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _headers(columns: list[Sequence[Headers]]) -> Sequence[Headers]:
-    if len(columns) == 1:
-        return columns[0]
-    if all(isinstance(column, RawHeaders) for column in columns):
-        return RawHeaders(Column.join([column.raw for column in columns if isinstance(column, RawHeaders)]))
-    return tuple(chain.from_iterable(columns))
+    return columns[0] if len(columns) == 1 else _JoinedHeaders(columns)
+
+
+class _JoinedHeaders(Sequence["Headers"]):
+    """The headers of several blocks, one after the other. None is decoded before somebody asks for it."""
+
+    def __init__(self, columns: Sequence[Sequence[Headers]]) -> None:
+        self._columns = columns
+        self._ends = list(accumulate(map(len, columns)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, row: int) -> Headers: ...
+    @overload
+    def __getitem__(self, row: slice) -> tuple[Headers, ...]: ...
+    def __getitem__(self, row: int | slice) -> Headers | tuple[Headers, ...]:
+        if isinstance(row, slice):
+            return tuple(map(self.__getitem__, range(*row.indices(len(self)))))
+        column = bisect_right(self._ends, row)
+        return self._columns[column][row - self._ends[column]]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from kafka import TopicPartition
-from kafka.errors import CommitFailedError
-
-from monitor.broker.client_errors import close_quietly, retry_while_unavailable
+from monitor.broker.choice import kafka_client
+from monitor.broker.client import Failure, failure_of
 from monitor.broker.reading.assignment import offset_to_commit
 from monitor.broker.reading.consumer import GroupConsumer
 from monitor.broker.reading.control_topic import ControlTopic
 from monitor.broker.reading.state_topic import StateTopic
+from monitor.broker.retry import retry_while_unavailable
 from monitor.broker.topics import missing_topics
 from monitor.broker.writing.delivery import AtLeastOnce, DeliveryStrategy, ExactlyOnce
 from monitor.errors import BrokerError, MonitorError, RewoundError
@@ -25,22 +22,19 @@ from monitor.records.record import BrokerFacts, Checkpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kafka import OffsetAndMetadata
-
+    from monitor.broker.client import CommittedOffset
     from monitor.records.record import Records
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
-
-COLLECT_BYTES = 64 * 1024 * 1024
 
 
 class _BegunCheckpoint(NamedTuple):
     """A checkpoint that is being delivered, its offsets, and those that were pending before it."""
 
     checkpoint: Checkpoint
-    offsets: dict[TopicPartition, OffsetAndMetadata]
-    before: dict[int, OffsetAndMetadata]
+    offsets: dict[int, CommittedOffset]
+    before: dict[int, CommittedOffset]
 
 
 class KafkaBroker:
@@ -56,20 +50,19 @@ class KafkaBroker:
             raise BrokerError(
                 f"no topic {', '.join(missing)} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
             )
-        self._topic = settings.beats_topic
         self._facts = BrokerFacts()
         self._commit_interval_seconds = settings.commit_interval_ms / 1000
         self._committed = time.monotonic()
-        self._pending: dict[int, OffsetAndMetadata] = {}
+        self._pending: dict[int, CommittedOffset] = {}
         self._delivered: Checkpoint | None = None
         self._begun: _BegunCheckpoint | None = None
         self._is_confirmed = True
-        self._uncollected = 0  # bytes
+        client = kafka_client(settings)
         self._control = ControlTopic(settings)
-        self._state = StateTopic(settings)
-        self._consumer = GroupConsumer(settings, self._state)
+        self._state = StateTopic(settings, client)
+        self._consumer = GroupConsumer(settings, client, self._state)
         strategy = ExactlyOnce if settings.delivery == "exactly-once" else AtLeastOnce
-        self._strategy: DeliveryStrategy = strategy(settings, self._consumer)
+        self._strategy: DeliveryStrategy = strategy(settings, client, self._consumer)
         retry_while_unavailable(self._strategy.prepare, settings)
 
     def poll(self) -> Records:
@@ -79,7 +72,6 @@ class KafkaBroker:
         elif self._consumer.must_assign():  # the delivery may still change their offsets and state
             self._strategy.wait()
         records = self._consumer.poll()
-        self._collect_garbage(sum(int(np.maximum(column.size, 0).sum()) for column in (records.key, records.value)))
         for partition, assigned in records.assigned.items():  # so that a new group stays where it began
             self._pending[partition] = offset_to_commit(assigned.offset, assigned.stream_time)
         return replace(records, control_records=self._control.changes())
@@ -94,16 +86,6 @@ class KafkaBroker:
         except BrokerError:
             self._facts += BrokerFacts(commit_failures=1)
             raise
-
-    def _collect_garbage(self, size: int) -> None:
-        """Collect garbage after so many bytes: the client leaves the broker's answers in cycles of futures and frames.
-
-        These are few objects with many bytes, and the collector by itself counts objects.
-        """
-        self._uncollected += size
-        if self._uncollected > COLLECT_BYTES:
-            gc.collect()
-            self._uncollected = 0
 
     def begin(self, checkpoint: Checkpoint) -> None:
         if not checkpoint or checkpoint is self._delivered:
@@ -128,10 +110,10 @@ class KafkaBroker:
         if self._begun is not None and self._begun.checkpoint is not checkpoint:
             raise ValueError("another checkpoint was begun: deliver that one first")
 
-    def _due(self, checkpoint: Checkpoint) -> dict[TopicPartition, OffsetAndMetadata]:
+    def _due(self, checkpoint: Checkpoint) -> dict[int, CommittedOffset]:
         """The offsets to commit with a checkpoint, of partitions that this member may commit."""
         due = self._pending | _offsets(checkpoint)
-        return {TopicPartition(self._topic, one): offset for one, offset in due.items() if self._consumer.owns(one)}
+        return {one: offset for one, offset in due.items() if self._consumer.owns(one)}
 
     def _commit_when_due(self) -> None:
         is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
@@ -153,10 +135,10 @@ class KafkaBroker:
         except BrokerError:
             self._facts += BrokerFacts(commit_failures=1)
             raise
-        for tp, offset in offsets.items():
-            if self._pending.get(tp.partition) is before.get(tp.partition):  # else it was restored meanwhile
-                self._pending.pop(tp.partition, None)
-                self._pending |= {} if is_done else {tp.partition: offset}
+        for partition, offset in offsets.items():
+            if self._pending.get(partition) is before.get(partition):  # else it was restored meanwhile
+                self._pending.pop(partition, None)
+                self._pending |= {} if is_done else {partition: offset}
         if is_done:
             self._is_confirmed = True
             self._consumer.delivered()
@@ -182,7 +164,7 @@ class KafkaBroker:
             self._commit_last()
         finally:
             for part in (self._consumer, self._strategy, self._state, self._control):
-                close_quietly("the connections", part.close)
+                part.close()
 
     def _commit_last(self) -> None:
         try:
@@ -194,7 +176,7 @@ class KafkaBroker:
             log.warning("%s: the last beats will be read again", error)
 
 
-def _offsets(checkpoint: Checkpoint) -> dict[int, OffsetAndMetadata]:
+def _offsets(checkpoint: Checkpoint) -> dict[int, CommittedOffset]:
     return {
         one: offset_to_commit(offset, checkpoint.stream_times.get(one)) for one, offset in checkpoint.offsets.items()
     }
@@ -202,5 +184,4 @@ def _offsets(checkpoint: Checkpoint) -> dict[int, OffsetAndMetadata]:
 
 def _is_refused(error: RewoundError) -> bool:
     """Whether the group refused this member's offsets, rather than a broker one of the messages."""
-    causes = (error.__cause__, error.__cause__ and error.__cause__.__cause__)
-    return error.__cause__ is None or any(isinstance(cause, CommitFailedError) for cause in causes)
+    return error.__cause__ is None or failure_of(error) is Failure.OUT_OF_GROUP

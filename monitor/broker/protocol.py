@@ -56,7 +56,7 @@ class Broker(Protocol):
     def has_more(self) -> bool:
         """Whether records were fetched already, so that the next poll returns some without waiting.
 
-        False where the broker cannot tell, as the Kafka client without patches.
+        False where the broker cannot tell, as kafka-python.
         """
 
     def begin(self, checkpoint: Checkpoint) -> None:

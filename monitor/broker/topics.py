@@ -6,17 +6,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource
-from kafka.errors import KafkaError, TopicAlreadyExistsError
-
-from monitor.broker.client_errors import START_SECONDS, translated_connect_errors, translated_errors
-from monitor.broker.connection.client_config import COMMAND_SECONDS, client_config
+from monitor.broker.choice import kafka_client
+from monitor.broker.retry import COMMAND_SECONDS, START_SECONDS
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitor.broker.client import AdminClient
     from monitor.settings import Settings
 
 HOUR_MS = 3_600_000
@@ -38,24 +35,16 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
 
     Raises RefusedError where the state topic has more partitions than the beats topic: Kafka cannot remove any.
     """
-    with closing(_admin(settings, COMMAND_SECONDS)) as admin, translated_errors("creating topics"):
-        there = set(admin.list_topics())
+    with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
+        there = admin.topics()
         for name, partitions, config in _topics(settings, plan):
-            if name in there:
-                yield f"{name}: there already, left as it is"
-                continue
-            options = {"num_partitions": partitions, "replication_factor": plan.replication_factor, "configs": config}
-            yield f"{name}: {_create(admin, name, options)}"
+            is_new = name not in there and admin.create(name, partitions, plan.replication_factor, config)
+            yield f"{name}: {_created(partitions) if is_new else 'there already, left as it is'}"
         if settings.state_topic_name in there:
             yield from extend_state(admin, settings)
 
 
-def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> str:
-    try:
-        admin.create_topics({name: options}, wait_for_metadata=True)  # else the next request may not find it yet
-    except TopicAlreadyExistsError:  # another `topics create` came first
-        return "there already, left as it is"
-    partitions = options["num_partitions"]
+def _created(partitions: int) -> str:
     return f"created, {partitions} partition{'' if partitions == 1 else 's'}"
 
 
@@ -73,7 +62,7 @@ def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dic
     yield settings.state_topic_name, plan.partitions, compacted | small
 
 
-def extend_state(admin: KafkaAdminClient, settings: Settings) -> list[str]:
+def extend_state(admin: AdminClient, settings: Settings) -> list[str]:
     """Give the state topic as many partitions as the beats topic: state is in the partition of its beats."""
     beats, state = (_partitions(admin, name) for name in (settings.beats_topic, settings.state_topic_name))
     if state > beats:
@@ -83,12 +72,13 @@ def extend_state(admin: KafkaAdminClient, settings: Settings) -> list[str]:
         )
     if state >= beats:
         return []
-    admin.create_partitions({settings.state_topic_name: beats})
+    admin.extend(settings.state_topic_name, beats)
     return [f"{settings.state_topic_name}: extended from {state} to {beats} partitions"]
 
 
-def _partitions(admin: KafkaAdminClient, name: str) -> int:
-    return len(admin.describe_topics([name])[0]["partitions"])
+def _partitions(admin: AdminClient, name: str) -> int:
+    facts = admin.describe(name)
+    return 0 if facts is None else facts.partitions
 
 
 def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> list[str]:
@@ -97,23 +87,13 @@ def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> l
     needed += [settings.control_topic, settings.state_topic_name]
     if settings.scores:
         needed.append(settings.scores_topic)
-    with closing(_admin(settings, wait_seconds)) as admin, translated_errors("listing topics"):
-        there = set(admin.list_topics())
+    with closing(kafka_client(settings).admin(settings, wait_seconds)) as admin:
+        there = admin.topics()
     return [name for name in needed if name not in there]
 
 
 def retention_ms(settings: Settings, topic: str) -> int | None:
     """How long the topic keeps records, by their timestamps; None without a limit, or where that is not known."""
-    resource = ConfigResource("TOPIC", topic, ["retention.ms"])
-    with closing(_admin(settings, COMMAND_SECONDS)) as admin:
-        try:
-            found = admin.describe_configs([resource], config_filter="all")
-            kept = int(found["topic"][topic]["retention.ms"]["value"])
-        except (KafkaError, LookupError, TypeError, ValueError):
-            return None
-    return kept if kept >= 0 else None
-
-
-def _admin(settings: Settings, wait_seconds: float) -> KafkaAdminClient:
-    with translated_connect_errors(settings):
-        return KafkaAdminClient(**client_config(settings, wait_seconds))
+    with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
+        found = admin.config(topic, "retention.ms") or ""
+    return int(found) if found.isdecimal() else None

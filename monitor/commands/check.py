@@ -45,4 +45,4 @@ def _check_broker(config: Settings) -> str:
     missing = broker.missing_topics(config, broker.COMMAND_SECONDS)
     if missing:
         raise RefusedError(f"no topic {', '.join(missing)}: `ecg-monitor topics create` makes it")
-    return f"{config.bootstrap_servers} answers, the topics are there"
+    return f"{config.bootstrap_servers} answers {broker.kafka_client(config).name}, the topics are there"

@@ -118,12 +118,13 @@ def _read_ledger(config: Settings, ledger: ReplayLedger) -> list[Message]:
         beginnings = reader.beginnings()
     with broker.Reader(config, name, from_beginning=True) as reader:
         for record in reader.until_end():
-            obsolete.pop(record.key, None)
+            key = record.key or b""  # Kafka takes no null key into a compacted topic
+            obsolete.pop(key, None)
             last = {} if record.value is None else ledger.add(record.value)
             if last is None:
                 click.echo(f"warning: {name} offset {record.offset} is not an entry of a replay: ignored", err=True)
             elif record.value is not None and is_obsolete(last, beginnings):
-                obsolete[record.key] = Message(name, record.key, None)
+                obsolete[key] = Message(name, key, None)
     return list(obsolete.values())
 
 

@@ -64,6 +64,7 @@ def run(data: Path | None, out: Path) -> int:
             scores=True,
             delivery="at-least-once",  # the embedded broker has no transactions
             session_timeout_ms=SESSION_TIMEOUT_MS,
+            kafka_client="kafka-python",  # the embedded broker is tried with this one
             http_port=free_port(),
         )
         for _ in broker.create_topics(config, broker.TopicPlan(4, 1, 168)):

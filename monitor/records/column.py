@@ -33,6 +33,15 @@ class Column:
     @classmethod
     def of(cls, values: Sequence[bytes | None]) -> Column:
         """A column of these values, copied into one new buffer."""
+        try:
+            size = np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type]  # None has no length
+            joined = b"".join(values)  # type: ignore[arg-type]
+        except TypeError:
+            return cls._with_nulls(values)
+        return cls.within(np.frombuffer(joined, np.uint8), np.cumsum(size) - size, size)
+
+    @classmethod
+    def _with_nulls(cls, values: Sequence[bytes | None]) -> Column:
         size = np.fromiter((-1 if value is None else len(value) for value in values), np.int64, len(values))
         end = np.cumsum(np.maximum(size, 0))
         buffer = np.frombuffer(b"".join(value for value in values if value), np.uint8)

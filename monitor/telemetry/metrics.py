@@ -72,7 +72,9 @@ class Metrics:
     def _build_identity(self) -> None:
         info = partial(Info, namespace=NAMESPACE, registry=self.registry)
         self.build_info = info(
-            "build", "Version of the monitor. Two versions for longer than a roll-out takes: finish the roll-out."
+            "build",
+            "Version of the monitor, and its Kafka client. Two versions for longer than a roll-out takes: finish the "
+            "roll-out.",
         )
         self.model_info = info(
             "model",

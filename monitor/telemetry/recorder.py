@@ -51,8 +51,12 @@ class Recorder:
         self._threshold: ActiveThreshold | None = None
         self._stages = {stage: metrics.stage.labels(stage) for stage in STAGES}
         self._show_verdicts()
-        metrics.build_info.info({"version": VERSION})
         metrics.config_info.info(_shown(settings))
+
+    def client_chosen(self, name: str) -> None:
+        """`name`: the Kafka library and its version."""
+        log.info("Kafka client: %s", name)
+        self._metrics.build_info.info({"version": VERSION, "kafka_client": name})
 
     def _show_verdicts(self) -> None:
         """Compute the verdicts at each scrape, so that the gauges show what a probe would get at that moment."""

@@ -6,7 +6,7 @@ import pytest
 
 from bench import throughput
 from bench.case import BenchResult, Case, Meter
-from bench.run import Failure, run
+from bench.run import RunFailure, run
 from bench.topic_load import Load, beats
 from monitor.beats import beat_file
 from monitor.beats.stream import encode
@@ -39,7 +39,7 @@ def test_the_first_batch_is_not_counted_in_the_rate_and_the_last_one_ends_it():
 
 def test_a_contender_that_cannot_run_is_reported_with_its_reason():
     failure = run("scoring", CASE)
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, RunFailure)
     assert "no model" in failure.reason
 
 
@@ -49,8 +49,8 @@ def test_ratios_are_of_medians_and_a_failure_stands_in_the_table():
         {
             "monitor": ours,
             "record": ours[:1],
-            "faust": [Failure("no such module")],
-            "bytewax": [ours[1], Failure("too slow")],
+            "faust": [RunFailure("no such module")],
+            "bytewax": [ours[1], RunFailure("too slow")],
         }
     )
     by_name = {row.name: row for row in rows}

@@ -9,7 +9,7 @@ import pytest
 
 from bench.case import Case, fresh_prefix
 from bench.contenders import CONTENDERS
-from bench.run import Failure, in_turn
+from bench.run import RunFailure, in_turn
 from bench.topic_load import Load, fill
 
 # Ratios of medians, so that the speed of the machine cancels out. CPU time hardly changes when other work shares the
@@ -27,7 +27,7 @@ def test_the_monitor_is_many_times_faster_than_one_record_at_a_time(kafka, model
     fill(case, ecg_data / "ECG5000_TEST.tsv", Load(BEATS["monitor"], 60))
     cases = {name: replace(case, beats=beats, options=CONTENDERS[name].options) for name, beats in BEATS.items()}
     found = in_turn(cases, ROUNDS)
-    assert not [one.reason for results in found.values() for one in results if isinstance(one, Failure)]
+    assert not [one.reason for results in found.values() for one in results if isinstance(one, RunFailure)]
     cpu_us, rate = ({name: _median(results, of) for name, results in found.items()} for of in ("cpu_us", "rate"))
     assert cpu_us["record"] / cpu_us["monitor"] >= LEAST_CPU_RATIO, found
     assert rate["monitor"] / rate["record"] >= LEAST_RATE_RATIO, found

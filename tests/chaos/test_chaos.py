@@ -12,6 +12,7 @@ import pytest
 from tests.chaos.disturbed_run import run_disturbed
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.testbed import Inputs
+from tests.conftest import CLIENTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
@@ -26,9 +27,9 @@ def inputs(model_file, ecg_data, tmp_path):
     return Inputs(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
 
 
-@pytest.mark.parametrize("is_patched", ["true", "false"], ids=["patched", "as-shipped"])
-def test_no_alert_is_missing_wrong_or_duplicated_under_disturbances(inputs, caplog, monkeypatch, is_patched):
-    monkeypatch.setenv("MONITOR_BULK_FETCH", is_patched)  # the monitors inherit it
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_alert_is_missing_wrong_or_duplicated_under_disturbances(inputs, caplog, monkeypatch, client):
+    monkeypatch.setenv("MONITOR_KAFKA_CLIENT", client)  # the monitors inherit it
     caplog.set_level(logging.CRITICAL, "kafka")  # its broker is killed: the client of the load has much to say
     plan = SCENARIOS["short"]
     report = run_disturbed("short", plan, 1, inputs)

@@ -12,7 +12,6 @@ from kafka.admin import MemberToRemove
 
 from monitor.broker import KafkaBroker, MemoryBroker, MemoryCluster, Publisher, Reader
 from monitor.records.record import Checkpoint, Message
-from tests.client import ship_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +58,7 @@ class Case(Protocol):
     """A broker with topics and a group of their own, and what a test does from outside."""
 
     settings: Settings
-    is_as_shipped: bool  # whether the client is used without patches
+    has_no_more: bool  # whether the client cannot tell that more was fetched
     limit_seconds: float  # after which what a test waits for is missing
 
     def open(self, instance: str = "one") -> CheckedBroker:
@@ -85,7 +84,7 @@ class MemoryCase:
     settings: Settings
     partitions: int
     limit_seconds: float = 0.2
-    is_as_shipped: bool = False
+    has_no_more: bool = False
 
     def __post_init__(self) -> None:
         self.cluster = MemoryCluster(self.settings, self.partitions)
@@ -114,7 +113,7 @@ class KafkaCase:
     settings: Settings
     partitions: int
     require_kafka: Callable[[], Any]
-    is_as_shipped: bool
+    has_no_more: bool
     limit_seconds: float = 60
 
     def open(self, instance: str = "one") -> CheckedBroker:
@@ -206,23 +205,21 @@ def read(case: Case, broker: CheckedBroker, count: int) -> Seen:
 def make_case(request: pytest.FixtureRequest, partitions: int, overrides: dict[str, Any]) -> Case:
     """The case for the fixture's parameter.
 
-    `memory` or `real`, then perhaps a delivery mode, then perhaps `as-shipped`: without patches of the client.
+    `memory` or `real`, then perhaps a delivery mode; for `real`, last the name of a Kafka client.
     """
     from tests.conftest import settings_on  # noqa: PLC0415 - a conftest is loaded by pytest first
 
     where, *more = request.param.split()
-    is_shipped = "as-shipped" in more
-    delivery = next((one for one in more if one != "as-shipped"), "")
+    client = more.pop() if where == "real" else ""
+    delivery = more[0] if more else ""
     overrides = ({"delivery": delivery} if delivery else {}) | overrides
     if where == "memory":
         return MemoryCase(settings_on("127.0.0.1:1", **overrides), partitions)
-    if delivery == "exactly-once":
+    if delivery == "exactly-once" or client == "confluent":
         request.getfixturevalue("kafka")
-    if is_shipped:
-        ship_client(request.getfixturevalue("monkeypatch"))
-        overrides = {"bulk_fetch": False} | overrides
+    overrides = {"kafka_client": client} | overrides
     settings = request.getfixturevalue("make_settings")(partitions=partitions, **overrides)
-    return KafkaCase(settings, partitions, lambda: request.getfixturevalue("kafka"), is_shipped)
+    return KafkaCase(settings, partitions, lambda: request.getfixturevalue("kafka"), client == "kafka-python")
 
 
 def alert(case: Case, value: bytes) -> Message:

@@ -16,6 +16,7 @@ import pytest
 from monitor.broker import MemoryBroker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
+from tests.conftest import CLIENTS
 from tests.contract.broker_cases import (
     NOW_MS,
     Case,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NEVER_MS = 3_600_000
-_AS_SHIPPED = (pytest.mark.kafka, pytest.mark.slow, pytest.mark.as_shipped)
 
 
 def _id(*words):
@@ -47,9 +47,10 @@ def memory(mode: str = "", *arguments):
 
 
 def real(mode: str = "", *arguments):
-    """Two parameters of `case`: Kafka with a patched client, and with the client as its authors ship it."""
-    for shipped, marks in (("", _AS_SHIPPED[:2]), ("as-shipped", _AS_SHIPPED)):
-        words = " ".join(filter(None, ("real", mode, shipped)))
+    """Two parameters of `case`: Kafka with each of the two clients."""
+    for client in CLIENTS:
+        words = " ".join(filter(None, ("real", mode, client)))
+        marks = (pytest.mark.kafka, pytest.mark.slow)
         yield pytest.param(words, *arguments, id=_id(words, *arguments), marks=marks)
 
 
@@ -130,7 +131,7 @@ def test_a_poll_brings_no_more_than_a_batch_and_has_more_says_whether_the_next_o
                 sizes.append(len(records))
                 more.append(broker.has_more())
     assert sizes == [2, 2, 1]
-    assert more == [True, True, False] or (one.is_as_shipped and not any(more))  # that client cannot tell
+    assert more == [True, True, False] or (one.has_no_more and not any(more))  # that client cannot tell
 
 
 def test_a_poll_without_new_records_returns_none_soon(case):

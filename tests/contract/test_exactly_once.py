@@ -1,4 +1,4 @@
-"""What one Kafka transaction promises, and which defects of the client would break it: with and without patches."""
+"""What one Kafka transaction promises, and which defects of the client would break it: on both clients."""
 
 from __future__ import annotations
 
@@ -8,28 +8,26 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
-from kafka.structs import ConsumerGroupMetadata
 
-from monitor.broker import KafkaBroker, Publisher, Reader
+from monitor.broker import KafkaBroker, Publisher, Reader, kafka_client
+from monitor.broker.client import CommittedOffset
 from monitor.broker.reading.assignment import Assignment
 from monitor.broker.writing.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
-from tests.client import ship_client
+from tests.conftest import CLIENTS
 from tests.fakes import kafka_broker
 
 pytestmark = pytest.mark.usefixtures("kafka")
 LIMIT_SECONDS = 60
 
 
-@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.as_shipped)], ids=["patched", "as-shipped"])
-def make_settings(request, make_settings, monkeypatch):
-    """Settings for a client with all patches, and for one exactly as its authors ship it."""
-    if not request.param:
-        ship_client(monkeypatch)
-    return partial(make_settings, bulk_fetch=request.param)
+@pytest.fixture(params=CLIENTS)
+def make_settings(request, make_settings):
+    """Settings for each of the two Kafka clients."""
+    return partial(make_settings, kafka_client=request.param)
 
 
 @pytest.fixture
@@ -183,40 +181,56 @@ def test_a_partition_that_was_revoked_during_a_delivery_is_restored_where_that_d
 def test_a_member_of_an_older_generation_delivers_nothing_and_what_it_meant_to_commit_leaks_nowhere(make_settings):
     """kafka-python 3.0.12 commits the offsets of the aborted transaction with the next one."""
     settings = make_settings(partitions=2)
-    first, second = (TopicPartition(settings.beats_topic, partition) for partition in range(2))
-    consumer = KafkaConsumer(
-        settings.beats_topic, bootstrap_servers=settings.bootstrap_servers, group_id=settings.group_id
-    )
-    with closing(consumer), closing(TransactionalProducer(settings)) as transactions:
-        while not consumer.assignment():
-            consumer.poll(1000)
-        member = consumer.group_metadata()
-        stale = ConsumerGroupMetadata(settings.group_id, member.generation_id - 1, member.member_id, None)
-        with pytest.raises(RewoundError, match="metadata mismatch"):
-            transactions.deliver([alert(settings, b"stale")], {first: OffsetAndMetadata(10, "", -1)}, stale)
-        transactions.deliver([alert(settings, b"good")], {second: OffsetAndMetadata(5, "", -1)}, member)
+    client = kafka_client(settings)
+    with (
+        closing(client.group(settings, LIMIT_SECONDS)) as group,
+        closing(TransactionalProducer(settings, client)) as transactions,
+    ):
+        poll_until((group,), group.is_stable)
+        stale = group.membership()
+        with closing(client.group(settings, LIMIT_SECONDS)) as other:
+            poll_until((group, other), lambda: len(group.assignment()) == len(other.assignment()) == 1)
+        with pytest.raises(RewoundError, match="transaction failed"):
+            transactions.deliver([alert(settings, b"stale")], {0: CommittedOffset(10, "")}, stale)
+        poll_until((group,), lambda: group.is_stable() and len(group.assignment()) == 2)
+        transactions.deliver([alert(settings, b"good")], {1: CommittedOffset(5, "")}, group.membership())
         assert alerts(settings) == [b"good"]
         assert committed(settings) == [None, 5]
 
 
+def poll_until(groups, is_done):
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not is_done():
+        assert time.monotonic() < deadline
+        for group in groups:
+            group.poll()
+
+
 def test_a_member_that_was_put_out_of_the_group_commits_nothing(make_settings):
-    """kafka-python 3.0.12 hands out (-1, '') then, and the broker takes offsets under it from anybody."""
-    settings = make_settings()
-    nobody = ConsumerGroupMetadata(settings.group_id, -1, "", None)
-    with (
-        closing(TransactionalProducer(settings)) as transactions,
-        pytest.raises(RewoundError, match="out of the group"),
-    ):
-        transactions.deliver([], {TopicPartition(settings.beats_topic, 0): OffsetAndMetadata(10, "", -1)}, nobody)
+    """The clients hand out the member (-1, '') then, and the broker takes offsets under it from anybody."""
+    settings = make_settings(partitions=2)
+    client = kafka_client(settings)
+    with closing(client.group(settings, LIMIT_SECONDS)) as group, closing(_admin(settings)) as admin:
+        poll_until((group,), group.is_stable)
+        (member,) = admin.describe_groups([settings.group_id])[settings.group_id]["members"]
+        admin.remove_group_members(settings.group_id, [MemberToRemove(member_id=member["member_id"])])
+        poll_until((group,), lambda: group.membership().member_id != member["member_id"])
+        with (
+            closing(TransactionalProducer(settings, client)) as transactions,
+            pytest.raises(RewoundError, match="out of the group"),
+        ):
+            transactions.deliver([], {0: CommittedOffset(10, "")}, group.membership()._replace(member_id=""))
     assert committed(settings) == [None, None]
 
 
+@pytest.mark.parametrize("make_settings", ["kafka-python"], indirect=True)
 def test_a_member_that_comes_back_under_another_name_begins_again_though_no_listener_was_called(
     make_settings, monkeypatch
 ):
     """kafka-python 3.0.12 is silent when a member is put out while it joins, and claims its old partitions."""
     settings = make_settings(partitions=1, commit_interval_ms=3_600_000)
-    monkeypatch.setattr("monitor.broker.reading.assignment.RebalanceListener.changed", lambda _: set())
+    for name in ("on_partitions_revoked", "on_partitions_assigned"):
+        monkeypatch.setattr(f"monitor.broker.kafka_python.group.RebalanceListener.{name}", lambda *_: None)
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker, closing(_admin(settings)) as admin:
         read(broker, 3)
@@ -272,10 +286,10 @@ def test_two_processes_of_one_name_are_told_and_one_of_them_ends(make_settings):
     publish(settings, 1)
     with closing(kafka_broker(settings)) as one:
         read(one, 1)
-        with closing(TransactionalProducer(settings)) as other:
+        with closing(TransactionalProducer(settings, kafka_client(settings))) as other:
             for _ in range(2):
                 take_over(other)
-                with pytest.raises(RewoundError, match="ProducerFenced"):
+                with pytest.raises(RewoundError, match=r"(?i)fenced"):
                     one.deliver(Checkpoint((alert(settings, b"lost"),), offsets={0: 1}))
                 read(one, 1)
             take_over(other)

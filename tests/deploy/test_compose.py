@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from monitor import settings
-from monitor.broker.reading import consumer
+from monitor.broker.confluent import group as confluent
+from monitor.broker.kafka_python import group, producer
 from monitor.broker.writing import transactions
 from monitor.pipeline import loop
 from tests.deploy.files import COMPOSE, REPOSITORY, lineage, read_yaml, services
@@ -149,8 +150,8 @@ def test_there_are_two_monitors() -> None:
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_the_monitor_is_given_the_time_to_end(name: str) -> None:
-    turn = transactions.DELIVER_SECONDS + consumer.LAG_TIMEOUT_MS / 1000
-    closing = transactions.CLOSE_SECONDS + consumer.COMMIT_TIMEOUT_MS / 1000
+    turn = transactions.DELIVER_SECONDS + group.REQUEST_MS / 1000
+    closing = producer.DISCARD_SECONDS + max(group.COMMIT_TIMEOUT_MS / 1000, confluent.CLOSE_SECONDS)
     assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > loop.DRAIN_SECONDS + 2 * turn + closing
 
 

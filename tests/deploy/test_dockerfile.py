@@ -126,8 +126,9 @@ def test_every_installation_is_held_to_the_constraints() -> None:
             assert "-c constraints.txt" in found.rest
 
 
-def test_the_daemons_image_has_the_core_alone() -> None:
-    assert not any(".[" in found.rest for found in lineage("monitor-build"))
+def test_the_daemons_image_has_the_core_and_the_faster_kafka_client_alone() -> None:
+    extras = {name for found in lineage("monitor-build") for name in re.findall(r"\.\[(.+?)\]", found.rest)}
+    assert extras == {"fast"}
     assert any(".[trainer]" in found.rest for found in lineage("trainer-build"))
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from monitor import settings
 from monitor.alarms.alert import VERSION
-from monitor.broker.reading import consumer
+from monitor.broker.confluent import group as confluent
+from monitor.broker.kafka_python import group, producer
 from monitor.broker.writing import transactions
 from monitor.pipeline import loop
 from monitor.settings import Settings
@@ -120,8 +121,8 @@ def test_a_start_has_at_least_the_time_limit_of_a_stuck_loop(name: str) -> None:
 
 @each
 def test_a_pod_is_given_the_time_to_end(name: str) -> None:
-    turn = transactions.DELIVER_SECONDS + consumer.LAG_TIMEOUT_MS / 1000
-    closing = transactions.CLOSE_SECONDS + consumer.COMMIT_TIMEOUT_MS / 1000
+    turn = transactions.DELIVER_SECONDS + group.REQUEST_MS / 1000
+    closing = producer.DISCARD_SECONDS + max(group.COMMIT_TIMEOUT_MS / 1000, confluent.CLOSE_SECONDS)
     grace = pods(name)["StatefulSet"]["terminationGracePeriodSeconds"]
     assert grace > loop.DRAIN_SECONDS + 2 * turn + closing
     assert services()["monitor"]["stop_grace_period"] == f"{grace}s"

@@ -33,6 +33,7 @@ SET = (
     "broker_timeout_seconds",
     "batch_size",
     "delivery",
+    "kafka_client",
 )
 TOPICS = ("beats_topic", "alerts_topic", "scores_topic", "dead_letters_topic", "control_topic", "state_topic")
 

@@ -6,14 +6,6 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kafka.errors import (
-    IllegalSaslStateError,
-    InvalidReceiveError,
-    KafkaConnectionError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
-
 from monitor.broker.connection.probe import ask
 
 if TYPE_CHECKING:
@@ -25,37 +17,40 @@ _OTHER_HOST = {62, 64}
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Explains failed connections of clients with these settings."""
+    """Explains failed connections of clients with these settings. `where` is `HOST:PORT`."""
 
     settings: Settings
 
-    def explain(self, error: Exception, host: str, port: int) -> tuple[str, bool]:
-        """A sentence about a connection that failed, and whether another try cannot help."""
-        settings, where, cause = self.settings, f"{host}:{port}", _cause(error)
-        if isinstance(cause, SaslAuthenticationFailedError):
-            return (
-                f"Kafka at {where} refuses the login of user {settings.sasl_username!r} with {settings.sasl_mechanism} "
-                f"({_short(cause)}): check MONITOR_SASL_USERNAME and the password, and that the broker knows this user "
-                "for this mechanism"
-            ), True
-        if isinstance(cause, UnsupportedSaslMechanismError):
-            return f"Kafka at {where} does not take MONITOR_SASL_MECHANISM={settings.sasl_mechanism}", False
-        if isinstance(cause, IllegalSaslStateError):
-            return (
-                f"Kafka at {where} takes no login: set MONITOR_SECURITY_PROTOCOL="
-                f"{settings.security_protocol.removeprefix('SASL_')}, or name the port that does"
-            ), True
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _of_certificate(cause, where, settings), True
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-            return _of_tls(cause, where, settings), True
-        return f"{where}: {_short(cause)}", False
+    def login_refused(self, where: str, reason: str) -> str:
+        """The broker knows the mechanism and refuses this user. Another try cannot help."""
+        settings = self.settings
+        return (
+            f"Kafka at {where} refuses the login of user {settings.sasl_username!r} with {settings.sasl_mechanism} "
+            f"({printable(reason)}): check MONITOR_SASL_USERNAME and the password, and that the broker knows this user "
+            "for this mechanism"
+        )
 
-    def ask_port(self, error: Exception, host: str, port: int) -> str:
+    def mechanism_refused(self, where: str) -> str:
+        """The broker does not have the mechanism. `ask_port` may name those that it has."""
+        return f"Kafka at {where} does not take MONITOR_SASL_MECHANISM={self.settings.sasl_mechanism}"
+
+    def no_login(self, where: str) -> str:
+        """The port takes no login at all. Another try cannot help."""
+        return (
+            f"Kafka at {where} takes no login: set MONITOR_SECURITY_PROTOCOL="
+            f"{self.settings.security_protocol.removeprefix('SASL_')}, or name the port that does"
+        )
+
+    def tls_failed(self, where: str, error: ssl.SSLError) -> str:
+        """The handshake failed. Another try cannot help."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return _of_certificate(error, where, self.settings)
+        return _of_tls(error, where, self.settings)
+
+    def ask_port(self, host: str, port: int) -> str:
         """Why a port closed the connection: the probe asks whether it wants TLS or a login. Empty if still unknown."""
         settings, where, protocol = self.settings, f"{host}:{port}", self.settings.security_protocol
-        is_closed = isinstance(error, InvalidReceiveError | KafkaConnectionError | UnsupportedSaslMechanismError)
-        found = ask(host, port) if is_closed else None
+        found = ask(host, port)
         if found is None:
             return ""
         if found.is_tls != protocol.endswith("SSL"):
@@ -78,15 +73,16 @@ class Diagnosis:
         return ""
 
 
-def _cause(error: Exception) -> Exception:
-    """The error that the client wrapped in its own, where it wrapped one."""
-    inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else error.__context__
-    return inner if isinstance(error, KafkaConnectionError) and isinstance(inner, ssl.SSLError) else error
+def no_answer(settings: Settings, reason: str) -> str:
+    """The sentence for a cluster none of whose servers answered in time."""
+    return (
+        f"no Kafka answers at {settings.bootstrap_servers} ({reason}): is it running, and are "
+        "MONITOR_BOOTSTRAP_SERVERS and the security settings right?"
+    )
 
 
-def _short(error: Exception) -> str:
-    """The text of the error, shortened and printable: it may come from a server that is not the broker."""
-    text = str(error.args[0] if error.args else error).removeprefix(f"{type(error).__name__}: ")
+def printable(text: str) -> str:
+    """The text, shortened and without control characters: it may come from a server that is not the broker."""
     return "".join(character for character in text[:200] if character.isprintable())
 
 

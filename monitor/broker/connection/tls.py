@@ -8,8 +8,6 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from monitor.broker.kafka_python.known_versions import is_patched
-from monitor.broker.kafka_python.tls_sockets import close_after_failed_handshakes
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -26,8 +24,6 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
     """A context that checks the broker's certificate and host name. Raises RefusedError that names a bad file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if is_patched(settings):
-        close_after_failed_handshakes(context)
     if settings.ssl_cafile is None:
         context.load_default_certs()
     else:

@@ -1,12 +1,12 @@
-"""All code that uses private parts of kafka-python 3.0.12. No other package may; `tests/test_private_parts.py` checks.
+"""The Kafka client on kafka-python: it needs no compiled library, and is installed with the core.
 
-`MONITOR_BULK_FETCH=false` gives the client exactly as its authors ship it: none of these patches is applied. The same
-happens when one byte of the client's files differs from what `known_versions` knows; one warning says so then.
-`patches` imports the modules that need the client's internal ones, and only when a patch is applied: a client that has
-renamed those runs on its own code too.
+All code that uses private parts of kafka-python 3.0.12 is here too. No other package may; `tests/test_private_parts.py`
+checks. It corrects defects; nothing private is used for speed. When one byte of the client's files differs from what
+`known_versions` knows, none of these patches is applied, and one warning says so. `patches` imports the modules that
+need the client's internal ones, and only when a patch is applied: a client that has renamed those runs on its own code.
 
-Patches for correctness. Each row: module; what it does; the defect of kafka-python 3.0.12; what holds without it; the
-test that fails without it.
+Each row: module; what it does; the defect of kafka-python 3.0.12; what holds without it; the test that fails without
+it.
 
 - `bootstrap`: gives up at once when every server refuses for good, and says why. The client tries until its time limit,
   then says only that it could not connect. Without: a time-out, and a sentence without the cause.
@@ -28,12 +28,38 @@ test that fails without it.
   Without: closing takes its whole time limit. tests/broker/kafka_python/test_transactional.py.
 - `transactional`: reads the error that ended a producer. Later calls of the client raise a plain KafkaError. Without:
   the sentence about a replay that was overtaken by another is less exact. tests/e2e/test_dead_letters_replay.py.
-
-Patches for speed alone, which give the client's own results:
-
-- `sockets`, the rest: reads up to 1 MiB a call instead of 4 KiB, and a large answer straight into its place.
-- `fetching`, `record_batch`: decode a whole fetch with NumPy instead of making an object of each record; change
-  `fetch_min_bytes` while the consumer runs. tests/broker/kafka_python/test_fetching.py.
-- `producing`: appends whole batches of messages instead of one message at a time.
-  tests/broker/kafka_python/test_producing.py.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import kafka
+
+from monitor.broker.kafka_python.admin import KafkaPythonAdmin
+from monitor.broker.kafka_python.group import KafkaPythonGroup
+from monitor.broker.kafka_python.producer import KafkaPythonProducer
+from monitor.broker.kafka_python.topic_reader import KafkaPythonTopic
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
+
+
+class KafkaPythonClient:
+    """Implements `client.KafkaClient`."""
+
+    name = f"kafka-python {kafka.__version__}"
+
+    def group(self, settings: Settings, wait_seconds: float) -> KafkaPythonGroup:
+        return KafkaPythonGroup(settings, wait_seconds)
+
+    def topic(self, settings: Settings, topic: str, max_wait_ms: int = 500) -> KafkaPythonTopic:
+        return KafkaPythonTopic(settings, topic, max_wait_ms)
+
+    def producer(
+        self, settings: Settings, wait_seconds: float, *, transactional_id: str | None = None, linger_ms: int = 0
+    ) -> KafkaPythonProducer:
+        return KafkaPythonProducer(settings, wait_seconds, transactional_id=transactional_id, linger_ms=linger_ms)
+
+    def admin(self, settings: Settings, wait_seconds: float) -> KafkaPythonAdmin:
+        return KafkaPythonAdmin(settings, wait_seconds)

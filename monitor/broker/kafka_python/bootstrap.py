@@ -8,35 +8,29 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaTimeoutError, RequestTimedOutError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from monitor.broker.client_errors import UnreachableError
-from monitor.broker.io_thread import ends_the_process_on_a_defect
 from monitor.broker.kafka_python import known_versions
+from monitor.broker.kafka_python.client_errors import UnreachableError
+from monitor.broker.kafka_python.explanation import explain, is_closed
+from monitor.broker.kafka_python.io_thread import ends_the_process_on_a_defect
 from monitor.broker.kafka_python.sockets import patch_transport
 
+if TYPE_CHECKING:
+    from monitor.broker.connection.diagnosis import Diagnosis
+
 log = logging.getLogger(__name__)
-
-
-class Explains(Protocol):
-    """Says why a connection failed; `connection.diagnosis.Diagnosis` does."""
-
-    def explain(self, error: Exception, host: str, port: int) -> tuple[str, bool]:
-        """A sentence about a connection that failed, and whether another try cannot help."""
-
-    def ask_port(self, error: Exception, host: str, port: int) -> str:
-        """Why a port closed the connection, found out by asking it; empty where that does not tell."""
 
 
 class Client(KafkaNetClient):  # type: ignore[misc]
     """The network client. The classes of kafka-python take it as their option `kafka_client`."""
 
-    def __init__(self, diagnosis: Explains, **configs: Any) -> None:
+    def __init__(self, diagnosis: Diagnosis, **configs: Any) -> None:
         known_versions.require_known()
         net = NetworkSelector(**configs)
         super().__init__(net, _Manager(diagnosis, net, **configs))
@@ -49,7 +43,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
     """Remembers why connections failed; stops trying when every server has refused for good."""
 
-    def __init__(self, diagnosis: Explains, net: NetworkSelector, **configs: Any) -> None:
+    def __init__(self, diagnosis: Diagnosis, net: NetworkSelector, **configs: Any) -> None:
         super().__init__(net, **configs)
         self._diagnosis = diagnosis
         self._failures: dict[str, str] = {}  # node -> what was wrong the last time
@@ -99,9 +93,9 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         server = self.cluster.broker_metadata(node_id)
         if server is None or self.closed:
             return
-        sentence, is_final = self._diagnosis.explain(error, server.host, server.port)
-        if not is_final and node_id not in self._refusals and not self.bootstrapped:
-            answer = self._diagnosis.ask_port(error, server.host, server.port)
+        sentence, is_final = explain(self._diagnosis, error, server.host, server.port)
+        if not is_final and is_closed(error) and node_id not in self._refusals and not self.bootstrapped:
+            answer = self._diagnosis.ask_port(server.host, server.port)
             sentence, is_final = (answer, True) if answer else (sentence, False)
         if is_final and self._refusals.get(node_id) != sentence:
             self._refusals[node_id] = sentence

@@ -39,12 +39,7 @@ class _LenientBatch(DefaultRecordBatch):  # type: ignore[misc]
             return super()._read_msg(*arguments)
 
 
-def accept_any_header_name() -> bool:
-    """Patch every consumer of this process; whether that is new.
-
-    It costs one more call for each record, so the daemon does it only when it meets such a record.
-    """
+def accept_any_header_name() -> None:
+    """Patch every consumer of this process."""
     known_versions.require_known()
-    is_new = memory_records.DefaultRecordBatch is not _LenientBatch
     memory_records.DefaultRecordBatch = _LenientBatch
-    return is_new

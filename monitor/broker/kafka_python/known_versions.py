@@ -1,7 +1,7 @@
 """Checks that the installed client is the version that the patches of this package were written for.
 
-One digest covers every file that is patched or whose private parts are used, and the files of the consumer group:
-`reading.consumer` and `reading.assignment` rely on their behaviour.
+One digest covers every file that is patched or whose private parts are used, and the files of the consumer group, on
+whose behaviour `group` relies.
 """
 
 from __future__ import annotations
@@ -10,12 +10,8 @@ import hashlib
 import logging
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import kafka
-
-if TYPE_CHECKING:
-    from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +67,7 @@ def is_known() -> bool:
     if digest(Path(kafka.__file__).parent) in KNOWN:
         return True
     log.warning(
-        "kafka-python %s is not known here: it runs on its own code alone, slower and without corrections",
+        "kafka-python %s is not known here: it runs on its own code alone, without corrections",
         kafka.__version__,
     )
     return False
@@ -84,8 +80,3 @@ def require_known() -> None:
     """
     if not is_known():
         raise RuntimeError("a patch for another version of kafka-python was to be applied")
-
-
-def is_patched(settings: Settings) -> bool:
-    """Whether the patches of this package are applied: the one question that is asked before any of them."""
-    return settings.bulk_fetch and is_known()

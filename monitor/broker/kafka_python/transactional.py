@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kafka.errors import KafkaTimeoutError
 
 from monitor.broker.kafka_python import known_versions
-from monitor.broker.kafka_python.known_versions import is_patched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
     from kafka.structs import ConsumerGroupMetadata
-
-    from monitor.settings import Settings
 
 
 class TransactionCalls(Protocol):
@@ -44,7 +41,7 @@ class TransactionCalls(Protocol):
         """The error that ended the producer; None if there is none, or if it is not known."""
 
 
-class _Bounded:
+class Bounded:
     """Uses the producer's private transaction manager, which takes a time limit for each wait."""
 
     def __init__(self, producer: Any) -> None:
@@ -107,6 +104,6 @@ def _check_time(seconds: float) -> None:
         raise KafkaTimeoutError("no time is left for the transaction")
 
 
-def transaction_calls(producer: KafkaProducer, settings: Settings) -> TransactionCalls:
-    """These calls for a producer, patched or as the client ships them."""
-    return _Bounded(producer) if is_patched(settings) else AsShipped(producer)
+def transaction_calls(producer: KafkaProducer) -> TransactionCalls:
+    """These calls for a producer, with limits where the client is a known one."""
+    return Bounded(producer) if known_versions.is_known() else AsShipped(producer)

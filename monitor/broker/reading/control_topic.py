@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kafka.errors import CorruptRecordError
-
-from monitor.broker.client_errors import retry_while_unavailable
-from monitor.broker.kafka_python.known_versions import is_patched
-from monitor.broker.kafka_python.patches import accept_any_header_name
+from monitor.broker.client import Failure, failure_of
 from monitor.broker.reading.reader import Reader
+from monitor.broker.retry import retry_while_unavailable
 from monitor.errors import BrokerError
 from monitor.records.record import ControlRecord
 
 if TYPE_CHECKING:
+    from monitor.broker.client import TopicRecord
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,9 +36,7 @@ class ControlTopic:
         retry_while_unavailable(self._open, settings)
 
     def _open(self) -> None:
-        self._reader = Reader(
-            self._settings, self._settings.control_topic, from_beginning=True, is_lenient=False, wait_ms=WAIT_MS
-        )
+        self._reader = Reader(self._settings, self._settings.control_topic, from_beginning=True, wait_ms=WAIT_MS)
         try:
             self._found = [_control_record(record) for record in self._reader.until_end(IDLE_SECONDS)]
         except BrokerError:
@@ -69,9 +65,7 @@ class ControlTopic:
         try:
             self._found += [_control_record(record) for record in self._reader.poll(0)]
         except BrokerError as error:
-            if isinstance(error.__cause__, CorruptRecordError):  # this reader's next poll would not return
-                if is_patched(self._settings):
-                    accept_any_header_name()
+            if failure_of(error) in {Failure.UNREADABLE, Failure.BROKEN}:  # this reader's next poll would not return
                 self.close()
             raise
 
@@ -81,5 +75,5 @@ class ControlTopic:
         self._reader = None
 
 
-def _control_record(record: Any) -> ControlRecord:
+def _control_record(record: TopicRecord) -> ControlRecord:
     return ControlRecord(record.key, record.value, record.offset)

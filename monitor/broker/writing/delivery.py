@@ -17,14 +17,12 @@ from monitor.errors import RewoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kafka import OffsetAndMetadata, TopicPartition
-    from kafka.structs import ConsumerGroupMetadata
-
+    from monitor.broker.client import CommittedOffset, KafkaClient, Membership
     from monitor.broker.reading.consumer import GroupConsumer
     from monitor.records.record import Checkpoint, Message
     from monitor.settings import Settings
 
-    Offsets = Mapping[TopicPartition, OffsetAndMetadata]
+    Offsets = Mapping[int, CommittedOffset]
 
 
 class DeliveryStrategy(Protocol):
@@ -75,9 +73,9 @@ class _Background:
 class ExactlyOnce:
     """Everything in one transaction; offsets without messages too, so that a member put out cannot commit them."""
 
-    def __init__(self, settings: Settings, consumer: GroupConsumer) -> None:
+    def __init__(self, settings: Settings, client: KafkaClient, consumer: GroupConsumer) -> None:
         self._consumer = consumer
-        self._transactions = TransactionalProducer(settings)
+        self._transactions = TransactionalProducer(settings, client)
         self._background = _Background()
         self.prepare, self.wait = self._transactions.prepare, self._background.wait
 
@@ -90,10 +88,8 @@ class ExactlyOnce:
             self._transactions.deliver(*self._arguments(checkpoint, offsets))
         return True
 
-    def _arguments(
-        self, checkpoint: Checkpoint, offsets: Offsets
-    ) -> tuple[Sequence[Message], Offsets, ConsumerGroupMetadata]:
-        return (*checkpoint.messages, *checkpoint.deletions), offsets, self._consumer.member
+    def _arguments(self, checkpoint: Checkpoint, offsets: Offsets) -> tuple[Sequence[Message], Offsets, Membership]:
+        return (*checkpoint.messages, *checkpoint.deletions), offsets, self._consumer.member()
 
     def close(self) -> None:
         self._background.close()
@@ -103,9 +99,9 @@ class ExactlyOnce:
 class AtLeastOnce:
     """Messages with the state, then offsets, then deletions of state, each acknowledged before the next."""
 
-    def __init__(self, settings: Settings, consumer: GroupConsumer) -> None:
+    def __init__(self, settings: Settings, client: KafkaClient, consumer: GroupConsumer) -> None:
         self._consumer = consumer
-        self._producer = AcknowledgedProducer(settings)
+        self._producer = AcknowledgedProducer(settings, client)
         self._background = _Background()
         self._sent: Checkpoint | None = None
         self._deletions: dict[tuple[int | None, bytes | None], Message] = {}  # whose offsets are not committed yet
@@ -127,7 +123,7 @@ class AtLeastOnce:
             self._deletions.pop((message.partition, message.key), None)
         self._deletions |= {(message.partition, message.key): message for message in checkpoint.deletions}
         # partitions that were revoked since this began belong to another member, with offsets and state
-        offsets = {tp: offset for tp, offset in offsets.items() if self._consumer.owns(tp.partition)}
+        offsets = {partition: offset for partition, offset in offsets.items() if self._consumer.owns(partition)}
         self._deletions = {row: message for row, message in self._deletions.items() if self._owns(message)}
         try:
             if offsets and not self._consumer.commit(offsets):

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from monitor.broker.connection.client_config import client_config
+from monitor.broker.kafka_python.config import client_config
 from monitor.errors import RefusedError
 from monitor.settings import Settings
 from tests.certificates import Authority, encrypted

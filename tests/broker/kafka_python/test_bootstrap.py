@@ -13,7 +13,9 @@ from monitor.settings import Settings
 
 
 def test_a_failed_attempt_to_connect_leaves_no_thread_behind():
-    settings = Settings(bootstrap_servers=f"127.0.0.1:{free_port()}", broker_timeout_seconds=1)
+    settings = Settings(
+        bootstrap_servers=f"127.0.0.1:{free_port()}", broker_timeout_seconds=1, kafka_client="kafka-python"
+    )
     before = set(threading.enumerate())
     with pytest.raises(BrokerError, match="no Kafka answers"):
         missing_topics(settings)

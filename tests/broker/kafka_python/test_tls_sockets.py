@@ -7,7 +7,8 @@ import ssl
 
 import pytest
 
-from monitor.broker.connection.tls import tls_context
+from monitor.broker.kafka_python import known_versions
+from monitor.broker.kafka_python.config import client_config
 from monitor.settings import Settings
 
 
@@ -16,7 +17,9 @@ def refused(settings):
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        encrypted = tls_context(settings).wrap_socket(ours, server_hostname="broker", do_handshake_on_connect=False)
+        encrypted = client_config(settings, 1)["ssl_context"].wrap_socket(
+            ours, server_hostname="broker", do_handshake_on_connect=False
+        )
         with pytest.raises(ssl.SSLError):
             encrypted.do_handshake()
     return encrypted
@@ -26,8 +29,9 @@ def test_a_failed_handshake_closes_its_socket():
     assert refused(Settings(security_protocol="SSL")).fileno() == -1
 
 
-def test_the_client_as_shipped_has_the_sockets_of_the_standard_library():
-    settings = Settings(security_protocol="SSL", bulk_fetch=False)
-    assert tls_context(settings).sslsocket_class is ssl.SSLSocket
+def test_a_client_that_is_not_known_has_the_sockets_of_the_standard_library(monkeypatch):
+    monkeypatch.setattr(known_versions, "is_known", lambda: False)
+    settings = Settings(security_protocol="SSL")
+    assert client_config(settings, 1)["ssl_context"].sslsocket_class is ssl.SSLSocket
     with refused(settings) as encrypted:
         assert encrypted.fileno() >= 0

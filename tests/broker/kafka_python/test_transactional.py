@@ -9,8 +9,8 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 from kafka.producer.transaction_manager import TransactionalRequestResult
 
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.transactional import transaction_calls
-from monitor.settings import Settings
 
 
 class Silent:
@@ -45,26 +45,27 @@ def producer(manager):
 )
 def test_a_coordinator_that_never_answers_is_waited_for_up_to_the_limit(call):
     with pytest.raises(KafkaTimeoutError):
-        call(transaction_calls(producer(Silent()), Settings()))
+        call(transaction_calls(producer(Silent())))
 
 
 def test_a_failed_producer_is_told_to_send_nothing_more_and_its_error_is_known():
     failed = producer(Silent())
-    calls = transaction_calls(failed, Settings())
+    calls = transaction_calls(failed)
     calls.force_close()
     assert failed.closed.is_set()
     assert str(calls.last_error()) == "'why'"
-    assert transaction_calls(producer(None), Settings()).last_error() is None
+    assert transaction_calls(producer(None)).last_error() is None
 
 
-def test_as_shipped_only_the_public_calls_are_made():
+def test_a_client_that_is_not_known_gets_the_public_calls_alone(monkeypatch):
     made = []
     public = SimpleNamespace(
         send_offsets_to_transaction=lambda *_: made.append("offsets"),
         commit_transaction=lambda: made.append("commit"),
         abort_transaction=lambda: made.append("abort"),
     )
-    calls = transaction_calls(public, Settings(bulk_fetch=False))
+    monkeypatch.setattr(known_versions, "is_known", lambda: False)
+    calls = transaction_calls(public)
     calls.send_offsets({}, None, 1)
     calls.commit(1)
     calls.abort(1)

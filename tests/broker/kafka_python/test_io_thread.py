@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kafka.errors import KafkaConnectionError
 
-from monitor.broker.io_thread import ends_the_process_on_a_defect
+from monitor.broker.kafka_python.io_thread import ends_the_process_on_a_defect
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Translates the settings of the connection into options of the Kafka client."""
+"""Translates the settings of the connection into options of the client."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.broker.connection.diagnosis import Diagnosis
 from monitor.broker.connection.tls import tls_context
-from monitor.broker.kafka_python.known_versions import is_patched
+from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.patches import make_client
+from monitor.broker.kafka_python.tls_sockets import close_after_failed_handshakes
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
 
-COMMAND_SECONDS = 15.0
-
 
 def client_config(settings: Settings, wait_seconds: float) -> dict[str, Any]:
-    """Options that all our clients share; connecting may take `wait_seconds`."""
+    """Options that all clients share; connecting may take `wait_seconds`."""
     config: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
         "client_id": f"ecg-monitor-{settings.instance}",
@@ -25,10 +24,12 @@ def client_config(settings: Settings, wait_seconds: float) -> dict[str, Any]:
         "reconnect_backoff_max_ms": 1000,  # with the client's 30 s we would reconnect long after the broker is back
         "security_protocol": settings.security_protocol,
     }
-    if is_patched(settings):
+    if known_versions.is_known():
         config["kafka_client"] = partial(make_client, Diagnosis(settings))
     if settings.security_protocol.endswith("SSL"):
         config["ssl_context"] = tls_context(settings)
+        if known_versions.is_known():
+            close_after_failed_handshakes(config["ssl_context"])
     if settings.security_protocol.startswith("SASL"):
         config |= {
             "sasl_mechanism": settings.sasl_mechanism,

@@ -1,21 +1,36 @@
-"""The Kafka client's errors as errors of the monitor. Errors of the monitor's own code pass through untouched."""
+"""Errors of kafka-python as errors of the monitor. Errors of the monitor's own code pass through untouched."""
 
 from __future__ import annotations
 
 import logging
 import struct
 import sys
-import time
 import zlib
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
+from kafka.errors import (
+    AuthorizationError,
+    CommitFailedError,
+    CorruptRecordError,
+    InvalidProducerEpochError,
+    InvalidRecordError,
+    InvalidTimestampError,
+    KafkaConfigurationError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+    RebalanceInProgressError,
+    RecordListTooLargeError,
+)
 from snappy import UncompressError
 from zstandard import ZstdError
 
-from monitor.errors import CLIENT_PACKAGES, BrokerError, MonitorError, RefusedError, raised_in
+from monitor.broker.client import ClientError, Failure
+from monitor.broker.connection.diagnosis import no_answer
+from monitor.errors import CLIENT_PACKAGES, MonitorError, RefusedError, raised_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,10 +40,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
-
-START_SECONDS = 60.0
-RETRY_SECONDS = 0.5
+_FAILURES: dict[type[KafkaError], Failure] = {
+    MessageSizeTooLargeError: Failure.TOO_LARGE,
+    RecordListTooLargeError: Failure.TOO_LARGE,
+    InvalidTimestampError: Failure.BAD_RECORD,
+    InvalidRecordError: Failure.BAD_RECORD,
+    ProducerFencedError: Failure.FENCED,
+    InvalidProducerEpochError: Failure.FENCED,
+    CommitFailedError: Failure.OUT_OF_GROUP,
+    RebalanceInProgressError: Failure.REBALANCING,
+    KafkaTimeoutError: Failure.LATE,
+    CorruptRecordError: Failure.UNREADABLE,
+}
 
 # Errors other than KafkaError that kafka-python 3.0.12 raises when a broker or a connection fails. They count only
 # where the client or its codecs raised them (`raised_in`): elsewhere the same error is a defect of the monitor.
@@ -99,19 +122,29 @@ def _translated(
         raise of_leak(error) from error
 
 
-def translated_errors(what: str) -> AbstractContextManager[None]:
-    """Turn the client's errors into a BrokerError that says what was being done; let all others pass."""
+def failure_of_kafka(error: KafkaError) -> Failure:
+    """What an error of the client means for the caller."""
+    inner = [one for one in (*error.args, error.__cause__) if isinstance(one, KafkaError)]  # as after a failed batch
+    for one in (error, *inner):
+        for kind, failure in _FAILURES.items():
+            if isinstance(one, kind):
+                return failure
+    return Failure.PASSING if getattr(error, "retriable", False) else Failure.OTHER
 
-    def of_error(error: KafkaError) -> BrokerError:
+
+def translated_errors(what: str) -> AbstractContextManager[None]:
+    """Turn the client's errors into a ClientError that says what was being done; let all others pass."""
+
+    def of_error(error: KafkaError) -> ClientError:
         if isinstance(error, AuthorizationError):
-            return BrokerError(f"{what}: not authorised ({error}): grant this user access on the broker")
-        return BrokerError(f"{what}: {error}")
+            return ClientError(f"{what}: not authorised ({error}): grant this user access on the broker")
+        return ClientError(f"{what}: {error}", failure_of_kafka(error))
 
     return _translated(of_error, partial(_leak_error, what))
 
 
 def translated_connect_errors(settings: Settings) -> AbstractContextManager[None]:
-    """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a BrokerError."""
+    """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a ClientError."""
 
     def of_leak(error: Exception) -> MonitorError:
         if isinstance(error, ValueError | OSError):
@@ -121,41 +154,22 @@ def translated_connect_errors(settings: Settings) -> AbstractContextManager[None
     return _translated(partial(_connect_error, settings), of_leak)
 
 
-def _leak_error(what: str, error: Exception) -> BrokerError:
-    return BrokerError(f"{what}: {type(error).__name__} {error} in the Kafka client")
+def _leak_error(what: str, error: Exception) -> ClientError:
+    return ClientError(f"{what}: {type(error).__name__} {error} in the Kafka client", Failure.BROKEN)
 
 
 def _connect_error(settings: Settings, error: KafkaError) -> MonitorError:
     if isinstance(error, UnreachableError):
-        return BrokerError(error.args[0])
-    if isinstance(error, KafkaTimeoutError):
-        return BrokerError(
-            f"no Kafka answers at {settings.bootstrap_servers} ({error.args[0]}): is it running, and are "
-            "MONITOR_BOOTSTRAP_SERVERS and the security settings right?"
-        )
+        return ClientError(error.args[0])
     if isinstance(error, KafkaConfigurationError):
         return _unusable(settings, error)
-    return BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {error}")
+    if isinstance(error, KafkaTimeoutError):
+        return ClientError(no_answer(settings, str(error.args[0])), failure_of_kafka(error))
+    return ClientError(f"Kafka at {settings.bootstrap_servers} refuses: {error}", failure_of_kafka(error))
 
 
 def _unusable(settings: Settings, error: Exception) -> RefusedError:
     return RefusedError(f"the settings for Kafka at {settings.bootstrap_servers} cannot be used: {error}")
-
-
-def retry_while_unavailable(call: Callable[[], Answer], settings: Settings) -> Answer:
-    """What the call returns, tried again while its error may pass: a cluster with a node down refuses now and then.
-
-    Raises BrokerError when the error will not pass, or when it lasts longer than a start may take.
-    """
-    deadline = time.monotonic() + min(START_SECONDS, settings.broker_timeout_seconds)
-    while True:
-        try:
-            return call()
-        except BrokerError as error:
-            if not getattr(error.__cause__, "retriable", False) or time.monotonic() > deadline:
-                raise
-            log.info("%s: trying again", error)
-            time.sleep(RETRY_SECONDS)
 
 
 def close_quietly(what: str, close: Callable[[], None]) -> None:
@@ -163,5 +177,5 @@ def close_quietly(what: str, close: Callable[[], None]) -> None:
     try:
         with translated_errors(f"closing {what}"):
             close()
-    except BrokerError as error:
+    except ClientError as error:
         log.warning("%s", error)

@@ -13,8 +13,8 @@ from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, To
 from kafka.protocol.frame import KafkaBytes
 from kafka.protocol.schemas.fields.codecs.types import Int32
 
-from monitor.broker.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python import sockets
+from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.errors import BrokerError, RefusedError, raised_in
 from monitor.settings import Settings
 

@@ -1,0 +1,76 @@
+"""Messages of confluent-kafka as columns. Keys and values of many records are read by calls into C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from confluent_kafka import Message
+
+from monitor.broker.blocks import RecordBlock
+from monitor.records.column import Column
+from monitor.records.record import partition_slices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.records.record import Headers
+
+
+def headers_of(message: Message) -> Headers:
+    """The headers of a record; none of them where the name of one is not UTF-8.
+
+    confluent-kafka 2.16.1 cannot read such a name, and returns a result together with an exception. Only a call through
+    C, such as that of `map`, notices this. A second call for the same message returns a list with a null pointer in it.
+    """
+    try:
+        (found,) = map(Message.headers, (message,))
+    except (SystemError, UnicodeDecodeError):
+        return ()
+    headers: Any = found or ()
+    return tuple(headers)
+
+
+class MessageHeaders(Sequence["Headers"]):
+    """Headers that are read when they are asked for: only dead letters need them."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self._known: dict[int, Headers] = {}  # each may be read once
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, row: int) -> Headers: ...
+    @overload
+    def __getitem__(self, row: slice) -> tuple[Headers, ...]: ...
+    def __getitem__(self, row: int | slice) -> Headers | tuple[Headers, ...]:
+        rows = range(len(self._messages))[row]
+        return self._at(rows) if isinstance(rows, int) else tuple(map(self._at, rows))
+
+    def _at(self, row: int) -> Headers:
+        if row not in self._known:
+            self._known[row] = headers_of(self._messages[row])
+        return self._known[row]
+
+
+def blocks_of(messages: list[Message]) -> Iterator[RecordBlock]:
+    """Columns of the records of each partition, in the order in which they came."""
+    partition = np.fromiter(map(Message.partition, messages), np.int32, len(messages))
+    slices = partition_slices(partition)
+    if len(slices) > len({number for number, _ in slices}):  # the library takes some of each partition in turn
+        order = np.argsort(partition, kind="stable")
+        messages = list(map(messages.__getitem__, order.tolist()))
+        slices = partition_slices(partition[order])
+    for number, rows in slices:
+        yield _block(number, messages[rows])
+
+
+def _block(partition: int, messages: list[Message]) -> RecordBlock:
+    offset = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
+    time = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, len(messages))
+    key, value = (Column.of(list(map(read, messages))) for read in (Message.key, Message.value))
+    return RecordBlock(partition, offset, time, key, value, MessageHeaders(messages))

@@ -1,0 +1,246 @@
+"""A member of the consumer group on confluent-kafka."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, TopicPartition
+
+from monitor.broker.client import ClientError, CommittedOffset, Failure, Membership
+from monitor.broker.confluent.client_errors import close_quietly, error_of, translated_errors
+from monitor.broker.confluent.columns import blocks_of
+from monitor.broker.confluent.config import group_options
+from monitor.broker.confluent.connecting import build, close_admin, connect
+from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
+from monitor.broker.confluent.record_stream import RecordStream
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from confluent_kafka import KafkaError, Message
+
+    from monitor.broker.blocks import RecordBlock
+    from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+COMMIT_SECONDS = 5.0
+CLOSE_SECONDS = 7.0  # the library waits 5 for the group's answer
+# `consume` calls back and goes on waiting for records: so often is looked at what the callbacks brought
+TURN_SECONDS, COMMIT_TURN_SECONDS = 0.1, 0.005
+PAUSE_SECONDS = 0.001
+_NOBODY = Membership("", None)
+
+
+class ConfluentGroup:
+    """Implements `client.GroupClient`. The library fetches a partition only after `start` has assigned it to it."""
+
+    def __init__(self, settings: Settings, wait_seconds: float) -> None:
+        self._topic, self._batch_size = settings.beats_topic, settings.batch_size
+        self._admin, errors = connect(settings, wait_seconds)
+        self._bounds = PartitionBounds(self._admin, self._topic)
+        self._rebalances, self._commits = Rebalances(), CommitAnswers()
+        with ExitStack() as undo:
+            undo.callback(close_admin, self._admin)
+            options = group_options(settings).extended({"on_commit": self._commits.hear})
+            self._consumer: Consumer = build(Consumer, settings, options, errors)
+            undo.callback(close_quietly, "the consumer", self._consumer.close)
+            with translated_errors("joining the group"):
+                self._rebalances.subscribe(self._consumer, self._topic)
+            undo.pop_all()
+        self._stream = RecordStream(self._consumer, "reading beats")
+        self._stash: list[Message] = []  # came while a commit was waiting for its answer
+        self._is_full = False
+        self._member = _NOBODY
+
+    def poll(self) -> list[RecordBlock]:
+        self._stream.raise_failure()
+        messages = self._messages()
+        self._check_member()
+        self._rebalances.is_news = False
+        if not messages:
+            self._stream.raise_failure()
+        positions = self._stream.positions
+        for partition in self._rebalances.gone():
+            positions.pop(partition, None)
+        blocks = [block for block in blocks_of(messages) if block.partition in positions] if messages else []
+        for block in blocks:
+            self._stream.move(block.partition, int(block.offset[-1]) + 1)
+        return blocks
+
+    def _messages(self) -> list[Message]:
+        """What is there; otherwise what comes first, unless the last poll left something behind.
+
+        Returns early after a rebalance, so that the caller can restore partitions.
+        """
+        size, wait_seconds = self._batch_size, 0.0 if self._is_full else POLL_SECONDS
+        messages, self._stash = self._stash[:size], self._stash[size:]
+        messages += self._stream.take(size - len(messages), 0)
+        deadline = time.monotonic() + wait_seconds
+        while not (messages or self._rebalances.is_news) and (left := deadline - time.monotonic()) > 0:
+            self._stream.raise_failure()  # before records that come after a damaged one
+            messages = self._stream.take(size, min(TURN_SECONDS, left))
+        self._is_full = len(messages) >= size
+        return messages
+
+    def _check_member(self) -> None:
+        """Take over the membership, unless the group has removed this member since it last joined."""
+        member_id = self._consumer.memberid() or ""
+        joined = self._rebalances.joined
+        before, self._member = self._member, joined if joined.member_id == member_id else _NOBODY
+        if before.member_id not in {"", self._member.member_id}:
+            self._rebalances.void()
+
+    def has_more(self) -> bool:
+        return self._is_full
+
+    def assignment(self) -> frozenset[int]:
+        return frozenset(self._rebalances.assigned)
+
+    def changed(self) -> set[int]:
+        return self._rebalances.changed()
+
+    def membership(self) -> Membership:
+        return self._member
+
+    def is_stable(self) -> bool:
+        return self._rebalances.is_settled and bool(self._member.member_id)
+
+    def start(self, offsets: Mapping[int, int]) -> None:
+        with translated_errors("setting the offset"):
+            self._unassign(offsets.keys())
+            self._consumer.incremental_assign([TopicPartition(self._topic, *pair) for pair in offsets.items()])
+        self._stream.positions |= offsets
+
+    def stop(self, partition: int) -> None:
+        with translated_errors("stopping a partition"):
+            self._unassign({partition})
+
+    def _unassign(self, partitions: Collection[int]) -> None:
+        """Fetch these no more, and drop what came of them."""
+        self._stash = [message for message in self._stash if message.partition() not in partitions]
+        for partition in partitions:
+            self._stream.positions.pop(partition, None)
+        if fetched := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
+            self._consumer.incremental_unassign(fetched)
+
+    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
+        what = "asking for committed offsets"
+        with translated_errors(what):
+            found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], REQUEST_SECONDS)
+        for tp in found:
+            if tp.error is not None:
+                raise error_of(what, tp.error)
+        return {tp.partition: CommittedOffset(tp.offset, tp.metadata or "") if tp.offset >= 0 else None for tp in found}
+
+    def beginnings(self, partitions: Collection[int]) -> dict[int, int]:
+        return self._bounds.beginnings(partitions)
+
+    def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        return self._bounds.ends(partitions)
+
+    def positions(self) -> dict[int, int]:
+        return dict(self._stream.positions)
+
+    def commit(self, offsets: Mapping[int, CommittedOffset]) -> None:
+        """Commit, and keep what is read meanwhile for the next poll.
+
+        The library's own wait has no limit: with a broker that hangs it took more than two minutes. The answer to a
+        commit in the background comes through `consume`, before the records that are there.
+        """
+        if not offsets:
+            return
+        if self._consumer.memberid() != self._member.member_id or not self._member.member_id:
+            # the broker takes offsets of nobody while the group is empty
+            raise ClientError("committing offsets: this member is out of the group", Failure.OUT_OF_GROUP)
+        given = [TopicPartition(self._topic, one, *offset) for one, offset in offsets.items()]
+        with translated_errors("committing offsets"):
+            self._consumer.commit(offsets=given, asynchronous=True)
+        self._commits.unanswered += 1
+        deadline = time.monotonic() + COMMIT_SECONDS
+        while self._commits.unanswered:
+            if time.monotonic() > deadline:
+                raise ClientError(f"committing offsets: no answer came within {COMMIT_SECONDS:g} s", Failure.LATE)
+            if came := self._stream.take(1, COMMIT_TURN_SECONDS):
+                self._stash += came
+                time.sleep(PAUSE_SECONDS)  # else a hundred thousand records come before the answer
+        if self._commits.error is not None:
+            raise error_of("committing offsets", self._commits.error)
+
+    def close(self) -> None:
+        """While a commit has no answer, the library's own wait has no limit."""
+        closing = Thread(target=close_quietly, args=("the consumer", self._consumer.close), name="close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
+        if closing.is_alive():
+            log.warning("the broker does not answer: the consumer is left to itself, and the group will miss it")
+        close_admin(self._admin)
+
+
+class CommitAnswers:
+    """The answers to commits, which come in the order of the commits."""
+
+    def __init__(self) -> None:
+        self.unanswered = 0
+        self.error: KafkaError | None = None  # of the last answer
+
+    def hear(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Take one answer: the client's `on_commit`."""
+        self.unanswered -= 1
+        found = (error, *(tp.error for tp in partitions))
+        self.error = next((one for one in found if one is not None), None)
+
+
+class Rebalances:
+    """What the group has assigned to this member. The library calls back from within `consume` and `close`."""
+
+    def __init__(self) -> None:
+        self.assigned: set[int] = set()
+        self.is_settled = self.is_news = False
+        self.joined = _NOBODY  # in the generation that was joined last
+        self._changed: set[int] = set()
+        self._gone: set[int] = set()
+
+    def subscribe(self, consumer: Consumer, topic: str) -> None:
+        consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+
+    def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        """Take partitions over without fetching them. Each new generation comes here, if only with an empty list.
+
+        The token names the generation, so that the broker refuses it after the next rebalance. It must be taken here:
+        once a heartbeat has found that the group has removed this member, the library names the member '', and the
+        broker accepts offsets from that one at any time: a frozen member would commit over its successor.
+        """
+        consumer.incremental_assign([])
+        before, token = consumer.memberid(), consumer.consumer_group_metadata()
+        is_member = before and before == consumer.memberid()
+        self.joined = Membership(before, token) if is_member else _NOBODY
+        self.is_settled = self.is_news = True
+        self.assigned |= {tp.partition for tp in given}
+        self._changed |= {tp.partition for tp in given}
+
+    def _on_revoke(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        revoked = {tp.partition for tp in given}
+        self.is_settled, self.is_news = False, True
+        self.assigned -= revoked
+        self._changed |= revoked
+        self._gone |= revoked
+        consumer.incremental_unassign([tp for tp in consumer.assignment() if tp.partition in revoked])
+
+    def void(self) -> None:
+        """Let all partitions be restored again."""
+        self._changed |= self.assigned
+
+    def changed(self) -> set[int]:
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def gone(self) -> set[int]:
+        """Partitions that were revoked since the last call. Records of them may have come in the same poll."""
+        gone, self._gone = self._gone, set()
+        return gone

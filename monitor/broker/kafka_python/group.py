@@ -1,0 +1,216 @@
+"""A member of the consumer group on kafka-python."""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.structs import MemberState
+
+from monitor.beats.beat import FLOAT32_BYTES
+from monitor.broker.blocks import RecordBlock
+from monitor.broker.client import ClientError, CommittedOffset, Membership
+from monitor.broker.kafka_python import known_versions
+from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
+from monitor.broker.kafka_python.config import client_config
+from monitor.broker.kafka_python.patches import accept_any_header_name
+from monitor.broker.limits import fetch_pace
+from monitor.records.column import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from kafka.structs import ConsumerGroupMetadata
+
+    from monitor.settings import Settings
+
+POLL_MS = 1000  # with less, a poll that times out during a join can leave the member without partitions for good
+REQUEST_MS = 3000
+COMMIT_TIMEOUT_MS = 5000
+FETCH_BYTES = 4 * 1024 * 1024
+FETCH_STEPS = 16
+COLLECT_BYTES = 64 * 1024 * 1024
+
+
+class KafkaPythonGroup:
+    """Implements `client.GroupClient`. A partition that may not be read is paused."""
+
+    def __init__(self, settings: Settings, wait_seconds: float) -> None:
+        self._topic = settings.beats_topic
+        self._rebalances = RebalanceListener()
+        self._started: set[int] = set()
+        self._uncollected = 0  # bytes
+        if known_versions.is_known():
+            accept_any_header_name()
+        with translated_connect_errors(settings):
+            self._consumer = _build(settings, wait_seconds)
+            self._consumer.subscribe([self._topic], listener=self._rebalances)
+        self._member: ConsumerGroupMetadata = self._consumer.group_metadata()
+        self._joined_as = self._member  # the last one in a stable group
+
+    def poll(self) -> list[RecordBlock]:
+        with translated_errors("reading beats"):
+            polled = self._consumer.poll(timeout_ms=POLL_MS)
+        self._check_member()
+        blocks = [_block(records) for tp, records in polled.items() if tp.partition in self._started]
+        self._collect_garbage(blocks)
+        return blocks
+
+    def has_more(self) -> bool:
+        """The client's public API does not tell."""
+        return False
+
+    def _check_member(self) -> None:
+        """Read this member's generation, then its revoked partitions.
+
+        In this order, offsets of a partition that is revoked later are refused by the group, under this generation.
+        kafka-python 3.0.12 calls no listener when the group removes a member while it joins: the member comes back
+        under another name, claims its old partitions and may get them, although others have read on meanwhile.
+        """
+        before, self._member = self._joined_as, self._consumer.group_metadata()
+        is_same = self._member.member_id == before.member_id
+        if not is_same or not 0 <= self._member.generation_id - before.generation_id <= 1:
+            self._rebalances.add(self._started)
+        if self.is_stable():
+            self._joined_as = self._member
+
+    def _collect_garbage(self, blocks: list[RecordBlock]) -> None:
+        """Collect garbage after so many bytes: the client leaves the broker's answers in cycles of futures and frames.
+
+        These are few objects with many bytes, and the collector by itself counts objects.
+        """
+        columns = [column for block in blocks for column in (block.key, block.value)]
+        self._uncollected += sum(int(np.maximum(column.size, 0).sum()) for column in columns)
+        if self._uncollected > COLLECT_BYTES:
+            gc.collect()
+            self._uncollected = 0
+
+    def assignment(self) -> frozenset[int]:
+        return frozenset(tp.partition for tp in self._consumer.assignment())
+
+    def changed(self) -> set[int]:
+        changed = self._rebalances.changed()
+        self._started -= changed
+        return changed
+
+    def membership(self) -> Membership:
+        """kafka-python 3.0.12 returns the member (-1, '') once a heartbeat found that the group has removed it.
+
+        The broker accepts offsets from that member at any time: a frozen member would commit over its successor.
+        """
+        is_member = self._member.generation_id >= 0
+        return Membership(self._member.member_id if is_member else "", self._member)
+
+    def is_stable(self) -> bool:
+        return bool(self._consumer.group_metadata().state == MemberState.STABLE)
+
+    def start(self, offsets: Mapping[int, int]) -> None:
+        with translated_errors("setting the offset"):
+            for partition, offset in offsets.items():
+                self._consumer.seek(self._tp(partition), offset)
+                self._consumer.resume(self._tp(partition))
+        self._started |= offsets.keys()
+
+    def stop(self, partition: int) -> None:
+        """Pause, with some offset: until a partition has one, the client asks the group for it at every poll."""
+        self._started.discard(partition)
+        with translated_errors("pausing"):
+            self._consumer.seek(self._tp(partition), 0)
+            self._consumer.pause(self._tp(partition))
+
+    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
+        found: dict[int, CommittedOffset | None] = {}
+        with translated_errors("asking for committed offsets"):
+            for partition in partitions:
+                offset = self._consumer.committed(self._tp(partition), metadata=True, timeout_ms=REQUEST_MS)
+                found[partition] = None if offset is None else CommittedOffset(offset.offset, offset.metadata or "")
+        return found
+
+    def beginnings(self, partitions: Collection[int]) -> dict[int, int]:
+        with translated_errors("asking for the first beats"):
+            found = self._consumer.beginning_offsets(list(map(self._tp, partitions)), REQUEST_MS)
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        with translated_errors("asking for the end of the beats"):
+            found = self._consumer.end_offsets(list(map(self._tp, partitions)), REQUEST_MS)
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    def positions(self) -> dict[int, int]:
+        found = {}
+        for tp in self._consumer.assignment():
+            # a partition may be revoked on the IO thread between these two calls
+            with suppress(ClientError), translated_errors("asking for a position"):
+                found[tp.partition] = self._consumer.position(tp, timeout_ms=0)
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def commit(self, offsets: Mapping[int, CommittedOffset]) -> None:
+        given = {
+            self._tp(one): OffsetAndMetadata(offset.offset, offset.metadata, -1) for one, offset in offsets.items()
+        }
+        with translated_errors("committing offsets"):
+            self._consumer.commit(given, timeout_ms=COMMIT_TIMEOUT_MS)
+
+    def close(self) -> None:
+        close_quietly("the consumer", lambda: self._consumer.close(autocommit=False, timeout_ms=COMMIT_TIMEOUT_MS))
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
+
+
+def _build(settings: Settings, wait_seconds: float) -> KafkaConsumer:
+    batch_bytes = settings.batch_size * FLOAT32_BYTES
+    min_bytes, wait_ms = fetch_pace(settings.max_wait_ms)
+    return KafkaConsumer(
+        **client_config(settings, wait_seconds),
+        group_id=settings.group_id,
+        auto_offset_reset=settings.offset_reset,
+        enable_auto_commit=False,
+        allow_auto_create_topics=False,
+        # for the offsets as much as for the beats: only then does a request for committed offsets wait for a
+        # transaction that is still open, such as that of a frozen member
+        isolation_level="read_committed",
+        partition_assignment_strategy=(CooperativeStickyAssignor,),
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=max(100, min(3000, settings.session_timeout_ms // 3)),
+        max_poll_records=settings.batch_size,
+        fetch_min_bytes=min_bytes,
+        fetch_max_wait_ms=wait_ms,
+        # the fetch of one partition is returned before that of the next: not more than some steps of it
+        max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
+        metadata_max_age_ms=30_000,  # so that added partitions are found
+        metrics_enabled=False,
+    )
+
+
+def _block(records: Sequence[Any]) -> RecordBlock:
+    """From n > 0 records of one partition. Only their timestamps are converted one by one."""
+    _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*records, strict=True)
+    # a first timestamp and its delta may add up to more than 64 bits
+    time = np.array([(time + 2**63) % 2**64 - 2**63 for time in stamp], np.int64)
+    return RecordBlock(partition[0], np.array(offset, np.int64), time, Column.of(key), Column.of(value), headers)
+
+
+class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Collects partitions that were assigned or revoked. Runs on the client's IO thread, where calls to Kafka fail."""
+
+    def __init__(self) -> None:
+        self._changed: deque[int] = deque()
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        self._changed.extend(tp.partition for tp in revoked)
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._changed.extend(tp.partition for tp in assigned)
+
+    def add(self, partitions: Collection[int]) -> None:
+        self._changed.extend(partitions)
+
+    def changed(self) -> set[int]:
+        """Partitions that were assigned or revoked since the last call, which must be restored again."""
+        return {self._changed.popleft() for _ in range(len(self._changed))}

@@ -1,0 +1,82 @@
+"""A reader of one topic, without a group, on kafka-python."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from kafka import KafkaConsumer, TopicPartition
+
+from monitor.broker.client import TopicRecord
+from monitor.broker.kafka_python import known_versions
+from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
+from monitor.broker.kafka_python.config import client_config
+from monitor.broker.kafka_python.patches import accept_any_header_name
+from monitor.broker.retry import COMMAND_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from monitor.settings import Settings
+
+REQUEST_MS = 5000
+POLL_RECORDS = 10_000
+
+
+class KafkaPythonTopic:
+    """Implements `client.TopicClient`."""
+
+    def __init__(self, settings: Settings, topic: str, max_wait_ms: int) -> None:
+        self._topic = topic
+        if known_versions.is_known():
+            accept_any_header_name()
+        with translated_connect_errors(settings):
+            self._consumer = KafkaConsumer(
+                **client_config(settings, COMMAND_SECONDS),
+                group_id=None,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                metrics_enabled=False,
+                fetch_max_wait_ms=max_wait_ms,
+                max_poll_records=POLL_RECORDS,
+            )
+
+    def partitions(self) -> list[int]:
+        with translated_errors(f"opening {self._topic}"):
+            return sorted(self._consumer.partitions_for_topic(self._topic) or ())
+
+    def start(self, offsets: Mapping[int, int]) -> None:
+        with translated_errors(f"opening {self._topic}"):
+            self._consumer.assign(list(map(self._tp, offsets)))
+            for partition, offset in offsets.items():
+                self._consumer.seek(self._tp(partition), offset)
+
+    def beginnings(self, partitions: Collection[int]) -> dict[int, int]:
+        with translated_errors(f"asking for the beginning of {self._topic}"):
+            found = self._consumer.beginning_offsets(list(map(self._tp, partitions)), REQUEST_MS)
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        with translated_errors(f"asking for the end of {self._topic}"):
+            found = self._consumer.end_offsets(list(map(self._tp, partitions)), REQUEST_MS)
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    def positions(self) -> dict[int, int]:
+        with translated_errors(f"asking for the position in {self._topic}"):
+            return {tp.partition: self._consumer.position(tp, REQUEST_MS) or 0 for tp in self._consumer.assignment()}
+
+    def poll(self, seconds: float) -> list[TopicRecord]:
+        with translated_errors(f"reading {self._topic}"):
+            polled = self._consumer.poll(timeout_ms=int(1000 * seconds))
+        return [
+            TopicRecord(one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers))
+            for one in chain.from_iterable(polled.values())
+        ]
+
+    def close(self) -> None:
+        close_quietly("the reader", self._consumer.close)
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
