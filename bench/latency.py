@@ -15,7 +15,7 @@ import numpy as np
 from bench import machine, output
 from bench.contenders import CONTENDERS
 from bench.environment import BenchInputs, kafka
-from bench.run import ROOT, Failure, environment, python_of
+from bench.run import ROOT, RunFailure, environment, python_of
 from bench.steady_stream import SteadyStream, Stock, stock
 from monitor.broker import TopicPlan, create_topics
 from monitor.demo.embedded_broker import stop
@@ -78,7 +78,7 @@ def command(means: BenchInputs, rounds: int, names: Sequence[str], others: Seque
                 continue
             one = _measure(name, means.case(address, 10**12, 1e9), beats, RunRequest(rate, **wish))
             click.echo(f"{CONTENDERS[name].title} at {rate:,.0f} beats/s: {_summary(one)}", err=True)
-            if isinstance(one, Failure):
+            if isinstance(one, RunFailure):
                 failed[name] = one.reason
             else:
                 found.append(one)
@@ -86,7 +86,7 @@ def command(means: BenchInputs, rounds: int, names: Sequence[str], others: Seque
     output.write(means.out, "latency", {"machine": described, "runs": found, "failed": failed}, table(found, failed))
 
 
-def _measure(name: str, case: Case, beats: Stock, wish: RunRequest) -> Run | Failure:
+def _measure(name: str, case: Case, beats: Stock, wish: RunRequest) -> Run | RunFailure:
     options = CONTENDERS[name].options | (ONE_BEAT if name in OURS else {})
     case = replace(case, group=f"{case.prefix}.{name}", options=options)
     list(create_topics(case.settings(), TopicPlan(case.partitions, 1, 168)))
@@ -95,7 +95,7 @@ def _measure(name: str, case: Case, beats: Stock, wish: RunRequest) -> Run | Fai
     try:
         process = subprocess.Popen(command, cwd=ROOT, env=environment(), text=True, **pipes)
     except FileNotFoundError:
-        return Failure(f"{command[0]} does not exist: `make bench` creates it")
+        return RunFailure(f"{command[0]} does not exist: `make bench` creates it")
     try:
         process.stdin.write(case.to_json())
         process.stdin.close()
@@ -105,13 +105,13 @@ def _measure(name: str, case: Case, beats: Stock, wish: RunRequest) -> Run | Fai
         stop(process, 5)
 
 
-def _watch(name: str, pulse: SteadyStream, process: subprocess.Popen[str], wish: RunRequest) -> Run | Failure:
+def _watch(name: str, pulse: SteadyStream, process: subprocess.Popen[str], wish: RunRequest) -> Run | RunFailure:
     deadline = time.monotonic() + START_SECONDS
     while not pulse.seen:
         if process.poll() is not None:
-            return Failure((process.stderr.read().splitlines() or ["ended"])[-1])
+            return RunFailure((process.stderr.read().splitlines() or ["ended"])[-1])
         if time.monotonic() > deadline:
-            return Failure(f"no alert within {START_SECONDS:.0f} s")
+            return RunFailure(f"no alert within {START_SECONDS:.0f} s")
         time.sleep(0.05)
     pulse.at_full_rate()
     time.sleep(SETTLE_SECONDS)
@@ -123,14 +123,14 @@ def _watch(name: str, pulse: SteadyStream, process: subprocess.Popen[str], wish:
     seen = dict(pulse.seen)
     took = [1000 * (seen[source] - at) for source, at in asked.items() if source in seen]
     if not took:
-        return Failure("no alert in the time that was measured")
+        return RunFailure("no alert in the time that was measured")
     p50, p99 = (float(np.percentile(took, share)) for share in (50, 99))
     share = spent / (ended - began)
     return Run(name, wish.rate, p50, p99, max(took), len(took), len(asked) - len(took), share)
 
 
-def _summary(one: Run | Failure) -> str:
-    if isinstance(one, Failure):
+def _summary(one: Run | RunFailure) -> str:
+    if isinstance(one, RunFailure):
         return one.reason
     late = f", {one.missing} MISSING" if one.missing else ""
     return f"p50 {one.p50_ms:.1f} ms, p99 {one.p99_ms:.1f} ms, {one.cpu_share:.0%} of a core{late}"

@@ -27,7 +27,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RunFailure:
     """Why a contender has no figures."""
 
     reason: str
@@ -42,7 +42,7 @@ def environment() -> dict[str, str]:
     return own | ONE_THREAD
 
 
-def run(name: str, case: Case) -> BenchResult | Failure:
+def run(name: str, case: Case) -> BenchResult | RunFailure:
     command = [python_of(name), "-m", "bench.contender", name]
     limit = LIMIT_SECONDS + case.seconds
     kept: dict[str, Any] = {"capture_output": True, "text": True, "cwd": ROOT}
@@ -51,23 +51,23 @@ def run(name: str, case: Case) -> BenchResult | Failure:
             own = environment() | {"TMPDIR": scratch}
             done = subprocess.run(command, check=False, input=case.to_json(), timeout=limit, env=own, **kept)
     except FileNotFoundError:
-        return Failure(f"{command[0]} does not exist: `make bench` creates it")
+        return RunFailure(f"{command[0]} does not exist: `make bench` creates it")
     except subprocess.TimeoutExpired:
-        return Failure(f"not done within {limit:.0f} s")
+        return RunFailure(f"not done within {limit:.0f} s")
     for line in done.stdout.splitlines():
         _, mark, result = line.partition(MARK)  # frameworks may have written to the same line
         if mark:
             return BenchResult(**json.loads(result))
     errors = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
-    return Failure(errors[-1])
+    return RunFailure(errors[-1])
 
 
-def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[BenchResult | Failure]]:
+def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[BenchResult | RunFailure]]:
     """Run the contenders in the order A B C, A B C, …. Skip a contender in later rounds if it fails in the first."""
-    found: dict[str, list[BenchResult | Failure]] = {name: [] for name in cases}
+    found: dict[str, list[BenchResult | RunFailure]] = {name: [] for name in cases}
     for count in range(rounds):
         for name, case in cases.items():
-            if found[name] and isinstance(found[name][0], Failure):
+            if found[name] and isinstance(found[name][0], RunFailure):
                 continue
             one = run(name, case.again(name, count))
             found[name].append(one)
@@ -75,5 +75,5 @@ def in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, list[BenchResul
     return found
 
 
-def _summary(one: BenchResult | Failure) -> str:
-    return one.reason if isinstance(one, Failure) else f"{one.rate:,.0f} beats/s, {one.cpu_us:.2f} µs of CPU a beat"
+def _summary(one: BenchResult | RunFailure) -> str:
+    return one.reason if isinstance(one, RunFailure) else f"{one.rate:,.0f} beats/s, {one.cpu_us:.2f} µs of CPU a beat"

@@ -14,7 +14,7 @@ from bench import machine, output
 from bench.case import BenchResult
 from bench.contenders import CONTENDERS, ONLY_LATENCY
 from bench.environment import BenchInputs, kafka
-from bench.run import Failure, in_turn
+from bench.run import RunFailure, in_turn
 from bench.topic_load import Load, fill
 
 if TYPE_CHECKING:
@@ -91,13 +91,13 @@ class BenchRow:
         return sum(one.abnormal for one in self.results) / sum(one.judged for one in self.results)
 
 
-def rows(found: Mapping[str, Sequence[BenchResult | Failure]]) -> list[BenchRow]:
+def rows(found: Mapping[str, Sequence[BenchResult | RunFailure]]) -> list[BenchRow]:
     return [_row(name, outcomes, found.get(OURS, ())) for name, outcomes in found.items()]
 
 
-def _row(name: str, outcomes: Sequence[BenchResult | Failure], ours: Sequence[BenchResult | Failure]) -> BenchRow:
+def _row(name: str, outcomes: Sequence[BenchResult | RunFailure], ours: Sequence[BenchResult | RunFailure]) -> BenchRow:
     results, ours_alone = (tuple(one for one in those if isinstance(one, BenchResult)) for those in (outcomes, ours))
-    failures = tuple(one.reason for one in outcomes if isinstance(one, Failure))
+    failures = tuple(one.reason for one in outcomes if isinstance(one, RunFailure))
     rates = [one.rate for one in results]
     if not results:
         return BenchRow(name, (), failures, 0.0, 0.0, 0.0)

@@ -16,11 +16,17 @@ class BenchContender:
     latency: bool = False  # is also in the latency benchmark
 
 
+def _monitor(client: str, delivery: str) -> BenchContender:
+    of_client = "" if client == "confluent" else f" on {client}"
+    title = f"this monitor{of_client}, {delivery.replace('-', ' ')}"
+    return BenchContender(title, "pipeline", {"delivery": delivery, "kafka_client": client}, latency=True)
+
+
 CONTENDERS = {
-    "monitor": BenchContender("this monitor, exactly once", "pipeline", {"delivery": "exactly-once"}, latency=True),
-    "monitor-alo": BenchContender(
-        "this monitor, at least once", "pipeline", {"delivery": "at-least-once"}, latency=True
-    ),
+    "monitor": _monitor("confluent", "exactly-once"),
+    "monitor-alo": _monitor("confluent", "at-least-once"),
+    "monitor-kp": _monitor("kafka-python", "exactly-once"),
+    "monitor-kp-alo": _monitor("kafka-python", "at-least-once"),
     "confluent": BenchContender("confluent-kafka + torch, batches", "confluent", {"wait_seconds": 0.1}, latency=True),
     "confluent-quick": BenchContender("confluent-kafka, 10 ms", "confluent", {"wait_seconds": 0.01}, latency=True),
     "bytewax": BenchContender("bytewax, flat_map_batch", "bytewax_flow"),
