@@ -122,13 +122,18 @@ def _is_json(value: bytes) -> bool:
 
 
 def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
-    """Write the samples of the values at `rows`, none of them float32, to `samples` (n, 140), or reject them."""
-    others = np.array(rows, np.intp)
-    is_long = column.size[others] > MAX_VALUE_BYTES
-    others = np.sort(np.concatenate([read_alike(column, others[~is_long], samples), others[is_long]]))
+    """Write the samples of the values at `rows`, none of them float32, to `samples` (n, 140), or reject them.
+
+    `read_alike` reads values with the same frame together. The values that it leaves, and those that are too large, are
+    looked at one by one, and only those can be rejected here.
+    """
+    candidates = np.array(rows, np.intp)
+    is_too_large = column.size[candidates] > MAX_VALUE_BYTES
+    left = read_alike(column, candidates[~is_too_large], samples)
+    left = np.sort(np.concatenate([left, candidates[is_too_large]]))
     texts = {
         row: value
-        for row, value in zip(others.tolist(), column.select(others), strict=True)
+        for row, value in zip(left.tolist(), column.select(left), strict=True)
         if row not in rejected and _may_be_json(value, row, rejected)
     }
     json_rows = list(texts)

@@ -192,7 +192,7 @@ class MemoryCluster:
 
 
 class _MemoryDelivery(NamedTuple):
-    """A checkpoint that was begun, and what went wrong with it."""
+    """A checkpoint that was begun, and the error that `deliver` has to raise for it, if any."""
 
     checkpoint: Checkpoint
     error: BrokerError | None
@@ -207,25 +207,26 @@ class MemoryBroker(Broker):
     """
 
     def __init__(self, cluster: MemoryCluster) -> None:
-        """Join the group with the first poll."""
+        """A member of the cluster's group; it joins the group at its first poll."""
         self._cluster, self._settings = cluster, cluster.settings
         self._is_atomic = cluster.settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}  # assigned partition -> offset of the next record to read
         self._reported: set[int] = set()  # partitions that the caller knows as assigned
         self._pending: dict[int, _Place] = {}  # offsets to commit with the next checkpoint or poll
         self._begun: _MemoryDelivery | None = None
-        self._sent: Checkpoint | None = None  # at least once: the last one whose messages are out
+        self._sent: Checkpoint | None = None  # its messages are out; used only for at-least-once delivery
         self._delivered: Checkpoint | None = None
         self._facts = BrokerFacts()
-        self._is_confirmed = True
+        self._is_confirmed = True  # False from a RewoundError until more than offsets is delivered
         self._failures = self._rewinds = 0
         self._control_offset = 0
 
     def fail_next(self, count: int = 1) -> None:
         """Make the next `count` deliveries raise BrokerError; the same checkpoint goes through after them.
 
-        Exactly once, nothing of it is visible by then; at least once, its messages are, and its offsets are not
-        committed. A checkpoint without messages does not count.
+        With exactly-once delivery nothing of the checkpoint is visible after such a failure.
+        With at-least-once delivery its messages are visible, and its offsets are not committed. A checkpoint without
+        messages does not count.
         """
         self._failures += count
 
@@ -241,7 +242,10 @@ class MemoryBroker(Broker):
         return self._read(assigned, revoked)
 
     def _assign(self) -> dict[int, Assigned]:
-        """Join or rebalance; the partitions to begin with, those of before a rewind included."""
+        """Join the group or rebalance; gives the partitions that this member now begins to read.
+
+        After a rewind these are all its partitions, also those that it read before.
+        """
         group = self._cluster.group
         if not group.has(self):  # others may have read on meanwhile
             self._forget()

@@ -80,26 +80,27 @@ def spread(rows: NDArray[np.int64], count: int) -> list[int]:
     return [int(rows[place]) for place in np.unique(places.astype(np.int64))]
 
 
-def beats(model: Model, found: ScoredSplit, lines: Sequence[Sequence[int]], *, named: bool = False) -> bytes:
+def beats(model: Model, found: ScoredSplit, lines: Sequence[Sequence[int]], *, kind_above: bool = False) -> bytes:
     """Beats and their reconstructions in lines of panels, with the error shaded.
 
-    `named`: write the kind of the beat above each panel, not at the start of a line.
+    `lines`: the rows of `found` to draw, at most COLUMNS in a line. The kind of a beat is written above its panel with
+    `kind_above`, and else once at the start of each line.
     """
     flat = [row for line in lines for row in line]
-    seen = Scorer(model, "cpu", len(flat)).explain(found.part.samples[flat])
-    place = {row: number for number, row in enumerate(flat)}
+    explained = Scorer(model, "cpu", len(flat)).explain(found.part.samples[flat])
+    place = {row: number for number, row in enumerate(flat)}  # of a row of `found` in `explained`
 
     def draw(panels: list[Axes]) -> None:
         for number, line in enumerate(lines):
             for axes, row in zip(panels[number * COLUMNS :], line, strict=False):
-                _beat(axes, seen.samples[place[row]], seen.reconstruction[place[row]])
-                axes.set_title(_title(found, row, named=named))
-            panels[number * COLUMNS].set_ylabel("" if named else _wrapped(found.kind(line[0])))
-        for axes in panels:
+                _beat(axes, explained.samples[place[row]], explained.reconstruction[place[row]])
+                axes.set_title(_title(found, row, kind_above=kind_above))
+            panels[number * COLUMNS].set_ylabel("" if kind_above else _wrapped(found.kind(line[0])))
+        for axes in panels:  # the last ones of a short line stay empty
             axes.set_visible(axes.has_data())
         _legend(panels[0])
 
-    return drawn((6.4, 0.5 + (1.9 if named else 1.7) * len(lines)), len(lines), COLUMNS, draw)
+    return drawn((6.4, 0.5 + (1.9 if kind_above else 1.7) * len(lines)), len(lines), COLUMNS, draw)
 
 
 def in_lines(rows: NDArray[np.int64], most: int) -> list[list[int]]:
@@ -121,9 +122,9 @@ def _legend(axes: Axes) -> None:
         figure.legend(handles, ["beat", "reconstruction", "error"], loc="outside upper center", ncols=3)
 
 
-def _title(found: ScoredSplit, row: int, *, named: bool) -> str:
+def _title(found: ScoredSplit, row: int, *, kind_above: bool) -> str:
     score = f"score {found.scores[row]:#.3g}"
-    return f"{_wrapped(found.kind(row))}\n{score}" if named else score
+    return f"{_wrapped(found.kind(row))}\n{score}" if kind_above else score
 
 
 def _wrapped(kind: str) -> str:

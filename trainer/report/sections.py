@@ -252,7 +252,7 @@ def mistakes(model: Model, found: ScoredSplit) -> Section:
 def _worst(model: Model, found: ScoredSplit, rows: NDArray[np.int64], name: str, caption: str) -> PageFigure:
     lines = plots.in_lines(rows, WORST)
     listed = "; ".join(f"{found.kind(row)}, score {found.scores[row]:#.3g}" for line in lines for row in line)
-    return PageFigure(name, plots.beats(model, found, lines, named=True), f"Beats: {listed}", caption)
+    return PageFigure(name, plots.beats(model, found, lines, kind_above=True), f"Beats: {listed}", caption)
 
 
 def missing(model: Model, found: ScoredSplit) -> Section | None:
