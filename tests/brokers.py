@@ -8,16 +8,20 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from monitor.broker import Reader, kafka_client
 from monitor.demo.embedded_broker import embedded_broker, free_port, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from monitor.settings import Settings
+
+LIMIT_SECONDS = 30.0
 LOOK_SECONDS = 0.05  # between two attempts to connect
 KAFKA_START_SECONDS = 180.0  # it takes 3 s on idle cores, and 60 s were not enough on busy ones
 
@@ -124,3 +128,18 @@ def broker_at_hand(data: Path) -> Iterator[TestBroker]:
     else:
         with embedded_broker(data / "broker.log") as address:
             yield TestBroker(address, is_kafka=False)
+
+
+def read_committed(settings: Settings, topic: str) -> list[Any]:
+    """Every record of a topic, in committed transactions.
+
+    Kafka answers a commit before the records can be read: the markers of the transaction come a moment later.
+    """
+    client = kafka_client(settings)
+    with closing(client.admin(settings, LIMIT_SECONDS)) as admin, closing(client.topic(settings, topic)) as reader:
+        partitions, deadline = reader.partitions(), time.monotonic() + LIMIT_SECONDS
+        is_atomic = settings.delivery == "exactly-once"
+        while is_atomic and admin.log_ends(topic, partitions) != reader.ends(partitions):
+            assert time.monotonic() < deadline, f"a transaction on {topic} stays open"
+    with Reader(settings, topic, from_beginning=True) as whole:
+        return list(whole.until_end())

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import MemberToRemove
 
-from monitor.broker import KafkaBroker, MemoryBroker, MemoryCluster, Publisher, Reader
+from monitor.broker import KafkaBroker, MemoryBroker, MemoryCluster, Publisher
 from monitor.records.record import Checkpoint, Message
+from tests.brokers import read_committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,8 +127,8 @@ class KafkaCase:
             publisher.flush()
 
     def sent(self, topic: str) -> list[Sent]:
-        with Reader(self.settings, topic, from_beginning=True) as reader:
-            return [(record.key, record.value, tuple(record.headers)) for record in reader.until_end()]
+        found = read_committed(self.settings, topic)
+        return [(record.key, record.value, record.headers) for record in found]
 
     def committed(self) -> dict[int, int]:
         address, group = self.settings.bootstrap_servers, self.settings.group_id

@@ -11,12 +11,13 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
 
-from monitor.broker import KafkaBroker, Publisher, Reader, kafka_client
+from monitor.broker import KafkaBroker, Publisher, kafka_client
 from monitor.broker.client import CommittedOffset
 from monitor.broker.reading.assignment import Assignment
 from monitor.broker.writing.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
+from tests.brokers import read_committed
 from tests.conftest import CLIENTS
 from tests.fakes import kafka_broker
 
@@ -63,8 +64,7 @@ def read(broker, count):
 
 
 def alerts(settings):
-    with Reader(settings, settings.alerts_topic, from_beginning=True) as reader:
-        return [record.value for record in reader.until_end()]
+    return [record.value for record in read_committed(settings, settings.alerts_topic)]
 
 
 def committed(settings):

@@ -249,7 +249,8 @@ def test_missing_topics_are_named(broker):
         kafka_broker(settings)
 
 
-def test_a_publisher_says_when_the_topic_is_not_there(kafka):
-    settings = settings_on(kafka.address)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_publisher_says_when_the_topic_is_not_there(kafka, client):
+    settings = settings_on(kafka.address, kafka_client=client)
     with closing(Publisher(settings)) as publisher, pytest.raises(BrokerError, match=settings.beats_topic):
         publisher.send(Message(settings.beats_topic, b"k", b"v"))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from monitor.broker import Reader
 from monitor.demo.embedded_broker import free_port, stop
+from tests.brokers import read_committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +101,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def read_all(settings: Settings, topic: str) -> list[Any]:
-    with Reader(settings, topic, from_beginning=True) as reader:
-        return list(reader.until_end())
+    return read_committed(settings, topic)
 
 
 def read_json(settings: Settings, topic: str) -> list[dict[str, Any]]:

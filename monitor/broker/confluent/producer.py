@@ -295,7 +295,7 @@ class ConfluentProducer:
         """What to raise for an error of a transaction."""
         found = error_of(what, error)
         if found.failure is Failure.TOO_LARGE and self._batching.refused():
-            return ClientError(f"{found}: the next batches are smaller", Failure.BATCH_TOO_LARGE)
+            return ClientError(str(found), Failure.BATCH_TOO_LARGE)
         return found
 
     def is_fenced(self) -> bool:

@@ -25,15 +25,25 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._producer = kafka_client(settings).producer(settings, COMMAND_SECONDS, linger_ms=LINGER_MS)
         self._sent: list[Sending] = []
+        self._topics: set[str] = set()  # that are there
 
     def send(self, message: Message, timestamp_ms: int | None = None) -> None:
         """Send in the background; now and then wait for all acknowledgements, as `flush` does."""
-        try:
-            self._sent.append(self._producer.send((message,), (timestamp_ms,)))
-        except ClientError as error:
-            raise BrokerError(f"publishing to {message.topic}: {error}") from error
+        if message.topic not in self._topics:
+            self._find(message.topic)
+        self._sent.append(self._producer.send((message,), (timestamp_ms,)))
         if len(self._sent) >= FLUSH_EVERY:
             self.flush()
+
+    def _find(self, topic: str) -> None:
+        """Raise BrokerError for a missing topic: the clients would look for it until the message expires."""
+        try:
+            found = self._producer.partitions(topic)
+        except ClientError as error:
+            raise BrokerError(f"publishing to {topic}: {error}") from error
+        if not found:
+            raise BrokerError(f"no topic {topic} at its broker: `ecg-monitor topics create` makes it")
+        self._topics.add(topic)
 
     def flush(self) -> None:
         """Wait for every acknowledgement. Raises BrokerError when one did not come."""
