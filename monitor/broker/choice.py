@@ -29,6 +29,6 @@ def kafka_client(settings: Settings) -> KafkaClient:
         from monitor.broker.confluent import ConfluentClient
 
         return ConfluentClient()
-    from monitor.broker.kafka_python import KafkaPythonClient
+    from monitor.broker.kafka_python.client import KafkaPythonClient
 
     return KafkaPythonClient()

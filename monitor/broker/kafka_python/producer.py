@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer, OffsetAndMetadata, Serializer, TopicPartition
-from kafka.errors import InvalidProducerEpochError, KafkaTimeoutError, ProducerFencedError
+from kafka.errors import InvalidProducerEpochError, ProducerFencedError
 
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
@@ -122,15 +122,15 @@ class KafkaPythonProducer:
     def init_transactions(self, seconds: float) -> None:
         """The client waits for `max_block_ms`; the same call after that goes on waiting."""
         deadline = time.monotonic() + seconds
-        with translated_errors("beginning transactions"):
-            while True:
-                try:
+        while True:
+            try:
+                with translated_errors("beginning transactions"):
                     self._producer.init_transactions()
-                except KafkaTimeoutError:
-                    if time.monotonic() >= deadline:
-                        raise
-                else:
-                    return
+            except ClientError as error:
+                if error.failure is not Failure.LATE or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
 
     def begin(self) -> None:
         with translated_errors("beginning a transaction"):
