@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kafka import TopicPartition
 
 from monitor import cli, daemon
-from monitor.broker import kafka_broker
-from monitor.broker.reading.consumer import GroupConsumer
+from monitor.broker import confluent
+from monitor.broker.confluent.group import ConfluentGroup
 from monitor.model.scorer import Scorer
 
 FITS = 1
@@ -48,11 +47,11 @@ class FaultyScorer(Scorer):
         return super().score(samples)
 
 
-class FaultyConsumer(GroupConsumer):
-    def _poll(self) -> Any:
+class FaultyGroup(ConfluentGroup):
+    def poll(self) -> Any:
         if PAUSED.exists():
-            self._consumer.pause(*self._consumer.assignment() & {TopicPartition(self._topic, 0)})
-        return super()._poll()
+            self._consumer.pause([tp for tp in self._consumer.assignment() if tp.partition == 0])
+        return super().poll()
 
 
 def replace(module: Any, name: str, sabotaged: type) -> None:
@@ -63,5 +62,5 @@ def replace(module: Any, name: str, sabotaged: type) -> None:
 
 if __name__ == "__main__":
     replace(daemon, "Scorer", FaultyScorer)
-    replace(kafka_broker, "GroupConsumer", FaultyConsumer)
+    replace(confluent, "ConfluentGroup", FaultyGroup)
     cli.main()
