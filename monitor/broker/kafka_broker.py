@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.broker.choice import kafka_client
 from monitor.broker.client import Failure, failure_of
+from monitor.broker.connection.diagnosis import no_topic
 from monitor.broker.reading.assignment import offset_to_commit
 from monitor.broker.reading.consumer import GroupConsumer
 from monitor.broker.reading.control_topic import ControlTopic
@@ -47,9 +48,7 @@ class KafkaBroker:
         """
         missing = retry_while_unavailable(lambda: missing_topics(settings), settings)
         if missing:
-            raise BrokerError(
-                f"no topic {', '.join(missing)} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
-            )
+            raise BrokerError(no_topic(missing, settings.bootstrap_servers))
         self._facts = BrokerFacts()
         self._commit_interval_seconds = settings.commit_interval_ms / 1000
         self._committed = time.monotonic()

@@ -19,3 +19,8 @@ def fetch_pace(max_wait_ms: int) -> tuple[int, int]:
     if max_wait_ms < LEAST_WAIT_MS:
         return 1, IDLE_WAIT_MS
     return COLLECTED_BYTES, max_wait_ms
+
+
+def heartbeat_ms(session_timeout_ms: int) -> int:
+    """How often a member of the group reports: three times in a session, every 3 s at least."""
+    return max(100, min(3000, session_timeout_ms // 3))

@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from monitor.broker.connection.tls import tls_context
-from monitor.broker.limits import BATCH_BYTES, MAX_REQUEST_BYTES, TRANSACTION_MS, WAIT_SECONDS, fetch_pace
+from monitor.broker.limits import MAX_REQUEST_BYTES, TRANSACTION_MS, WAIT_SECONDS, fetch_pace, heartbeat_ms
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
@@ -99,7 +99,7 @@ def group_options(settings: Settings) -> ConfluentOptions:
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": settings.session_timeout_ms,
             "max.poll.interval.ms": max(POLL_MS, settings.session_timeout_ms),  # the library refuses a shorter one
-            "heartbeat.interval.ms": max(100, min(3000, settings.session_timeout_ms // 3)),
+            "heartbeat.interval.ms": heartbeat_ms(settings.session_timeout_ms),
             "fetch.min.bytes": min_bytes,
             "fetch.wait.max.ms": wait_ms,
             "max.partition.fetch.bytes": FETCH_BYTES,
@@ -138,7 +138,6 @@ def producer_options(settings: Settings, transactional_id: str | None, linger_ms
             "acks": "all",
             "linger.ms": linger_ms,
             "partitioner": "murmur2_random",  # a key has the same partition with every client
-            "batch.size": BATCH_BYTES,
             "message.max.bytes": MAX_REQUEST_BYTES,  # the broker's own limit decides
         }
     )

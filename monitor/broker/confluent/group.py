@@ -43,7 +43,8 @@ class ConfluentGroup:
     def __init__(self, settings: Settings, wait_seconds: float) -> None:
         self._topic, self._batch_size = settings.beats_topic, settings.batch_size
         self._admin, errors = connect(settings, wait_seconds)
-        self._bounds = PartitionBounds(self._admin, self._topic)
+        bounds = PartitionBounds(self._admin, self._topic)
+        self.beginnings, self.ends = bounds.beginnings, bounds.ends
         self._rebalances, self._commits = Rebalances(), CommitAnswers()
         with ExitStack() as undo:
             undo.callback(close_admin, self._admin)
@@ -137,12 +138,6 @@ class ConfluentGroup:
             if tp.error is not None:
                 raise error_of(what, tp.error)
         return {tp.partition: CommittedOffset(tp.offset, tp.metadata or "") if tp.offset >= 0 else None for tp in found}
-
-    def beginnings(self, partitions: Collection[int]) -> dict[int, int]:
-        return self._bounds.beginnings(partitions)
-
-    def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        return self._bounds.ends(partitions)
 
     def positions(self) -> dict[int, int]:
         return dict(self._stream.positions)

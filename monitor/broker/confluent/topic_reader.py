@@ -18,7 +18,7 @@ from monitor.broker.confluent.record_stream import RecordStream
 from monitor.broker.retry import COMMAND_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from confluent_kafka import Message
 
@@ -33,7 +33,8 @@ class ConfluentTopic:
     def __init__(self, settings: Settings, topic: str, max_wait_ms: int) -> None:
         self._topic = topic
         self._admin, errors = connect(settings, COMMAND_SECONDS)
-        self._bounds = PartitionBounds(self._admin, topic)
+        bounds = PartitionBounds(self._admin, topic)
+        self.beginnings, self.ends = bounds.beginnings, bounds.ends
         with ExitStack() as undo:
             undo.callback(close_admin, self._admin)
             self._consumer: Consumer = build(Consumer, settings, topic_options(settings, max_wait_ms), errors)
@@ -47,12 +48,6 @@ class ConfluentTopic:
         with translated_errors(f"opening {self._topic}"):
             self._consumer.assign([TopicPartition(self._topic, *pair) for pair in offsets.items()])
         self._stream.positions = dict(offsets)
-
-    def beginnings(self, partitions: Collection[int]) -> dict[int, int]:
-        return self._bounds.beginnings(partitions)
-
-    def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        return self._bounds.ends(partitions)
 
     def positions(self) -> dict[int, int]:
         return dict(self._stream.positions)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from monitor.broker.connection.probe import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.settings import Settings
 
 _EXPIRED, _NOT_YET_VALID, _NOT_TRUSTED = 10, 9, {2, 18, 19, 20, 21}  # OpenSSL's X509_V_ERR_*
@@ -79,6 +81,11 @@ def no_answer(settings: Settings, reason: str) -> str:
         f"no Kafka answers at {settings.bootstrap_servers} ({reason}): is it running, and are "
         "MONITOR_BOOTSTRAP_SERVERS and the security settings right?"
     )
+
+
+def no_topic(missing: Sequence[str], where: str) -> str:
+    """The sentence for topics that a cluster does not have."""
+    return f"no topic {', '.join(missing)} at {where}: `ecg-monitor topics create` makes it"
 
 
 def printable(text: str) -> str:

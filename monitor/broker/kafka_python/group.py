@@ -19,7 +19,7 @@ from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
 from monitor.broker.kafka_python.patches import accept_any_header_name
-from monitor.broker.limits import fetch_pace
+from monitor.broker.limits import fetch_pace, heartbeat_ms
 from monitor.records.column import Column
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _build(settings: Settings, wait_seconds: float) -> KafkaConsumer:
         isolation_level="read_committed",
         partition_assignment_strategy=(CooperativeStickyAssignor,),
         session_timeout_ms=settings.session_timeout_ms,
-        heartbeat_interval_ms=max(100, min(3000, settings.session_timeout_ms // 3)),
+        heartbeat_interval_ms=heartbeat_ms(settings.session_timeout_ms),
         max_poll_records=settings.batch_size,
         fetch_min_bytes=min_bytes,
         fetch_max_wait_ms=wait_ms,

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from monitor.broker.choice import kafka_client
+from monitor.broker.connection.diagnosis import no_topic
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Reader:
     def _found_partitions(self) -> list[int]:
         if found := self._client.partitions():
             return found
-        raise BrokerError(f"no topic {self._topic} at its broker: `ecg-monitor topics create` makes it")
+        raise BrokerError(no_topic([self._topic], "its broker"))
 
     def beginnings(self) -> dict[int, int]:
         """Offset of the oldest record of each partition."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.broker.choice import kafka_client
 from monitor.broker.client import ClientError, Sending
+from monitor.broker.connection.diagnosis import no_topic
 from monitor.broker.retry import COMMAND_SECONDS
 from monitor.errors import BrokerError
 
@@ -42,7 +43,7 @@ class Publisher:
         except ClientError as error:
             raise BrokerError(f"publishing to {topic}: {error}") from error
         if not found:
-            raise BrokerError(f"no topic {topic} at its broker: `ecg-monitor topics create` makes it")
+            raise BrokerError(no_topic([topic], "its broker"))
         self._topics.add(topic)
 
     def flush(self) -> None:

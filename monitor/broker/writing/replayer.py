@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from monitor.broker.choice import kafka_client
 from monitor.broker.client import ClientError, Failure
+from monitor.broker.connection.diagnosis import no_topic
 from monitor.broker.retry import COMMAND_SECONDS, START_SECONDS
 from monitor.broker.writing.transactions import DELIVER_SECONDS
 from monitor.errors import BrokerError
@@ -58,9 +59,7 @@ def describe_letters(settings: Settings) -> LettersTopic:
         name for name, facts in ((settings.dead_letters_topic, letters), (settings.beats_topic, beats)) if facts is None
     ]
     if letters is None or missing:
-        raise BrokerError(
-            f"no topic {', '.join(missing)} at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
-        )
+        raise BrokerError(no_topic(missing, settings.bootstrap_servers))
     return LettersTopic(letters.topic_id, letters.replicas, has_ledger)
 
 

@@ -11,6 +11,7 @@ from monitor.broker.confluent.connecting import ConnectionErrors
 from monitor.broker.confluent.group import CommitAnswers, ConfluentGroup, Rebalances
 from monitor.errors import RefusedError
 from monitor.settings import Settings
+from tests.broker.confluent.scripted import ScriptedAdmin
 
 
 class Scripted:
@@ -103,18 +104,6 @@ def test_the_last_answer_to_a_commit_counts():
     assert (answers.unanswered, answers.error) == (1, late)
     answers.hear(None, [TopicPartition("beats", 0)])
     assert (answers.unanswered, answers.error) == (0, None)
-
-
-class ScriptedAdmin:
-    """A connected client that keeps whether it was closed."""
-
-    is_closed = False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.is_closed = True
 
 
 def test_a_consumer_that_cannot_be_built_leaves_no_connection(monkeypatch):

@@ -9,18 +9,7 @@ from monitor.broker.confluent.connecting import ConnectionErrors
 from monitor.broker.confluent.topic_reader import ConfluentTopic
 from monitor.errors import RefusedError
 from monitor.settings import Settings
-
-
-class ScriptedAdmin:
-    """A connected client that keeps whether it was closed."""
-
-    is_closed = False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.is_closed = True
+from tests.broker.confluent.scripted import ScriptedAdmin
 
 
 def test_a_reader_that_cannot_be_built_leaves_no_connection(monkeypatch):
