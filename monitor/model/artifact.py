@@ -40,12 +40,13 @@ _MANIFEST = TypeAdapter(Manifest)
 def save(path: Path, model: Model) -> None:
     """Write the model's file, whole or not at all. The same model gives the same bytes.
 
-    Raises RefusedError when the place cannot be written to, and for a model that `load` would refuse.
+    Raises RefusedError when the place cannot be written to, and when `load` would refuse the manifest. Calibration
+    scores fill most of a manifest: with too many of them it is too large.
     """
     text = _MANIFEST.dump_json(replace(model.manifest, digest=UNSEALED)).decode()
     data = sealed_file.seal(text, model.tensors())
     try:
-        _manifest(data)
+        _manifest(data)  # raises as `load` would
     except SealedFileError as error:
         raise RefusedError(
             f"{path}: this model could not be loaded again ({error}): calibrate with fewer beats"

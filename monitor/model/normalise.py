@@ -26,7 +26,7 @@ class Shapes(NamedTuple):
 
 
 def normalise(beats: Tensor, pool: int) -> Shapes:
-    """Means of `pool` adjacent samples of beats (n, 140), then each beat to mean 0 and standard deviation 1.
+    """Average each `pool` (1 or 2) adjacent samples of beats (n, 140), then scale to mean 0 and standard deviation 1.
 
     The middle of a beat's range is subtracted before samples are added up. That subtraction is nearly exact, so a large
     offset or a tiny unit costs no precision.

@@ -100,6 +100,10 @@ class Loop:
         self._recorder.step_ended(self._broker.facts())
 
     def _advance(self) -> None:
+        """Read a batch where that is allowed, deliver what can be delivered, and report to the recorder.
+
+        Raises BrokerError when a call to the broker fails; RewoundError is one kind of it.
+        """
         if self._may_read():
             self._read()
         progressed = self._deliver()

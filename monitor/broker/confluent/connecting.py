@@ -201,10 +201,11 @@ def connect(settings: Settings, wait_seconds: float) -> tuple[AdminClient, Conne
 
 
 def _reach(admin: AdminClient, settings: Settings, errors: ConnectionErrors, deadline: float) -> None:
-    """Ask for metadata until an answer comes; of one topic, since a cluster may have thousands.
+    """Ask for the metadata of one topic, because a cluster may have thousands, until an answer comes.
 
-    The library drops an answer that comes after the attempt: the next one waits longer. Connections are made across
-    attempts, so that the short ones hear soon of a refusal.
+    Raises ClientError when the cluster refuses for good, and when no answer came before `deadline` (monotonic seconds).
+    An attempt that ends without an answer doubles the time of the next one, because the library drops late answers. The
+    library goes on connecting between attempts. So the first attempts can be short, and a refusal is noticed early.
     """
     seconds = ATTEMPT_SECONDS
     while True:
@@ -217,7 +218,7 @@ def _reach(admin: AdminClient, settings: Settings, errors: ConnectionErrors, dea
                 raise ClientError(f"Kafka at {settings.bootstrap_servers} refuses: {error.str()}") from exception
         else:
             return
-        admin.poll(0)  # calls `hear`
+        admin.poll(0)  # calls `errors.hear` for each failed connection
         if sentence := errors.refusal():
             raise ClientError(sentence)
         left = deadline - time.monotonic()

@@ -83,11 +83,12 @@ def _is_leak(error: Exception) -> bool:
 
 
 def _defect_behind(error: BaseException, handled: BaseException | None) -> BaseException | None:
-    """A defect of ours that the client wrapped in an error of its own, as it does for a rebalance listener.
+    """The error of the monitor's own code that is wrapped in the client's `error`, or None.
 
-    The client names it as the cause, as its first argument, or not at all: then it is the context. `handled`: the error
-    that was being handled before the client was called; it is a context too, and the client has no part in it. An
-    OSError is a failed connection.
+    The client wraps what our rebalance listener raises. The search follows the cause, the context and the first
+    argument of each error. It skips `handled`, which the caller was already handling when it called the client. These
+    are no defects: a KafkaError, a MonitorError, an OSError (a failed connection), an error from the client's code, an
+    error that was never raised, and what is no Exception, such as KeyboardInterrupt.
     """
     seen, waiting = {id(handled)}, [error]
     while waiting:
@@ -95,8 +96,8 @@ def _defect_behind(error: BaseException, handled: BaseException | None) -> BaseE
         if id(found) in seen:
             continue
         seen.add(id(found))
-        is_known = not isinstance(found, Exception) or isinstance(found, KafkaError | MonitorError | OSError)
-        if not is_known and raised_in(found) not in {"", *CLIENT_PACKAGES}:
+        is_expected = not isinstance(found, Exception) or isinstance(found, KafkaError | MonitorError | OSError)
+        if not is_expected and raised_in(found) not in {"", *CLIENT_PACKAGES}:
             return found
         waiting += [
             one for one in (found.__context__, found.__cause__, *found.args[:1]) if isinstance(one, BaseException)
