@@ -31,9 +31,10 @@ class TopicPlan:
 
 
 def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
-    """Create missing topics; yields a line for each topic that says what was done.
+    """Create missing topics, and add partitions to an existing state topic that has fewer than the beats topic.
 
-    Raises RefusedError where the state topic has more partitions than the beats topic: Kafka cannot remove any.
+    Yields one line for each topic, and one more where the state topic is extended. Raises RefusedError when the state
+    topic has more partitions than the beats topic: Kafka cannot remove any.
     """
     with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
         there = admin.topics()
