@@ -135,15 +135,15 @@ class MemoryCluster:
         self._topics = {name: _Topic([[] for _ in range(count)]) for name, count in counts.items()}
 
     def publish(self, message: Message, timestamp_ms: int = 0) -> None:
-        """Append a record to its topic; `timestamp_ms`: its time in ms since the epoch, for a beat that of its R peak.
+        """Append a record to its topic. `timestamp_ms` is the record's time, in ms since the epoch.
 
-        A message without a partition goes where its key says. Raises BrokerError for a topic or a partition that is
-        not there.
+        The time of a beat is the time of its R peak. The key chooses the partition of a message that has none. Raises
+        BrokerError for a topic or a partition that does not exist.
         """
         self.publish_all([message], timestamp_ms)
 
     def publish_all(self, messages: Iterable[Message], timestamp_ms: int = 0) -> None:
-        """Append all of them, or none: BrokerError when a topic or a partition of any is not there."""
+        """Append all messages. Raises BrokerError and appends none if a topic or a partition does not exist."""
         placed = [self._topic(message.topic).placed(message) for message in messages]
         for message in placed:
             self._topic(message.topic).append(message.partition or 0, StoredRecord(message, timestamp_ms))
@@ -169,7 +169,7 @@ class MemoryCluster:
         return rows
 
     def committed(self) -> dict[int, int]:
-        """The group's committed offset of each partition that has one: that of the next record to read."""
+        """For each partition with a committed offset, that offset: the number of the next record to read."""
         return {partition: place.offset for partition, place in sorted(self.group.committed.items())}
 
     def start_of(self, partition: int) -> _Place:
