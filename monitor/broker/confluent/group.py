@@ -123,12 +123,12 @@ class ConfluentGroup:
             self._unassign({partition})
 
     def _unassign(self, partitions: Collection[int]) -> None:
-        """Fetch these no more, and drop what came of them."""
+        """Stop fetching these partitions, and drop their records that are not returned yet."""
         self._stash = [message for message in self._stash if message.partition() not in partitions]
         for partition in partitions:
             self._stream.positions.pop(partition, None)
-        if fetched := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
-            self._consumer.incremental_unassign(fetched)
+        if assigned := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
+            self._consumer.incremental_unassign(assigned)
 
     def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
         what = "asking for committed offsets"
@@ -168,7 +168,7 @@ class ConfluentGroup:
             raise error_of("committing offsets", self._commits.error)
 
     def close(self) -> None:
-        """While a commit has no answer, the library's own wait has no limit."""
+        """Close the consumer, but wait at most CLOSE_SECONDS: the library waits without limit for a commit's answer."""
         closing = Thread(target=close_quietly, args=("the consumer", self._consumer.close), name="close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
@@ -207,9 +207,9 @@ class Rebalances:
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions over without fetching them. Each new generation comes here, if only with an empty list.
 
-        The token names the generation, so that the broker refuses it after the next rebalance. It must be taken here:
-        once a heartbeat has found that the group has removed this member, the library names the member '', and the
-        broker accepts offsets from that one at any time: a frozen member would commit over its successor.
+        The token names the generation, so that the broker refuses it after the next rebalance. It must be taken here.
+        Once a heartbeat has found that the group has removed this member, the library names the member '', and the
+        broker accepts offsets under that name from anybody: this member could overwrite those of its successor.
         """
         consumer.incremental_assign([])
         before, token = consumer.memberid(), consumer.consumer_group_metadata()

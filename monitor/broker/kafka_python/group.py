@@ -62,13 +62,14 @@ class KafkaPythonGroup:
         return blocks
 
     def has_more(self) -> bool:
-        """The client's public API does not tell."""
+        """Always False: the client's public API does not say whether more records wait."""
         return False
 
     def _check_member(self) -> None:
-        """Read this member's generation, then its revoked partitions.
+        """Read this member's generation; mark its partitions as changed if the group has removed it meanwhile.
 
-        In this order, offsets of a partition that is revoked later are refused by the group, under this generation.
+        The caller asks for changed partitions afterwards. If a partition is revoked later still, the group refuses its
+        offsets, because they come under the older generation.
         kafka-python 3.0.12 calls no listener when the group removes a member while it joins: the member comes back
         under another name, claims its old partitions and may get them, although others have read on meanwhile.
         """
@@ -99,9 +100,11 @@ class KafkaPythonGroup:
         return changed
 
     def membership(self) -> Membership:
-        """kafka-python 3.0.12 returns the member (-1, '') once a heartbeat found that the group has removed it.
+        """The member's id and group metadata, as of the last poll. The id is empty when the group has removed it.
 
-        The broker accepts offsets from that member at any time: a frozen member would commit over its successor.
+        Then the metadata of kafka-python 3.0.12 names generation -1 and member ''. The broker accepts offsets under
+        these names from anybody, so a member without an id must not commit: it could overwrite the offsets of the
+        member that took over.
         """
         is_member = self._member.generation_id >= 0
         return Membership(self._member.member_id if is_member else "", self._member)
