@@ -183,7 +183,11 @@ def _restore_signs(text: bytes, out: NDArray[np.float32], numbers: Numbers) -> N
 
 
 def _is_plain(frame: bytes) -> bool:
-    """Whether the strict parser accepts this object, whatever numbers were cut, and whether they were its `samples`."""
+    """Whether `strict_samples` accepts this frame with any 140 numbers in it, and the numbers were cut from `samples`.
+
+    False where a field occurs twice or a string has an escaped quotation mark: the frame then has more quotation marks
+    than `_quotes` says. False also for more than _MAX_BRACKETS brackets.
+    """
     lists = frame.count(b"[")
     if lists + frame.count(b"{") > _MAX_BRACKETS:
         return False

@@ -97,7 +97,7 @@ def _binary(values: Column) -> tuple[NDArray[np.float32], list[int]]:
     """Samples (n, 140) of the values that are float32, and the rows of all other values, whose samples are 0.
 
     A value is float32 when it has 560 bytes that are neither text nor a JSON object. Whole values are looked at one by
-    one only where the first bytes leave that open.
+    one only where their first and last bytes leave that open.
     """
     rows = np.flatnonzero(values.size == FLOAT32_BYTES)
     raw = values.gather(rows, FLOAT32_BYTES)
@@ -124,8 +124,8 @@ def _is_json(value: bytes) -> bool:
 def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
     """Write the samples of the values at `rows`, none of them float32, to `samples` (n, 140), or reject them.
 
-    `read_alike` reads values with the same frame together. The values that it leaves, and those that are too large, are
-    looked at one by one, and only those can be rejected here.
+    `read_alike` reads values together whose frame, the JSON text around the numbers, is the same. The values that it
+    leaves, and those that are too large, are looked at one by one, and only those can be rejected here.
     """
     candidates = np.array(rows, np.intp)
     is_too_large = column.size[candidates] > MAX_VALUE_BYTES
@@ -134,7 +134,7 @@ def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], re
     texts = {
         row: value
         for row, value in zip(left.tolist(), column.select(left), strict=True)
-        if row not in rejected and _may_be_json(value, row, rejected)
+        if row not in rejected and _may_be_json_else_reject(value, row, rejected)
     }
     json_rows = list(texts)
     found = np.zeros((len(texts), SAMPLES), np.float32)
@@ -143,7 +143,8 @@ def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], re
     samples[json_rows] = found
 
 
-def _may_be_json(value: bytes | None, row: int, rejected: dict[int, Rejected]) -> TypeGuard[bytes]:
+def _may_be_json_else_reject(value: bytes | None, row: int, rejected: dict[int, Rejected]) -> TypeGuard[bytes]:
+    """Whether a value may be a JSON object. If not, its row and the reason are added to `rejected`."""
     try:
         _check_text(value)
     except UnclearError as error:
