@@ -139,7 +139,10 @@ class Recorder:
         metrics.expected_abnormal.set(thresholds.expected_abnormal)
 
     def step_delivered(self, facts: StepFacts, deliver_seconds: float) -> None:
-        """The broker confirmed a step; the loop waited `deliver_seconds` for it."""
+        """Count what a step judged, rejected and shed; the broker confirmed it after `deliver_seconds` of waiting.
+
+        Shed records are those that were left out because they are too old.
+        """
         self._observe_times(facts, deliver_seconds)
         metrics, judged = self._metrics, facts.judged
         scored = judged.cause_code == 0
