@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
+from operator import attrgetter
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from confluent_kafka import KafkaError, Message
 
@@ -34,6 +35,9 @@ CLOSE_SECONDS = 7.0  # the library waits 5 for the group's answer
 # `consume` calls back and goes on waiting for records: so often is looked at what the callbacks brought
 TURN_SECONDS, COMMIT_TURN_SECONDS = 0.1, 0.005
 PAUSE_SECONDS = 0.001
+# Messages that are taken and made into columns at once: 1.5 MB. With a whole step of them (14 MB) each of the seven
+# passes over them misses the cache, which costs 0.6 us of processor time a beat.
+PART = 2048
 _NOBODY = Membership("", None)
 
 
@@ -61,32 +65,41 @@ class ConfluentGroup:
 
     def poll(self) -> list[RecordBlock]:
         self._stream.raise_failure()
-        messages = self._messages()
+        blocks = [block for messages in self._parts() for block in blocks_of(messages)]
         self._check_member()
         self._rebalances.is_news = False
-        if not messages:
+        if not blocks:
             self._stream.raise_failure()
         positions = self._stream.positions
         for partition in self._rebalances.gone():
             positions.pop(partition, None)
-        blocks = [block for block in blocks_of(messages) if block.partition in positions] if messages else []
+        blocks = sorted((block for block in blocks if block.partition in positions), key=attrgetter("partition"))
         for block in blocks:
             self._stream.move(block.partition, int(block.offset[-1]) + 1)
         return blocks
 
-    def _messages(self) -> list[Message]:
+    def _parts(self) -> Iterator[list[Message]]:
+        """The messages of one poll, in parts that are small enough for the processor's cache."""
+        messages, count = self._first_part(), 0
+        while messages:
+            count += len(messages)
+            yield messages
+            has_more = len(messages) >= PART and not self._stream.has_failed
+            messages = self._stream.take(min(PART, self._batch_size - count), 0) if has_more else []
+        self._is_full = count >= self._batch_size
+
+    def _first_part(self) -> list[Message]:
         """What is there; otherwise what comes first, unless the last poll left something behind.
 
         Returns early after a rebalance, so that the caller can restore partitions.
         """
-        size, wait_seconds = self._batch_size, 0.0 if self._is_full else POLL_SECONDS
+        size, wait_seconds = min(PART, self._batch_size), 0.0 if self._is_full else POLL_SECONDS
         messages, self._stash = self._stash[:size], self._stash[size:]
         messages += self._stream.take(size - len(messages), 0)
         deadline = time.monotonic() + wait_seconds
         while not (messages or self._rebalances.is_news) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
             messages = self._stream.take(size, min(TURN_SECONDS, left))
-        self._is_full = len(messages) >= size
         return messages
 
     def _check_member(self) -> None:

@@ -71,6 +71,11 @@ class RecordStream:
         if partition in self.positions:
             self.positions[partition] = max(self.positions[partition], offset)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the next record of a partition cannot be read."""
+        return self._failure is not None
+
     def raise_failure(self) -> None:
         """Raise the error that came, once."""
         failure, self._failure = self._failure, None
