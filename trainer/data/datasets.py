@@ -36,16 +36,23 @@ OFFICIAL_NAME = "ECG5000, official split"
 OFFICIAL_SOURCE = "ECG5000: beats of record chf07 (BIDMC CHF database, 250 Hz), each interpolated to 140 samples"
 OFFICIAL_HZ = 180.0  # the record's 17,998,834 samples at 250 Hz hold 92,584 beats: on average 140 samples in 0.78 s
 TRAIN_SHARE = 0.8
-KINDS = {1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified"}  # ECG5000's
+KINDS = {
+    1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified",  # ECG5000's
+    6: "supraventricular", 7: "ventricular", 8: "fusion", 9: "paced or unknown",  # of annotations: trainer/data/labels.py
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetPart:
-    """A training or test part: beats (n, 140) in any unit, labels (n,), and classes (n,) if the file has them."""
+    """A training or test part: beats (n, 140) in any unit, labels (n,), and classes (n,) if the file has them.
+
+    `patients` (n,) says whose beats they are. None: of one patient, or not known.
+    """
 
     samples: NDArray[np.float32]
     abnormal: NDArray[np.bool_]
-    classes: NDArray[np.int8] | None = None
+    classes: NDArray[np.int8] | None = None  # numbers of KINDS
+    patients: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -56,9 +63,8 @@ class DatasetPart:
 
     def only(self, rows: NDArray[np.bool_] | slice) -> DatasetPart:
         """A part with these rows."""
-        return DatasetPart(
-            self.samples[rows], self.abnormal[rows], None if self.classes is None else self.classes[rows]
-        )
+        columns = (None if column is None else column[rows] for column in (self.classes, self.patients))
+        return DatasetPart(self.samples[rows], self.abnormal[rows], *columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,14 @@ def read(path: Path) -> Dataset:
 
 
 def joined(*parts: DatasetPart) -> DatasetPart:
-    """The beats of several parts in one. It has classes if all of them have."""
+    """The beats of several parts in one. It has classes, and patients, if all of them have."""
     classes = [part.classes for part in parts if part.classes is not None]
+    patients = [part.patients for part in parts if part.patients is not None]
     return DatasetPart(
         np.concatenate([part.samples for part in parts]),
         np.concatenate([part.abnormal for part in parts]),
         np.concatenate(classes) if len(classes) == len(parts) else None,
+        np.concatenate(patients) if len(patients) == len(parts) else None,
     )
 
 
