@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,17 +10,24 @@ from monitor.errors import RefusedError
 from trainer import destination, options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from monitor.model.manifest import Model
+    from trainer.data.signals import Signals
+    from trainer.evaluation.by_patient import PatientFigures
     from trainer.fitting.recipe import Recipe
     from trainer.threshold.rule import ThresholdRule
 
 
 @click.command(short_help="Train a detector of abnormal beats and write its model file.")
 @click.option(
-    "--data", type=options.PATH, required=True, metavar="FOLDER|FILE", help="A folder with ECG5000, or a file of beats."
-)
+    "--data", type=options.PATH, required=True, metavar="FOLDER|FILE",
+    help="A folder with ECG5000 or with recordings, a file of beats, or a recording.",
+)  # fmt: skip
+@options.lead
+@options.hz
+@options.unit
 @options.model_to_write
 @options.seed
 @click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 6000 steps].")
@@ -48,6 +54,7 @@ if TYPE_CHECKING:
 def ecg(
     data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
     false_alarm_rate: float | None, confidence: float, threshold_rule: str, report: Path | None, quick: bool,
+    leads: tuple[str, ...], hz: float | None, unit: str | None,
 ) -> None:  # fmt: skip
     """Train a model on normal beats and write its file.
 
@@ -58,6 +65,10 @@ def ecg(
     a label in the last column (1 = normal, 0 = abnormal). Without labels all beats are taken as normal. ECG5000's own
     format, with the class in the first column and blanks or tabs between the columns, is read as well.
 
+    A recording is a WFDB record, an EDF, BDF or CSV file. Its beats are found and cut around R. Nobody is
+    evaluated on what was learnt from them: each person is judged by networks and a threshold of the other people.
+    Annotated beats of the class N of AAMI are normal. Without annotations all beats are, but for the strangest.
+
     The first Ctrl-C ends the training early, and the model is written as far as it is trained. After a second Ctrl-C
     nothing is written.
     """
@@ -65,13 +76,14 @@ def ecg(
     if report is not None:
         options.require_library("matplotlib")
     destination.probe(out, None if report is None else report / "index.html")
+    from trainer.data.signals import Signals
     from trainer.fitting import recipe
     from trainer.threshold.conformal import Budget
     from trainer.threshold.rule import ThresholdRule
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
     rule = ThresholdRule.parse(threshold_rule, Budget(false_alarm_rate, confidence))
-    train(data, out, chosen, device, rule, report=report)
+    train(data, out, chosen, device, rule, report=report, signals=Signals(leads, hz, unit))
 
 
 def train(
@@ -82,6 +94,7 @@ def train(
     rule: ThresholdRule | None = None,
     *,
     report: Path | None = None,
+    signals: Signals | None = None,
 ) -> Model:
     """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
 
@@ -92,29 +105,34 @@ def train(
 
     from monitor.model import artifact
     from trainer import interrupt
-    from trainer.fitting import preparation, scoring
+    from trainer.data.signals import ALL
+    from trainer.fitting import preparation
+    from trainer.threshold import people
     from trainer.threshold.rule import ThresholdRule
 
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
     rule = ThresholdRule() if rule is None else rule
-    dataset = preparation.prepared(source)
-    normals, abnormals = dataset.train.normal_samples, dataset.train.samples[dataset.train.abnormal]
-    if rule.needs_labels and not len(abnormals):
+    dataset = preparation.prepared(source, signals or ALL)
+    part = dataset.train
+    if rule.needs_labels and not part.abnormal.any():
         raise RefusedError(
             f"{source}: the threshold rule {rule.kind} needs labelled abnormal training beats; there are none"
         )
-    from trainer.evaluation import evaluation  # importing scikit-learn takes two seconds: the refusals come first
+    from trainer.evaluation import (
+        by_patient,
+        evaluation,
+    )  # importing scikit-learn takes two seconds: the refusals come first
     from trainer.fitting import cross_fitting, export
 
-    recipe = recipe.suited(len(normals))
+    recipe = recipe.suited(len(part.normal_samples))
     with interrupt.first_ctrl_c() as stopped:
-        fitted = cross_fitting.fitted(normals, recipe, device, stopped.is_set)
-        score = partial(scoring.scores, fitted.detector)
-        threshold = rule.threshold(fitted.calibration, score(abnormals))  # no network was trained on these beats
-        evaluated = evaluation.of_test_part(dataset, score, threshold, rule.budget)
+        fitted = cross_fitting.fitted(part, recipe, device, stopped.is_set)
+        threshold = people.chosen(rule, fitted.scores, part.abnormal, part.patients)
+        evaluated = evaluation.of_data(dataset, fitted, threshold, rule)
         model = export.model(fitted, recipe, dataset, rule.budget, threshold, evaluated)
         artifact.save(out, model)
-    _print(model, out)
+    patients = by_patient.measured(part, fitted.scores, rule)
+    _print(model, out, patients)
     if report is not None:
         from trainer.report.report import write  # importing matplotlib takes a second
 
@@ -122,8 +140,8 @@ def train(
     return model
 
 
-def _print(model: Model, out: Path) -> None:
-    from trainer.evaluation import evaluation, figures
+def _print(model: Model, out: Path, patients: Sequence[PatientFigures]) -> None:
+    from trainer.evaluation import by_patient, evaluation, figures
     from trainer.threshold import conformal, false_alarms
 
     manifest = model.manifest
@@ -131,6 +149,8 @@ def _print(model: Model, out: Path) -> None:
         found, thresholds = manifest.evaluation, evaluation.thresholds(manifest.threshold)
         click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal test beats; {thresholds}.")
         click.echo(figures.table(found))
+    if patients:
+        click.echo("\n".join((by_patient.table(patients), *by_patient.summary(patients, manifest.threshold))))
     click.echo(conformal.sentence(manifest.threshold))
     click.echo(false_alarms.sentence(manifest.threshold))
     click.echo(f"wrote {out} (model {manifest.model_id})")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.beats.beat_file import BeatFile
+    from trainer.data.survey import LeadSurvey
 
 TRAIN, TEST = "ECG5000_TRAIN", "ECG5000_TEST"
 FORMS = (".tsv", ".txt")
@@ -39,7 +40,7 @@ OFFICIAL_HZ = 180.0  # the record's 17,998,834 samples at 250 Hz hold 92,584 bea
 TRAIN_SHARE = 0.8
 KINDS = {
     1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified",  # ECG5000's
-    6: "supraventricular", 7: "ventricular", 8: "fusion", 9: "paced or unknown",  # of annotations: trainer/data/labels.py
+    6: "supraventricular", 7: "ventricular", 8: "fusion", 9: "paced or unknown",  # of annotations: labels.py
 }  # fmt: skip
 
 
@@ -79,6 +80,8 @@ class Dataset:
     test: DatasetPart | None
     notes: tuple[str, ...] = ()
     window: Window = R_TO_R  # how the beats were cut
+    leads: tuple[LeadSurvey, ...] = ()  # of recordings: what they hold
+    aside: DatasetPart | None = None  # of recordings without annotations: beats too strange to be taken as normal
 
 
 def read(path: Path) -> Dataset:
@@ -110,8 +113,8 @@ def joined(*parts: DatasetPart) -> DatasetPart:
 
 def official_files(folder: Path) -> tuple[Path | None, Path | None]:
     """ECG5000's training file and test file in a folder, in any format. Raises RefusedError if it cannot be read."""
-    names = _names(folder)
-    return _form_of(TRAIN, names), _form_of(TEST, names)
+    found = names(folder)
+    return _form_of(TRAIN, found), _form_of(TEST, found)
 
 
 def fingerprint(*parts: DatasetPart) -> str:
@@ -126,28 +129,34 @@ def is_official(train: DatasetPart, test: DatasetPart) -> bool:
 
 
 def _folder(path: Path) -> Dataset:
-    names = _names(path)
-    train, test = _form_of(TRAIN, names), _form_of(TEST, names)
+    found = names(path)
+    train, test = _form_of(TRAIN, found), _form_of(TEST, found)
     if train and test:
         return _two_files(path, _labelled(train), _labelled(test))
-    if TENSORFLOW in names:
-        return read(names[TENSORFLOW])
+    if TENSORFLOW in found:
+        return read(found[TENSORFLOW])
     raise RefusedError(
-        f"{path}: this folder has neither {TRAIN} and {TEST} ({' or '.join(FORMS)}) nor {TENSORFLOW}; "
+        f"{path}: this folder has neither {TRAIN} and {TEST} ({' or '.join(FORMS)}) nor {TENSORFLOW}, nor recordings; "
         f"download them with `ecg-trainer fetch`, or name a file of beats"
     )
 
 
-def _names(folder: Path) -> dict[str, Path]:
+def holds_ecg5000(found: dict[str, Path]) -> bool:
+    """Whether these files of a folder are named as ECG5000's are."""
+    return bool(_form_of(TRAIN, found) and _form_of(TEST, found)) or TENSORFLOW in found
+
+
+def names(folder: Path) -> dict[str, Path]:
+    """The files of a folder by their names in small letters. Raises RefusedError if it cannot be read."""
     try:
         return {entry.name.lower(): entry for entry in sorted(folder.iterdir())}
     except OSError as error:
         raise RefusedError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
-def _form_of(part: str, names: dict[str, Path]) -> Path | None:
+def _form_of(part: str, found: dict[str, Path]) -> Path | None:
     forms = ((part + form).lower() for form in FORMS)
-    return next((names[name] for name in forms if name in names), None)
+    return next((found[name] for name in forms if name in found), None)
 
 
 def _labelled(path: Path) -> DatasetPart:

@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.errors import RefusedError
-from trainer.data import datasets
+from trainer.data import reading
+from trainer.data.signals import ALL
 from trainer.fitting import scoring
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer.data.datasets import Dataset, DatasetPart
+    from trainer.data.signals import Signals
 
 MIN_NORMALS = 30  # fewer normal beats are too few to choose a threshold by
 
 
-def prepared(source: Path) -> Dataset:
+def prepared(source: Path, signals: Signals = ALL) -> Dataset:
     """The beats of `source` that the monitor would score. Prints what was assumed about them.
 
     Raises RefusedError if they cannot be read, or if too few of the training part are normal.
     """
-    dataset = datasets.read(source)
+    dataset = reading.read(source, signals)
     for note in dataset.notes:
         click.echo(note)
     train = _scorable(dataset.train, "training")

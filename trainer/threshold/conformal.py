@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_SCORES = 20_000  # enough for p-values down to 1 in 20,000, and the manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
+RULE_FOR_PEOPLE = "false-alarm budget for new people, by the shares of cross-fitted people"
 
 DEFAULT_RATES = (0.02, 0.05)
 LEAST_RANK = 10  # a default threshold has at least so many scores at or above it, so no single beat decides it
@@ -109,7 +110,15 @@ def sentence(chosen: ThresholdSpec) -> str:
     above = f"Threshold {chosen.value:.6g}: beats with a higher score are flagged."
     if not chosen.confidence:
         return f"{above} It was chosen by the rule {chosen.rule}; {chosen.note}."
-    estimate = " (an estimate, because the scores come from cross-fitting)" if chosen.rule == RULE else ""
+    is_estimate = chosen.rule in (RULE, RULE_FOR_PEOPLE)
+    estimate = " (an estimate, because the scores come from cross-fitting)" if is_estimate else ""
+    if chosen.rule == RULE_FOR_PEOPLE:
+        promise = (
+            f"{above} For a new person from the same population, at most {chosen.false_alarm_rate:.1%} of the normal "
+            f"beats are flagged by mistake with probability {chosen.confidence:.2g}{estimate}. For the others "
+            "it may be any share."
+        )
+        return f"{promise}\nNote: {chosen.note}." if chosen.note else promise
     budget = (
         f"{above} At most {chosen.false_alarm_rate:.1%} of normal beats are flagged by mistake, with confidence "
         f"{chosen.confidence:.4g}{estimate}. The threshold is number {chosen.rank} from the top of "
