@@ -14,16 +14,28 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--model", type=options.PATH, required=True, help="Model file to start from.")
-@click.option("--data", type=options.PATH, required=True, help="File of beats that the model was not trained on.")
+@click.option(
+    "--data",
+    type=options.PATH,
+    required=True,
+    help="Beats that the model was not trained on: a file of them, or recordings.",
+)
+@options.lead
+@options.hz
+@options.unit
 @options.model_to_write
 @options.false_alarm_rate
 @options.confidence
-def calibrate(model: Path, data: Path, out: Path, *, false_alarm_rate: float | None, confidence: float) -> None:
+def calibrate(
+    model: Path, data: Path, out: Path, *, false_alarm_rate: float | None, confidence: float,
+    leads: tuple[str, ...], hz: float | None, unit: str | None,
+) -> None:  # fmt: skip
     """Set a new threshold from your own normal beats. The network is not trained again and keeps its model id.
 
     If the file has labels, only its normal beats are used.
     """
+    from trainer.data.signals import Signals
     from trainer.fitting import recalibration
     from trainer.threshold.conformal import Budget
 
-    recalibration.recalibrate(model, data, out, Budget(false_alarm_rate, confidence))
+    recalibration.recalibrate(model, data, out, Budget(false_alarm_rate, confidence), Signals(leads, hz, unit))

@@ -124,19 +124,19 @@ def train(
     )  # importing scikit-learn takes two seconds: the refusals come first
     from trainer.fitting import cross_fitting, export
 
-    recipe = recipe.suited(len(part.normal_samples))
+    recipe = recipe.suited(len(part.normal_samples), people=part.patients is not None)
     with interrupt.first_ctrl_c() as stopped:
         fitted = cross_fitting.fitted(part, recipe, device, stopped.is_set)
         threshold = people.chosen(rule, fitted.scores, part.abnormal, part.patients)
         evaluated = evaluation.of_data(dataset, fitted, threshold, rule)
         model = export.model(fitted, recipe, dataset, rule.budget, threshold, evaluated)
         artifact.save(out, model)
-    patients = by_patient.measured(part, fitted.scores, rule)
-    _print(model, out, patients)
+    judged = by_patient.judged(part, fitted.scores, rule)
+    _print(model, out, () if judged is None else by_patient.figures(part, judged.scores, judged.above))
     if report is not None:
         from trainer.report.report import write  # importing matplotlib takes a second
 
-        click.echo(f"wrote {write(report, model, dataset, fitted.losses)}")
+        click.echo(f"wrote {write(report, model, dataset, fitted.losses, judged)}")
     return model
 
 
@@ -146,8 +146,10 @@ def _print(model: Model, out: Path, patients: Sequence[PatientFigures]) -> None:
 
     manifest = model.manifest
     if manifest.evaluation is not None:
-        found, thresholds = manifest.evaluation, evaluation.thresholds(manifest.threshold)
-        click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal test beats; {thresholds}.")
+        found = manifest.evaluation
+        thresholds = evaluation.thresholds(manifest.threshold, found.split)
+        kind = "beats" if patients else "test beats"
+        click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal {kind}; {thresholds}.")
         click.echo(figures.table(found))
     if patients:
         click.echo("\n".join((by_patient.table(patients), *by_patient.summary(patients, manifest.threshold))))

@@ -41,7 +41,10 @@ TRAIN_SHARE = 0.8
 KINDS = {
     1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified",  # ECG5000's
     6: "supraventricular", 7: "ventricular", 8: "fusion", 9: "paced or unknown",  # of annotations: labels.py
+    10: "set aside",
 }  # fmt: skip
+
+ASIDE_CLASS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,14 @@ def joined(*parts: DatasetPart) -> DatasetPart:
 
 def official_files(folder: Path) -> tuple[Path | None, Path | None]:
     """ECG5000's training file and test file in a folder, in any format. Raises RefusedError if it cannot be read."""
-    found = names(folder)
-    return _form_of(TRAIN, found), _form_of(TEST, found)
+    names = _names(folder)
+    return _form_of(TRAIN, names), _form_of(TEST, names)
+
+
+def holds_ecg5000(folder: Path) -> bool:
+    """Whether a folder has files named as those of ECG5000. Raises RefusedError if it cannot be read."""
+    names = _names(folder)
+    return TENSORFLOW in names or bool(_form_of(TRAIN, names) and _form_of(TEST, names))
 
 
 def fingerprint(*parts: DatasetPart) -> str:
@@ -129,34 +138,28 @@ def is_official(train: DatasetPart, test: DatasetPart) -> bool:
 
 
 def _folder(path: Path) -> Dataset:
-    found = names(path)
-    train, test = _form_of(TRAIN, found), _form_of(TEST, found)
+    names = _names(path)
+    train, test = _form_of(TRAIN, names), _form_of(TEST, names)
     if train and test:
         return _two_files(path, _labelled(train), _labelled(test))
-    if TENSORFLOW in found:
-        return read(found[TENSORFLOW])
+    if TENSORFLOW in names:
+        return read(names[TENSORFLOW])
     raise RefusedError(
         f"{path}: this folder has neither {TRAIN} and {TEST} ({' or '.join(FORMS)}) nor {TENSORFLOW}, nor recordings; "
         f"download them with `ecg-trainer fetch`, or name a file of beats"
     )
 
 
-def holds_ecg5000(found: dict[str, Path]) -> bool:
-    """Whether these files of a folder are named as ECG5000's are."""
-    return bool(_form_of(TRAIN, found) and _form_of(TEST, found)) or TENSORFLOW in found
-
-
-def names(folder: Path) -> dict[str, Path]:
-    """The files of a folder by their names in small letters. Raises RefusedError if it cannot be read."""
+def _names(folder: Path) -> dict[str, Path]:
     try:
         return {entry.name.lower(): entry for entry in sorted(folder.iterdir())}
     except OSError as error:
         raise RefusedError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
-def _form_of(part: str, found: dict[str, Path]) -> Path | None:
+def _form_of(part: str, names: dict[str, Path]) -> Path | None:
     forms = ((part + form).lower() for form in FORMS)
-    return next((found[name] for name in forms if name in found), None)
+    return next((names[name] for name in forms if name in names), None)
 
 
 def _labelled(path: Path) -> DatasetPart:

@@ -35,8 +35,7 @@ def is_recordings(path: Path, signals: Signals = ALL) -> bool:
     A CSV file is a file of beats, unless a lead or a rate is named.
     """
     if path.is_dir():
-        names = datasets.names(path)
-        return not datasets.holds_ecg5000(names) and any(name.endswith(IN_FOLDERS) for name in names)
+        return not datasets.holds_ecg5000(path) and any(each.suffix.lower() in IN_FOLDERS for each in path.iterdir())
     if path.suffix.lower() == ".csv":
         return signals != ALL
     return path.suffix.lower() in RECORDINGS or path.with_name(f"{path.name}.hea").is_file()

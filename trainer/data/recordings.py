@@ -53,9 +53,8 @@ class LeadBeats:
 
 
 def files(folder: Path) -> tuple[Path, ...]:
-    """The recordings of a folder, by name. Raises RefusedError if there are too many, or it cannot be read."""
-    entries = datasets.names(folder)
-    found = [path for name, path in entries.items() if name.endswith(SUFFIXES) and path.name != patients.FILE]
+    """The recordings of a folder, by name. Raises RefusedError if there are too many."""
+    found = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and each.name != patients.FILE)
     if len(found) > MAX_RECORDINGS:
         raise RefusedError(f"{folder}: has {len(found):,} recordings, where at most {MAX_RECORDINGS:,} are read")
     return tuple(found)
@@ -118,7 +117,10 @@ def _beats(patient: str, recording: Recording, most: int) -> LeadBeats:
         used=int(kept.sum()),
     )
     whole = DatasetPart(found.samples, classes != NORMAL_CLASS, classes, np.full(len(found), patient))
-    return LeadBeats(whole.only(kept), whole.only(_thinned(classes, is_strange, most)), made)
+    aside = replace(whole, classes=np.full(len(found), datasets.ASIDE_CLASS, np.int8)).only(
+        _thinned(classes, is_strange, most)
+    )
+    return LeadBeats(whole.only(kept), aside, made)
 
 
 def _segments(recording: Recording) -> Segments:

@@ -28,6 +28,17 @@ MOST_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """Beats with scores (n,) by networks that did not learn from their patient.
+
+    `above` (n,): whether a beat lies above the threshold that the rule gives from the scores of all other patients.
+    """
+
+    scores: Scores
+    above: Bools
+
+
+@dataclass(frozen=True, slots=True)
 class PatientFigures:
     """One patient. Rates are shares of the beats that are flagged; None without such beats."""
 
@@ -41,25 +52,20 @@ class PatientFigures:
     ventricular_auc: float | None  # ventricular beats against the patient's own normal ones
 
 
-def measured(part: DatasetPart, scores: Scores, rule: ThresholdRule) -> tuple[PatientFigures, ...]:
-    """The figures of each patient, by a threshold of the other patients. None where patients are not known."""
-    return () if part.patients is None else figures(part, scores, flagged(part, scores, rule))
-
-
-def flagged(part: DatasetPart, scores: Scores, rule: ThresholdRule) -> Bools:
-    """Which beats (n,) lie above a threshold that the rule gives from the scores of all other patients."""
+def judged(part: DatasetPart, scores: Scores, rule: ThresholdRule) -> Judged | None:
+    """Beats (n,) with their held-out scores, judged patient by patient. None where patients are not known."""
     if part.patients is None:
-        raise ValueError("a part without patients cannot be judged by the others")
+        return None
     above = np.zeros(len(part), np.bool_)
     for name in np.unique(part.patients):
         own = part.patients == name
         threshold = people.chosen(rule, scores[~own], part.abnormal[~own], part.patients[~own])
         above[own] = scores[own] > np.float32(threshold.value)
-    return above
+    return Judged(scores, above)
 
 
 def figures(part: DatasetPart, scores: Scores, above: Bools) -> tuple[PatientFigures, ...]:
-    """The figures of each patient, by name; `above` (n,) are the beats that are flagged."""
+    """The figures of each patient, by name, from scores (n,) and from the beats that are flagged (n,)."""
     names = np.repeat("", len(part)) if part.patients is None else part.patients
     is_ventricular = np.zeros(len(part), np.bool_) if part.classes is None else part.classes == VENTRICULAR_CLASS
     rows = (names == name for name in np.unique(names))

@@ -20,7 +20,7 @@ from trainer.fitting import scoring
 from trainer.threshold.rule import ThresholdRule
 
 if TYPE_CHECKING:
-    from monitor.model.manifest import ThresholdSpec
+    from monitor.model.manifest import Figures, ThresholdSpec
     from trainer.data.datasets import Dataset, DatasetPart
     from trainer.evaluation.contenders import Scoring
     from trainer.fitting.cross_fitting import Fitted
@@ -34,35 +34,31 @@ def of_data(dataset: Dataset, fitted: Fitted, threshold: ThresholdSpec, rule: Th
 
     None, with a message, if there are not both normal and abnormal beats to evaluate on.
     """
-    if dataset.train.patients is not None:
-        return _of_patients(dataset.train, fitted, threshold, rule)
-    test = dataset.test
-    if test is None or test.abnormal.all() or not test.abnormal.any():
+    part = dataset.test if dataset.train.patients is None else dataset.train
+    if part is None or part.abnormal.all() or not part.abnormal.any():
         click.echo("Not evaluated: this needs labelled test beats, both normal and abnormal.")
         return None
-    split = dataset.name if dataset.name == datasets.OFFICIAL_NAME else f"{dataset.name}, last beats of each kind"
     score = partial(scoring.scores, fitted.detector)
-    return evaluate(split, score, threshold.value, dataset.train, test, rule.budget)
+    if part is dataset.train:
+        return _of_patients(part, Contender(contenders.AUTOENCODER, score, threshold.value, fitted.scores), rule)
+    split = dataset.name if dataset.name == datasets.OFFICIAL_NAME else f"{dataset.name}, last beats of each kind"
+    return evaluate(split, score, threshold.value, dataset.train, part, rule.budget)
 
 
-def _of_patients(part: DatasetPart, fitted: Fitted, threshold: ThresholdSpec, rule: ThresholdRule) -> Evaluation | None:
-    """Each patient's beats by networks and a threshold from the other patients."""
-    if not part.abnormal.any():
-        click.echo("Not evaluated: this needs annotated beats, both normal and abnormal.")
-        return None
-    contender = Contender(
-        contenders.AUTOENCODER, partial(scoring.scores, fitted.detector), threshold.value, fitted.scores
-    )
-    rows = [
-        figures(each.name, each.held_out, part.abnormal, each.threshold, by_patient.flagged(part, each.held_out, by))
-        for each, by in (
-            (contender, rule),
-            *((one, ThresholdRule(budget=rule.budget)) for one in contenders.simple(part, rule.budget)),
-        )
-        if each.held_out is not None
-    ]
+def _of_patients(part: DatasetPart, ours: Contender, rule: ThresholdRule) -> Evaluation:
+    """Each patient's beats by networks and a threshold of the other patients."""
+    rows = [_held_out(part, ours, rule)]
+    rows += [_held_out(part, each, ThresholdRule(budget=rule.budget)) for each in contenders.simple(part, rule.budget)]
     abnormals = int(part.abnormal.sum())
     return Evaluation(BY_PATIENT, len(part) - abnormals, abnormals, tuple(rows))
+
+
+def _held_out(part: DatasetPart, contender: Contender, rule: ThresholdRule) -> Figures:
+    scores = contender.held_out
+    found = None if scores is None else by_patient.judged(part, scores, rule)
+    if found is None:
+        raise ValueError(f"{contender.name} has no held-out scores of patients")
+    return figures(contender.name, found.scores, part.abnormal, contender.threshold, found.above)
 
 
 def evaluate(
@@ -78,11 +74,13 @@ def evaluate(
     return Evaluation(split, len(test) - abnormals, abnormals, tuple(rows))
 
 
-def thresholds(ours: ThresholdSpec) -> str:
-    """How the thresholds of such an evaluation were chosen, in words."""
+def thresholds(ours: ThresholdSpec, split: str) -> str:
+    """How the thresholds of an evaluation on this split were chosen, in words."""
+    beats = "the other patients" if split == BY_PATIENT else "training beats"
+    whose = f"{BY_PATIENT}; " if split == BY_PATIENT else ""
     if ours.confidence:
-        return "all thresholds were chosen on training beats by the same false-alarm budget"
+        return f"{whose}all thresholds were chosen on {beats} by the same false-alarm budget"
     return (
-        f"the autoencoder's threshold was chosen on training beats by the rule {ours.rule}, the others by a "
+        f"{whose}the autoencoder's threshold was chosen on {beats} by the rule {ours.rule}, the others by a "
         "false-alarm budget"
     )

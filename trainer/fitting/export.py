@@ -80,7 +80,8 @@ def _origin(dataset: Dataset) -> Origin:
 
 
 def _training(recipe: Recipe, fitted: Fitted) -> dict[str, int | float | str]:
-    settings = {name: value for name, value in asdict(recipe).items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in asdict(recipe).items() if isinstance(value, int | float)}
+    settings = {name: value for name, value in numbers.items() if name != "steps"}  # the epochs say it
     by_hand = {} if recipe.epochs is None else {"epochs_by_hand": 1}
     interrupted = {"interrupted": 1} if fitted.interrupted else {}
     fixed = {"epochs": len(fitted.losses), "loss": "mean absolute error", "optimiser": "AdamW"}

@@ -15,6 +15,7 @@ from trainer.fitting import scoring
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset, DatasetPart
     from trainer.data.signals import Signals
 
@@ -34,6 +35,16 @@ def prepared(source: Path, signals: Signals = ALL) -> Dataset:
     test = None if dataset.test is None else _scorable(dataset.test, "test")
     click.echo(f"{dataset.name}: {len(train.normal_samples):,} normal beats to train on")
     return replace(dataset, train=train, test=test)
+
+
+def require_window(source: Path, dataset: Dataset, model: Model) -> None:
+    """Raises RefusedError if beats of recordings are not cut as those that the model was trained on."""
+    wanted = model.manifest.window.cut
+    if dataset.leads and dataset.window != wanted:
+        raise RefusedError(
+            f"{source}: these beats are cut {dataset.window}, but the model takes beats cut {wanted}: train a model on "
+            "recordings with `ecg-trainer ecg`"
+        )
 
 
 def require_normals(source: Path, normals: int, purpose: str) -> None:

@@ -9,31 +9,38 @@ import click
 
 from monitor.model import artifact
 from trainer import destination
-from trainer.data import datasets
+from trainer.data import datasets, reading
+from trainer.data.signals import ALL
 from trainer.fitting import export, overlap, preparation, scoring
-from trainer.threshold import conformal, false_alarms
+from trainer.threshold import conformal, false_alarms, people
+from trainer.threshold.rule import ThresholdRule
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.model.manifest import Model, ThresholdSpec
     from trainer.data.datasets import Dataset, DatasetPart
+    from trainer.data.signals import Signals
     from trainer.threshold.conformal import Budget
 
 RULE = "false-alarm budget, conformal rank on held-out normal beats"
+RULE_FOR_PEOPLE = f"{conformal.FOR_PEOPLE}, by the shares of held-out people"
 
 
-def recalibrate(model_file: Path, source: Path, out: Path, budget: Budget) -> Model:
+def recalibrate(model_file: Path, source: Path, out: Path, budget: Budget, signals: Signals = ALL) -> Model:
     """Write the model of `model_file` to `out`, with threshold and calibration scores from the beats of `source`.
 
     Raises ArtifactError or RefusedError if the model or the beats cannot be used.
     """
     destination.probe(out)
     model = artifact.load(model_file, "cpu")
-    dataset = datasets.read(source)
+    dataset = reading.read(source, signals)
+    preparation.require_window(source, dataset, model)
     part = _held_out(dataset, source, model)
-    calibration = conformal.calibration(scoring.scores(model, part.normal_samples))
-    threshold = replace(conformal.threshold(calibration, budget), rule=RULE)
+    scores = scoring.scores(model, part.samples)
+    calibration = conformal.calibration(scores[~part.abnormal])
+    chosen = people.chosen(ThresholdRule(budget=budget), scores, part.abnormal, part.patients)
+    threshold = replace(chosen, rule=RULE if part.patients is None else RULE_FOR_PEOPLE)
     made = replace(model, manifest=replace(
         model.manifest,
         threshold=threshold,

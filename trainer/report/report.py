@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.errors import RefusedError
-from trainer.report import findings, page, sections
+from trainer.report import findings, page, people, sections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset
+    from trainer.evaluation.by_patient import Judged
 
 PAGE = "index.html"
 NOTICE = (
@@ -21,15 +22,17 @@ NOTICE = (
 )
 
 
-def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float]) -> Path:
+def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float], judged: Judged | None = None) -> Path:
     """Write the report into a folder, and return the path of the page.
 
     The same model, data and library versions give the same bytes. Raises RefusedError if the folder cannot be written.
     """
-    found = findings.scored(model, dataset)
+    found = findings.scored(model, dataset, judged)
     all_sections = [
         sections.head(model, dataset, found),
         sections.evaluation(model),
+        people.patients(model, found),
+        people.aside(model, dataset),
         sections.training(losses),
         sections.reconstruction(model, found),
         sections.scores(model, found),

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 MAX_SCORES = 20_000  # enough for p-values down to 1 in 20,000, and the manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
-RULE_FOR_PEOPLE = "false-alarm budget for new people, by the shares of cross-fitted people"
+FOR_PEOPLE = "false-alarm budget for new people"
+RULE_FOR_PEOPLE = f"{FOR_PEOPLE}, by the shares of cross-fitted people"
 
 DEFAULT_RATES = (0.02, 0.05)
 LEAST_RANK = 10  # a default threshold has at least so many scores at or above it, so no single beat decides it
@@ -112,7 +113,7 @@ def sentence(chosen: ThresholdSpec) -> str:
         return f"{above} It was chosen by the rule {chosen.rule}; {chosen.note}."
     is_estimate = chosen.rule in (RULE, RULE_FOR_PEOPLE)
     estimate = " (an estimate, because the scores come from cross-fitting)" if is_estimate else ""
-    if chosen.rule == RULE_FOR_PEOPLE:
+    if chosen.rule.startswith(FOR_PEOPLE):
         promise = (
             f"{above} For a new person from the same population, at most {chosen.false_alarm_rate:.1%} of the normal "
             f"beats are flagged by mistake with probability {chosen.confidence:.2g}{estimate}. For the others "
