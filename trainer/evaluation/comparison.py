@@ -16,6 +16,7 @@ import torch
 
 from monitor.errors import RefusedError
 from monitor.model import artifact
+from monitor.model.fit import misfit
 from trainer.data import split
 from trainer.evaluation import contenders, tutorial
 from trainer.evaluation.contenders import Contender
@@ -88,12 +89,21 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
         for contender in _contenders(model, task, train, seed):
             scores = contender.score(test.samples)
             runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
+            if not task.retrains and contender.name == contenders.AUTOENCODER:
+                _echo_misfit(model, scores[~test.abnormal])
             if show_sweep and not seed and contender.name == contenders.AUTOENCODER:
                 click.echo(sweep.table(sweep.sweep(scores, test.abnormal)))
     results = [_result(name, rows) for name, rows in runs.items()]
     _print(task, results, _thresholds(model, task))
     _write(task, results, json_file)
     return results
+
+
+def _echo_misfit(model: Model, scores: NDArray[np.float32]) -> None:
+    """Say where the model does not fit test beats that are labelled as normal, from their scores."""
+    flagged = int((scores > np.float32(model.manifest.threshold.value)).sum())
+    if note := misfit(flagged, len(scores), model.manifest.window.cut):
+        click.echo(f"Beware: {note}.")
 
 
 def _parts(task: EvaluationTask, seed: int) -> tuple[DatasetPart, DatasetPart]:
