@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
-import wfdb
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HZ = 250
 SECONDS_PER_BEAT = 0.8
+COUNTS_PER_MV = 1000
+CODES = {"N": 1, "V": 5}  # of annotation files
+SKIP = 59
 
 
 def write(  # noqa: PLR0913 - a recording has so many properties
@@ -26,13 +29,25 @@ def write(  # noqa: PLR0913 - a recording has so many properties
     for when, wide in zip(at, is_v, strict=True):
         signal += _bump(time, when, 0.045, -1.5) if wide else _bump(time, when, 0.012 * width, 1.0)
         signal += _bump(time, when + 0.25, 0.05, 0.25 * width)
-    both = np.column_stack([signal * (1 - 0.3 * number) for number in range(len(leads))])
-    wfdb.wrsamp(
-        name, fs=HZ, units=["mV"] * len(leads), sig_name=list(leads), p_signal=both, fmt=["16"] * len(leads),
-        write_dir=str(folder),
-    )  # fmt: skip
+    write_signals(folder, name, np.column_stack([signal * (1 - 0.3 * number) for number in range(len(leads))]), leads)
     if annotated:
-        wfdb.wrann(name, "atr", (at * HZ).astype(int), list(np.where(is_v, "V", "N")), write_dir=str(folder))
+        annotate(folder, name, (at * HZ).astype(int), np.where(is_v, "V", "N"))
+
+
+def write_signals(folder: Path, name: str, signals: np.ndarray, leads: tuple[str, ...]) -> None:
+    """A record of signals (n, leads) in mV."""
+    lines = [f"{name} {len(leads)} {HZ} {len(signals)}"]
+    lines += [f"{name}.dat 16 {COUNTS_PER_MV}/mV 16 0 0 0 0 {lead}" for lead in leads]
+    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
+    (folder / f"{name}.dat").write_bytes((signals * COUNTS_PER_MV).astype("<i2").tobytes())
+
+
+def annotate(folder: Path, name: str, samples: np.ndarray, symbols: np.ndarray) -> None:
+    """Annotated beats of a record, at ascending samples."""
+    words = b""
+    for step, symbol in zip(np.diff(samples, prepend=0).tolist(), symbols, strict=True):
+        words += struct.pack("<HHHH", SKIP << 10, step >> 16, step & 0xFFFF, CODES[symbol] << 10)
+    (folder / f"{name}.atr").write_bytes(words + bytes(2))
 
 
 def _bump(time: np.ndarray, when: float, width: float, height: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from monitor.model.fit import LARGEST_SHARE
 from trainer.data.labels import VENTRICULAR_CLASS
 from trainer.threshold import people
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 LEAST_VENTRICULAR = 5  # beats of a patient: below, the area under the curve of one patient says little
-MOST_LINES = 60
+MOST_LINES, MOST_NAMED = 60, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,12 @@ def summary(found: Sequence[PatientFigures], threshold: ThresholdSpec) -> tuple[
         texts.append(
             f"Normal beats flagged, by patient: median {np.median(rates):.2%}, worst {rates.max():.1%}; {over} of "
             f"{len(rates)} patients have more than {threshold.false_alarm_rate:.1%}."
+        )
+    unfit = [each.patient for each in found if (each.false_positive_rate or 0.0) > LARGEST_SHARE]
+    if unfit:
+        texts.append(
+            f"The model does not fit {len(unfit)} of them ({', '.join(unfit[:MOST_NAMED])}): most of their normal "
+            "beats are flagged."
         )
     enough = [each for each in found if each.ventricular >= LEAST_VENTRICULAR]
     areas, recalls = _known(each.ventricular_auc for each in enough), _known(each.ventricular_recall for each in enough)

@@ -44,8 +44,7 @@ def test_a_lead_that_nobody_has_is_refused(folder):
 
 
 def test_beats_far_from_every_annotation_are_left_out_and_counted(folder):
-    (folder / "c.atr").unlink()
-    made.wfdb.wrann("c", "atr", np.array([500, 15_000 - 1]), ["N", "V"], write_dir=str(folder))
+    made.annotate(folder, "c", np.array([500, 14_999]), np.array(["N", "V"]))
     found = reading.read(folder)
     assert (found.train.patients == "c").sum() <= 2
     assert found.leads[2].unlabelled >= 60
