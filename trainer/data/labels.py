@@ -42,6 +42,11 @@ class BeatLabels:
     not_found: int
 
 
+def of_beats(annotations: Annotations | None) -> Annotations | None:
+    """The annotations if they label beats; None for notes and marks alone, as EDF+ files may have them."""
+    return annotations if annotations and not CLASS_OF.keys().isdisjoint(annotations.symbols) else None
+
+
 def matched(seconds: NDArray[np.float64], annotations: Annotations) -> BeatLabels:
     """The classes of beats at `seconds` (n,), ascending.
 

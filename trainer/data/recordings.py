@@ -20,6 +20,7 @@ from monitor.beats.window import R_CENTRED
 from monitor.errors import RefusedError
 from monitor.recordings import Segmenter, lead_names, open_recording
 from monitor.recordings.segmenter import joined
+from monitor.recordings.wfdb_header import read_header
 from trainer.data import datasets, labels, patients, strange, survey
 from trainer.data.datasets import Dataset, DatasetPart
 from trainer.data.survey import LeadSurvey
@@ -57,7 +58,9 @@ def files(folder: Path) -> tuple[Path, ...]:
     found = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and each.name != patients.FILE)
     if len(found) > MAX_RECORDINGS:
         raise RefusedError(f"{folder}: has {len(found):,} recordings, where at most {MAX_RECORDINGS:,} are read")
-    return tuple(found)
+    headers = [read_header(each) for each in found if each.suffix.lower() == ".hea"]
+    segments = {name for header in headers for name, _ in header.segments}  # parts of other records
+    return tuple(each for each in found if each.stem not in segments)
 
 
 def read(path: Path, signals: Signals) -> Dataset:
@@ -97,10 +100,11 @@ def _beats(patient: str, recording: Recording, most: int) -> LeadBeats:
     found = _segments(recording)
     classes, unlabelled, not_found = np.full(len(found), NORMAL_CLASS, np.int8), 0, 0
     is_strange = np.zeros(len(found), np.bool_)
-    if recording.annotations is None:
+    annotations = labels.of_beats(recording.annotations)
+    if annotations is None:
         is_strange = strange.strange(found.samples)
     else:
-        labelled = labels.matched(found.time, recording.annotations)
+        labelled = labels.matched(found.time, annotations)
         classes, not_found = labelled.classes, labelled.not_found
         unlabelled = int((classes == 0).sum())
     kept = _thinned(classes, (classes > 0) & ~is_strange, most)
@@ -109,7 +113,7 @@ def _beats(patient: str, recording: Recording, most: int) -> LeadBeats:
         patient=patient,
         lead=recording.lead,
         seconds=recording.seconds,
-        annotated=recording.annotations is not None,
+        annotated=annotations is not None,
         found=len(found),
         unlabelled=unlabelled,
         not_found=not_found,
@@ -151,7 +155,7 @@ def _dataset(path: Path, beats: Sequence[LeadBeats]) -> Dataset:
         train = replace(train, patients=None)
         notes = (*notes, "all normal beats are of one person: nothing here says how the model does on other people")
     return Dataset(
-        name=f"recordings of {path.name}",
+        name=f"recordings of {path.resolve().name}",
         source=f"{survey.extent(surveys)}, filtered to 0.5 to 40 Hz",
         nominal_hz=round((train.samples.shape[1] - 1) / (R_CENTRED.before_seconds + R_CENTRED.after_seconds), 3),
         train=train,

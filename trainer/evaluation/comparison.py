@@ -127,14 +127,14 @@ def _contenders(model: Model, task: EvaluationTask, train: DatasetPart, seed: in
         if task.retrains
         else Contender(contenders.AUTOENCODER, partial(scoring.scores, model), model.manifest.threshold.value)
     )
-    yield from contenders.simple(train.normal_samples, chosen)
+    yield from contenders.simple(train, chosen)
     yield Contender(tutorial.NAME, *tutorial.fit(train, seed))
 
 
 def _retrained(model: Model, train: DatasetPart, seed: int, chosen: Budget) -> Contender:
     """A new model by the recipe of `model`, trained with this seed, with a threshold by the budget."""
     settings = recipe.of(model.manifest, seed).suited(len(train.normal_samples))
-    fitted = cross_fitting.fitted(train.normal_samples, settings, "cpu")
+    fitted = cross_fitting.fitted(train, settings, "cpu")
     threshold = conformal.threshold(fitted.calibration, chosen).value
     return Contender(contenders.AUTOENCODER, partial(scoring.scores, fitted.detector), threshold)
 

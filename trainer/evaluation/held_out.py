@@ -64,7 +64,7 @@ def _part(model: Model, source: Path, signals: Signals) -> DatasetPart:
 def _write(json_file: Path | None, source: Path, found: tuple[PatientFigures, ...], whole: Figures | None) -> None:
     if json_file is not None:
         content = {
-            "data": source.name,
+            "data": source.resolve().name,
             "all": None if whole is None else asdict(whole),
             "patients": [asdict(each) for each in found],
         }

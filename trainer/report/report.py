@@ -20,6 +20,10 @@ NOTICE = (
     "Not a medical device: it is not approved for diagnosis or patient monitoring. These figures hold only for the "
     "beats named here. They say nothing about other patients, leads or recorders."
 )
+NOTICE_BY_PATIENT = (
+    "Not a medical device: it is not approved for diagnosis or patient monitoring. These figures hold for people, "
+    "leads and recorders like those named here. They say nothing about others."
+)
 
 
 def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float], judged: Judged | None = None) -> Path:
@@ -41,7 +45,8 @@ def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float],
         sections.missing(model, found),
     ]
     shown = [section for section in all_sections if section is not None]
-    html = page.render(f"ECG model {model.manifest.model_id}", NOTICE, shown)
+    notice = NOTICE if judged is None else NOTICE_BY_PATIENT
+    html = page.render(f"ECG model {model.manifest.model_id}", notice, shown)
     files = {f"{picture.name}.png": picture.png for section in shown for picture in section.pictures}
     return _written(folder, html, files)
 

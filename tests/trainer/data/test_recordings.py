@@ -98,6 +98,14 @@ def test_a_long_recording_gives_an_even_selection_of_bounded_size(tmp_path, monk
     assert (part.samples[-1] == whole.samples[-1]).all()
 
 
+def test_the_segments_of_a_record_are_not_recordings_of_their_own(tmp_path):
+    for name in ("s1", "s2"):
+        made.write(tmp_path, name, annotated=False)
+    (tmp_path / "long.hea").write_text(f"long/2 2 {made.HZ} {120 * made.HZ}\ns1 {60 * made.HZ}\ns2 {60 * made.HZ}\n")
+    found = reading.read(tmp_path)
+    assert [(each.recording, each.seconds) for each in found.leads] == [("long", 120)]
+
+
 def test_a_damaged_recording_is_refused_by_its_name(folder):
     (folder / "b.dat").write_bytes(b"")
     with pytest.raises(RefusedError, match="b"):
