@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trainer.data.datasets import Dataset
 
 RECORDINGS = (".hea", ".dat", ".edf", ".bdf")
+TABLES = (".csv", ".tsv", ".txt")
 IN_FOLDERS = (*RECORDINGS, ".csv")
 
 
@@ -32,10 +33,10 @@ def read(path: Path, signals: Signals = ALL) -> Dataset:
 def is_recordings(path: Path, signals: Signals = ALL) -> bool:
     """Whether a path is a recording, or a folder with recordings and without ECG5000.
 
-    A CSV file is a file of beats, unless a lead or a rate is named.
+    A text file is a file of beats, unless a lead or a rate is named.
     """
     if path.is_dir():
         return not datasets.holds_ecg5000(path) and any(each.suffix.lower() in IN_FOLDERS for each in path.iterdir())
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TABLES:
         return signals != ALL
     return path.suffix.lower() in RECORDINGS or path.with_name(f"{path.name}.hea").is_file()

@@ -20,7 +20,7 @@ from monitor.beats.window import R_CENTRED
 from monitor.errors import RefusedError
 from monitor.recordings import Segmenter, lead_names, open_recording
 from monitor.recordings.segmenter import joined
-from monitor.recordings.wfdb_header import read_header
+from monitor.recordings.wfdb.header import read_header
 from trainer.data import datasets, labels, patients, strange, survey
 from trainer.data.datasets import Dataset, DatasetPart
 from trainer.data.survey import LeadSurvey
