@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitor.beats.beat_file import PLAIN
 from monitor.errors import RefusedError
 from trainer import destination, options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from monitor.beats.beat_file import ReadingRules
     from monitor.model.manifest import Model
     from trainer.fitting.recipe import Recipe
     from trainer.threshold.rule import ThresholdRule
@@ -43,11 +45,14 @@ if TYPE_CHECKING:
     help="How the threshold is chosen: budget (see --false-alarm-rate), f1, precision:P, recall:R or mean-plus-sd:K. "
     "f1, precision and recall need labelled abnormal beats in the training part.",
 )  # fmt: skip
+@options.normal_label
+@options.resample
 @click.option("--report", type=options.FOLDER, help="Also write an HTML page with pictures into this folder.")
 @click.option("--quick", is_flag=True, help="Train for one epoch only, to try the command out.")
 def ecg(
     data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
-    false_alarm_rate: float | None, confidence: float, threshold_rule: str, report: Path | None, quick: bool,
+    false_alarm_rate: float | None, confidence: float, threshold_rule: str, normal_labels: tuple[str, ...],
+    resample: bool, report: Path | None, quick: bool,
 ) -> None:  # fmt: skip
     """Train a model on normal beats and write its file.
 
@@ -55,8 +60,9 @@ def ecg(
     there are any.
 
     A file of beats has one beat in each line (CSV) or row (NPY): 140 samples in any unit of amplitude, and optionally
-    a label in the last column (1 = normal, 0 = abnormal). Without labels all beats are taken as normal. ECG5000's own
-    format, with the class in the first column and blanks or tabs between the columns, is read as well.
+    a label in the last column (1 = normal, 0 = abnormal; see --normal-label). Without labels all beats are taken as
+    normal. ECG5000's own format, with the class in the first column and blanks or tabs between the columns, is read as
+    well.
 
     The first Ctrl-C ends the training early, and the model is written as far as it is trained. After a second Ctrl-C
     nothing is written.
@@ -65,13 +71,15 @@ def ecg(
     if report is not None:
         options.require_library("matplotlib")
     destination.probe(out, None if report is None else report / "index.html")
+    from monitor.beats.beat_file import ReadingRules
     from trainer.fitting import recipe
     from trainer.threshold.conformal import Budget
     from trainer.threshold.rule import ThresholdRule
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
     rule = ThresholdRule.parse(threshold_rule, Budget(false_alarm_rate, confidence))
-    train(data, out, chosen, device, rule, report=report)
+    rules = ReadingRules(normal_labels, resample=resample)
+    train(data, out, chosen, device, rule, report=report, rules=rules)
 
 
 def train(
@@ -82,11 +90,12 @@ def train(
     rule: ThresholdRule | None = None,
     *,
     report: Path | None = None,
+    rules: ReadingRules = PLAIN,
 ) -> Model:
     """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
 
-    Without a `rule` the default false-alarm budget sets the threshold. Raises RefusedError if the beats or the device
-    cannot be used.
+    The rules say how a file of beats is understood. Without a `rule` the default false-alarm budget sets the threshold.
+    Raises RefusedError if the beats or the device cannot be used.
     """
     import torch
 
@@ -97,12 +106,14 @@ def train(
 
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
     rule = ThresholdRule() if rule is None else rule
-    dataset = preparation.prepared(source)
+    dataset = preparation.prepared(source, rules)
     normals, abnormals = dataset.train.normal_samples, dataset.train.samples[dataset.train.abnormal]
     if rule.needs_labels and not len(abnormals):
         raise RefusedError(
             f"{source}: the threshold rule {rule.kind} needs labelled abnormal training beats; there are none"
         )
+    if rule.kind == "budget":
+        rule.budget.require(len(normals))
     from trainer.evaluation import evaluation  # importing scikit-learn takes two seconds: the refusals come first
     from trainer.fitting import cross_fitting, export
 
@@ -123,6 +134,7 @@ def train(
 
 
 def _print(model: Model, out: Path) -> None:
+    from trainer.data import plausibility
     from trainer.evaluation import evaluation, figures
     from trainer.threshold import conformal, false_alarms
 
@@ -131,6 +143,7 @@ def _print(model: Model, out: Path) -> None:
         found, thresholds = manifest.evaluation, evaluation.thresholds(manifest.threshold)
         click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal test beats; {thresholds}.")
         click.echo(figures.table(found))
+        plausibility.warn(found.rows[0].recall, found.rows[0].false_positive_rate)
     click.echo(conformal.sentence(manifest.threshold))
     click.echo(false_alarms.sentence(manifest.threshold))
     click.echo(f"wrote {out} (model {manifest.model_id})")
