@@ -38,6 +38,14 @@ seed = click.option(
     help="Seed of the random numbers; the same seed gives the same file.",
 )  # fmt: skip
 device = click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
+normal_label = click.option(
+    "--normal-label", "normal_labels", multiple=True, metavar="LABEL",
+    help="The label that means normal, a number or a word; may be given several times "
+    "[default: 1 where labels are numbers; N or normal where they are words].",
+)  # fmt: skip
+resample = click.option(
+    "--resample", is_flag=True, help="Stretch beats of another length to 140 samples. Cut them in one way everywhere."
+)
 
 
 def number(text: str) -> float:

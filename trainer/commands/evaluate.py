@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     help="Number of trainings, each with another seed. Without --split, a number above 1 trains on the data's own "
     "training part.",
 )  # fmt: skip
+@options.normal_label
+@options.resample
 @click.option("--json", "json_file", type=options.FILE_TO_WRITE, help="Write the figures to this file as JSON.")
 @click.option(
     "--sweep", is_flag=True,
     help="Also print what other thresholds would give on the test beats. Do not choose a threshold by this table.",
 )  # fmt: skip
 def evaluate(
-    model: Path, data: Path, split: str | None, seeds: int, *, json_file: Path | None, sweep: bool,
-    leads: tuple[str, ...], hz: float | None, unit: str | None,
+    model: Path, data: Path, split: str | None, seeds: int, *, normal_labels: tuple[str, ...], resample: bool,
+    json_file: Path | None, sweep: bool, leads: tuple[str, ...], hz: float | None, unit: str | None,
 ) -> None:  # fmt: skip
     """Measure a model on labelled test beats.
 
@@ -48,6 +50,7 @@ def evaluate(
     """
     options.require_library("sklearn")
     destination.probe(json_file)  # importing the rest takes seconds
+    from monitor.beats.beat_file import ReadingRules
     from trainer.data import reading
     from trainer.data.signals import Signals
 
@@ -64,4 +67,5 @@ def evaluate(
         return
     from trainer.evaluation import comparison
 
-    comparison.compare(model, comparison.EvaluationTask(data, split, seeds), json_file, show_sweep=sweep)
+    rules = ReadingRules(normal_labels, resample=resample)
+    comparison.compare(model, comparison.EvaluationTask(data, split, seeds, rules), json_file, show_sweep=sweep)

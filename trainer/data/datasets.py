@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.beats import beat_file
+from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.beats.window import R_TO_R, Window
 from monitor.errors import RefusedError
 
@@ -87,18 +88,18 @@ class Dataset:
     aside: DatasetPart | None = None  # of recordings without annotations: beats too strange to be taken as normal
 
 
-def read(path: Path) -> Dataset:
-    """The beats of a folder with ECG5000, or of a file.
+def read(path: Path, rules: ReadingRules = PLAIN) -> Dataset:
+    """The beats of a folder with ECG5000, or of a file. The rules say how a file is understood.
 
     Raises RefusedError, which names the file and what was expected.
     """
     if path.is_dir():
-        return _folder(path)
-    file = beat_file.read(path)
+        return _folder(path, rules)
+    file = beat_file.read(path, rules)
     if file.abnormal is None:
         part = DatasetPart(file.samples, np.zeros(len(file.samples), np.bool_))
         note = f"{path.name} has no labels: all {len(part):,} beats are taken as normal, and there are no test beats"
-        return Dataset(path.name, f"beats of {path.name}", None, part, None, (note,))
+        return Dataset(path.name, f"beats of {path.name}", None, part, None, (*file.notes, note))
     return _tensorflow(path, file) or _own(path, file)
 
 
@@ -112,6 +113,11 @@ def joined(*parts: DatasetPart) -> DatasetPart:
         np.concatenate(classes) if len(classes) == len(parts) else None,
         np.concatenate(patients) if len(patients) == len(parts) else None,
     )
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 beat, 2,000 beats."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def official_files(folder: Path) -> tuple[Path | None, Path | None]:
@@ -137,13 +143,13 @@ def is_official(train: DatasetPart, test: DatasetPart) -> bool:
     return (fingerprint(train), fingerprint(test)) == OFFICIAL_FINGERPRINTS
 
 
-def _folder(path: Path) -> Dataset:
+def _folder(path: Path, rules: ReadingRules) -> Dataset:
     names = _names(path)
     train, test = _form_of(TRAIN, names), _form_of(TEST, names)
     if train and test:
-        return _two_files(path, _labelled(train), _labelled(test))
+        return _two_files(path, _labelled(train, rules), _labelled(test, rules))
     if TENSORFLOW in names:
-        return read(names[TENSORFLOW])
+        return read(names[TENSORFLOW], rules)
     raise RefusedError(
         f"{path}: this folder has neither {TRAIN} and {TEST} ({' or '.join(FORMS)}) nor {TENSORFLOW}, nor recordings; "
         f"download them with `ecg-trainer fetch`, or name a file of beats"
@@ -162,8 +168,8 @@ def _form_of(part: str, names: dict[str, Path]) -> Path | None:
     return next((names[name] for name in forms if name in names), None)
 
 
-def _labelled(path: Path) -> DatasetPart:
-    file = beat_file.read(path)
+def _labelled(path: Path, rules: ReadingRules) -> DatasetPart:
+    file = beat_file.read(path, rules)
     if file.abnormal is None:
         raise RefusedError(f"{path}: has no labels; the class of each beat is expected in the first column")
     return DatasetPart(file.samples, file.abnormal, file.classes)
@@ -193,7 +199,7 @@ def _own(path: Path, file: BeatFile) -> Dataset:
         f"{path.name}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats are for training, "
         "the others for the test"
     )
-    return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (note,))
+    return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (*file.notes, note))
 
 
 def _labels(file: BeatFile) -> NDArray[np.bool_]:

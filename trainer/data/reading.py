@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.errors import RefusedError
 from trainer.data import datasets
 from trainer.data.signals import ALL, Signals
@@ -19,10 +20,13 @@ TABLES = (".csv", ".tsv", ".txt")
 IN_FOLDERS = (*RECORDINGS, ".csv")
 
 
-def read(path: Path, signals: Signals = ALL) -> Dataset:
-    """The data set of a folder or a file. Raises RefusedError, which names the file and what was expected."""
+def read(path: Path, signals: Signals = ALL, rules: ReadingRules = PLAIN) -> Dataset:
+    """The data set of a folder or a file; `rules` say how a file of beats is understood.
+
+    Raises RefusedError, which names the file and what was expected.
+    """
     if not is_recordings(path, signals):
-        return datasets.read(path)
+        return datasets.read(path, rules)
     if find_spec("scipy") is None:
         raise RefusedError("scipy is not installed: pip install 'ecg-monitor[recordings]'")
     from trainer.data import recordings  # noqa: PLC0415 - beats need neither scipy nor wfdb

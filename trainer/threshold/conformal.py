@@ -51,6 +51,15 @@ class Budget:
         supported = (rate for rate in DEFAULT_RATES if rank(n, rate, self.confidence) >= LEAST_RANK)
         return next(supported, DEFAULT_RATES[-1])
 
+    def require(self, n: int) -> None:
+        """Raises RefusedError if n normal beats cannot support a rate that a person asked for."""
+        if self.false_alarm_rate is not None and not rank(n, self.false_alarm_rate, self.confidence):
+            raise RefusedError(
+                f"{n} normal beats cannot support a false-alarm rate of {self.false_alarm_rate:g} with confidence "
+                f"{self.confidence:g}; the smallest that they support is "
+                f"{_rounded_up(finest_rate(n, self.confidence)):g}"
+            )
+
 
 def calibration(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """The scores (n,) in ascending order. Of more than MAX_SCORES, an evenly spaced selection of the beats."""
@@ -96,6 +105,12 @@ def rank(n: int, rate: float, confidence: float) -> int:
 def finest_rate(n: int, confidence: float) -> float:
     """The smallest rate that the highest of n normal scores keeps with the confidence."""
     return float(-math.expm1(math.log1p(-confidence) / n))
+
+
+def _rounded_up(rate: float) -> float:
+    """The rate with two digits, and no smaller."""
+    step = 10.0 ** (math.floor(math.log10(rate)) - 1)
+    return math.ceil(rate / step) * step
 
 
 def _log_binomial(n: int, k: int, rate: float) -> float:
