@@ -23,7 +23,7 @@ def write(  # noqa: PLR0913 - a recording has so many properties
 ) -> None:  # fmt: skip
     """A record whose every `ventricular`-th beat is wide and upside down (0: none); `width` makes the person."""
     at = np.arange(2.0, seconds - 2, SECONDS_PER_BEAT)
-    is_v = np.arange(len(at)) % ventricular == 5 if ventricular else np.zeros(len(at), bool)
+    is_v = np.arange(len(at)) % ventricular == ventricular // 2 if ventricular else np.zeros(len(at), bool)
     time = np.arange(seconds * HZ) / HZ
     signal = np.random.default_rng(len(name) + int(100 * width)).normal(0, 0.01, len(time))
     for when, wide in zip(at, is_v, strict=True):

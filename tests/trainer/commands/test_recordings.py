@@ -45,7 +45,7 @@ def test_the_model_says_how_its_beats_are_cut(population):
     manifest = artifact.load(population / "m", "cpu").manifest
     assert manifest.window.cut == R_CENTRED
     assert manifest.window.source.startswith("6 people, 6 recordings, 6 leads (MLII 6)")
-    assert (manifest.data.normals, manifest.data.abnormals) == (6 * 61, 6 * 9) or manifest.data.abnormals >= 48
+    assert 48 <= manifest.data.abnormals <= 54
 
 
 def test_the_threshold_promises_something_about_new_people(population):
