@@ -26,12 +26,26 @@ false_alarm_rate = click.option(
 confidence = click.option(
     "--confidence", type=SHARE, default=0.9, show_default=True, help="Probability that the budget is kept."
 )
+lead = click.option(
+    "--lead", "leads", multiple=True, metavar="NAME|NUMBER",
+    help="Lead of the recordings to use; may be given several times [default: MLII or II, or else the first lead].",
+)  # fmt: skip
+hz = click.option("--hz", type=click.FloatRange(0, min_open=True), help="Samples a second, for CSV recordings.")
+unit = click.option("--unit", help="Unit of the samples (mV, uV, V, adc/N), where the recordings do not say it.")
 model_to_write = click.option("--out", type=FILE_TO_WRITE, required=True, help="Model file to write.")
 seed = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
     help="Seed of the random numbers; the same seed gives the same file.",
 )  # fmt: skip
 device = click.option("--device", default="cpu", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
+normal_label = click.option(
+    "--normal-label", "normal_labels", multiple=True, metavar="LABEL",
+    help="The label that means normal, a number or a word; may be given several times "
+    "[default: 1 where labels are numbers; N or normal where they are words].",
+)  # fmt: skip
+resample = click.option(
+    "--resample", is_flag=True, help="Stretch beats of another length to 140 samples. Cut them in one way everywhere."
+)
 
 
 def number(text: str) -> float:

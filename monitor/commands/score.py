@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from dataclasses import asdict, astuple, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from monitor.beats import beat_file
 from monitor.commands import count_of
 from monitor.errors import RefusedError
 from monitor.log import printable
+from monitor.model.fit import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.api import ScoreResult, ScoringModel
-    from monitor.beats.beat_file import BeatFile
+    from monitor.beats.window import Window
     from monitor.settings import Settings
 
 CHUNK_BEATS = 4096  # scored and printed at once
-CSV_HEADER = "file,row,score,p_value,abnormal,cause"
-TABLE_HEADER = f"{'row':>7}  {'score':>9}  {'p-value':>9}  verdict"
+RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
+CSV_HEADER = "file,row,seconds,score,p_value,abnormal,cause"
+TABLE_HEADER = f"{'row':>7}  {'seconds':>9}  {'score':>9}  {'p-value':>9}  verdict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,20 @@ class BeatRow:
 
     file: str
     row: int
+    seconds: float | None  # of the R peak, from the start of a recording; None in a file of beats
     score: float | None  # None, as the next two, where the beat cannot be scored
     p_value: float | None
     abnormal: bool | None
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeatsToScore:
+    """n beats of a file: samples (n, 140), labels (n,) where there are any, times of R (n,) where they are known."""
+
+    samples: NDArray[np.float32]
+    abnormal: NDArray[np.bool_] | None = None
+    seconds: NDArray[np.float64] | None = None
 
 
 @dataclass(slots=True)
@@ -56,12 +69,18 @@ class ScoreCounts:
     abnormal_flagged: int = 0
     normal: int = 0  # by their labels
     normal_flagged: int = 0
+    fitting: int = 0  # beats with a score that are not labelled as abnormal
+    fitting_flagged: int = 0
 
     def add(self, result: ScoreResult, is_abnormal: NDArray[np.bool_] | None) -> None:
         """Count beats (n,) with their labels, which are None in a file without labels."""
         self.beats += len(result)
         self.flagged += int(result.abnormal.sum())
-        self.unscored += int(np.isnan(result.score).sum())
+        is_scored = ~np.isnan(result.score)
+        self.unscored += int((~is_scored).sum())
+        should_fit = is_scored if is_abnormal is None else is_scored & ~is_abnormal
+        self.fitting += int(should_fit.sum())
+        self.fitting_flagged += int(result.abnormal[should_fit].sum())
         if is_abnormal is not None:
             self.abnormal += int(is_abnormal.sum())
             self.abnormal_flagged += int(result.abnormal[is_abnormal].sum())
@@ -84,37 +103,52 @@ class ScoreCounts:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: MONITOR_MODEL]")
+@click.option("--lead", help="Lead of a recording, by name or by number from 0.  [default: the first]")
 @click.option(
     "--threshold", type=float, help="Higher scores are abnormal.  [default: MONITOR_THRESHOLD, or the model's]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each beat.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
-def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, *, as_json: bool, as_csv: bool) -> None:
+@click.option("--json", is_flag=True, help="Print one JSON object for each beat.")
+@click.option("--csv", is_flag=True, help="Print CSV with a header line.")
+def score(
+    files: tuple[Path, ...], model: Path | None, lead: str | None, threshold: float | None, **forms: bool
+) -> None:
     """Score the beats of files with a model, without Kafka.
 
-    FILE... is ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy: one beat in each row, 140 samples and an optional
-    label. Prints one row for each beat, and a summary at the end. If the files have labels, the summary
+    FILE... is a recording (WFDB, EDF or BDF), whose beats are found and cut as the model expects them. Or it is a file
+    of beats: ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy, with one beat in each row, 140 samples and an
+    optional label. Prints one row for each beat, and a summary at the end. If the files have labels, the summary
     compares the verdicts with them. With --json and --csv the summary goes to standard error.
     """
-    if as_json and as_csv:
+    if all(forms.values()):
         raise click.UsageError("give one of --json and --csv")
     if threshold is not None and not (threshold > 0 and math.isfinite(threshold)):
         raise RefusedError(f"the threshold is {threshold:g}, where a number above 0 is expected")
-    form = "json" if as_json else "csv" if as_csv else None
+    form = next((name for name, is_wanted in forms.items() if is_wanted), None)
     config = settings.read()
     scoring = _load(config, model)
     used = threshold if threshold is not None else config.threshold
-    counts = ScoreCounts()
+    counts, notes = ScoreCounts(), list[str]()
     for number, file in enumerate(files):
-        beats, name = beat_file.read(file), click.format_filename(file)
-        if form is None:
-            click.echo(f"{printable(name)}\n{TABLE_HEADER}" if len(files) > 1 else TABLE_HEADER)
-        elif form == "csv" and number == 0:
-            click.echo(CSV_HEADER)
-        for start, result in _results(beats, scoring, used, counts):
-            click.echo("\n".join(map(_FORMATS[form], _rows(name, start, result))))
-    for line in counts.summary(scoring.threshold if used is None else used):
+        beats, name = _beats(file, lead, scoring.window), click.format_filename(file)
+        for heading in _headings(form, name, number, len(files)):
+            click.echo(heading)
+        of_file = ScoreCounts()
+        for row, chunk, result in _results(beats, scoring, used, (counts, of_file)):
+            click.echo("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
+        if note := misfit(of_file.fitting_flagged, of_file.fitting, scoring.window):
+            notes.append(f"{printable(name)}: {note}.")
+    for line in (*counts.summary(scoring.threshold if used is None else used), *notes):
         click.echo(line, err=form is not None)
+
+
+def _headings(form: str | None, name: str, number: int, files: int) -> Iterator[str]:
+    """What stands above the rows of a file, which is the one with this number (from 0) among so many."""
+    if form is None and files > 1:
+        yield printable(name)
+    if form is None:
+        yield TABLE_HEADER
+    elif form == "csv" and number == 0:
+        yield CSV_HEADER
 
 
 def _load(config: Settings, model: Path | None) -> ScoringModel:
@@ -124,29 +158,69 @@ def _load(config: Settings, model: Path | None) -> ScoringModel:
         raise RefusedError(str(error)) from None
 
 
+def _beats(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]:
+    """The beats of a file in chunks. Raises RefusedError at once for a file that cannot be opened or cut."""
+    if lead is not None or _is_recording(file):
+        return _cut(file, lead, window)
+    found = beat_file.read(file)
+    places = range(0, len(found.samples), CHUNK_BEATS)
+    chunks = [slice(place, place + CHUNK_BEATS) for place in places]
+    return (BeatsToScore(found.samples[one], None if found.abnormal is None else found.abnormal[one]) for one in chunks)
+
+
+def _is_recording(file: Path) -> bool:
+    return file.suffix.lower() in RECORDING_SUFFIXES or (
+        not file.exists() and file.with_name(f"{file.name}.hea").is_file()
+    )
+
+
+def _cut(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]:
+    """The beats of a recording. Raises RefusedError if the model has learnt beats that are cut from R to R."""
+    from monitor.recordings import Segmenter, open_recording  # noqa: PLC0415 - the extra `recordings`
+
+    if window.kind == "r-to-r":
+        raise RefusedError(
+            f"{file}: this is a recording, and the model expects beats {window}: use a model that was trained on "
+            "recordings"
+        )
+    recording = open_recording(file, lead=lead)
+    try:
+        segmenter = Segmenter(recording.hz, window=window)
+    except ValueError as error:
+        raise RefusedError(f"{file}: {error}") from None
+    found = chain(map(segmenter.feed, recording.pieces()), (segmenter.finish() for _ in range(1)))
+    return (BeatsToScore(beats.samples, seconds=beats.time) for beats in found if len(beats))
+
+
 def _results(
-    beats: BeatFile, model: ScoringModel, threshold: float | None, counts: ScoreCounts
-) -> Iterator[tuple[int, ScoreResult]]:
-    """The first row (from 0) and the results of each chunk. Raises RefusedError for a threshold that is not one."""
-    for start in range(0, len(beats.samples), CHUNK_BEATS):
-        chunk = slice(start, start + CHUNK_BEATS)
+    beats: Iterator[BeatsToScore], model: ScoringModel, threshold: float | None, counts: tuple[ScoreCounts, ...]
+) -> Iterator[tuple[int, BeatsToScore, ScoreResult]]:
+    """Each chunk with the number of its first beat (from 1) and its results, which are added to all `counts`.
+
+    Raises RefusedError for a threshold that is not one.
+    """
+    row = 1
+    for chunk in beats:
         try:
-            result = model.score(beats.samples[chunk], threshold)
+            result = model.score(chunk.samples, threshold)
         except ValueError as error:
             raise RefusedError(str(error)) from None
-        counts.add(result, None if beats.abnormal is None else beats.abnormal[chunk])
-        yield start, result
+        for each in counts:
+            each.add(result, chunk.abnormal)
+        yield row, chunk, result
+        row += len(result)
 
 
-def _rows(file: str, start: int, result: ScoreResult) -> Iterator[BeatRow]:
+def _rows(file: str, first: int, beats: BeatsToScore, result: ScoreResult) -> Iterator[BeatRow]:
     columns: list[list[Any]] = [
         column.tolist() for column in (result.score, result.p_value, result.abnormal, result.cause)
     ]
-    for row, (value, p_value, abnormal, cause) in enumerate(zip(*columns, strict=True), start + 1):
+    seconds = [None] * len(result) if beats.seconds is None else np.round(beats.seconds, 3).tolist()
+    for row, (at, value, p_value, abnormal, cause) in enumerate(zip(seconds, *columns, strict=True), first):
         if cause:
-            yield BeatRow(file, row, None, None, None, cause)
+            yield BeatRow(file, row, at, None, None, None, cause)
         else:
-            yield BeatRow(file, row, float(f"{value:.9g}"), p_value, abnormal, cause)  # 9 digits tell float32 apart
+            yield BeatRow(file, row, at, float(f"{value:.9g}"), p_value, abnormal, cause)  # 9 digits: float32
 
 
 def _as_json(row: BeatRow) -> str:
@@ -161,9 +235,10 @@ def _as_csv(row: BeatRow) -> str:
 
 
 def _as_table_row(row: BeatRow) -> str:
+    begin = f"{row.row:>7}  {'-' if row.seconds is None else f'{row.seconds:.3f}':>9}"
     if row.score is None or row.p_value is None:
-        return f"{row.row:>7}  {'-':>9}  {'-':>9}  no score: {row.cause}"
-    return f"{row.row:>7}  {row.score:>9.4g}  {row.p_value:>9.4g}  {'abnormal' if row.abnormal else 'normal'}"
+        return f"{begin}  {'-':>9}  {'-':>9}  no score: {row.cause}"
+    return f"{begin}  {row.score:>9.4g}  {row.p_value:>9.4g}  {'abnormal' if row.abnormal else 'normal'}"
 
 
 _FORMATS: dict[str | None, Callable[[BeatRow], str]] = {None: _as_table_row, "csv": _as_csv, "json": _as_json}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -65,6 +67,7 @@ def test_without_labels_there_are_none(file, separator):
     file.write_text(lines(models.beats(3).tolist(), separator))
     assert beat_file.read(file).abnormal is None
     assert beat_file.read(file).samples.shape == (3, 140)
+    assert beat_file.read(file).notes == ()
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i2", "u1"])
@@ -118,8 +121,9 @@ BEAT = [0.5] * 140
         (line([*BEAT, 2]), "line 1, column 141 is 2, where the label 0 or 1"),
         (line([7, *BEAT], "\t"), "line 1, column 1 is 7, where a class from 1 to 5"),
         (line([1, *BEAT[:-1], "nan"], "\t"), "line 1, column 141 is nan"),
-        (line(BEAT, ";"), "line 1 has 1 columns"),
-        ("x" * 100_000, "line 1 is longer than"),
+        ("0.5\n0.6\n", "line 1 has 1 column, where 140 samples, or 141 columns with a label, are expected; one number"),
+        (line(BEAT * 2), "line 1 has 280 columns, where 140 samples, or 141 columns with a label, are expected; --res"),
+        ("x" * 300_000, "line 1 is longer than"),
     ],
 )
 def test_a_wrong_line_is_named(file, text, message):
@@ -143,11 +147,11 @@ def npy(array, **options):
         (npy(np.zeros((3, 140))).replace(b"(3, 140)", b"(9999999999, 140)"), "not a numeric NPY array"),
         (npy(np.zeros(140)), "float64 of shape (140,), where numbers"),
         (npy(np.zeros((3, 141, 1))), "of shape (3, 141, 1)"),
-        (npy(np.zeros((3, 139))), "shape (3, 139), where a row a beat with 140 samples"),
+        (npy(np.zeros((3, 139))), "shape (3, 139) has 139 columns, where 140 samples"),
         (npy(np.zeros((0, 140))), "shape (0, 140)"),
         (npy(np.zeros((3, 140), complex)), "complex128 of shape"),
         (npy(np.full((3, 140), np.nan)), "row 1, column 1 is nan"),
-        (b"PK\x03\x04rest", "this is a zip archive"),
+        (b"PK\x03\x04rest", "this is not a complete zip archive"),
     ],
 )
 def test_a_wrong_binary_file_is_named(file, content, message):
@@ -155,10 +159,78 @@ def test_a_wrong_binary_file_is_named(file, content, message):
     assert message in refusal(file)
 
 
-def test_an_npz_is_a_zip_and_refused(file):
+@pytest.mark.parametrize("names", [("x", "y"), ("X", "labels"), ("arr_0", "arr_1"), ("beats", None), ("own", None)])
+def test_an_npz_holds_the_beats_and_perhaps_their_labels(file, names):
+    beats, labels = names
+    arrays = {beats: models.beats(3)} | ({} if labels is None else {labels: np.array([1, 0, 1])})
+    with file.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    found = beat_file.read(file)
+    assert (found.samples == models.beats(3)).all()
+    assert (None if found.abnormal is None else found.abnormal.tolist()) == (None if labels is None else [0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"a.npy": b"", "b.npy": b""}, "holds a, b, where one array is expected, or x with the beats and y"),
+        ({"x.npy": npy(np.zeros((3, 140))), "y.npy": npy(np.zeros(2))}, "labels of shape (2,) do not fit"),
+        ({"x.npy": npy(np.zeros((3, 140)))[:700]}, "not a numeric NPY array"),
+        ({"x.npy": npy(np.array([{}]), allow_pickle=True)}, "not a numeric NPY array"),
+        ({"xl/workbook.xml": b""}, "this is an Excel workbook: save the table as CSV"),
+        ({"beats.csv": b""}, "this is a zip archive, where CSV, TSV, text, NPY or NPZ is expected: unpack it"),
+    ],
+)
+def test_a_zip_that_holds_no_beats_is_refused_with_what_to_do(file, members, message):
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("x.npy", npy(np.zeros((3, 140))))
-    assert "unpack it" in refusal(file)
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert message in refusal(file)
+
+
+@pytest.mark.parametrize("content", [lines(models.beats(3).tolist()).encode(), npy(models.beats(3))])
+def test_gzip_is_unpacked(file, content):
+    file.write_bytes(gzip.compress(content))
+    assert (beat_file.read(file).samples == models.beats(3)).all()
+    file.write_bytes(gzip.compress(content)[:-30])
+    assert "this is not a complete gzip file" in refusal(file)
+
+
+def zipped(name, content):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_what_inflates_without_end_is_refused_before_it_takes_memory(file):
+    file.write_bytes(gzip.compress(b"1" * 20_000_000))
+    tracemalloc.start()
+    assert "line 1 is longer than" in refusal(file)
+    huge = npy(np.zeros((3, 140))).replace(b"(3, 140)", b"(99999999, 140)")
+    for content in (huge, gzip.compress(huge), zipped("x.npy", huge)):
+        file.write_bytes(content)
+        assert "not a numeric NPY array" in refusal(file)
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("magic", "message"),
+    [
+        (b"\xd0\xcf\x11\xe0", "an Excel workbook"),
+        (b"\x89HDF\r\n", "HDF5"),
+        (b"MATLAB 5.0", "MATLAB"),
+        (b"PAR1", "Parquet"),
+        (b"\x80\x04", "a pickle"),
+        (b"\xff\xfe1\0", "UTF-16: save it in UTF-8"),
+        (b'[[1, 2], "x"]', "JSON"),
+        (b"BZh9", "bzip2"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_its_name(file, magic, message):
+    file.write_bytes(magic + b"rest")
+    assert message in refusal(file)
 
 
 def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path):

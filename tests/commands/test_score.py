@@ -6,13 +6,16 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import astuple, replace
 
 import numpy as np
 import orjson
 import pytest
 
 from monitor import cli, load_model
+from monitor.beats.window import R_CENTRED
 from monitor.model import artifact
+from monitor.model.manifest import WindowSpec
 from tests import models
 from tests.conftest import REPOSITORY
 
@@ -51,9 +54,9 @@ def test_a_table_has_a_row_for_each_beat_and_a_summary(command):
     header, *rows, summary = out.splitlines()
     result = load_model("model.safetensors").score(beats())
     assert (code, err) == (0, "")
-    assert header.split() == ["row", "score", "p-value", "verdict"]
-    assert rows[0].split() == ["1", f"{result.score[0]:.4g}", f"{result.p_value[0]:.4g}", "normal"]
-    assert rows[2].split() == ["3", "-", "-", "no", "score:", "flat-line"]
+    assert header.split() == ["row", "seconds", "score", "p-value", "verdict"]
+    assert rows[0].split() == ["1", "-", f"{result.score[0]:.4g}", f"{result.p_value[0]:.4g}", "normal"]
+    assert rows[2].split() == ["3", "-", "-", "-", "no", "score:", "flat-line"]
     assert len(rows) == 60
     flagged, threshold = result.abnormal.sum(), models.model().manifest.threshold.value
     assert summary == f"60 beats: {flagged} abnormal (score above {threshold:g}), 1 without a score"
@@ -74,7 +77,8 @@ def test_json_is_an_object_for_each_beat_and_the_summary_goes_to_standard_error(
     result = load_model("model.safetensors").score(beats())
     assert code == 0
     assert rows[2] == {
-        "file": "beats.npy", "row": 3, "score": None, "p_value": None, "abnormal": None, "cause": "flat-line"
+        "file": "beats.npy", "row": 3, "seconds": None, "score": None, "p_value": None, "abnormal": None,
+        "cause": "flat-line",
     }  # fmt: skip
     scored = [row for row in rows if not row["cause"]]
     assert [row["row"] for row in rows] == list(range(1, 61))
@@ -90,7 +94,8 @@ def test_csv_has_one_header_for_all_files(command):
     assert code == 0
     assert len(rows) == 120
     assert rows[2] == {
-        "file": "beats.npy", "row": "3", "score": "", "p_value": "", "abnormal": "", "cause": "flat-line"
+        "file": "beats.npy", "row": "3", "seconds": "", "score": "", "p_value": "", "abnormal": "",
+        "cause": "flat-line",
     }  # fmt: skip
     assert (rows[60]["file"], rows[60]["row"]) == ("labelled.csv", "1")
     assert {row["abnormal"] for row in rows} == {"", "true", "false"}
@@ -132,6 +137,57 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(command, arguments, sent
     code, _, err = command(*arguments)
     assert code == 2
     assert sentence in err
+
+
+def recorded(tmp_path):
+    """A WFDB record `100`, and a model that expects beats as they are cut from it."""
+    signal = np.tile(np.exp(-0.5 * ((np.arange(250) - 100) / 4) ** 2), 40)
+    (tmp_path / "100.dat").write_bytes((1000 * signal).astype("<i2").tobytes())
+    (tmp_path / "100.hea").write_text(f"100 1 250 {len(signal)}\n100.dat 16 1000/mV 16 0 0 0 0 II\n")
+    model = models.model()
+    window = WindowSpec(140, None, "a ward", *astuple(R_CENTRED))
+    artifact.save(tmp_path / "around-r", replace(model, manifest=replace(model.manifest, window=window)))
+
+
+def test_a_recording_is_cut_as_the_model_expects_and_each_beat_has_its_time(command, tmp_path):
+    recorded(tmp_path)
+    code, out, err = command("100", "--lead", "II", "--model", "around-r", "--csv")
+    times = [float(row["seconds"]) for row in csv.DictReader(out.splitlines())]
+    assert (code, err.splitlines()[0].partition(":")[0]) == (0, f"{len(times)} beats")
+    assert len(times) >= 38
+    assert np.diff(times) == pytest.approx(1.0, abs=0.01)
+    assert command("100.hea", "--model", "around-r", "--csv")[1].count("\n") == len(times) + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["100"], "100: this is a recording, and the model expects beats from R to R, stretched to 140 samples: use"),
+        (["100", "--model", "around-r", "--lead", "V9"], "V9"),
+        (["101.hea", "--model", "around-r"], "101"),
+    ],
+)
+def test_a_recording_that_cannot_be_cut_is_refused(command, tmp_path, arguments, sentence):
+    recorded(tmp_path)
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+
+
+def test_beats_that_do_not_fit_are_named_with_the_window_that_the_model_wants(command):
+    _, out, _ = command("beats.npy", "--threshold", "1e-6")
+    assert out.splitlines()[-1] == (
+        "beats.npy: the model does not seem to fit: 59 of 59 beats that should mostly be normal lie above the "
+        "threshold. It expects beats that are cut so: from R to R, stretched to 140 samples. Either these are cut in "
+        "another way, or they come from a patient or a lead that the model has not learnt."
+    )
+    assert "not seem to fit" not in command("beats.npy")[1]
+
+
+def test_beats_that_are_labelled_abnormal_do_not_make_a_model_unfit(command, tmp_path):
+    np.save(tmp_path / "strange.npy", np.column_stack([beats(), np.zeros(60)]))
+    code, out, _ = command("strange.npy", "--threshold", "1e-6")
+    assert (code, "not seem to fit" in out) == (0, False)
 
 
 def test_a_reader_that_stops_early_ends_it_quietly(command, tmp_path):

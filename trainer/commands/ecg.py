@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from monitor.errors import RefusedError
 from trainer import destination, options
+from trainer.data.signals import ALL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from monitor.beats.beat_file import ReadingRules
     from monitor.model.manifest import Model
+    from trainer.data.signals import Signals
+    from trainer.evaluation.by_patient import PatientFigures
     from trainer.fitting.recipe import Recipe
     from trainer.threshold.rule import ThresholdRule
 
 
 @click.command(short_help="Train a detector of abnormal beats and write its model file.")
 @click.option(
-    "--data", type=options.PATH, required=True, metavar="FOLDER|FILE", help="A folder with ECG5000, or a file of beats."
-)
+    "--data", type=options.PATH, required=True, metavar="FOLDER|FILE",
+    help="A folder with ECG5000 or with recordings, a file of beats, or a recording.",
+)  # fmt: skip
+@options.lead
+@options.hz
+@options.unit
 @options.model_to_write
 @options.seed
 @click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the beats [default: about 6000 steps].")
@@ -43,11 +51,14 @@ if TYPE_CHECKING:
     help="How the threshold is chosen: budget (see --false-alarm-rate), f1, precision:P, recall:R or mean-plus-sd:K. "
     "f1, precision and recall need labelled abnormal beats in the training part.",
 )  # fmt: skip
+@options.normal_label
+@options.resample
 @click.option("--report", type=options.FOLDER, help="Also write an HTML page with pictures into this folder.")
 @click.option("--quick", is_flag=True, help="Train for one epoch only, to try the command out.")
 def ecg(
     data: Path, out: Path, seed: int, epochs: int | None, device: str, *, network: str, noise: str | None,
-    false_alarm_rate: float | None, confidence: float, threshold_rule: str, report: Path | None, quick: bool,
+    false_alarm_rate: float | None, confidence: float, threshold_rule: str, leads: tuple[str, ...], hz: float | None,
+    unit: str | None, normal_labels: tuple[str, ...], resample: bool, report: Path | None, quick: bool,
 ) -> None:  # fmt: skip
     """Train a model on normal beats and write its file.
 
@@ -55,8 +66,13 @@ def ecg(
     there are any.
 
     A file of beats has one beat in each line (CSV) or row (NPY): 140 samples in any unit of amplitude, and optionally
-    a label in the last column (1 = normal, 0 = abnormal). Without labels all beats are taken as normal. ECG5000's own
-    format, with the class in the first column and blanks or tabs between the columns, is read as well.
+    a label in the last column (1 = normal, 0 = abnormal; see --normal-label). Without labels all beats are taken as
+    normal. ECG5000's own format, with the class in the first column and blanks or tabs between the columns, is read as
+    well.
+
+    A recording is a WFDB record, an EDF, BDF or CSV file. Its beats are found and cut around R. Nobody is
+    evaluated on what was learnt from them: each person is judged by networks and a threshold of the other people.
+    Annotated beats of the class N of AAMI are normal. Without annotations all beats are, but for the strangest.
 
     The first Ctrl-C ends the training early, and the model is written as far as it is trained. After a second Ctrl-C
     nothing is written.
@@ -65,13 +81,16 @@ def ecg(
     if report is not None:
         options.require_library("matplotlib")
     destination.probe(out, None if report is None else report / "index.html")
+    from monitor.beats.beat_file import ReadingRules
+    from trainer.data.signals import Signals
     from trainer.fitting import recipe
     from trainer.threshold.conformal import Budget
     from trainer.threshold.rule import ThresholdRule
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
     rule = ThresholdRule.parse(threshold_rule, Budget(false_alarm_rate, confidence))
-    train(data, out, chosen, device, rule, report=report)
+    rules, signals = ReadingRules(normal_labels, resample=resample), Signals(leads, hz, unit)
+    train(data, out, chosen, device, rule, report=report, rules=rules, signals=signals)
 
 
 def train(
@@ -82,55 +101,68 @@ def train(
     rule: ThresholdRule | None = None,
     *,
     report: Path | None = None,
+    rules: ReadingRules | None = None,
+    signals: Signals = ALL,
 ) -> Model:
     """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
 
-    Without a `rule` the default false-alarm budget sets the threshold. Raises RefusedError if the beats or the device
-    cannot be used.
+    The rules say how a file of beats is understood. Without a `rule` the default false-alarm budget sets the threshold.
+    Raises RefusedError if the beats or the device cannot be used.
     """
     import torch
 
+    from monitor.beats.beat_file import PLAIN
     from monitor.model import artifact
     from trainer import interrupt
-    from trainer.fitting import preparation, scoring
+    from trainer.fitting import preparation
+    from trainer.threshold import people
     from trainer.threshold.rule import ThresholdRule
 
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
     rule = ThresholdRule() if rule is None else rule
-    dataset = preparation.prepared(source)
-    normals, abnormals = dataset.train.normal_samples, dataset.train.samples[dataset.train.abnormal]
-    if rule.needs_labels and not len(abnormals):
+    dataset = preparation.prepared(source, rules or PLAIN, signals)
+    part = dataset.train
+    if rule.needs_labels and not part.abnormal.any():
         raise RefusedError(
             f"{source}: the threshold rule {rule.kind} needs labelled abnormal training beats; there are none"
         )
-    from trainer.evaluation import evaluation  # importing scikit-learn takes two seconds: the refusals come first
+    if rule.kind == "budget" and part.patients is None:
+        rule.budget.require(len(part.normal_samples))
+    from trainer.evaluation import by_patient, evaluation  # scikit-learn takes two seconds: the refusals come first
     from trainer.fitting import cross_fitting, export
 
-    recipe = recipe.suited(len(normals))
+    recipe = recipe.suited(len(part.normal_samples), people=part.patients is not None)
     with interrupt.first_ctrl_c() as stopped:
-        fitted = cross_fitting.fitted(normals, recipe, device, stopped.is_set)
-        score = partial(scoring.scores, fitted.detector)
-        threshold = rule.threshold(fitted.calibration, score(abnormals))  # no network was trained on these beats
-        evaluated = evaluation.of_test_part(dataset, score, threshold, rule.budget)
+        fitted = cross_fitting.fitted(part, recipe, device, stopped.is_set)
+        threshold = people.chosen(rule, fitted.scores, part.abnormal, part.patients)
+        evaluated = evaluation.of_data(dataset, fitted, threshold, rule)
         model = export.model(fitted, recipe, dataset, rule.budget, threshold, evaluated)
         artifact.save(out, model)
-    _print(model, out)
+    judged = by_patient.judged(part, fitted.scores, rule)
+    _print(model, out, () if judged is None else by_patient.figures(part, judged.scores, judged.above))
     if report is not None:
         from trainer.report.report import write  # importing matplotlib takes a second
 
-        click.echo(f"wrote {write(report, model, dataset, fitted.losses)}")
+        click.echo(f"wrote {write(report, model, dataset, fitted.losses, judged)}")
     return model
 
 
-def _print(model: Model, out: Path) -> None:
-    from trainer.evaluation import evaluation, figures
+def _print(model: Model, out: Path, patients: Sequence[PatientFigures]) -> None:
+    from trainer.data import plausibility
+    from trainer.evaluation import by_patient, evaluation, figures
     from trainer.threshold import conformal, false_alarms
 
     manifest = model.manifest
     if manifest.evaluation is not None:
-        found, thresholds = manifest.evaluation, evaluation.thresholds(manifest.threshold)
-        click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal test beats; {thresholds}.")
+        found = manifest.evaluation
+        thresholds = evaluation.thresholds(manifest.threshold, found.split)
+        kind = "beats" if patients else "test beats"
+        click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal {kind}; {thresholds}.")
         click.echo(figures.table(found))
+        if not patients:
+            plausibility.warn(found.rows[0].recall, found.rows[0].false_positive_rate)
+    if patients:
+        click.echo("\n".join((by_patient.table(patients), *by_patient.summary(patients, manifest.threshold))))
     click.echo(conformal.sentence(manifest.threshold))
     click.echo(false_alarms.sentence(manifest.threshold))
     click.echo(f"wrote {out} (model {manifest.model_id})")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.beats import beat_file
+from monitor.beats.beat_file import PLAIN, ReadingRules
+from monitor.beats.window import R_TO_R, Window
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.beats.beat_file import BeatFile
+    from trainer.data.survey import LeadSurvey
 
 TRAIN, TEST = "ECG5000_TRAIN", "ECG5000_TEST"
 FORMS = (".tsv", ".txt")
@@ -36,16 +39,26 @@ OFFICIAL_NAME = "ECG5000, official split"
 OFFICIAL_SOURCE = "ECG5000: beats of record chf07 (BIDMC CHF database, 250 Hz), each interpolated to 140 samples"
 OFFICIAL_HZ = 180.0  # the record's 17,998,834 samples at 250 Hz hold 92,584 beats: on average 140 samples in 0.78 s
 TRAIN_SHARE = 0.8
-KINDS = {1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified"}  # ECG5000's
+KINDS = {
+    1: "normal", 2: "R-on-T PVC", 3: "PVC", 4: "supraventricular or ectopic", 5: "unclassified",  # ECG5000's
+    6: "supraventricular", 7: "ventricular", 8: "fusion", 9: "paced or unknown",  # of annotations: labels.py
+    10: "set aside",
+}  # fmt: skip
+
+ASIDE_CLASS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetPart:
-    """A training or test part: beats (n, 140) in any unit, labels (n,), and classes (n,) if the file has them."""
+    """A training or test part: beats (n, 140) in any unit, labels (n,), and classes (n,) if the file has them.
+
+    `patients` (n,) says whose beats they are. None: of one patient, or not known.
+    """
 
     samples: NDArray[np.float32]
     abnormal: NDArray[np.bool_]
-    classes: NDArray[np.int8] | None = None
+    classes: NDArray[np.int8] | None = None  # numbers of KINDS
+    patients: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -56,9 +69,8 @@ class DatasetPart:
 
     def only(self, rows: NDArray[np.bool_] | slice) -> DatasetPart:
         """A part with these rows."""
-        return DatasetPart(
-            self.samples[rows], self.abnormal[rows], None if self.classes is None else self.classes[rows]
-        )
+        columns = (None if column is None else column[rows] for column in (self.classes, self.patients))
+        return DatasetPart(self.samples[rows], self.abnormal[rows], *columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,37 +83,53 @@ class Dataset:
     train: DatasetPart
     test: DatasetPart | None
     notes: tuple[str, ...] = ()
+    window: Window = R_TO_R  # how the beats were cut
+    leads: tuple[LeadSurvey, ...] = ()  # of recordings: what they hold
+    aside: DatasetPart | None = None  # of recordings without annotations: beats too strange to be taken as normal
 
 
-def read(path: Path) -> Dataset:
-    """The beats of a folder with ECG5000, or of a file.
+def read(path: Path, rules: ReadingRules = PLAIN) -> Dataset:
+    """The beats of a folder with ECG5000, or of a file. The rules say how a file is understood.
 
     Raises RefusedError, which names the file and what was expected.
     """
     if path.is_dir():
-        return _folder(path)
-    file = beat_file.read(path)
+        return _folder(path, rules)
+    file = beat_file.read(path, rules)
     if file.abnormal is None:
         part = DatasetPart(file.samples, np.zeros(len(file.samples), np.bool_))
         note = f"{path.name} has no labels: all {len(part):,} beats are taken as normal, and there are no test beats"
-        return Dataset(path.name, f"beats of {path.name}", None, part, None, (note,))
+        return Dataset(path.name, f"beats of {path.name}", None, part, None, (*file.notes, note))
     return _tensorflow(path, file) or _own(path, file)
 
 
 def joined(*parts: DatasetPart) -> DatasetPart:
-    """The beats of several parts in one. It has classes if all of them have."""
+    """The beats of several parts in one. It has classes, and patients, if all of them have."""
     classes = [part.classes for part in parts if part.classes is not None]
+    patients = [part.patients for part in parts if part.patients is not None]
     return DatasetPart(
         np.concatenate([part.samples for part in parts]),
         np.concatenate([part.abnormal for part in parts]),
         np.concatenate(classes) if len(classes) == len(parts) else None,
+        np.concatenate(patients) if len(patients) == len(parts) else None,
     )
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 beat, 2,000 beats."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def official_files(folder: Path) -> tuple[Path | None, Path | None]:
     """ECG5000's training file and test file in a folder, in any format. Raises RefusedError if it cannot be read."""
     names = _names(folder)
     return _form_of(TRAIN, names), _form_of(TEST, names)
+
+
+def holds_ecg5000(folder: Path) -> bool:
+    """Whether a folder has files named as those of ECG5000. Raises RefusedError if it cannot be read."""
+    names = _names(folder)
+    return TENSORFLOW in names or bool(_form_of(TRAIN, names) and _form_of(TEST, names))
 
 
 def fingerprint(*parts: DatasetPart) -> str:
@@ -115,15 +143,15 @@ def is_official(train: DatasetPart, test: DatasetPart) -> bool:
     return (fingerprint(train), fingerprint(test)) == OFFICIAL_FINGERPRINTS
 
 
-def _folder(path: Path) -> Dataset:
+def _folder(path: Path, rules: ReadingRules) -> Dataset:
     names = _names(path)
     train, test = _form_of(TRAIN, names), _form_of(TEST, names)
     if train and test:
-        return _two_files(path, _labelled(train), _labelled(test))
+        return _two_files(path, _labelled(train, rules), _labelled(test, rules))
     if TENSORFLOW in names:
-        return read(names[TENSORFLOW])
+        return read(names[TENSORFLOW], rules)
     raise RefusedError(
-        f"{path}: this folder has neither {TRAIN} and {TEST} ({' or '.join(FORMS)}) nor {TENSORFLOW}; "
+        f"{path}: this folder has neither {TRAIN} and {TEST} ({' or '.join(FORMS)}) nor {TENSORFLOW}, nor recordings; "
         f"download them with `ecg-trainer fetch`, or name a file of beats"
     )
 
@@ -140,8 +168,8 @@ def _form_of(part: str, names: dict[str, Path]) -> Path | None:
     return next((names[name] for name in forms if name in names), None)
 
 
-def _labelled(path: Path) -> DatasetPart:
-    file = beat_file.read(path)
+def _labelled(path: Path, rules: ReadingRules) -> DatasetPart:
+    file = beat_file.read(path, rules)
     if file.abnormal is None:
         raise RefusedError(f"{path}: has no labels; the class of each beat is expected in the first column")
     return DatasetPart(file.samples, file.abnormal, file.classes)
@@ -171,7 +199,7 @@ def _own(path: Path, file: BeatFile) -> Dataset:
         f"{path.name}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats are for training, "
         "the others for the test"
     )
-    return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (note,))
+    return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (*file.notes, note))
 
 
 def _labels(file: BeatFile) -> NDArray[np.bool_]:

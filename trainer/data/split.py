@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from monitor.beats import beat_file
+from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.errors import RefusedError
 from trainer.data import datasets
 from trainer.data.datasets import DatasetPart
@@ -27,27 +28,27 @@ TRAIN_SHARE = 0.8
 CLASSES = {number: kind for number, kind in datasets.KINDS.items() if number != beat_file.NORMAL_CLASS}
 
 
-def split(name: str, folder: Path, seed: int) -> tuple[DatasetPart, DatasetPart]:
+def split(name: str, folder: Path, seed: int, rules: ReadingRules = PLAIN) -> tuple[DatasetPart, DatasetPart]:
     """Training part and test part. Only `normals80` depends on the seed.
 
     Raises RefusedError if the folder does not have the files for the split.
     """
     if name == TENSORFLOW:
-        return _tensorflow(folder)
-    dataset = datasets.read(folder)
+        return _tensorflow(folder, rules)
+    dataset = datasets.read(folder, rules)
     if dataset.test is None:
         raise RefusedError(f"{folder}: has no labels, so nothing can be evaluated")
     return (dataset.train, dataset.test) if name == OFFICIAL else _normals80(dataset, dataset.test, seed)
 
 
-def classes(source: Path) -> Mapping[bytes, str]:
+def classes(source: Path, rules: ReadingRules = PLAIN) -> Mapping[bytes, str]:
     """The class name of each abnormal beat, by the bytes of its samples. Empty if the files have no classes.
 
     Raises RefusedError if a file cannot be read.
     """
     found: dict[bytes, str] = {}
     for path in datasets.official_files(source) if source.is_dir() else (source,):
-        file = None if path is None else beat_file.read(path)
+        file = None if path is None else beat_file.read(path, rules)
         if file is not None and file.classes is not None:
             beats = zip(file.classes.tolist(), file.samples, strict=True)
             found |= {samples.tobytes(): CLASSES[number] for number, samples in beats if number in CLASSES}
@@ -59,12 +60,12 @@ def class_names(part: DatasetPart, known: Mapping[bytes, str]) -> NDArray[np.str
     return np.array([known.get(beat.tobytes(), "") for beat in part.samples])
 
 
-def _tensorflow(folder: Path) -> tuple[DatasetPart, DatasetPart]:
+def _tensorflow(folder: Path, rules: ReadingRules) -> tuple[DatasetPart, DatasetPart]:
     """The tutorial's own random split of its one file. Which rows are test rows depends on their order and number."""
     path = folder / datasets.TENSORFLOW if folder.is_dir() else folder
     if not path.is_file():
         raise RefusedError(f"{folder}: this split needs TensorFlow's file {datasets.TENSORFLOW}, which is not there")
-    file = beat_file.read(path)
+    file = beat_file.read(path, rules)
     if file.abnormal is None:
         raise RefusedError(f"{path}: has no labels, so nothing can be evaluated")
     rows = train_test_split(np.arange(len(file.samples)), test_size=1 - TRAIN_SHARE, random_state=TENSORFLOW_STATE)

@@ -14,9 +14,11 @@ import click
 import numpy as np
 import torch
 
+from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.errors import RefusedError
 from monitor.model import artifact
-from trainer.data import split
+from monitor.model.fit import misfit
+from trainer.data import plausibility, split
 from trainer.evaluation import contenders, tutorial
 from trainer.evaluation.contenders import Contender
 from trainer.evaluation.figures import figures
@@ -47,6 +49,7 @@ class EvaluationTask:
     data: Path
     split: str | None = None
     seeds: int = 1
+    rules: ReadingRules = PLAIN
 
     @property
     def retrains(self) -> bool:
@@ -84,27 +87,37 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
         train, test = _parts(task, seed)
         if not task.retrains:
             overlap.refuse_test(model, task.data, train, test)
-        names = split.class_names(test, split.classes(task.data))
+        names = split.class_names(test, split.classes(task.data, task.rules))
         for contender in _contenders(model, task, train, seed):
             scores = contender.score(test.samples)
             runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
+            if not task.retrains and contender.name == contenders.AUTOENCODER:
+                _echo_misfit(model, scores[~test.abnormal])
             if show_sweep and not seed and contender.name == contenders.AUTOENCODER:
                 click.echo(sweep.table(sweep.sweep(scores, test.abnormal)))
     results = [_result(name, rows) for name, rows in runs.items()]
     _print(task, results, _thresholds(model, task))
+    ours = results[0].measures
+    plausibility.warn(ours["recall"].mean, ours["false_positive_rate"].mean)
     _write(task, results, json_file)
     return results
 
 
+def _echo_misfit(model: Model, scores: NDArray[np.float32]) -> None:
+    """Say where the model does not fit test beats that are labelled as normal, from their scores."""
+    flagged = int((scores > np.float32(model.manifest.threshold.value)).sum())
+    if note := misfit(flagged, len(scores), model.manifest.window.cut):
+        click.echo(f"Beware: {note}.")
+
+
 def _parts(task: EvaluationTask, seed: int) -> tuple[DatasetPart, DatasetPart]:
-    """The training part and the test part, without beats that the monitor would not score."""
-    train, test = (
-        part.only(scoring.scorable(part.samples)) for part in split.split(task.split or split.OFFICIAL, task.data, seed)
-    )
+    """The training part and the test part, without beats that the monitor would not score or that repeat others."""
+    train, test = split.split(task.split or split.OFFICIAL, task.data, seed, task.rules)
+    train, test = preparation.separated(preparation.scorable(train, "training"), preparation.scorable(test, "test"))
     if not test.abnormal.any() or test.abnormal.all():
         raise RefusedError(f"{task.data}: the test part must have labelled beats, both normal and abnormal")
     normals = len(train.normal_samples)
-    preparation.require_normals(task.data, normals, "train on")
+    preparation.require_normals(task.data, train, "train on")
     click.echo(f"seed {seed}: {normals:,} normal beats to train on", err=True)
     return train, test
 
@@ -117,14 +130,14 @@ def _contenders(model: Model, task: EvaluationTask, train: DatasetPart, seed: in
         if task.retrains
         else Contender(contenders.AUTOENCODER, partial(scoring.scores, model), model.manifest.threshold.value)
     )
-    yield from contenders.simple(train.normal_samples, chosen)
+    yield from contenders.simple(train, chosen)
     yield Contender(tutorial.NAME, *tutorial.fit(train, seed))
 
 
 def _retrained(model: Model, train: DatasetPart, seed: int, chosen: Budget) -> Contender:
     """A new model by the recipe of `model`, trained with this seed, with a threshold by the budget."""
     settings = recipe.of(model.manifest, seed).suited(len(train.normal_samples))
-    fitted = cross_fitting.fitted(train.normal_samples, settings, "cpu")
+    fitted = cross_fitting.fitted(train, settings, "cpu")
     threshold = conformal.threshold(fitted.calibration, chosen).value
     return Contender(contenders.AUTOENCODER, partial(scoring.scores, fitted.detector), threshold)
 
@@ -202,7 +215,12 @@ def _print(task: EvaluationTask, results: list[Result], thresholds: str) -> None
 
 def _write(task: EvaluationTask, results: list[Result], json_file: Path | None) -> None:
     if json_file is not None:
-        found = asdict(task) | {"data": task.data.name, "detectors": [asdict(result) for result in results]}
+        found = {
+            "data": task.data.name,
+            "split": task.split,
+            "seeds": task.seeds,
+            "detectors": [asdict(result) for result in results],
+        }
         try:
             json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         except OSError as error:

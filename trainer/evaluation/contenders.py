@@ -12,13 +12,15 @@ from sklearn.neighbors import NearestNeighbors
 
 from monitor.model.normalise import normalise
 from trainer.fitting import cross_fitting
-from trainer.threshold import conformal
+from trainer.threshold import people
+from trainer.threshold.rule import ThresholdRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from trainer.data.datasets import DatasetPart
     from trainer.threshold.conformal import Budget
 
     Scoring = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -34,13 +36,15 @@ class Contender:
     name: str
     score: Scoring
     threshold: float
+    held_out: NDArray[np.float32] | None = None  # scores of the training part's beats, by detectors fitted without them
 
 
-def simple(normals: NDArray[np.float32], budget: Budget) -> Iterator[Contender]:
-    """PCA and the nearest neighbour, fitted on normal beats (n, 140), each with a threshold by the budget."""
+def simple(train: DatasetPart, budget: Budget) -> Iterator[Contender]:
+    """PCA and the nearest neighbour, fitted on normal beats, each with a threshold by the budget."""
     for name, fit in ((f"PCA-{COMPONENTS}", pca), ("1-NN", nearest)):
-        calibration = conformal.calibration(cross_fitting.cross_fit(normals, fit, seed=0))
-        yield Contender(name, fit(normals), conformal.threshold(calibration, budget).value)
+        scores = cross_fitting.cross_fit(train, fit, seed=0)
+        threshold = people.chosen(ThresholdRule(budget=budget), scores, train.abnormal, train.patients)
+        yield Contender(name, fit(train.normal_samples), threshold.value, scores)
 
 
 def pca(normals: NDArray[np.float32]) -> Scoring:

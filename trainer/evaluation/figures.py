@@ -15,9 +15,18 @@ if TYPE_CHECKING:
     from monitor.model.manifest import Evaluation
 
 
-def figures(detector: str, scores: NDArray[np.float32], abnormal: NDArray[np.bool_], threshold: float) -> Figures:
-    """The figures of a detector from scores (n,) and labels (n,). Both kinds of beats must occur."""
-    flagged = scores > np.float32(threshold)
+def figures(
+    detector: str,
+    scores: NDArray[np.float32],
+    abnormal: NDArray[np.bool_],
+    threshold: float,
+    flagged: NDArray[np.bool_] | None = None,
+) -> Figures:
+    """The figures of a detector from scores (n,) and labels (n,). Both kinds of beats must occur.
+
+    `flagged`: the beats above a threshold, if it is not the same for all beats.
+    """
+    flagged = scores > np.float32(threshold) if flagged is None else flagged
     right = int((flagged & abnormal).sum())
     return Figures(
         detector=detector,

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.model.manifest import Detector
+    from trainer.data.datasets import DatasetPart
     from trainer.fitting.recipe import Recipe
 
     Scores = NDArray[np.float32]
     Scoring = Callable[[NDArray[np.float32]], Scores]
 
 FOLDS = 10
+NO_FOLD = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +38,21 @@ class Fitted:
     """A trained detector, and what its training gave besides."""
 
     detector: Detector
-    calibration: NDArray[np.float32]  # ascending scores of the training beats, each by a network that did not see it
+    scores: NDArray[np.float32]  # (n,) of all beats of the training part, each by a network that did not see it
+    calibration: NDArray[np.float32]  # the normal ones of these scores, ascending
     losses: tuple[float, ...]  # mean loss of each epoch
     interrupted: bool = False
 
 
-def fitted(
-    normals: NDArray[np.float32], recipe: Recipe, device: str, stopped: Callable[[], bool] = lambda: False
-) -> Fitted:
-    """A detector trained on normal beats (n, 140), with its calibration scores. Shows a progress bar.
+def fitted(part: DatasetPart, recipe: Recipe, device: str, stopped: Callable[[], bool] = lambda: False) -> Fitted:
+    """A detector trained on the normal beats of a part, with its calibration scores. Shows a progress bar.
 
     The networks of the folds are trained side by side with the detector's own network. So all of them have had the
     same number of epochs if `stopped` returns True and ends the training early.
     """
+    normals, fold = np.flatnonzero(~part.abnormal), folds(part, recipe.seed)
     epochs, losses = recipe.epochs_for(len(normals)), list[float]()
-    folds = training_rows(len(normals), recipe.seed)
+    selections = [np.flatnonzero(fold[normals] != number) for number in range(FOLDS) if (fold == number).any()]
     with progress.bar(epochs) as tick:
 
         def after_epoch(loss: float) -> bool:
@@ -59,34 +61,51 @@ def fitted(
             return stopped()
 
         detector, *of_folds = training.detectors(
-            normals, [np.arange(len(normals)), *folds], recipe, device, after_epoch
+            part.samples[normals], [np.arange(len(normals)), *selections], recipe, device, after_epoch
         )
     interrupted = len(losses) < epochs
     if interrupted:
         click.echo(f"training stopped after {len(losses):,} of {epochs:,} epochs; press Ctrl-C again to write nothing")
-    scores = held_out(normals, folds, [partial(scoring.scores, each) for each in of_folds])
-    return Fitted(detector, conformal.calibration(scores), tuple(losses), interrupted)
+    scores = held_out(
+        part.samples, fold, partial(scoring.scores, detector), [partial(scoring.scores, each) for each in of_folds]
+    )
+    return Fitted(detector, scores, conformal.calibration(scores[normals]), tuple(losses), interrupted)
 
 
-def cross_fit(samples: NDArray[np.float32], fit: Callable[[NDArray[np.float32]], Scoring], seed: int) -> Scores:
-    """The score (n,) of each beat (n, 140) by a detector that was fitted without this beat.
+def cross_fit(part: DatasetPart, fit: Callable[[NDArray[np.float32]], Scoring], seed: int) -> Scores:
+    """The score (n,) of each beat of a part by a detector that was fitted without this beat.
 
-    `fit` takes beats (k, 140) and returns a function that scores other beats.
+    `fit` takes normal beats (k, 140) and returns a function that scores other beats.
     """
-    folds = training_rows(len(samples), seed)
-    return held_out(samples, folds, [fit(samples[rows]) for rows in folds])
+    fold = folds(part, seed)
+    of_folds = [
+        fit(part.samples[~part.abnormal & (fold != number)]) for number in range(FOLDS) if (fold == number).any()
+    ]
+    return held_out(part.samples, fold, fit(part.normal_samples), of_folds)
 
 
-def training_rows(n: int, seed: int) -> list[NDArray[np.int64]]:
-    """For each fold, the rows of n beats to train on. Each row is left out of exactly one fold."""
-    fold = np.random.default_rng(seed).permutation(n) % FOLDS
-    return [np.flatnonzero(fold != number) for number in range(FOLDS)]
+def folds(part: DatasetPart, seed: int) -> NDArray[np.int64]:
+    """The fold (n,) of each beat of a part, 0 to FOLDS - 1.
+
+    Where patients are known, all beats of a patient are in one fold. Otherwise abnormal beats have NO_FOLD, because no
+    network learns from them anyway.
+    """
+    draw = np.random.default_rng(seed)
+    if part.patients is not None:
+        names, patient = np.unique(part.patients, return_inverse=True)
+        return np.asarray((draw.permutation(len(names)) % FOLDS)[patient])
+    fold = np.full(len(part), NO_FOLD)
+    normals = np.flatnonzero(~part.abnormal)
+    fold[normals] = draw.permutation(len(normals)) % FOLDS
+    return fold
 
 
-def held_out(samples: NDArray[np.float32], folds: list[NDArray[np.int64]], fitted: list[Scoring]) -> Scores:
-    """The score (n,) of each beat by the one detector that was not trained on it."""
+def held_out(samples: NDArray[np.float32], fold: NDArray[np.int64], whole: Scoring, fitted: list[Scoring]) -> Scores:
+    """The score (n,) of each beat by the one detector that did not learn from its fold; by `whole` without a fold."""
     scores = np.empty(len(samples), np.float32)
-    for rows, score in zip(folds, fitted, strict=True):
-        left_out = np.setdiff1d(np.arange(len(samples)), rows)
-        scores[left_out] = score(samples[left_out])
+    numbers = [number for number in range(FOLDS) if (fold == number).any()]
+    for number, score in zip([*numbers, NO_FOLD], [*fitted, whole], strict=True):
+        rows = np.flatnonzero(fold == number)
+        if len(rows):
+            scores[rows] = score(samples[rows])
     return scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from monitor.model.manifest import (
     Model,
     Origin,
     ThresholdSpec,
-    Window,
+    WindowSpec,
 )
 from monitor.model.sealed_file import UNSEALED
 from trainer.data import datasets
@@ -53,7 +53,7 @@ def model(
         model_id=detector.identity(recipe.network),
         network=recipe.network,
         score=recipe.score,
-        window=Window(SAMPLES, dataset.nominal_hz, dataset.source),
+        window=WindowSpec(SAMPLES, dataset.nominal_hz, dataset.source, *astuple(dataset.window)),
         threshold=threshold,
         evaluation=evaluation,
         data=_origin(dataset),
@@ -80,7 +80,8 @@ def _origin(dataset: Dataset) -> Origin:
 
 
 def _training(recipe: Recipe, fitted: Fitted) -> dict[str, int | float | str]:
-    settings = {name: value for name, value in asdict(recipe).items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in asdict(recipe).items() if isinstance(value, int | float)}
+    settings = {name: value for name, value in numbers.items() if name != "steps"}  # the epochs say it
     by_hand = {} if recipe.epochs is None else {"epochs_by_hand": 1}
     interrupted = {"interrupted": 1} if fitted.interrupted else {}
     fixed = {"epochs": len(fitted.losses), "loss": "mean absolute error", "optimiser": "AdamW"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.errors import RefusedError
-from trainer.data import datasets
+from trainer.data import datasets, repeats
 from trainer.fitting import scoring
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def refuse_test(model: Model, source: Path, train: DatasetPart, test: DatasetPar
 
 def is_training_part(model: Model, part: DatasetPart) -> bool:
     """Whether the model was trained on exactly these beats, in any order."""
-    return datasets.fingerprint(part.only(scoring.scorable(part.samples))) == model.manifest.data.fingerprint
+    kept = part.only(scoring.scorable(part.samples))
+    if datasets.fingerprint(kept) == model.manifest.data.fingerprint:
+        return True
+    return datasets.fingerprint(kept.only(repeats.distinct(kept.samples))) == model.manifest.data.fingerprint
 
 
 def _has_golden(model: Model, part: DatasetPart) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monitor.model.manifest import Manifest
 
 STEPS = 6000
+STEPS_FOR_PEOPLE = 1500  # more steps help new beats of the same people, not new people: docs/experiments.md
 MANY_BEATS = 1000  # above this, larger batches and less weight decay are better: docs/experiments.md
 DEFAULT = NetworkConfig("stacked", (70, 64, 32, 16))
 NETWORKS = {
@@ -29,12 +30,13 @@ MAX_NOISE_SD = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The settings of one training. `None` for the epochs means as many as make about STEPS steps."""
+    """The settings of one training. `None` for the epochs means as many as make about `steps` steps."""
 
     network: NetworkConfig = DEFAULT
     score: ScoreConfig = SCORE
     shaping: Shaping = field(default_factory=Shaping)
     epochs: int | None = None
+    steps: int = STEPS
     seed: int = 0
     batch: int = 16
     learning_rate: float = 2e-3
@@ -46,16 +48,19 @@ class Recipe:
     dropout: float = 0.0  # share of the input samples that are set to 0
     gain_sd: float = 0.1  # spread of a random factor by which input and target of a beat are both multiplied
 
-    def suited(self, beats: int) -> Recipe:
-        """The recipe for this number of beats: with many beats, larger batches and less weight decay."""
+    def suited(self, beats: int, *, people: bool = False) -> Recipe:
+        """The recipe for this number of beats: with many beats, larger batches and less weight decay.
+
+        `people`: the beats are of several people, and the model is for others; then fewer steps do.
+        """
         batch, weight_decay = (64, 0.1) if beats > MANY_BEATS else (16, 0.3)
-        return replace(self, batch=batch, weight_decay=weight_decay)
+        return replace(self, batch=batch, weight_decay=weight_decay, steps=STEPS_FOR_PEOPLE if people else STEPS)
 
     def epochs_for(self, beats: int) -> int:
         """Number of passes over this number of beats."""
         if self.epochs is not None:
             return self.epochs
-        return math.ceil(STEPS / self.batches(beats))
+        return math.ceil(self.steps / self.batches(beats))
 
     def batches(self, beats: int) -> int:
         """Number of steps in one pass over this number of beats."""
@@ -79,7 +84,7 @@ def chosen(network: str, noise: str | None, *, epochs: int | None, seed: int) ->
 def of(manifest: Manifest, seed: int) -> Recipe:
     """The recipe that a model was trained with, but with this seed. What its file lacks has today's default."""
     settings: dict[str, Any] = dict(manifest.training)
-    names = {each.name for each in fields(Recipe)} - {"network", "score", "shaping", "betas", "seed", "epochs"}
+    names = {each.name for each in fields(Recipe)} - {"network", "score", "shaping", "betas", "seed", "epochs", "steps"}
     shaping = replace(
         Shaping(), **{each.name: settings[each.name] for each in fields(Shaping) if each.name in settings}
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset, DatasetPart
+    from trainer.evaluation.by_patient import Judged
 
 SPLITS = 500  # random halves by which the calibration is checked
 RATES = tuple(round(float(rate), 3) for rate in np.linspace(0.01, 0.2, 39))
@@ -33,6 +34,7 @@ class ScoredSplit:
     scores: NDArray[np.float32]  # (n,)
     threshold: float
     labelled: bool
+    above: NDArray[np.bool_] | None = None  # (n,) beats above the threshold that the other patients gave
 
     @property
     def abnormal(self) -> NDArray[np.bool_]:
@@ -40,7 +42,7 @@ class ScoredSplit:
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        return self.scores > np.float32(self.threshold)
+        return self.scores > np.float32(self.threshold) if self.above is None else self.above
 
     @property
     def false_alarms(self) -> NDArray[np.int64]:
@@ -102,15 +104,16 @@ class BudgetCheck:
         return np.asarray((self.measured <= self.budgets).mean(axis=0))
 
 
-def scored(model: Model, dataset: Dataset) -> ScoredSplit:
-    """The test beats with their scores. If there is no normal test beat, the training beats with theirs."""
-    test = dataset.test
-    if test is None or test.abnormal.all():
-        part, name = dataset.train, "training beats"
-    else:
-        part, name = test, "test beats"
-    scores = scoring.scores(model, part.samples)
-    return ScoredSplit(name, part, scores, model.manifest.threshold.value, model.manifest.evaluation is not None)
+def scored(model: Model, dataset: Dataset, judged: Judged | None = None) -> ScoredSplit:
+    """The test beats with their scores. If there is no normal test beat, the training beats with theirs.
+
+    Where patients are known, the training beats as they were `judged` by what was learnt from the other patients.
+    """
+    test, threshold, labelled = dataset.test, model.manifest.threshold.value, model.manifest.evaluation is not None
+    if judged is not None:
+        return ScoredSplit("beats", dataset.train, judged.scores, threshold, labelled, judged.above)
+    part, name = (dataset.train, "training beats") if test is None or test.abnormal.all() else (test, "test beats")
+    return ScoredSplit(name, part, scoring.scores(model, part.samples), threshold, labelled)
 
 
 def swept(beats: ScoredSplit) -> Sweep:
@@ -129,10 +132,10 @@ def swept(beats: ScoredSplit) -> Sweep:
 def budget_check(model: Model, beats: ScoredSplit) -> BudgetCheck | None:
     """Thresholds set by random halves of the calibration scores, and the rates that they have on the other halves.
 
-    None if the model's threshold rule keeps no budget, or if there are too few scores to halve them.
+    None if the model's threshold rule keeps no budget, or keeps it by people, or if there are too few scores.
     """
     scores, confidence = np.array(model.manifest.calibration, np.float32), model.manifest.threshold.confidence
-    if not confidence:
+    if not confidence or beats.above is not None:
         return None
     half = len(scores) // 2
     ranks = np.array([conformal.rank(half, rate, confidence) for rate in RATES])

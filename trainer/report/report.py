@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.errors import RefusedError
-from trainer.report import findings, page, sections
+from trainer.report import findings, page, people, sections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,23 +13,30 @@ if TYPE_CHECKING:
 
     from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset
+    from trainer.evaluation.by_patient import Judged
 
 PAGE = "index.html"
 NOTICE = (
     "Not a medical device: it is not approved for diagnosis or patient monitoring. These figures hold only for the "
     "beats named here. They say nothing about other patients, leads or recorders."
 )
+NOTICE_BY_PATIENT = (
+    "Not a medical device: it is not approved for diagnosis or patient monitoring. These figures hold for people, "
+    "leads and recorders like those named here. They say nothing about others."
+)
 
 
-def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float]) -> Path:
+def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float], judged: Judged | None = None) -> Path:
     """Write the report into a folder, and return the path of the page.
 
     The same model, data and library versions give the same bytes. Raises RefusedError if the folder cannot be written.
     """
-    found = findings.scored(model, dataset)
+    found = findings.scored(model, dataset, judged)
     all_sections = [
         sections.head(model, dataset, found),
         sections.evaluation(model),
+        people.patients(model, found),
+        people.aside(model, dataset),
         sections.training(losses),
         sections.reconstruction(model, found),
         sections.scores(model, found),
@@ -38,7 +45,8 @@ def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float])
         sections.missing(model, found),
     ]
     shown = [section for section in all_sections if section is not None]
-    html = page.render(f"ECG model {model.manifest.model_id}", NOTICE, shown)
+    notice = NOTICE if judged is None else NOTICE_BY_PATIENT
+    html = page.render(f"ECG model {model.manifest.model_id}", notice, shown)
     files = {f"{picture.name}.png": picture.png for section in shown for picture in section.pictures}
     return _written(folder, html, files)
 

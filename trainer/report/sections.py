@@ -44,6 +44,7 @@ def head(model: Model, dataset: Dataset, found: ScoredSplit) -> Section:
         "Trained on": f"{dataset.name}: {manifest.data.normals:,} normal beats. "
         f"({manifest.data.abnormals:,} abnormal beats in the training part were not used to train the network.)",
         "Origin of the beats": manifest.window.source,
+        "How they are cut": str(manifest.window.cut),
         "Tested on": _tested_on(found),
         "Threshold": conformal.sentence(threshold),
         "False alarms": false_alarms.sentence(threshold),
@@ -62,10 +63,13 @@ def _tested_on(found: ScoredSplit) -> str:
     abnormals = int(found.abnormal.sum())
     if not found.labelled:
         return "Not tested: this needs labelled beats, both normal and abnormal, that are not in the training part."
-    return (
-        f"{len(found.part) - abnormals:,} normal and {abnormals:,} abnormal {found.name}. They had no influence on the "
-        "network or on the threshold."
-    )
+    counts = f"{len(found.part) - abnormals:,} normal and {abnormals:,} abnormal {found.name}"
+    if found.above is not None:
+        return (
+            f"{counts}. Each patient is judged by networks and a threshold of the other patients. The network in the "
+            "file was trained in the same way, on all of them."
+        )
+    return f"{counts}. They had no influence on the network or on the threshold."
 
 
 def evaluation(model: Model) -> Section | None:
@@ -74,7 +78,7 @@ def evaluation(model: Model) -> Section | None:
     if found is None:
         return None
     rows = tuple((row.detector, *_cells(row)) for row in found.rows)
-    how = thresholds(model.manifest.threshold)
+    how = thresholds(model.manifest.threshold, found.split)
     text = (
         f"Data: {found.split}. The first row is this model; PCA-4 (four principal components) and 1-NN (distance to "
         f"the nearest normal beat) are simpler detectors for comparison. {how[0].upper()}{how[1:]}."
@@ -262,12 +266,12 @@ def missing(model: Model, found: ScoredSplit) -> Section | None:
     labels = (
         "There are no evaluation, no curves over all thresholds and no list of mistakes. They need labelled beats, "
         "both normal and abnormal, that the model was not trained on. Give a file with a label in the last column "
-        "(1 = normal, 0 = abnormal)."
+        "(1 = normal, 0 = abnormal), or recordings with annotations."
     )
     texts = [labels]
     if not model.manifest.threshold.confidence:
         texts.append("There is no check of the false-alarm budget: the threshold's rule has no budget.")
-    elif findings.budget_check(model, found) is None:
+    elif found.above is None and findings.budget_check(model, found) is None:
         normals = len(model.manifest.calibration)
         texts.append(f"There is no check of the false-alarm budget: {normals:,} normal beats are too few to halve.")
     return Section("What is missing here", tuple(texts))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_SCORES = 20_000  # enough for p-values down to 1 in 20,000, and the manifest stays small
 RULE = "false-alarm budget, conformal rank on cross-fitted normal beats"
+FOR_PEOPLE = "false-alarm budget for new people"
+RULE_FOR_PEOPLE = f"{FOR_PEOPLE}, by the shares of cross-fitted people"
 
 DEFAULT_RATES = (0.02, 0.05)
 LEAST_RANK = 10  # a default threshold has at least so many scores at or above it, so no single beat decides it
@@ -48,6 +50,15 @@ class Budget:
             return self.false_alarm_rate
         supported = (rate for rate in DEFAULT_RATES if rank(n, rate, self.confidence) >= LEAST_RANK)
         return next(supported, DEFAULT_RATES[-1])
+
+    def require(self, n: int) -> None:
+        """Raises RefusedError if n normal beats cannot support a rate that a person asked for."""
+        if self.false_alarm_rate is not None and not rank(n, self.false_alarm_rate, self.confidence):
+            raise RefusedError(
+                f"{n} normal beats cannot support a false-alarm rate of {self.false_alarm_rate:g} with confidence "
+                f"{self.confidence:g}; the smallest that they support is "
+                f"{_rounded_up(finest_rate(n, self.confidence)):g}"
+            )
 
 
 def calibration(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,6 +107,12 @@ def finest_rate(n: int, confidence: float) -> float:
     return float(-math.expm1(math.log1p(-confidence) / n))
 
 
+def _rounded_up(rate: float) -> float:
+    """The rate with two digits, and no smaller."""
+    step = 10.0 ** (math.floor(math.log10(rate)) - 1)
+    return math.ceil(rate / step) * step
+
+
 def _log_binomial(n: int, k: int, rate: float) -> float:
     ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
     return ways + k * math.log(rate) + (n - k) * math.log1p(-rate)
@@ -109,7 +126,15 @@ def sentence(chosen: ThresholdSpec) -> str:
     above = f"Threshold {chosen.value:.6g}: beats with a higher score are flagged."
     if not chosen.confidence:
         return f"{above} It was chosen by the rule {chosen.rule}; {chosen.note}."
-    estimate = " (an estimate, because the scores come from cross-fitting)" if chosen.rule == RULE else ""
+    is_estimate = chosen.rule in (RULE, RULE_FOR_PEOPLE)
+    estimate = " (an estimate, because the scores come from cross-fitting)" if is_estimate else ""
+    if chosen.rule.startswith(FOR_PEOPLE):
+        promise = (
+            f"{above} For a new person from the same population, at most {chosen.false_alarm_rate:.1%} of the normal "
+            f"beats are flagged by mistake with probability {chosen.confidence:.2g}{estimate}. For the others "
+            "it may be any share."
+        )
+        return f"{promise}\nNote: {chosen.note}." if chosen.note else promise
     budget = (
         f"{above} At most {chosen.false_alarm_rate:.1%} of normal beats are flagged by mistake, with confidence "
         f"{chosen.confidence:.4g}{estimate}. The threshold is number {chosen.rank} from the top of "

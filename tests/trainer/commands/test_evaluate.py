@@ -19,6 +19,15 @@ def test_the_command_prints_the_figures_and_how_the_thresholds_were_chosen(quick
     assert "Thresholds: a false-alarm budget (5.0%, confidence 0.9)" in done.stdout
 
 
+@pytest.mark.slow
+def test_beats_that_are_cut_in_another_way_are_named(quick_model, ecg5000, tmp_path, command):
+    for name, part in (("TRAIN", ecg5000.train), ("TEST", ecg5000.test.only(slice(0, 400)))):
+        rows = np.column_stack([part.abnormal + 1, np.roll(part.samples, 45, axis=1)])
+        np.savetxt(tmp_path / f"ECG5000_{name}.tsv", rows, delimiter="\t")
+    done = command("evaluate", "--model", quick_model[0], "--data", tmp_path)
+    assert "It expects beats that are cut so: from R to R, stretched to 140 samples" in done.stdout
+
+
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_evaluated(quick_model, ecg_data, command):
     done = command("evaluate", "--model", quick_model[0], "--data", ecg_data, "--json", "/proc/none.json")
     assert done.returncode == 2
