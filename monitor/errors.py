@@ -36,6 +36,10 @@ class ArtifactError(RefusedError):
     """A model file that is damaged, or not what it claims to be."""
 
 
+class RecordingError(RefusedError, ValueError):
+    """A recording that cannot be read, or has no such lead. For users of the Python API it is a ValueError."""
+
+
 class BrokerError(MonitorError):
     """Kafka cannot be reached or refuses; the same call may succeed later."""
 

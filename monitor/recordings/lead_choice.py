@@ -1,0 +1,48 @@
+"""Finds the lead that a user names among those of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from monitor.errors import RecordingError
+
+SHOWN = 16  # leads that a message lists
+
+
+def chosen(path: Path, names: Sequence[str], lead: str | int | None) -> int:
+    """The number of a lead, counted from 0. `lead` is a name, a number from 0, or None for the first lead.
+
+    The case of letters does not matter, and `II` finds `ECG II`. A name goes before a number. Raises RecordingError for
+    a lead that is missing or has the name of another one.
+    """
+    if not names:
+        raise RecordingError(f"{path}: holds no signals, where at least one lead is expected")
+    if lead is None:
+        return 0
+    found = _named(names, str(lead)) if isinstance(lead, str) else []
+    if len(found) > 1:
+        numbers = " and ".join(map(str, found))
+        raise RecordingError(f"{path}: the leads {numbers} are all called {lead!r}: give the number of one of them")
+    if found:
+        return found[0]
+    if str(lead).isdecimal() and len(str(lead)) < 6 and int(lead) < len(names):  # noqa: PLR2004 - digits of a small number
+        return int(lead)
+    raise RecordingError(f"{path}: has no lead {lead!r}: give a name or a number of {listed(names)}")
+
+
+def _named(names: Sequence[str], lead: str) -> list[int]:
+    """Numbers of the leads with this name; if none has exactly this one, of those with it after `ECG` or `EKG`."""
+    wanted, keys = _key(lead), [_key(name) for name in names]
+    exact = [number for number, key in enumerate(keys) if key == wanted]
+    return exact or [number for number, key in enumerate(keys) if key in (f"ecg {wanted}", f"ekg {wanted}")]
+
+
+def _key(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def listed(names: Sequence[str]) -> str:
+    """The leads with their numbers, for a message."""
+    more = f", … {len(names)} in all" if len(names) > SHOWN else ""
+    return ", ".join(f"{number} {name!r}" for number, name in enumerate(names[:SHOWN])) + more
