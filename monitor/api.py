@@ -21,6 +21,7 @@ from monitor.errors import MonitorError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from monitor.beats.window import Window
     from monitor.model.manifest import Model
     from monitor.model.scorer import Scorer
 
@@ -81,8 +82,13 @@ class ScoringModel:
         return self._manifest.window.samples
 
     @property
-    def window(self) -> str:
-        """How the beats that the model was trained on were cut out of the signal. Yours must be cut the same way."""
+    def window(self) -> Window:
+        """How the beats that the model was trained on were cut from the signal. Yours must be cut the same way."""
+        return self._manifest.window.cut
+
+    @property
+    def trained_on(self) -> str:
+        """What the beats are that the model was trained on, in words."""
         return self._manifest.window.source
 
     @property

@@ -21,7 +21,7 @@ from monitor.model.manifest import (
     Origin,
     ScoreConfig,
     ThresholdSpec,
-    Window,
+    WindowSpec,
 )
 from monitor.model.network import NetworkConfig
 from monitor.model.scorer import Scorer
@@ -69,7 +69,7 @@ def model(typical: int = 0) -> Model:
         model_id=made.identity(SMALL),
         network=SMALL,
         score=score,
-        window=Window(140, 180.0, "random walks"),
+        window=WindowSpec(140, 180.0, "random walks"),
         threshold=ThresholdSpec(float(np.sort(scores)[-2]), "by hand", 0.05, 0.9, 40, 2),
         evaluation=None,
         data=Origin("random walks", "none", 40, 0),

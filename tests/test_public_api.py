@@ -57,7 +57,7 @@ def test_the_public_names_and_signatures():
         "(self, beats: 'ArrayLike', threshold: 'float | None' = None) -> 'ScoreResult'"
     )
     facts = [name for name in dir(monitor.ScoringModel) if not name.startswith("_")]
-    assert facts == ["device", "model_id", "nominal_hz", "samples", "score", "threshold", "window"]
+    assert facts == ["device", "model_id", "nominal_hz", "samples", "score", "threshold", "trained_on", "window"]
     assert list(monitor.ScoreResult.__dataclass_fields__) == ["score", "p_value", "abnormal", "cause"]
 
 
@@ -123,7 +123,8 @@ def test_another_threshold_changes_the_verdicts_alone(model):
 def test_a_model_describes_itself(model):
     manifest = models.model().manifest
     assert (model.model_id, model.threshold) == (manifest.model_id, manifest.threshold.value)
-    assert (model.samples, model.window, model.nominal_hz, model.device) == (140, "random walks", 180.0, "cpu")
+    assert (model.samples, model.trained_on, model.nominal_hz, model.device) == (140, "random walks", 180.0, "cpu")
+    assert str(model.window) == "from R to R, stretched to 140 samples"
     assert model.model_id in repr(model)
 
 

@@ -38,7 +38,10 @@ def _check_model(config: Settings) -> str:
     from monitor.model import artifact  # noqa: PLC0415 - loads torch
 
     manifest = artifact.load(config.model, config.device).manifest
-    return f"{manifest.model_id} loads and scores its golden beats, threshold {manifest.threshold.value:g}"
+    return (
+        f"{manifest.model_id} loads and scores its golden beats, threshold {manifest.threshold.value:g}; "
+        f"its beats: {manifest.window.cut}"
+    )
 
 
 def _check_broker(config: Settings) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, FailFast
+from pydantic import ConfigDict, FailFast, PlainSerializer
 
 from monitor.beats.beat import SAMPLES
+from monitor.beats.window import R_TO_R, Window
 from monitor.errors import RefusedError
 from monitor.model.network import NetworkConfig, weights
 
@@ -64,16 +65,34 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """How the beats were cut that the model was trained on. Raises RefusedError unless they have SAMPLES samples."""
+class WindowSpec:
+    """How the beats were cut that the model was trained on; the last three fields are those of `Window`.
+
+    A file without these three is from R to R, and for R to R they are not written: older files stay as they are.
+    Raises RefusedError unless the beats have SAMPLES samples and the window is possible.
+    """
 
     samples: int
     nominal_hz: float | None  # sampling rate after resampling; None where it is unknown or differs from beat to beat
     source: str  # for people
+    kind: Literal["r-to-r", "r-centred"] = "r-to-r"
+    before_seconds: float = 0.0
+    after_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if self.samples != SAMPLES:
             raise RefusedError(f"it was trained on beats of {self.samples} samples, where the stream's have {SAMPLES}")
+        Window(self.kind, self.before_seconds, self.after_seconds)
+
+    @property
+    def cut(self) -> Window:
+        """The window by which beats must be cut for the model."""
+        return Window(self.kind, self.before_seconds, self.after_seconds)
+
+    def stored(self) -> dict[str, int | float | str | None]:
+        """The fields that a model file holds."""
+        fields = asdict(self)
+        return fields if self.cut != R_TO_R else {name: fields[name] for name in ("samples", "nominal_hz", "source")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +178,7 @@ class Manifest:
     model_id: str  # `Detector.identity`
     network: NetworkConfig
     score: ScoreConfig
-    window: Window
+    window: Annotated[WindowSpec, PlainSerializer(WindowSpec.stored)]
     threshold: ThresholdSpec
     evaluation: Evaluation | None
     data: Origin

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.beats.beat import SAMPLES
+from monitor.beats.window import R_CENTRED, Window
 from monitor.recordings.detector import KEEP, PEAK_FINAL, PEAK_REACH, START, BeatDetector, find_peaks
 from monitor.recordings.lead_filter import RATE_HZ, LeadFilter
 
@@ -18,13 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MIN_HZ, MAX_HZ = 100.0, 20_000.0
-BEFORE_SECONDS, AFTER_SECONDS = 0.248, 0.408  # of the window, around R
 CHUNK_SECONDS = 10.0  # signal that is processed at a time, so that memory use does not grow with the input
 LEAST_SECONDS = 0.4  # shorter chunks are collected first: they cost more and gain nothing
 TAIL_SECONDS = 1.0  # added after the end, so that the last beat becomes final
-_OFFSETS = np.linspace(-BEFORE_SECONDS, AFTER_SECONDS, SAMPLES) * RATE_HZ
-_BELOW = np.floor(_OFFSETS).astype(np.int64)
-_FRACTION = _OFFSETS - _BELOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Segments:
     lead: NDArray[np.int64]  # (n,), row of the lead in what was fed
     time: NDArray[np.float64]  # (n,), of the R peak, seconds since the first sample that was fed
     rr: NDArray[np.float64]  # (n,), seconds since the R peak before; NaN for the first beat of a lead
-    samples: NDArray[np.float32]  # (n, 140), mV, mean 0, from 0.248 s before R to 0.408 s after it
+    samples: NDArray[np.float32]  # (n, 140), mV, mean 0, cut by the window
 
     def __len__(self) -> int:
         return len(self.time)
@@ -46,13 +43,20 @@ class Segmenter:
     A beat comes out at most 3 s after its R peak. The beats are the same however the samples are cut into chunks.
     """
 
-    def __init__(self, hz: float, leads: int = 1) -> None:
-        """`hz`: samples a second, 100 to 20,000. Raises ValueError for another rate or fewer than one lead."""
+    def __init__(self, hz: float, leads: int = 1, window: Window = R_CENTRED) -> None:
+        """`hz`: samples a second, 100 to 20,000. `window`: how beats are cut; that of the model that will score them.
+
+        Raises ValueError for another rate, for fewer than one lead, and for a window from R to R.
+        """
         if not MIN_HZ <= hz <= MAX_HZ:
             raise ValueError(f"{hz:g} Hz: a rate of {MIN_HZ:g} to {MAX_HZ:g} samples a second is expected")
         if leads < 1:
             raise ValueError(f"{leads} leads, where at least one lead is expected")
+        if window.kind != "r-centred":
+            raise ValueError(f"beats are cut around R here, but the window is {window}")
         self._hz, self._leads = hz, leads
+        self._offsets = window.seconds_from_r * RATE_HZ
+        self._waiting: list[list[tuple[int, int]]] = [[] for _ in range(leads)]  # beats whose window is not over
         self._filter = LeadFilter(hz, leads)
         self._delay = self._filter.delay_seconds
         self._is_finished = False
@@ -126,26 +130,24 @@ class Segmenter:
         return self._detectors[lead].find(self._first, self._detail[lead], self._envelope[lead], peaks[is_new].tolist())
 
     def _cut(self, lead: int, beats: list[tuple[int, int]]) -> Segments:
-        """The windows of beats, given as sample numbers (R peak, R peak before it).
+        """The windows of beats, given as sample numbers (R peak, R peak before it), that are over by now.
 
         Windows that begin before the buffered signal or touch an invalid sample are left out.
         """
-        r = np.array([one for one, _ in beats], np.int64)
-        before = np.array([one for _, one in beats], np.int64)
-        is_whole = r + _BELOW[0] >= self._first
-        r, before = r[is_whole], before[is_whole]
-        below = r[:, None] - self._first + _BELOW[None, :]
-        signal = self._signal[lead]
-        samples = signal[below] + (signal[below + 1] - signal[below]) * _FRACTION
-        is_valid = self._valid[lead][below].all(axis=1)
+        below = np.floor(self._offsets).astype(np.int64)
+        start, stop = int(below[0]), int(below[-1]) + 2  # of the samples that a window needs
+        end = self._first + self._signal.shape[1]
+        beats = self._waiting[lead] + beats
+        self._waiting[lead] = [beat for beat in beats if beat[0] + stop > end]
+        whole = [beat for beat in beats if beat[0] + start >= self._first and beat[0] + stop <= end]
+        place = np.array([beat[0] for beat in whole], np.int64)[:, None] - self._first
+        is_valid = self._valid[lead][place + np.arange(start, stop)].all(axis=1)
+        r, before = np.array(whole, np.int64).reshape(-1, 2)[is_valid].T
+        signal, at = self._signal[lead], place[is_valid] + below
+        samples = signal[at] + (signal[at + 1] - signal[at]) * (self._offsets - below)
         samples -= samples.mean(axis=1, keepdims=True)
         rr = np.where(before < 0, np.nan, (r - before) / RATE_HZ)
-        return Segments(
-            np.full(int(is_valid.sum()), lead),
-            (r / RATE_HZ - self._delay)[is_valid],
-            rr[is_valid],
-            samples[is_valid].astype(np.float32),
-        )
+        return Segments(np.full(len(r), lead), r / RATE_HZ - self._delay, rr, samples.astype(np.float32))
 
     def copy(self) -> Segmenter:
         """A segmenter with the same state, which can be fed independently."""

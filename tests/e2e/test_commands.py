@@ -95,6 +95,7 @@ def test_check_accepts_a_correct_setup(run, model_file):
     done = run("check")
     assert done.returncode == 0, done.stderr
     assert "loads and scores its golden beats" in done.stdout
+    assert "its beats: from R to R, stretched to 140 samples" in done.stdout
     assert "the topics are there" in done.stdout
 
 

@@ -8,7 +8,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -16,9 +16,10 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.beats.window import R_CENTRED, R_TO_R, Window
 from monitor.errors import ArtifactError, RefusedError
 from monitor.model import artifact
-from monitor.model.manifest import ScoreConfig
+from monitor.model.manifest import ScoreConfig, WindowSpec
 from monitor.model.scorer import Scorer
 from tests import models
 
@@ -205,11 +206,34 @@ def replaced(*places, value):
     return edit
 
 
+def of_recordings(before, after):
+    """An edit of the manifest: beats are cut around R."""
+    return replaced(
+        "window",
+        value={
+            "samples": 140,
+            "nominal_hz": None,
+            "source": "",
+            "kind": "r-centred",
+            "before_seconds": before,
+            "after_seconds": after,
+        },
+    )
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
         (replaced("schema", value=2), "schema version 2, where this version reads 1"),
         (replaced("window", "samples", value=187), "beats of 187 samples, where the stream's have 140"),
+        (replaced("window", "kind", value="r-wave"), "window.kind: input should be 'r-to-r' or 'r-centred'"),
+        (replaced("window", "kind", value="r-centred"), "the window has 0 and 0 s before and after R"),
+        (replaced("window", "before_seconds", value=0.2), "a window from R to R has no seconds"),
+        (replaced("window", "before_seconds", value=float("nan")), "window.before_seconds: input should be a finite"),
+        (replaced("window", "before_seconds", value="0.2"), "window.before_seconds: input should be a valid number"),
+        (replaced("window", "margin", value=1), "window.margin: unexpected keyword argument"),
+        (of_recordings(0.248, 1e9), "the window has 0.248 and 1e+09 s before and after R, where 0 to 1 are possible"),
+        (of_recordings(-0.1, 0.4), "the window has -0.1 and 0.4 s"),
         (replaced("threshold", "value", value=-1), "threshold.value is -1"),
         (replaced("threshold", "value", value="0.5"), "threshold.value: input should be a valid number"),
         (replaced("threshold", "value", value=float("nan")), "threshold.value: input should be a finite number"),
@@ -249,6 +273,20 @@ def test_a_file_that_was_sealed_with_wrong_contents_is_refused(path, edit, messa
 def test_a_forged_file_without_changes_loads(path):
     models.forge(path, lambda *_: None)
     artifact.load(path, "cpu")
+
+
+@pytest.mark.parametrize("window", [R_TO_R, R_CENTRED, Window("r-centred", 0.1, 0.5)])
+def test_a_file_keeps_the_window_of_its_beats(tmp_path, window):
+    model, path = models.model(), tmp_path / "m"
+    spec = WindowSpec(140, 213.0, "a ward", *astuple(window))
+    artifact.save(path, replace(model, manifest=replace(model.manifest, window=spec)))
+    assert artifact.load(path, "cpu").manifest.window == spec
+    assert spec.cut == window
+
+
+def test_a_file_says_nothing_of_a_window_from_r_to_r_as_files_did_before_there_was_another(path):
+    manifest, _ = models.parts(path)
+    assert manifest["window"] == {"samples": 140, "nominal_hz": 180.0, "source": "random walks"}
 
 
 def test_a_missing_device_is_not_reported_as_a_fault_of_the_file(path):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.recordings.segmenter import AFTER_SECONDS, BEFORE_SECONDS, Segmenter, joined
+from monitor.beats.window import R_CENTRED, R_TO_R, Window
+from monitor.recordings.segmenter import Segmenter, joined
 from tests.recordings import mitdb
 
 HZ = 250.0
@@ -24,9 +25,9 @@ def lead(seconds=30.0, *, hz=HZ, rate=75.0, noise=0.01, seed=0):
     return signal, peaks
 
 
-def segments(signal, sizes=None, hz=HZ):
+def segments(signal, sizes=None, hz=HZ, window=R_CENTRED):
     """All beats of a signal that is fed whole, or in chunks of these sizes."""
-    segmenter = Segmenter(hz)
+    segmenter = Segmenter(hz, window=window)
     cuts = [len(signal)] if sizes is None else np.cumsum(sizes)
     return joined([*(segmenter.feed(chunk) for chunk in np.split(signal, cuts)), segmenter.finish()])
 
@@ -50,10 +51,26 @@ def test_every_beat_is_found_at_its_r_peak_with_the_interval_before_it(hz):
 def test_a_beat_is_the_window_around_its_r_peak_in_millivolts_with_mean_0():
     signal, _ = lead(noise=0.0)
     beat = segments(signal).samples[10]
-    seconds = np.linspace(-BEFORE_SECONDS, AFTER_SECONDS, len(beat))
+    seconds = R_CENTRED.seconds_from_r
     assert abs(seconds[beat.argmax()]) < 0.01
     assert beat.max() == pytest.approx(1.2, abs=0.25)
     assert beat.mean() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("window", [Window("r-centred", 0.1, 0.2), Window("r-centred", 1.0, 1.0)])
+def test_beats_are_cut_by_the_window_that_is_asked_for(window):
+    signal, peaks = lead(noise=0.0)
+    sizes = [30] * (len(signal) // 30)
+    assert_same(segments(signal, window=window), segments(signal, sizes, window=window))
+    found = segments(signal, window=window)
+    assert set(np.round(peaks[2:-2], 1)) <= set(np.round(found.time, 1))
+    highest = window.seconds_from_r[found.samples[10].argmax()]
+    assert abs((highest + 0.4) % 0.8 - 0.4) < 0.02  # an R peak; the next ones come 0.8 s later
+
+
+def test_a_window_from_r_to_r_is_refused():
+    with pytest.raises(ValueError, match="beats are cut around R here, but the window is from R to R"):
+        Segmenter(HZ, window=R_TO_R)
 
 
 @settings(max_examples=25)
@@ -95,9 +112,9 @@ def test_no_beat_touches_a_gap_and_beats_go_on_behind_it():
     signal, peaks = lead(40.0)
     signal[int(15 * HZ) : int(20 * HZ)] = np.nan
     found = segments(signal)
-    touches = (found.time + AFTER_SECONDS > 15) & (found.time - BEFORE_SECONDS < 20)
+    touches = (found.time + R_CENTRED.after_seconds > 15) & (found.time - R_CENTRED.before_seconds < 20)
     assert not touches.any()
-    expected = peaks[(peaks < 15 - AFTER_SECONDS) | (peaks > 23)]
+    expected = peaks[(peaks < 15 - R_CENTRED.after_seconds) | (peaks > 23)]
     assert all(np.abs(found.time - peak).min() < 0.02 for peak in expected)
 
 

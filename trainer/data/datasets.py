@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.beats import beat_file
+from monitor.beats.window import R_TO_R, Window
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Dataset:
     train: DatasetPart
     test: DatasetPart | None
     notes: tuple[str, ...] = ()
+    window: Window = R_TO_R  # how the beats were cut
 
 
 def read(path: Path) -> Dataset:

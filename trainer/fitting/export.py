@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from monitor.model.manifest import (
     Model,
     Origin,
     ThresholdSpec,
-    Window,
+    WindowSpec,
 )
 from monitor.model.sealed_file import UNSEALED
 from trainer.data import datasets
@@ -53,7 +53,7 @@ def model(
         model_id=detector.identity(recipe.network),
         network=recipe.network,
         score=recipe.score,
-        window=Window(SAMPLES, dataset.nominal_hz, dataset.source),
+        window=WindowSpec(SAMPLES, dataset.nominal_hz, dataset.source, *astuple(dataset.window)),
         threshold=threshold,
         evaluation=evaluation,
         data=_origin(dataset),

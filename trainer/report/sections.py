@@ -44,6 +44,7 @@ def head(model: Model, dataset: Dataset, found: ScoredSplit) -> Section:
         "Trained on": f"{dataset.name}: {manifest.data.normals:,} normal beats. "
         f"({manifest.data.abnormals:,} abnormal beats in the training part were not used to train the network.)",
         "Origin of the beats": manifest.window.source,
+        "How they are cut": str(manifest.window.cut),
         "Tested on": _tested_on(found),
         "Threshold": conformal.sentence(threshold),
         "False alarms": false_alarms.sentence(threshold),
