@@ -2,39 +2,78 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 from monitor.errors import RecordingError
+from monitor.recordings.edf_file import edf_leads, open_edf
+from monitor.recordings.edf_header import BLOCK, is_edf, read_edf_header
+from monitor.recordings.library import unreadable
 from monitor.recordings.recording import Recording
 from monitor.recordings.wfdb_record import open_wfdb, wfdb_leads
 
 WFDB_SUFFIXES = (".hea", ".dat")
-KNOWN = "a WFDB record (.hea with .dat)"
+KNOWN = "a WFDB record (.hea and .dat), EDF, EDF+, BDF"
+RATE_TOLERANCE = 1e-3  # share by which a rate that is given may differ from that of the file
+
+
+class Format(Enum):
+    """Kinds of files that can be read."""
+
+    WFDB = "WFDB"
+    EDF = "EDF"
 
 
 def open_recording(
     path: str | Path,
     *,
     lead: str | int | None = None,
-    hz: float | None = None,  # noqa: ARG001
-    column: str | int | None = None,  # noqa: ARG001
+    hz: float | None = None,
+    column: str | int | None = None,
     unit: str | None = None,
 ) -> Recording:
-    """One lead of a recording; None for the first lead. Raises RecordingError."""
-    return open_wfdb(_header_of(Path(path)), lead, unit)
+    """One lead of a recording; its samples are read later, piece by piece.
+
+    `lead` is a name, whatever its case, or a number from 0; None for the first lead. A name goes before a number.
+    `unit` goes before that of the file. `hz` must be the rate of the file. Raises RecordingError.
+    """
+    path = Path(path)
+    kind = _format(path)
+    if column is not None:
+        raise RecordingError(f"{path}: is no table, so it has no column {column!r}: name a lead instead")
+    recording = open_edf(path, lead, unit) if kind is Format.EDF else open_wfdb(_header_of(path), lead, unit)
+    if hz is not None and abs(hz - recording.hz) > RATE_TOLERANCE * recording.hz:
+        raise RecordingError(f"{path}: lead {recording.lead!r} has {recording.hz:g} Hz, not {hz:g}: give no rate")
+    return recording
 
 
 def lead_names(path: str | Path) -> tuple[str, ...]:
     """The names of a recording's leads, in the order of their numbers from 0. Raises RecordingError."""
-    return wfdb_leads(_header_of(Path(path)))
+    path = Path(path)
+    if _format(path) is Format.EDF:
+        return edf_leads(read_edf_header(path))
+    return wfdb_leads(_header_of(path))
+
+
+def _format(path: Path) -> Format:
+    """What kind of file a path is. Raises RecordingError if there is none, or it is of no kind that is known."""
+    try:
+        if path.suffix.lower() in WFDB_SUFFIXES or (not path.exists() and _header_of(path).is_file()):
+            return Format.WFDB
+        if path.is_dir():
+            raise RecordingError(f"{path}: is a folder, where a recording is expected: name a file in it")
+        with path.open("rb") as file:
+            head = file.read(BLOCK)
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: is missing") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if is_edf(head):
+        return Format.EDF
+    raise RecordingError(f"{path}: {'is not a recording' if head else 'is empty'}, where {KNOWN} is expected")
 
 
 def _header_of(path: Path) -> Path:
     """The .hea file of a WFDB record that is given as `100`, `100.hea` or `100.dat`."""
-    path = path.absolute()
-    if "::" in str(path):
-        raise RecordingError(f"{path}: has '::' in its path, which wfdb takes for an address: rename it")
-    header = path.with_suffix(".hea") if path.suffix in WFDB_SUFFIXES else path.with_name(f"{path.name}.hea")
-    if not header.is_file():
-        raise RecordingError(f"{path}: is missing, or not a recording: {KNOWN} is expected")
-    return header
+    is_file = path.suffix.lower() in WFDB_SUFFIXES
+    return path.with_suffix(".hea") if is_file else path.with_name(f"{path.name}.hea")

@@ -21,6 +21,18 @@ class Signal(Protocol):
         """The samples from number `first` to the end, in mV, at most PIECE_SECONDS in an array; NaN where invalid."""
 
 
+def minutes(samples: NDArray[np.float64], hz: float) -> Iterator[NDArray[np.float64]]:
+    """The samples in arrays of at most PIECE_SECONDS."""
+    step = max(1, int(PIECE_SECONDS * hz))
+    return (samples[start : start + step] for start in range(0, len(samples), step))
+
+
+def gap(samples: int, hz: float) -> Iterator[NDArray[np.float64]]:
+    """So many invalid samples, in arrays of at most PIECE_SECONDS; none for a negative number."""
+    step = max(1, int(PIECE_SECONDS * hz))
+    return (np.full(min(step, samples - start), np.nan) for start in range(0, samples, step))
+
+
 @dataclass(frozen=True, slots=True)
 class Annotations:
     """n beats and rhythm changes, in the order of their times."""

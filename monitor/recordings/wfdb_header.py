@@ -6,16 +6,14 @@ https://physionet.org/physiotools/wag/header-5.htm describes the format.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from monitor.errors import RecordingError
-
-T = TypeVar("T")
+from monitor.recordings.library import asked, imported, unreadable
 
 MAX_HEADER_BYTES = 2**20
 MAX_LINE_BYTES = 4096  # wfdb's patterns take time that grows with the square of a line
@@ -31,7 +29,6 @@ BYTES = {  # that a sample takes in a format
 }
 COMPRESSED = ("508", "516", "524")
 NO_FILE = "~"  # in place of a name: a gap, or a signal that the record does not have
-FAULTS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RuntimeError)  # of wfdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +58,19 @@ class WfdbHeader:
     segments: tuple[tuple[str, int], ...]  # names and frames; empty for a record with signals of its own
 
 
-def asked(path: Path, call: Callable[[], T]) -> T:
-    """What a call of wfdb returns. What it raises about a file becomes a RecordingError."""
-    try:
-        return call()
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except FAULTS as error:
-        raise RecordingError(
-            f"{path}: is damaged, or not of a WFDB record ({type(error).__name__}: {error})"
-        ) from error
-
-
-def wfdb_library(path: Path) -> Any:
-    """The module `wfdb`. It is imported late, because that takes 2 s."""
-    try:
-        import wfdb  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise RecordingError(
-            f"{path}: {error.name} is missing, which reads WFDB records: pip install 'ecg-monitor[recordings]'"
-        ) from error
-    return wfdb
+def record_name(path: Path) -> str:
+    """What wfdb calls the record of a .hea file. Raises RecordingError for one that it would look for in a network."""
+    name = str(path.absolute())
+    if "::" in name:
+        raise RecordingError(f"{path}: has '::' in its path, which wfdb takes for an address: rename it")
+    return name.removesuffix(".hea")
 
 
 def read_header(path: Path) -> WfdbHeader:
     """The header in a .hea file. Raises RecordingError."""
     lines = _lines(path)
-    wfdb = wfdb_library(path)
-    raw = asked(path, lambda: wfdb.rdheader(str(path).removesuffix(".hea")))
+    wfdb, name = imported(path, "wfdb"), record_name(path)
+    raw = asked(path, lambda: wfdb.rdheader(name))
     if not (math.isfinite(raw.fs) and raw.fs > 0):
         raise RecordingError(f"{path}: says {raw.fs:g} Hz, where a rate above 0 is expected in the first line")
     segments = asked(path, lambda: tuple(zip(raw.seg_name, map(int, raw.seg_len), strict=True))) if _joins(raw) else ()
@@ -111,8 +93,10 @@ def _lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_HEADER_BYTES + 1)
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: is missing: it says what is in the other files of the record") from error
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     lines = [line.strip() for line in content.decode("ascii", errors="ignore").splitlines()]
     if len(content) > MAX_HEADER_BYTES or any(len(line) > MAX_LINE_BYTES for line in lines):
         raise RecordingError(

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from monitor.errors import RecordingError
 from monitor.recordings.lead_choice import chosen
-from monitor.recordings.recording import PIECE_SECONDS, Annotations, Recording
+from monitor.recordings.library import asked, imported, unreadable
+from monitor.recordings.limits import check_length, check_rate
+from monitor.recordings.recording import PIECE_SECONDS, Annotations, Recording, gap
 from monitor.recordings.unit import EXPECTED_UNITS, counts_per_mv, mv_in
 from monitor.recordings.wfdb_header import (
     BYTES,
@@ -20,13 +22,11 @@ from monitor.recordings.wfdb_header import (
     NO_FILE,
     WfdbHeader,
     WfdbSignal,
-    asked,
     read_header,
-    wfdb_library,
+    record_name,
 )
 
 MAX_PIECE = 2**22  # samples of all signals of a file, which wfdb decodes together
-MAX_DAYS = 400
 MAX_ANNOTATION_BYTES = 4 * 2**20
 ANNOTATORS = ("atr", "ecg")  # extensions of annotations that people have checked
 
@@ -39,8 +39,8 @@ def open_wfdb(path: Path, lead: str | int | None, unit: str | None) -> Recording
     wanted = layout.signals[number]
     segments = header.segments or ((path.stem, _frames(header)),)
     frames = sum(count for _, count in segments)
-    if not 0 < frames <= MAX_DAYS * 86_400 * header.hz:
-        raise RecordingError(f"{path}: says {frames:,} frames at {header.hz:g} Hz, where up to {MAX_DAYS} days can be")
+    check_rate(path, wanted.name, header.hz * wanted.per_frame)
+    check_length(path, wanted.name, frames / header.hz)
     signal = WfdbPieces(path, wanted.name, number, header.hz, wanted.per_frame, segments, unit)
     signal.check()
     return Recording(
@@ -114,10 +114,11 @@ class WfdbPieces:
     def _segment(self, name: str, start: int, end: int) -> Iterator[NDArray[np.float64]]:
         """Frames of a segment, from `start` to `end`."""
         source = None if name == NO_FILE else self._source(name, end)
-        step = int(PIECE_SECONDS * self.hz) if source is None else source.step
-        for at in range(start, end, max(1, step)):
-            to = min(at + max(1, step), end)
-            yield np.full((to - at) * self.per_frame, np.nan) if source is None else source.read(at, to)
+        if source is None:
+            yield from gap((end - start) * self.per_frame, self.hz * self.per_frame)
+            return
+        for at in range(start, end, source.step):
+            yield source.read(at, min(at + source.step, end))
 
     def _source(self, name: str, frames: int) -> WfdbSource | None:
         """Where the lead is in a segment of so many frames; None if the segment does not have it."""
@@ -133,7 +134,7 @@ class WfdbPieces:
         return WfdbSource(header, numbers[0], self._scale(header.path, signal)).checked(frames)
 
     def _scale(self, path: Path, signal: WfdbSignal) -> float:
-        """How many mV one of what wfdb returns is. wfdb divides counts by the gain, or by 200 where the file has none."""
+        """How many mV one of what wfdb returns is: counts, divided by the gain or by 200 where the file has none."""
         unit = self.unit or signal.unit
         factor = mv_in(unit)
         if factor is None:
@@ -177,7 +178,7 @@ class WfdbSource:
         return max(1, min(int(PIECE_SECONDS * self.header.hz), MAX_PIECE // self.frame))
 
     def checked(self, frames: int) -> WfdbSource:
-        """The same source, if its file holds so many frames. Raises RecordingError if not, or if wfdb reads it wrongly."""
+        """The same source. Raises RecordingError if its file holds fewer frames, or wfdb would read it wrongly."""
         self._check_format()
         if _frames(self.header) < frames:
             raise RecordingError(
@@ -209,8 +210,7 @@ class WfdbSource:
 
     def read(self, start: int, end: int) -> NDArray[np.float64]:
         """Samples of frames `start` to `end`, in mV."""
-        wfdb = wfdb_library(self.header.path)
-        name = str(self.header.path).removesuffix(".hea")
+        wfdb, name = imported(self.header.path, "wfdb"), record_name(self.header.path)
         record = asked(
             self.data,
             lambda: wfdb.rdrecord(name, sampfrom=start, sampto=end, channels=[self.number], smooth_frames=False),
@@ -227,8 +227,8 @@ def _annotations(path: Path, frame_hz: float) -> Annotations | None:
         return None
     file = Path(f"{stem}.{extension}")
     _check_annotations(file)
-    wfdb = wfdb_library(path)
-    found = asked(file, lambda: wfdb.rdann(stem, extension))
+    wfdb, name = imported(path, "wfdb"), record_name(path)
+    found = asked(file, lambda: wfdb.rdann(name, extension))
     seconds = np.asarray(found.sample, np.float64) / (found.fs or frame_hz)
     if not np.all(np.isfinite(seconds) & (seconds >= 0)):
         raise RecordingError(f"{file}: has annotations before the first sample: it is damaged")
@@ -249,7 +249,7 @@ def _check_annotations(path: Path) -> None:
             file.seek(max(0, size - 2))
             end = file.read(2)
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     if size % 2 or end != b"\0\0":
         raise RecordingError(
             f"{path}: is truncated: get it again, or take it away to read the record without annotations"

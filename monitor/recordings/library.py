@@ -1,0 +1,42 @@
+"""The border to wfdb and edfio: imports them late, and turns what they raise about a file into a RecordingError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from monitor.errors import RecordingError
+
+T = TypeVar("T")
+
+MAX_REASON = 200  # characters of a message that may repeat what is in the file
+# What they raise about damaged files, found by damaging files at random. RuntimeError is that of soundfile.
+FAULTS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RuntimeError)
+
+
+def imported(path: Path, name: str) -> ModuleType:
+    """A library that reads the file. `import wfdb` takes 2 s, so it is done when a record is opened."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise RecordingError(
+            f"{path}: cannot be read without the package {error.name}: pip install 'ecg-monitor[recordings]'"
+        ) from error
+
+
+def asked(path: Path, call: Callable[[], T]) -> T:
+    """What a call of such a library returns. Raises RecordingError."""
+    try:
+        return call()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except FAULTS as error:
+        raise RecordingError(f"{path}: is damaged: {type(error).__name__}: {str(error)[:MAX_REASON]}") from error
+
+
+def unreadable(path: Path, error: OSError) -> RecordingError:
+    """The error to raise about a file that cannot be opened or read."""
+    return RecordingError(f"{path}: cannot be read: {error.strerror or error}")

@@ -1,0 +1,26 @@
+"""How long and how fast a recording may be. What a header says beyond these is taken for damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monitor.errors import RecordingError
+
+MIN_HZ, MAX_HZ = 1.0, 100_000.0
+MAX_SECONDS = 400 * 86_400.0
+
+
+def check_rate(path: Path, lead: str, hz: float) -> None:
+    """Raises RecordingError for a rate that no ECG has; NaN is none."""
+    if not MIN_HZ <= hz <= MAX_HZ:
+        raise RecordingError(
+            f"{path}: lead {lead!r} has {hz:g} samples a second, where {MIN_HZ:g} to {MAX_HZ:,.0f} are expected"
+        )
+
+
+def check_length(path: Path, lead: str, seconds: float) -> None:
+    """Raises RecordingError for a length that no recording has."""
+    if not 0 < seconds <= MAX_SECONDS:
+        raise RecordingError(
+            f"{path}: lead {lead!r} lasts {seconds:,.0f} s, where more than 0 and up to {MAX_SECONDS:,.0f} are expected"
+        )
