@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.beats.window import R_CENTRED, Window
 from monitor.errors import RecordingError
 from monitor.recordings.sample_clock import SampleClock
 from monitor.recordings.sample_decoder import SampleDecoder
@@ -27,10 +28,10 @@ class LiveBeats:
 class LiveSignal:
     """Takes the bytes of a signal as they come in. `now` is always the caller's monotonic clock, in seconds."""
 
-    def __init__(self, hz: float, decoder: SampleDecoder) -> None:
-        """Raises RecordingError for a rate that the segmenter does not take."""
+    def __init__(self, hz: float, decoder: SampleDecoder, window: Window = R_CENTRED) -> None:
+        """Raises RecordingError for a rate or a window that the segmenter does not take."""
         try:
-            self._segmenter = Segmenter(hz)
+            self._segmenter = Segmenter(hz, window=window)
         except ValueError as error:
             raise RecordingError(f"standard input: {error}") from None
         self._decoder, self._clock = decoder, SampleClock(hz)
