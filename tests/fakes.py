@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.broker import KafkaBroker
-from monitor.errors import BrokerError, RewoundError
+from monitor.broker.writing.publisher import StampedMessage
+from monitor.errors import BrokerError, MonitorError, RewoundError
 from monitor.records.column import Column
 from monitor.records.record import BrokerFacts, Records
 
@@ -106,3 +107,36 @@ class FakeBroker:
 
     def close(self) -> None:
         self.closed = True
+
+
+class FakePublisher:
+    """Takes records as `Publisher` does, into a list that others share. `faults` are raised by the next flushes."""
+
+    def __init__(self, taken: list[StampedMessage], faults: Sequence[MonitorError | None] = ()) -> None:
+        self.taken, self.faults = taken, list(faults)
+        self.acknowledged = 0
+        self.is_open = True
+        self._sent: list[StampedMessage] = []
+
+    def send(self, message: Message, timestamp_ms: int | None = None) -> None:
+        self._sent.append(StampedMessage(message, timestamp_ms))
+
+    def find(self, topic: str) -> None:
+        pass
+
+    def flush(self, seconds: float = 0.0) -> None:  # noqa: ARG002 - no time passes here
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
+        self.taken += self._sent
+        self.acknowledged += len(self._sent)
+        self._sent = []
+
+    def unacknowledged(self) -> list[StampedMessage]:
+        return list(self._sent)
+
+    def discard(self) -> None:
+        self.is_open = False
+
+    def close(self) -> None:
+        self.is_open = False

@@ -41,7 +41,7 @@ LAYERS = (
     {"telemetry"},
     {"broker"},
     {"pipeline"},
-    {"daemon"},
+    {"daemon", "publishing"},
     {"demo"},
     {"commands"},
     {"cli"},

@@ -35,6 +35,7 @@ class PublishPlan:
     start_ms: int | None = None  # time of each source's first beat, ms since the epoch; None: each when it is sent
     shuffle: int | None = None  # seed of a random order; None: the order of the files
     loop: bool = False  # begin again after the last beat, without end
+    source: str | None = None  # of all beats; None: the numbered sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def messages(stock: StoredBeats, topic: str, plan: PublishPlan) -> Iterator[tupl
         lead, number = count % plan.sources, count // plan.sources
         headers = () if stock.abnormal is None else (("label", b"abnormal" if stock.abnormal[row] else b"normal"),)
         stamp = None if plan.start_ms is None else plan.start_ms + number * BEAT_MS
-        yield Message(topic, source_name(lead), encode(stock.samples[row], plan.form), headers), stamp
+        key = source_name(lead) if plan.source is None else plan.source.encode()
+        yield Message(topic, key, encode(stock.samples[row], plan.form), headers), stamp
 
 
 def source_name(lead: int) -> bytes:

@@ -10,8 +10,9 @@ from monitor.broker.memory import MemoryBroker, MemoryCluster
 from monitor.broker.protocol import Broker
 from monitor.broker.reading.reader import Reader
 from monitor.broker.retry import COMMAND_SECONDS
-from monitor.broker.topics import TopicPlan, create_topics, missing_topics, retention_ms
-from monitor.broker.writing.publisher import Publisher
+from monitor.broker.topics import TimeLimits, TopicPlan, create_topics, missing_topics, retention_ms, time_limits
+from monitor.broker.writing.buffered_publisher import BUFFER_RECORDS, BufferedPublisher, Loss, RecordPublisher
+from monitor.broker.writing.publisher import Publisher, StampedMessage
 from monitor.broker.writing.replayer import (
     LettersTopic,
     Replayer,
@@ -22,16 +23,22 @@ from monitor.broker.writing.replayer import (
 )
 
 __all__ = [
+    "BUFFER_RECORDS",
     "COMMAND_SECONDS",
     "Broker",
+    "BufferedPublisher",
     "KafkaBroker",
     "LettersTopic",
+    "Loss",
     "MemoryBroker",
     "MemoryCluster",
     "Publisher",
     "Reader",
+    "RecordPublisher",
     "Replayer",
     "ReturnedRecord",
+    "StampedMessage",
+    "TimeLimits",
     "TopicPlan",
     "create_topics",
     "describe_letters",
@@ -40,4 +47,5 @@ __all__ = [
     "make_ledger_topic",
     "missing_topics",
     "retention_ms",
+    "time_limits",
 ]

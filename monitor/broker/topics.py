@@ -93,8 +93,21 @@ def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> l
     return [name for name in needed if name not in there]
 
 
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """What a topic does with the timestamps of its records. None: no limit, or it is not known."""
+
+    kept_ms: int | None  # records that are older are deleted
+    ahead_ms: int | None  # records that are further ahead of the broker's clock are refused
+
+
+def time_limits(settings: Settings, topic: str) -> TimeLimits:
+    """The limits of a topic."""
+    with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
+        kept, ahead = (admin.config(topic, name) or "" for name in ("retention.ms", "message.timestamp.after.max.ms"))
+    return TimeLimits(int(kept) if kept.isdecimal() else None, int(ahead) if ahead.isdecimal() else None)
+
+
 def retention_ms(settings: Settings, topic: str) -> int | None:
     """How long the topic keeps records, by their timestamps; None without a limit, or where that is not known."""
-    with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
-        found = admin.config(topic, "retention.ms") or ""
-    return int(found) if found.isdecimal() else None
+    return time_limits(settings, topic).kept_ms

@@ -1,41 +1,89 @@
-"""The command `publish`: sends the beats of files to the beats topic."""
+"""The command `publish`: sends beats of files, of recordings or of a live signal to the beats topic."""
 
 from __future__ import annotations
 
-import signal
+import math
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
-from monitor import broker, settings
+from monitor import api, broker, settings
 from monitor.beats import stream
+from monitor.beats.window import R_CENTRED, Window
 from monitor.commands import count_of
+from monitor.errors import MonitorError, RefusedError
+from monitor.publishing.sending import send_all
+from monitor.publishing.source import check_source
+from monitor.publishing.status_line import StatusLine
+from monitor.publishing.stop_request import StopRequest
+from monitor.telemetry.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from monitor.broker import Publisher
-    from monitor.records.record import Message
     from monitor.settings import Settings
+
+LIVE = Path("-")
+RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
+CUT_HERE = {"hz", "unit", "model"}  # options of everything that is cut into beats here
+OPTIONS = {  # that only some inputs take
+    "files of beats": {"sources", "rate", "shuffle", "loop", "start"},
+    "recordings": {"leads", "speed", "start", "labels", "column"} | CUT_HERE,
+    "a live signal": {"input"} | CUT_HERE,
+}
+
+Start = int | Literal["now", "recording"] | None  # int: ms since the epoch; None: --start is not given
+
+
+class Speed(click.ParamType):
+    """`max`, which is infinity, or a number above 0."""
+
+    name = "max|NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        if value == "max":
+            return math.inf
+        number: float = click.FloatRange(0, min_open=True).convert(value, param, context)
+        return number
+
+
+class StartTime(click.ParamType):
+    """A time, `now` or `recording`."""
+
+    name = "TIME|now|recording"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Start:
+        if value in ("now", "recording"):
+            return value  # type: ignore[no-any-return]
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time; a time looks like 2026-11-24T10:00:00Z", param, context)
+        return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE...")
 @click.option(
-    "--sources",
-    type=click.IntRange(1, 1_000_000),
-    default=1,
-    show_default=True,
-    help="Distribute the beats in turn over this many sources: source-00000, source-00001 and so on.",
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Source of the beats, for example bed-7; with several recordings once for each.  [default: name of the "
+    "recording and its lead, as in 100-MLII]",
 )
 @click.option(
-    "--rate",
-    type=click.FloatRange(0, min_open=True),
-    help="Send at most this many beats per second, all sources together.  [default: no limit]",
+    "--start",
+    type=StartTime(),
+    metavar="TIME",
+    help="Time of the first sample or beat, for example 2026-11-24T10:00:00Z (UTC unless it says otherwise). With "
+    "`now` a recording gets the latest times with which no beat is ahead of the clock: at speed 1 it begins now, at "
+    "max it ends now. With `recording` it keeps its own times.  [default: its own where Kafka still keeps records of "
+    "that time, else now; beats of a file: the time at which each is sent]",
 )
 @click.option(
     "--format",
@@ -46,49 +94,231 @@ if TYPE_CHECKING:
     help="How a beat is written: 560 bytes of float32, or a JSON object.",
 )
 @click.option(
-    "--start",
-    "start_ms",
-    metavar="TIME",
-    callback=lambda *given: _milliseconds(given[2]),
-    help="Time of the first beat of each source, for example 2026-11-24T10:00:00Z; then one beat every 0.8 s.  "
-    "[default: the time at which a beat is sent]",
+    "--lead",
+    "leads",
+    multiple=True,
+    help="Lead of a recording, by name or by number from 0; once, or once for each.  [default: the first]",
 )
-@click.option("--shuffle", type=int, metavar="SEED", help="Publish in random order; each SEED gives one order.")
-@click.option("--loop", is_flag=True, help="Start again after the last beat, until Ctrl-C.")
-def publish(files: tuple[Path, ...], **options: Any) -> None:
-    """Publish the beats of files to the beats topic.
+@click.option(
+    "--speed",
+    type=Speed(),
+    metavar="NUMBER",
+    default="max",
+    show_default=True,
+    help="How fast recordings are played: 1 as it happened, 10 ten times as fast, max as fast as possible.",
+)
+@click.option("--labels", is_flag=True, help="Write the annotation of each beat into the header `annotation`.")
+@click.option("--hz", type=click.FloatRange(0, min_open=True), help="Samples a second, of CSV and of a live signal.")
+@click.option("--unit", help="Unit of CSV and of a live signal: mV, uV, V, nV, or adc/200 for 200 counts to the mV.")
+@click.option("--column", help="Column of a CSV recording, by name or by number from 0.")
+@click.option(
+    "--input",
+    "input",
+    type=click.Choice(["text", "int16", "float32"]),
+    default="text",
+    show_default=True,
+    help="How a live signal comes in: a number on each line, or little-endian numbers of 2 or 4 bytes.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Cut beats as this model file expects them.  [default: 0.248 s before R to 0.408 s after it]",
+)
+@click.option(
+    "--sources",
+    type=click.IntRange(1, 1_000_000),
+    default=1,
+    show_default=True,
+    help="Distribute the beats of files in turn over this many sources: source-00000, source-00001 and so on.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Send at most this many beats of files per second, all sources together.  [default: no limit]",
+)
+@click.option("--shuffle", type=int, metavar="SEED", help="Beats of files in random order; each SEED gives one order.")
+@click.option("--loop", is_flag=True, help="Start again after the last beat of the files, until Ctrl-C.")
+@click.pass_context
+def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> None:
+    """Publish the beats of files, of recordings or of a live signal.
 
-    FILE... is ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy: one beat in each row, 140 samples and an optional
-    label. The label goes into the record header `label`, which the monitor does not read.
-    """
-    config, plan, beats = settings.read(), stream.PublishPlan(**options), stream.load(files)
-    _warn_of_retention(config, plan)
+    FILE... is one of these:
+
+    Recordings: WFDB (100 or 100.hea), EDF, BDF, or CSV with --hz. The beats of a lead are found and cut here. Several
+    recordings are played at once, as several beds. For example:
+
+    \b
+        ecg-monitor publish rec.edf --lead II --source bed-7 --speed 10
+
+    A live signal on standard input, written as `-`. Each beat is published when it is found, with the time of its
+    R peak. While Kafka is away the last 10,000 beats wait here. For example:
+
+    \b
+        my-device | ecg-monitor publish - --hz 250 --unit uV --source bed-7
+
+    Beats: ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy: one beat in each row, 140 samples and an optional
+    label. The label goes into the record header `label`.
+
+    The monitor reads no header. Kafka deletes records by their times, and refuses those that are an hour ahead of its
+    clock. A monitor counts alarms of old beats as late.
+    """  # noqa: D301 - click takes \\b for a paragraph that it leaves as it is
+    kind = _kind(files, options["hz"])
+    _refuse_foreign(context, kind)
+    config = settings.read()
+    {"files of beats": _publish_files, "recordings": _publish_recordings, "a live signal": _publish_live}[kind](
+        config, files, options
+    )
+
+
+def _kind(files: tuple[Path, ...], hz: float | None) -> str:
+    if LIVE in files:
+        if len(files) > 1:
+            raise click.UsageError("`-` is one live signal: publish files and recordings by a command of their own")
+        return "a live signal"
+    kinds = {file: "recordings" if _is_recording(file, hz) else "files of beats" for file in files}
+    if len({*kinds.values()}) > 1:
+        first, second = (
+            next(file for file in files if kinds[file] == kind) for kind in ("files of beats", "recordings")
+        )
+        raise click.UsageError(f"{first} holds beats and {second} is a recording: publish them one after the other")
+    return kinds[files[0]]
+
+
+def _is_recording(path: Path, hz: float | None) -> bool:
+    """CSV is a file of beats unless a rate is given. A WFDB record is named without the suffix of its files."""
+    if path.suffix.lower() in RECORDING_SUFFIXES or hz is not None:
+        return True
+    return path.with_name(f"{path.name}.hea").is_file() or not (path.suffix or path.exists())
+
+
+def _refuse_foreign(context: click.Context, kind: str) -> None:
+    """Raise UsageError for an option that the input does not take, instead of passing over it."""
+    special = set().union(*OPTIONS.values()) - OPTIONS[kind]
+    for param in context.command.params:
+        name = param.name or ""
+        if name in special and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            kinds = " and ".join(one for one, names in OPTIONS.items() if name in names)
+            hint = ": a CSV recording needs --hz" if kind == "files of beats" else ""
+            raise click.UsageError(f"{param.opts[0]} is for {kinds}, and this is {kind}{hint}")
+
+
+def _publish_files(config: Settings, files: tuple[Path, ...], options: dict[str, Any]) -> None:
+    names, start = options["names"], options["start"]
+    if start == "recording":
+        raise click.UsageError("--start recording is for recordings")
+    if len(names) > 1 or (names and options["sources"] > 1):
+        raise click.UsageError("the beats of files have one --source, or so many --sources")
+    for name in names:
+        check_source(name)
+    given = {one: options[one] for one in ("sources", "rate", "form", "shuffle", "loop")}
+    start_ms = None if start == "now" else start
+    plan = stream.PublishPlan(**given, start_ms=start_ms, source=names[0] if names else None)
+    beats = stream.load(files)
+    if start_ms is not None:
+        _warn_of_retention(config, start_ms, broker.retention_ms(config, config.beats_topic))
     items = stream.paced(stream.messages(beats, config.beats_topic, plan), plan.rate)
     length = None if plan.loop else len(beats.samples)
-    with closing(broker.Publisher(config)) as publisher:
+    with _publisher(config) as publisher:
         with click.progressbar(items, length=length, label="publishing", file=sys.stderr, show_pos=True) as bar:
-            sent = send_all(publisher, bar)
+            send_all(publisher, bar)
         publisher.flush()
-    sources = count_of(plan.sources, "source")
-    click.echo(f"{count_of(sent, 'beat')} of {sources} published to {config.beats_topic}")
+    _say_published(publisher.acknowledged, count_of(plan.sources, "source"), config)
 
 
-def _milliseconds(time: str | None) -> int | None:
-    if time is None:
-        return None
+def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict[str, Any]) -> None:
+    _check_extra()
+    from monitor.publishing import playback  # noqa: PLC0415 - loads scipy, which beat files do not need
+
+    start, window = options["start"], _window(options["model"])
+    kind = start if isinstance(start, str) else "automatic" if start is None else "time"
+    plan = playback.PlaybackPlan(
+        **{one: options[one] for one in ("leads", "speed", "form", "hz", "column", "unit")},
+        sources=options["names"],
+        start=playback.StartChoice(kind, start if isinstance(start, int) else 0),
+        with_annotations=options["labels"],
+        window=window,
+    )
+    recordings = playback.open_all(files, plan)
+    limits = broker.time_limits(config, config.beats_topic)
+    player, status = playback.Playback(recordings, plan, limits, SYSTEM_CLOCK), StatusLine()
+    status.say(player.times())
+    _warn_of_retention(config, player.timetable.first_ms, limits.kept_ms)
+    with _publisher(config) as publisher:
+        try:
+            publisher.find(config.beats_topic)
+            send_all(publisher, player.messages(config.beats_topic, publisher.flush, status))
+            publisher.flush()
+        finally:
+            for line in player.result():
+                status.say(line)
+    _say_published(publisher.acknowledged, count_of(len(recordings), "source"), config)
+
+
+def _publish_live(config: Settings, _files: tuple[Path, ...], options: dict[str, Any]) -> None:
+    for name in ("hz", "unit"):
+        if options[name] is None:
+            raise click.UsageError(f"a live signal needs --{name}")
+    if len(options["names"]) != 1:
+        raise click.UsageError("a live signal needs one --source, for example --source bed-7")
+    if sys.stdin is None:
+        raise RefusedError("standard input is closed, where a live signal is expected")
+    source = options["names"][0]
+    check_source(source)
+    _check_extra()
+    from monitor.publishing import live  # noqa: PLC0415 - loads scipy
+
+    signal = live.signal_of(options["input"], options["hz"], options["unit"], _window(options["model"]))
+    target = live.LiveTarget(source, config.beats_topic, options["form"])
+    publisher = broker.Publisher(config)
+    publisher.find(config.beats_topic)
+    buffered = broker.BufferedPublisher(publisher, lambda: broker.Publisher(config))
+    with StopRequest() as stop:
+        feed = live.LiveFeed(signal, buffered, target, StatusLine(), SYSTEM_CLOCK)
+        feed.run(live.chunks(sys.stdin.fileno(), stop), stop)
+    _say_published(buffered.published, source, config)
+
+
+def _check_extra() -> None:
     try:
-        moment = datetime.fromisoformat(time)
+        import monitor.recordings  # noqa: F401, PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        raise RefusedError(str(error)) from error
+
+
+def _window(model: Path | None) -> Window:
+    """The window by which a model expects beats. Raises RefusedError for one that recordings are not cut by."""
+    if model is None:
+        return R_CENTRED
+    try:
+        window = api.load_model(model, "cpu").window
     except ValueError as error:
-        raise click.BadParameter(f"{time!r} is not a time; a time looks like 2026-11-24T10:00:00Z") from error
-    return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        raise RefusedError(str(error)) from None
+    if window.kind == "r-to-r":
+        raise RefusedError(
+            f"{model}: expects beats {window}, and recordings are cut around R: take a model that was trained on "
+            "recordings"
+        )
+    return window
 
 
-def _warn_of_retention(config: Settings, plan: stream.PublishPlan) -> None:
+@contextmanager
+def _publisher(config: Settings) -> Iterator[broker.Publisher]:
+    """A publisher. Says how many beats were published where an error ends it."""
+    with closing(broker.Publisher(config)) as publisher:
+        try:
+            yield publisher
+        except MonitorError:
+            click.echo(f"{count_of(publisher.acknowledged, 'beat')} published before this error:", err=True)
+            raise
+
+
+def _say_published(count: int, whose: str, config: Settings) -> None:
+    click.echo(f"{count_of(count, 'beat')} of {whose} published to {config.beats_topic}")
+
+
+def _warn_of_retention(config: Settings, first_ms: int, kept_ms: int | None) -> None:
     """Kafka deletes records by their own timestamps, so beats with old timestamps may be deleted at once."""
-    kept_ms = None if plan.start_ms is None else broker.retention_ms(config, config.beats_topic)
-    if plan.start_ms is None or kept_ms is None:
-        return
-    if plan.start_ms < 1000 * datetime.now(UTC).timestamp() - kept_ms:
+    if kept_ms is not None and first_ms < 1000 * datetime.now(UTC).timestamp() - kept_ms:
         click.echo(
             f"warning: {config.beats_topic} keeps records for {_hours(kept_ms)} by their own timestamps: Kafka "
             "deletes older beats soon, perhaps before they are read",
@@ -99,33 +329,3 @@ def _warn_of_retention(config: Settings, plan: stream.PublishPlan) -> None:
 def _hours(milliseconds: int) -> str:
     hours = milliseconds / 3_600_000
     return f"{hours:g} hour{'' if hours == 1 else 's'}"
-
-
-def send_all(publisher: Publisher, items: Iterable[tuple[Message, int | None]]) -> int:
-    """Send the messages until there are no more or Ctrl-C; returns how many the client has accepted.
-
-    Ctrl-C takes effect after the message that is being handed to the client: the client's `flush` would wait for a
-    message that it has accepted in part only. A second Ctrl-C takes effect at once.
-    """
-    sent, is_sending, must_stop = 0, False, False
-
-    def on_interrupt(*_: object) -> None:
-        nonlocal must_stop
-        if must_stop or not is_sending:
-            raise KeyboardInterrupt
-        must_stop = True
-
-    previous = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        for message, timestamp_ms in items:
-            is_sending = True
-            publisher.send(message, timestamp_ms)
-            is_sending = False
-            sent += 1
-            if must_stop:
-                break
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    return sent

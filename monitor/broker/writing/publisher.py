@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.broker.choice import kafka_client
 from monitor.broker.client import ClientError, Sending
@@ -20,23 +20,31 @@ FLUSH_SECONDS = 60.0
 LINGER_MS = 5
 
 
+class StampedMessage(NamedTuple):
+    """A message with its time in ms since the epoch; None: when it is sent."""
+
+    message: Message
+    time_ms: int | None = None
+
+
 class Publisher:
     """Sends records; `flush` raises when the broker did not accept one of them."""
 
     def __init__(self, settings: Settings) -> None:
         self._producer = kafka_client(settings).producer(settings, COMMAND_SECONDS, linger_ms=LINGER_MS)
-        self._sent: list[Sending] = []
+        self._sent: list[tuple[StampedMessage, Sending]] = []  # not acknowledged yet, as far as `flush` knows
         self._topics: set[str] = set()  # that are there
+        self.acknowledged = 0  # records, as of the last `flush`
 
     def send(self, message: Message, timestamp_ms: int | None = None) -> None:
         """Send in the background; now and then wait for all acknowledgements, as `flush` does."""
         if message.topic not in self._topics:
-            self._find(message.topic)
-        self._sent.append(self._producer.send((message,), (timestamp_ms,)))
+            self.find(message.topic)
+        self._sent.append((StampedMessage(message, timestamp_ms), self._producer.send((message,), (timestamp_ms,))))
         if len(self._sent) >= FLUSH_EVERY:
             self.flush()
 
-    def _find(self, topic: str) -> None:
+    def find(self, topic: str) -> None:
         """Raise BrokerError for a missing topic: the clients would look for it until the message expires."""
         try:
             found = self._producer.partitions(topic)
@@ -46,16 +54,33 @@ class Publisher:
             raise BrokerError(no_topic([topic], "its broker"))
         self._topics.add(topic)
 
-    def flush(self) -> None:
-        """Wait for every acknowledgement. Raises BrokerError when one did not come."""
-        sent, self._sent = self._sent, []
-        deadline = time.monotonic() + FLUSH_SECONDS
+    def flush(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Wait for every acknowledgement. Raises BrokerError when one did not come.
+
+        After `Failure.LATE` the same call goes on waiting. After any other failure `unacknowledged` has what to send
+        again with another publisher.
+        """
+        deadline = time.monotonic() + seconds
         try:
-            self._producer.flush(FLUSH_SECONDS)
-            for sending in sent:
+            self._producer.flush(seconds)
+            for _, sending in self._sent:
                 sending.wait(deadline)
         except ClientError as error:
+            self._keep([one for one in self._sent if one[1].unacknowledged()])
             raise BrokerError(f"the broker did not take every record: {error}") from error
+        self._keep([])
+
+    def _keep(self, left: list[tuple[StampedMessage, Sending]]) -> None:
+        self.acknowledged += len(self._sent) - len(left)
+        self._sent = left
+
+    def unacknowledged(self) -> list[StampedMessage]:
+        """What was sent and is not acknowledged, as of the last `flush`."""
+        return [stamped for stamped, _ in self._sent]
+
+    def discard(self) -> None:
+        """Close without waiting for what is not acknowledged."""
+        self._producer.discard()
 
     def close(self) -> None:
         self._producer.close(FLUSH_SECONDS)

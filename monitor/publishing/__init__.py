@@ -1,0 +1,1 @@
+"""Beats onto the beats topic: those of recordings that are played, and those of a live signal."""

@@ -1,0 +1,139 @@
+"""A live signal as messages: each beat is published when it is found, and Kafka may be away meanwhile."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from monitor.beats.beat import encode
+from monitor.beats.window import Window
+from monitor.broker import BUFFER_RECORDS, BufferedPublisher, Loss
+from monitor.errors import BrokerError, RefusedError
+from monitor.publishing.status_line import StatusLine, beats_text, clock_text, time_text
+from monitor.publishing.stop_request import StopRequest
+from monitor.recordings.live_signal import LiveBeats, LiveSignal
+from monitor.recordings.sample_decoder import SampleForm, decoder
+from monitor.recordings.unit import EXPECTED_UNITS, mv_in
+from monitor.records.record import Message
+from monitor.telemetry.clock import Clock
+
+CHUNK_BYTES = 64 * 1024  # what a pipe holds
+TURN_SECONDS = 0.2  # between two looks at whether to stop
+CLOSE_SECONDS = 10.0  # for the last beats
+
+
+def chunks(fd: int, stop: StopRequest) -> Iterator[bytes]:
+    """What comes in on a file descriptor, as soon as it comes, until its end or until `stop` is made.
+
+    Empty after TURN_SECONDS without anything. Raises RefusedError where it cannot be read.
+    """
+    while not stop.is_made:
+        try:
+            if not select.select([fd], [], [], TURN_SECONDS)[0]:
+                yield b""
+            elif data := os.read(fd, CHUNK_BYTES):
+                yield data
+            else:
+                return
+        except OSError as error:
+            raise RefusedError(f"standard input cannot be read: {error.strerror}") from error
+
+
+def signal_of(form: SampleForm, hz: float, unit: str, window: Window) -> LiveSignal:
+    """A signal on standard input. Raises RefusedError for an unknown unit, and for a rate that is not one of an ECG."""
+    mv_per_unit = mv_in(unit)
+    if mv_per_unit is None:
+        raise RefusedError(f"the unit of standard input is {unit!r}, where {EXPECTED_UNITS} is expected")
+    return LiveSignal(hz, decoder(form, mv_per_unit), window)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTarget:
+    """Where the beats go, and in which form."""
+
+    source: str
+    topic: str
+    form: Literal["float32", "json"]
+
+
+class LiveFeed:
+    """Passes the beats of one signal on."""
+
+    def __init__(
+        self, signal: LiveSignal, publisher: BufferedPublisher, target: LiveTarget, status: StatusLine, clock: Clock
+    ) -> None:
+        self._signal, self._publisher, self._target = signal, publisher, target
+        self._status, self._clock = status, clock
+        self._trouble = ""  # what was said last
+        self._dropped = 0  # before this trouble
+
+    def run(self, data: Iterable[bytes], stop: StopRequest) -> None:
+        """Publish the beats of a signal until its end. Raises RecordingError for bytes that are no samples.
+
+        Raises BrokerError when some beats did not get out.
+        """
+        try:
+            for one in data:
+                self._send(self._signal.feed(one, self._clock.monotonic()))
+                self._wait(stop)
+            if not stop.is_made:
+                self._send(self._signal.end_of_input(self._clock.monotonic()))
+        finally:
+            losses = self._end()
+        if losses:
+            raise BrokerError("; ".join(losses))
+
+    def _wait(self, stop: StopRequest) -> None:
+        """Report, and let time pass where samples come faster than they were recorded."""
+        until = self._clock.monotonic() + self._signal.early_seconds
+        self._report()
+        while not stop.is_made and (left := until - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(left, TURN_SECONDS))
+            self._report()
+
+    def _send(self, beats: LiveBeats) -> None:
+        key, topic = self._target.source.encode(), self._target.topic
+        since_epoch = self._clock.wall() - self._clock.monotonic()
+        for time, samples in zip(beats.time.tolist(), beats.samples, strict=True):
+            message = Message(topic, key, encode(samples, self._target.form))
+            self._publisher.send(message, round(1000 * (since_epoch + time)))
+
+    def _report(self) -> None:
+        trouble = self._publisher.trouble
+        if trouble and not self._trouble:
+            self._dropped = self._publisher.dropped.count
+            self._status.say(f"{trouble}: beats wait here, {BUFFER_RECORDS:,} at most, until Kafka takes them")
+        if self._trouble and not trouble:
+            dropped = self._publisher.dropped.count - self._dropped
+            self._status.say(f"Kafka takes beats again: {beats_text(dropped)} of this outage dropped")
+        self._trouble = trouble
+        self._status.show(self._progress)
+
+    def _progress(self) -> str:
+        waiting, dropped = self._publisher.left().count, self._publisher.dropped.count
+        more = f", {waiting:,} waiting" if waiting and self._trouble else ""
+        more += f", {dropped:,} dropped" if dropped else ""
+        return f"{self._target.source}: {clock_text(self._signal.seconds)}, {beats_text(self._signal.beats)}{more}"
+
+    def _end(self) -> list[str]:
+        """Publish the last beats, and say what was published and what was not."""
+        try:
+            self._send(self._signal.finish(self._clock.monotonic()))
+        finally:
+            self._publisher.close(CLOSE_SECONDS)
+            losses = [
+                _loss_text(self._publisher.dropped, "dropped while Kafka took none"),
+                _loss_text(self._publisher.left(), "not published before the end"),
+            ]
+            self._status.say(f"{self._progress()} found, {self._publisher.published:,} published")
+        return [one for one in losses if one]
+
+
+def _loss_text(loss: Loss, what: str) -> str:
+    if not loss.count:
+        return ""
+    was = "was" if loss.count == 1 else "were"
+    return f"{beats_text(loss.count)} {was} {what}, from {time_text(loss.first_ms)} to {time_text(loss.last_ms)}"
