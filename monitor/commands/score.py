@@ -15,9 +15,8 @@ import orjson
 
 from monitor import api, settings
 from monitor.beats import beat_file
-from monitor.commands import count_of
 from monitor.errors import RefusedError
-from monitor.log import printable
+from monitor.log import count_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +78,8 @@ class ScoreCounts:
             if total:
                 share = flagged / total
                 yield f"{name}: {share:.4f} ({flagged} of {total} labelled {kind} lie above the threshold)"
+        if self.normal_flagged > self.normal / 2:
+            yield "warning: the model does not know such beats, or the labels are the other way round (--normal-label)"
 
 
 @click.command()
@@ -87,9 +88,19 @@ class ScoreCounts:
 @click.option(
     "--threshold", type=float, help="Higher scores are abnormal.  [default: MONITOR_THRESHOLD, or the model's]"
 )
+@click.option(
+    "--normal-label",
+    "normal_labels",
+    multiple=True,
+    metavar="LABEL",
+    help="The label that means normal; may be given several times.  [default: 1, or N and normal for words]",
+)
+@click.option("--resample", is_flag=True, help="Stretch beats of another length to 140 samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each beat.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
-def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, *, as_json: bool, as_csv: bool) -> None:
+def score(
+    files: tuple[Path, ...], model: Path | None, threshold: float | None, *, as_json: bool, as_csv: bool, **rules: Any
+) -> None:  # fmt: skip
     """Score the beats of files with a model, without Kafka.
 
     FILE... is ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy: one beat in each row, 140 samples and an optional
@@ -106,7 +117,7 @@ def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, 
     used = threshold if threshold is not None else config.threshold
     counts = ScoreCounts()
     for number, file in enumerate(files):
-        beats, name = beat_file.read(file), click.format_filename(file)
+        beats, name = _read(file, beat_file.ReadingRules(**rules)), click.format_filename(file)
         if form is None:
             click.echo(f"{printable(name)}\n{TABLE_HEADER}" if len(files) > 1 else TABLE_HEADER)
         elif form == "csv" and number == 0:
@@ -115,6 +126,14 @@ def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, 
             click.echo("\n".join(map(_FORMATS[form], _rows(name, start, result))))
     for line in counts.summary(scoring.threshold if used is None else used):
         click.echo(line, err=form is not None)
+
+
+def _read(file: Path, rules: beat_file.ReadingRules) -> BeatFile:
+    """The beats of a file. Prints what was assumed about it."""
+    beats = beat_file.read(file, rules)
+    for note in beats.notes:
+        click.echo(printable(note), err=True)
+    return beats
 
 
 def _load(config: Settings, model: Path | None) -> ScoringModel:

@@ -9,7 +9,7 @@ import click
 
 from monitor.beats.beat_file import PLAIN
 from monitor.errors import RefusedError
-from trainer import destination, options
+from trainer import destination, options, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,9 @@ def train(
     if report is not None:
         from trainer.report.report import write  # importing matplotlib takes a second
 
-        click.echo(f"wrote {write(report, model, dataset, fitted.losses)}")
+        with progress.phase("report"):
+            page = write(report, model, dataset, fitted.losses)
+        click.echo(f"wrote {page}")
     return model
 
 

@@ -44,18 +44,18 @@ class Fitted:
 def fitted(
     normals: NDArray[np.float32], recipe: Recipe, device: str, stopped: Callable[[], bool] = lambda: False
 ) -> Fitted:
-    """A detector trained on normal beats (n, 140), with its calibration scores. Shows a progress bar.
+    """A detector trained on normal beats (n, 140), with its calibration scores. Shows its progress.
 
     The networks of the folds are trained side by side with the detector's own network. So all of them have had the
     same number of epochs if `stopped` returns True and ends the training early.
     """
     epochs, losses = recipe.epochs_for(len(normals)), list[float]()
     folds = training_rows(len(normals), recipe.seed)
-    with progress.bar(epochs) as tick:
+    with progress.phase("training", epochs, "epoch") as tick:
 
         def after_epoch(loss: float) -> bool:
             losses.append(loss)
-            tick(loss)
+            tick(f"loss {loss:.4f}")
             return stopped()
 
         detector, *of_folds = training.detectors(
@@ -64,7 +64,8 @@ def fitted(
     interrupted = len(losses) < epochs
     if interrupted:
         click.echo(f"training stopped after {len(losses):,} of {epochs:,} epochs; press Ctrl-C again to write nothing")
-    scores = held_out(normals, folds, [partial(scoring.scores, each) for each in of_folds])
+    with progress.phase("calibration"):
+        scores = held_out(normals, folds, [partial(scoring.scores, each) for each in of_folds])
     return Fitted(detector, conformal.calibration(scores), tuple(losses), interrupted)
 
 

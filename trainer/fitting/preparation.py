@@ -12,6 +12,7 @@ from monitor.beats.beat_file import PLAIN
 from monitor.errors import RefusedError
 from trainer.data import datasets, plausibility, repeats
 from trainer.fitting import scoring
+from trainer.wording import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def prepared(source: Path, rules: ReadingRules = PLAIN) -> Dataset:
         train = distinct(train, "training")
     else:
         train, test = separated(train, scorable(test, "test"))
-    require_normals(source, train, "train on")
+    require_normals(source, len(train.normal_samples), "train on")
     warnings = tuple(filter(None, (plausibility.doubt(train),)))
     for warning in warnings:
         click.echo(warning, err=True)
@@ -46,12 +47,11 @@ def prepared(source: Path, rules: ReadingRules = PLAIN) -> Dataset:
     return replace(dataset, train=train, test=test, notes=(*dataset.notes, *warnings))
 
 
-def require_normals(source: Path, part: DatasetPart, purpose: str) -> None:
+def require_normals(source: Path, normals: int, purpose: str) -> None:
     """Raises RefusedError if there are fewer than MIN_NORMALS normal beats to `purpose`."""
-    normals = len(part.normal_samples)
     if normals < MIN_NORMALS:
         raise RefusedError(
-            f"{source}: {normals} distinct normal beats to {purpose}, but at least {MIN_NORMALS} are needed"
+            f"{source}: {count(normals, 'distinct normal beat')} to {purpose}, but at least {MIN_NORMALS} are needed"
         )
 
 
@@ -59,7 +59,7 @@ def scorable(part: DatasetPart, name: str) -> DatasetPart:
     """The beats that are neither flat nor saturated. Prints how many are left out."""
     kept = scoring.scorable(part.samples)
     if not kept.all():
-        click.echo(f"{datasets.count(int((~kept).sum()), f'{name} beat')} flat or saturated: left out")
+        click.echo(f"{count(int((~kept).sum()), f'{name} beat')} flat or saturated: left out")
     return part.only(kept)
 
 
@@ -80,17 +80,17 @@ def separated(train: DatasetPart, test: DatasetPart) -> tuple[DatasetPart, Datas
     _say_repeats(len(train), int((~kept[: len(train)]).sum()), "training")
     _say_contradictions(datasets.joined(train, test), original)
     if of_train.any():
-        click.echo(f"{datasets.count(int(of_train.sum()), 'test beat')} repeated from the training part: left out")
+        click.echo(f"{count(int(of_train.sum()), 'test beat')} repeated from the training part: left out")
     return train.only(kept[: len(train)]), test.only(~of_train)
 
 
 def _say_repeats(beats: int, repeated: int, name: str) -> None:
     if repeated:
-        share = f"{repeated:,} of {datasets.count(beats, f'{name} beat')}"
+        share = f"{repeated:,} of {count(beats, f'{name} beat')}"
         click.echo(f"{share} repeat another one ({REPEATS}): left out, so that no beat counts twice")
 
 
 def _say_contradictions(part: DatasetPart, original: NDArray[np.int64]) -> None:
     both = int((part.abnormal != part.abnormal[original]).sum())
     if both:
-        click.echo(f"warning: {datasets.count(both, 'beat')} labelled both normal and abnormal", err=True)
+        click.echo(f"warning: {count(both, 'beat')} labelled both normal and abnormal", err=True)

@@ -83,7 +83,7 @@ def _held_out(dataset: Dataset, task: Recalibration, model: Model) -> DatasetPar
     whole = datasets.joined(*parts)
     kept = preparation.distinct(preparation.scorable(whole, "calibration"), "calibration")
     normals = len(kept.normal_samples)
-    preparation.require_normals(task.source, kept, "calibrate on")
+    preparation.require_normals(task.source, normals, "calibrate on")
     task.budget.require(normals)
     click.echo(
         f"{dataset.name}: {normals:,} normal beats to calibrate on; {len(whole) - normals:,} others are left out"
