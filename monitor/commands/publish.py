@@ -16,8 +16,8 @@ from click.core import ParameterSource
 from monitor import api, broker, settings
 from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
-from monitor.commands import count_of
 from monitor.errors import MonitorError, RefusedError
+from monitor.log import count_of
 from monitor.publishing.sending import send_all
 from monitor.publishing.source import check_source
 from monitor.publishing.status_line import StatusLine

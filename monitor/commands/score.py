@@ -16,9 +16,8 @@ import orjson
 
 from monitor import api, settings
 from monitor.beats import beat_file
-from monitor.commands import count_of
 from monitor.errors import RefusedError
-from monitor.log import printable
+from monitor.log import count_of, printable
 from monitor.model.fit import misfit
 
 if TYPE_CHECKING:
@@ -98,6 +97,8 @@ class ScoreCounts:
             if total:
                 share = flagged / total
                 yield f"{name}: {share:.4f} ({flagged} of {total} labelled {kind} lie above the threshold)"
+        if self.normal_flagged > self.normal / 2:
+            yield "warning: the model does not know such beats, or the labels are the other way round (--normal-label)"
 
 
 @click.command()
@@ -107,6 +108,14 @@ class ScoreCounts:
 @click.option(
     "--threshold", type=float, help="Higher scores are abnormal.  [default: MONITOR_THRESHOLD, or the model's]"
 )
+@click.option(
+    "--normal-label",
+    "normal_labels",
+    multiple=True,
+    metavar="LABEL",
+    help="The label that means normal; may be given several times.  [default: 1, or N and normal for words]",
+)
+@click.option("--resample", is_flag=True, help="Stretch beats of another length to 140 samples.")
 @click.option("--json", is_flag=True, help="Print one JSON object for each beat.")
 @click.option("--csv", is_flag=True, help="Print CSV with a header line.")
 def score(

@@ -16,6 +16,7 @@ from monitor.model.normalise import normalise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from monitor.beats.window import Window
     from trainer.data.datasets import DatasetPart
 
 MOST_BEATS = 2000  # are looked at, evenly spaced
@@ -41,8 +42,11 @@ def doubt(part: DatasetPart) -> str:
     return "" if part.abnormal.any() else _on_groups(normals)
 
 
-def warn(recall: float, false_alarm_rate: float = 0.0) -> None:
-    """Print a warning for few labelled abnormal beats that are found, and for many normal ones that are flagged."""
+def warn(recall: float, false_alarm_rate: float = 0.0, window: Window | None = None) -> None:
+    """Print a warning for few labelled abnormal beats that are found, and for many normal ones that are flagged.
+
+    `window` is how the model expects beats to be cut.
+    """
     if recall < LOW_RECALL:
         click.echo(
             f"warning: only {recall:.1%} of the beats labelled abnormal are found. Are the labels the other way round? "
@@ -52,7 +56,8 @@ def warn(recall: float, false_alarm_rate: float = 0.0) -> None:
     if false_alarm_rate > HIGH_RATE:
         click.echo(
             f"warning: {false_alarm_rate:.1%} of the beats labelled normal are flagged: the model does not know such "
-            "beats (other patients, leads or windows), or the labels are the other way round. Train on such beats",
+            "beats (other patients, leads or windows), or the labels are the other way round. Train on such beats"
+            + (f". The model expects beats cut so: {window}" if window else ""),
             err=True,
         )
 
