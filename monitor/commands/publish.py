@@ -199,7 +199,8 @@ def _refuse_foreign(context: click.Context, kind: str) -> None:
         if name in special and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             kinds = " and ".join(one for one, names in OPTIONS.items() if name in names)
             hint = ": a CSV recording needs --hz" if kind == "files of beats" else ""
-            raise click.UsageError(f"{param.opts[0]} is for {kinds}, and this is {kind}{hint}")
+            these = "this is" if kind == "a live signal" else "these are"
+            raise click.UsageError(f"{param.opts[0]} is for {kinds}, and {these} {kind}{hint}")
 
 
 def _publish_files(config: Settings, files: tuple[Path, ...], options: dict[str, Any]) -> None:
