@@ -6,14 +6,17 @@ from enum import Enum
 from pathlib import Path
 
 from monitor.errors import RecordingError
-from monitor.recordings.edf_file import edf_leads, open_edf
-from monitor.recordings.edf_header import BLOCK, is_edf, read_edf_header
+from monitor.recordings.edf.file import edf_leads, open_edf
+from monitor.recordings.edf.header import BLOCK, is_edf, read_edf_header
 from monitor.recordings.library import unreadable
+from monitor.recordings.limits import MAX_HZ, MIN_HZ
 from monitor.recordings.recording import Recording
-from monitor.recordings.wfdb_record import open_wfdb, wfdb_leads
+from monitor.recordings.table.file import TableChoice, open_table, table_leads
+from monitor.recordings.wfdb.record import open_wfdb, wfdb_leads
 
 WFDB_SUFFIXES = (".hea", ".dat")
-KNOWN = "a WFDB record (.hea and .dat), EDF, EDF+, BDF"
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+KNOWN = "a WFDB record (.hea and .dat), EDF, EDF+, BDF, or a table in .csv, .tsv or .txt"
 RATE_TOLERANCE = 1e-3  # share by which a rate that is given may differ from that of the file
 
 
@@ -22,6 +25,7 @@ class Format(Enum):
 
     WFDB = "WFDB"
     EDF = "EDF"
+    TABLE = "table"
 
 
 def open_recording(
@@ -35,10 +39,15 @@ def open_recording(
     """One lead of a recording; its samples are read later, piece by piece.
 
     `lead` is a name, whatever its case, or a number from 0; None for the first lead. A name goes before a number.
-    `unit` goes before that of the file. `hz` must be the rate of the file. Raises RecordingError.
+    `unit` goes before that of the file. `hz` is needed for a table without times; elsewhere it must be the file's rate.
+    `column`: instead of `lead`, a column of a table, by name or counted from 0. Raises RecordingError.
     """
     path = Path(path)
+    if hz is not None and not MIN_HZ <= hz <= MAX_HZ:
+        raise RecordingError(f"{path}: the rate (hz) is {hz:g}, where {MIN_HZ:g} to {MAX_HZ:,.0f} is expected")
     kind = _format(path)
+    if kind is Format.TABLE:
+        return open_table(path, TableChoice(lead, column, hz, unit))
     if column is not None:
         raise RecordingError(f"{path}: is no table, so it has no column {column!r}: name a lead instead")
     recording = open_edf(path, lead, unit) if kind is Format.EDF else open_wfdb(_header_of(path), lead, unit)
@@ -50,9 +59,10 @@ def open_recording(
 def lead_names(path: str | Path) -> tuple[str, ...]:
     """The names of a recording's leads, in the order of their numbers from 0. Raises RecordingError."""
     path = Path(path)
-    if _format(path) is Format.EDF:
-        return edf_leads(read_edf_header(path))
-    return wfdb_leads(_header_of(path))
+    kind = _format(path)
+    if kind is Format.TABLE:
+        return table_leads(path)
+    return edf_leads(read_edf_header(path)) if kind is Format.EDF else wfdb_leads(_header_of(path))
 
 
 def _format(path: Path) -> Format:
@@ -70,6 +80,8 @@ def _format(path: Path) -> Format:
         raise unreadable(path, error) from error
     if is_edf(head):
         return Format.EDF
+    if head and path.suffix.lower() in TABLE_SUFFIXES:
+        return Format.TABLE
     raise RecordingError(f"{path}: {'is not a recording' if head else 'is empty'}, where {KNOWN} is expected")
 
 

@@ -16,7 +16,7 @@ from monitor.recordings.library import asked, imported, unreadable
 from monitor.recordings.limits import check_length, check_rate
 from monitor.recordings.recording import PIECE_SECONDS, Annotations, Recording, gap
 from monitor.recordings.unit import EXPECTED_UNITS, counts_per_mv, mv_in
-from monitor.recordings.wfdb_header import (
+from monitor.recordings.wfdb.header import (
     BYTES,
     COMPRESSED,
     NO_FILE,

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.errors import RecordingError
-from monitor.recordings.edf_annotations import beats_of, first_time, record_times
-from monitor.recordings.edf_header import EdfHeader, read_edf_header
+from monitor.recordings.edf.annotations import beats_of, first_time, record_times
+from monitor.recordings.edf.header import EdfHeader, read_edf_header
 from monitor.recordings.lead_choice import chosen
 from monitor.recordings.library import asked, imported
 from monitor.recordings.limits import check_length, check_rate

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.errors import RecordingError
-from monitor.recordings.edf_header import BYTES_PER_SAMPLE, EdfHeader
+from monitor.recordings.edf.header import BYTES_PER_SAMPLE, EdfHeader
 from monitor.recordings.recording import Annotations
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?!")  # https://physionet.org/physiotools/wag/annot-6.htm
