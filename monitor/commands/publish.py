@@ -18,6 +18,7 @@ from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
 from monitor.commands import count_of
 from monitor.errors import MonitorError, RefusedError
+from monitor.publishing.file_kind import is_recording
 from monitor.publishing.sending import send_all
 from monitor.publishing.source import check_source
 from monitor.publishing.status_line import StatusLine
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 LIVE = Path("-")
-RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
+TABLE_OPTIONS = ("leads", "column", "hz", "unit")  # with one of them a CSV file is no file of beats
 CUT_HERE = {"hz", "unit", "model"}  # options of everything that is cut into beats here
 OPTIONS = {  # that only some inputs take
     "files of beats": {"sources", "rate", "shuffle", "loop", "start"},
@@ -108,7 +109,9 @@ class StartTime(click.ParamType):
     help="How fast recordings are played: 1 as it happened, 10 ten times as fast, max as fast as possible.",
 )
 @click.option("--labels", is_flag=True, help="Write the annotation of each beat into the header `annotation`.")
-@click.option("--hz", type=click.FloatRange(0, min_open=True), help="Samples a second, of CSV and of a live signal.")
+@click.option(
+    "--hz", type=click.FloatRange(0, min_open=True), help="Samples a second, of a live signal and of CSV without times."
+)
 @click.option("--unit", help="Unit of CSV and of a live signal: mV, uV, V, nV, or adc/200 for 200 counts to the mV.")
 @click.option("--column", help="Column of a CSV recording, by name or by number from 0.")
 @click.option(
@@ -144,8 +147,8 @@ def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> 
 
     FILE... is one of these:
 
-    Recordings: WFDB (100 or 100.hea), EDF, BDF, or CSV with --hz. The beats of a lead are found and cut here. Several
-    recordings are played at once, as several beds. For example:
+    Recordings: WFDB (100 or 100.hea), EDF, BDF, or CSV with a column of samples. The beats of a lead are found and cut
+    here. Several recordings are played at once, as several beds. For example:
 
     \b
         ecg-monitor publish rec.edf --lead II --source bed-7 --speed 10
@@ -162,7 +165,7 @@ def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> 
     The monitor reads no header. Kafka deletes records by their times, and refuses those that are an hour ahead of its
     clock. A monitor counts alarms of old beats as late.
     """  # noqa: D301 - click takes \\b for a paragraph that it leaves as it is
-    kind = _kind(files, options["hz"])
+    kind = _kind(files, options)
     _refuse_foreign(context, kind)
     config = settings.read()
     {"files of beats": _publish_files, "recordings": _publish_recordings, "a live signal": _publish_live}[kind](
@@ -170,25 +173,20 @@ def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> 
     )
 
 
-def _kind(files: tuple[Path, ...], hz: float | None) -> str:
+def _kind(files: tuple[Path, ...], options: dict[str, Any]) -> str:
     if LIVE in files:
         if len(files) > 1:
             raise click.UsageError("`-` is one live signal: publish files and recordings by a command of their own")
         return "a live signal"
-    kinds = {file: "recordings" if _is_recording(file, hz) else "files of beats" for file in files}
+    if any(options[name] not in (None, ()) for name in TABLE_OPTIONS):
+        return "recordings"
+    kinds = {file: "recordings" if is_recording(file) else "files of beats" for file in files}
     if len({*kinds.values()}) > 1:
         first, second = (
-            next(file for file in files if kinds[file] == kind) for kind in ("files of beats", "recordings")
+            next(file for file in files if kinds[file] == kind) for kind in OPTIONS if kind != "a live signal"
         )
         raise click.UsageError(f"{first} holds beats and {second} is a recording: publish them one after the other")
     return kinds[files[0]]
-
-
-def _is_recording(path: Path, hz: float | None) -> bool:
-    """CSV is a file of beats unless a rate is given. A WFDB record is named without the suffix of its files."""
-    if path.suffix.lower() in RECORDING_SUFFIXES or hz is not None:
-        return True
-    return path.with_name(f"{path.name}.hea").is_file() or not (path.suffix or path.exists())
 
 
 def _refuse_foreign(context: click.Context, kind: str) -> None:
@@ -198,9 +196,8 @@ def _refuse_foreign(context: click.Context, kind: str) -> None:
         name = param.name or ""
         if name in special and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             kinds = " and ".join(one for one, names in OPTIONS.items() if name in names)
-            hint = ": a CSV recording needs --hz" if kind == "files of beats" else ""
             these = "this is" if kind == "a live signal" else "these are"
-            raise click.UsageError(f"{param.opts[0]} is for {kinds}, and {these} {kind}{hint}")
+            raise click.UsageError(f"{param.opts[0]} is for {kinds}, and {these} {kind}")
 
 
 def _publish_files(config: Settings, files: tuple[Path, ...], options: dict[str, Any]) -> None:
