@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -143,7 +144,7 @@ class StartTime(click.ParamType):
 @click.option("--loop", is_flag=True, help="Start again after the last beat of the files, until Ctrl-C.")
 @click.pass_context
 def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> None:
-    """Publish the beats of files, of recordings or of a live signal.
+    """Publish beats of files, recordings or a live signal.
 
     FILE... is one of these:
 
@@ -213,7 +214,7 @@ def _publish_files(config: Settings, files: tuple[Path, ...], options: dict[str,
     plan = stream.PublishPlan(**given, start_ms=start_ms, source=names[0] if names else None)
     beats = stream.load(files)
     if start_ms is not None:
-        _warn_of_retention(config, start_ms, broker.retention_ms(config, config.beats_topic))
+        _warn_of_age(config, start_ms, broker.retention_ms(config, config.beats_topic))
     items = stream.paced(stream.messages(beats, config.beats_topic, plan), plan.rate)
     length = None if plan.loop else len(beats.samples)
     with _publisher(config) as publisher:
@@ -238,9 +239,9 @@ def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict
     )
     recordings = playback.open_all(files, plan)
     limits = broker.time_limits(config, config.beats_topic)
-    player, status = playback.Playback(recordings, plan, limits, SYSTEM_CLOCK), StatusLine()
+    player, status = playback.Playback(recordings, plan, _accepted(config, limits), SYSTEM_CLOCK), StatusLine()
     status.say(player.times())
-    _warn_of_retention(config, player.timetable.first_ms, limits.kept_ms)
+    _warn_of_age(config, player.timetable.first_ms, limits.kept_ms)
     with _publisher(config) as publisher:
         try:
             publisher.find(config.beats_topic)
@@ -274,6 +275,12 @@ def _publish_live(config: Settings, _files: tuple[Path, ...], options: dict[str,
         feed = live.LiveFeed(signal, buffered, target, StatusLine(), SYSTEM_CLOCK)
         feed.run(live.chunks(sys.stdin.fileno(), stop), stop)
     _say_published(buffered.published, source, config)
+
+
+def _accepted(config: Settings, limits: broker.TimeLimits) -> broker.TimeLimits:
+    """The limits of the topic, and of monitors that leave old beats out."""
+    ages_ms = [one for one in (limits.kept_ms, config.max_age_seconds and round(1000 * config.max_age_seconds)) if one]
+    return replace(limits, kept_ms=min(ages_ms, default=None))
 
 
 def _check_extra() -> None:
@@ -314,12 +321,19 @@ def _say_published(count: int, whose: str, config: Settings) -> None:
     click.echo(f"{count_of(count, 'beat')} of {whose} published to {config.beats_topic}")
 
 
-def _warn_of_retention(config: Settings, first_ms: int, kept_ms: int | None) -> None:
-    """Kafka deletes records by their own timestamps, so beats with old timestamps may be deleted at once."""
-    if kept_ms is not None and first_ms < 1000 * datetime.now(UTC).timestamp() - kept_ms:
+def _warn_of_age(config: Settings, first_ms: int, kept_ms: int | None) -> None:
+    """Kafka deletes records by their own timestamps, and a monitor may leave old beats out."""
+    age_ms = 1000 * datetime.now(UTC).timestamp() - first_ms
+    if kept_ms is not None and age_ms > kept_ms:
         click.echo(
             f"warning: {config.beats_topic} keeps records for {_hours(kept_ms)} by their own timestamps: Kafka "
             "deletes older beats soon, perhaps before they are read",
+            err=True,
+        )
+    if config.max_age_seconds is not None and age_ms > 1000 * config.max_age_seconds:
+        click.echo(
+            f"warning: with MONITOR_MAX_AGE_SECONDS={config.max_age_seconds:g} the monitor leaves older beats out: "
+            "give a later --start, or play recordings with --speed 1",
             err=True,
         )
 

@@ -117,9 +117,12 @@ class LiveFeed:
         self._status.show(self._progress)
 
     def _progress(self) -> str:
-        waiting, dropped = self._publisher.left().count, self._publisher.dropped.count
-        more = f", {waiting:,} waiting" if waiting and self._trouble else ""
-        more += f", {dropped:,} dropped" if dropped else ""
+        waiting = f", {self._publisher.left().count:,} waiting" if self._trouble else ""
+        return f"{self._found()}{waiting}"
+
+    def _found(self) -> str:
+        dropped = self._publisher.dropped.count
+        more = f", {dropped:,} dropped" if dropped else ""
         return f"{self._target.source}: {clock_text(self._signal.seconds)}, {beats_text(self._signal.beats)}{more}"
 
     def _end(self, close_seconds: float) -> list[str]:
@@ -132,7 +135,7 @@ class LiveFeed:
                 _loss_text(self._publisher.dropped, DROPPED),
                 _loss_text(self._publisher.left(), "not published before the end"),
             ]
-            self._status.say(f"{self._progress()} found, {self._publisher.published:,} published")
+            self._status.say(f"{self._found()}, {self._publisher.published:,} published")
         return [one for one in losses if one]
 
 

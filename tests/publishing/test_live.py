@@ -59,7 +59,7 @@ def test_every_beat_is_published_with_the_time_of_its_r_peak():
     assert {(one.message.topic, one.message.key, len(one.message.value)) for one in taken} == {
         ("ecg.beats", b"bed-7", 560)
     }
-    assert run.lines[-1] == f"bed-7: 00:00:30, {len(peaks)} beats found, {len(peaks)} published"
+    assert run.lines[-1] == f"bed-7: 00:00:30, {len(peaks)} beats, {len(peaks)} published"
 
 
 def test_a_signal_that_ends_within_a_sample_is_refused_after_its_beats():
