@@ -27,6 +27,7 @@ from monitor.publishing.stop_request import StopRequest
 from monitor.telemetry.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
+    from monitor.recordings.player import StartChoice
     from monitor.settings import Settings
 
 LIVE = Path("-")
@@ -41,31 +42,29 @@ OPTIONS = {  # that only some inputs take
 Start = int | Literal["now", "recording"] | None  # int: ms since the epoch; None: --start is not given
 
 
-class Speed(click.ParamType):
-    """`max`, which is infinity, or a number above 0."""
+def _speed(text: str) -> float:
+    """`max` is infinity."""
+    try:
+        speed = math.inf if text == "max" else float(text)
+    except ValueError:
+        speed = math.nan
+    if not speed > 0:
+        raise click.BadParameter(f"{text!r} is not a speed: `max` or a number above 0 is expected")
+    return speed
 
-    name = "max|NUMBER"
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
-        if value == "max":
-            return math.inf
-        number: float = click.FloatRange(0, min_open=True).convert(value, param, context)
-        return number
-
-
-class StartTime(click.ParamType):
-    """A time, `now` or `recording`."""
-
-    name = "TIME|now|recording"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Start:
-        if value in ("now", "recording"):
-            return value  # type: ignore[no-any-return]
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time; a time looks like 2026-11-24T10:00:00Z", param, context)
-        return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+def _start(text: str | None) -> Start:
+    if text is None:
+        return None
+    if text == "now":
+        return "now"
+    if text == "recording":
+        return "recording"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a time; a time looks like 2026-11-24T10:00:00Z") from error
+    return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 @click.command()
@@ -80,8 +79,8 @@ class StartTime(click.ParamType):
 )
 @click.option(
     "--start",
-    type=StartTime(),
     metavar="TIME",
+    callback=lambda *given: _start(given[2]),
     help="Time of the first sample or beat, for example 2026-11-24T10:00:00Z (UTC unless it says otherwise). With "
     "`now` a recording gets the latest times with which no beat is ahead of the clock: at speed 1 it begins now, at "
     "max it ends now. With `recording` it keeps its own times.  [default: its own where Kafka still keeps records of "
@@ -103,8 +102,8 @@ class StartTime(click.ParamType):
 )
 @click.option(
     "--speed",
-    type=Speed(),
     metavar="NUMBER",
+    callback=lambda *given: _speed(given[2]),
     default="max",
     show_default=True,
     help="How fast recordings are played: 1 as it happened, 10 ten times as fast, max as fast as possible.",
@@ -143,7 +142,7 @@ class StartTime(click.ParamType):
 @click.option("--shuffle", type=int, metavar="SEED", help="Beats of files in random order; each SEED gives one order.")
 @click.option("--loop", is_flag=True, help="Start again after the last beat of the files, until Ctrl-C.")
 @click.pass_context
-def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> None:
+def publish(context: click.Context, /, files: tuple[Path, ...], **options: Any) -> None:
     """Publish beats of files, recordings or a live signal.
 
     FILE... is one of these:
@@ -228,12 +227,11 @@ def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict
     _check_extra()
     from monitor.publishing import playback  # noqa: PLC0415 - loads scipy, which beat files do not need
 
-    start, window = options["start"], _window(options["model"])
-    kind = start if isinstance(start, str) else "automatic" if start is None else "time"
+    window = _window(options["model"])
     plan = playback.PlaybackPlan(
         **{one: options[one] for one in ("leads", "speed", "form", "hz", "column", "unit")},
         sources=options["names"],
-        start=playback.StartChoice(kind, start if isinstance(start, int) else 0),
+        start=_start_choice(options["start"]),
         with_annotations=options["labels"],
         window=window,
     )
@@ -251,6 +249,14 @@ def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict
             for line in player.result():
                 status.say(line)
     _say_published(publisher.acknowledged, count_of(len(recordings), "source"), config)
+
+
+def _start_choice(start: Start) -> StartChoice:
+    from monitor.recordings.player import AUTOMATIC, StartChoice  # noqa: PLC0415 - loads scipy
+
+    if start is None:
+        return AUTOMATIC
+    return StartChoice("time", start) if isinstance(start, int) else StartChoice(start)
 
 
 def _publish_live(config: Settings, _files: tuple[Path, ...], options: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ LIVE = ("-", "--hz", "250", "--unit", "mV", "--source", "bed-7")
         (["lead.csv", "--hz", "250", "--unit", "mV", "--labels"], "lead.csv: has no annotations"),
         (["lead.csv", "--hz", "250", "--unit", "mV", "--start", "soon"], "'soon' is not a time"),
         (["missing"], "missing: is missing"),
-        (["lead.csv", "--speed", "0"], "0.0 is not in the range x>0"),
+        (["lead.csv", "--speed", "0"], "'0' is not a speed"),
         (["-", "--unit", "mV", "--source", "bed-7"], "a live signal needs --hz"),
         (["-", "--hz", "250", "--source", "bed-7"], "a live signal needs --unit"),
         (["-", "--hz", "250", "--unit", "mV"], "needs one --source"),
