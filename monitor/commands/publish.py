@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
 from monitor.errors import MonitorError, RefusedError
 from monitor.log import count_of
+from monitor.publishing.file_kind import is_recording
 from monitor.publishing.sending import send_all
 from monitor.publishing.source import check_source
 from monitor.publishing.status_line import StatusLine
@@ -25,10 +27,11 @@ from monitor.publishing.stop_request import StopRequest
 from monitor.telemetry.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
+    from monitor.recordings.player import StartChoice
     from monitor.settings import Settings
 
 LIVE = Path("-")
-RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
+TABLE_OPTIONS = ("leads", "column", "hz", "unit")  # with one of them a CSV file is no file of beats
 CUT_HERE = {"hz", "unit", "model"}  # options of everything that is cut into beats here
 OPTIONS = {  # that only some inputs take
     "files of beats": {"sources", "rate", "shuffle", "loop", "start"},
@@ -39,31 +42,29 @@ OPTIONS = {  # that only some inputs take
 Start = int | Literal["now", "recording"] | None  # int: ms since the epoch; None: --start is not given
 
 
-class Speed(click.ParamType):
-    """`max`, which is infinity, or a number above 0."""
+def _speed(text: str) -> float:
+    """`max` is infinity."""
+    try:
+        speed = math.inf if text == "max" else float(text)
+    except ValueError:
+        speed = math.nan
+    if not speed > 0:
+        raise click.BadParameter(f"{text!r} is not a speed: `max` or a number above 0 is expected")
+    return speed
 
-    name = "max|NUMBER"
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
-        if value == "max":
-            return math.inf
-        number: float = click.FloatRange(0, min_open=True).convert(value, param, context)
-        return number
-
-
-class StartTime(click.ParamType):
-    """A time, `now` or `recording`."""
-
-    name = "TIME|now|recording"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Start:
-        if value in ("now", "recording"):
-            return value  # type: ignore[no-any-return]
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time; a time looks like 2026-11-24T10:00:00Z", param, context)
-        return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+def _start(text: str | None) -> Start:
+    if text is None:
+        return None
+    if text == "now":
+        return "now"
+    if text == "recording":
+        return "recording"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a time; a time looks like 2026-11-24T10:00:00Z") from error
+    return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 @click.command()
@@ -78,8 +79,8 @@ class StartTime(click.ParamType):
 )
 @click.option(
     "--start",
-    type=StartTime(),
     metavar="TIME",
+    callback=lambda *given: _start(given[2]),
     help="Time of the first sample or beat, for example 2026-11-24T10:00:00Z (UTC unless it says otherwise). With "
     "`now` a recording gets the latest times with which no beat is ahead of the clock: at speed 1 it begins now, at "
     "max it ends now. With `recording` it keeps its own times.  [default: its own where Kafka still keeps records of "
@@ -101,14 +102,16 @@ class StartTime(click.ParamType):
 )
 @click.option(
     "--speed",
-    type=Speed(),
     metavar="NUMBER",
+    callback=lambda *given: _speed(given[2]),
     default="max",
     show_default=True,
     help="How fast recordings are played: 1 as it happened, 10 ten times as fast, max as fast as possible.",
 )
 @click.option("--labels", is_flag=True, help="Write the annotation of each beat into the header `annotation`.")
-@click.option("--hz", type=click.FloatRange(0, min_open=True), help="Samples a second, of CSV and of a live signal.")
+@click.option(
+    "--hz", type=click.FloatRange(0, min_open=True), help="Samples a second, of a live signal and of CSV without times."
+)
 @click.option("--unit", help="Unit of CSV and of a live signal: mV, uV, V, nV, or adc/200 for 200 counts to the mV.")
 @click.option("--column", help="Column of a CSV recording, by name or by number from 0.")
 @click.option(
@@ -139,13 +142,13 @@ class StartTime(click.ParamType):
 @click.option("--shuffle", type=int, metavar="SEED", help="Beats of files in random order; each SEED gives one order.")
 @click.option("--loop", is_flag=True, help="Start again after the last beat of the files, until Ctrl-C.")
 @click.pass_context
-def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> None:
-    """Publish the beats of files, of recordings or of a live signal.
+def publish(context: click.Context, /, files: tuple[Path, ...], **options: Any) -> None:
+    """Publish beats of files, recordings or a live signal.
 
     FILE... is one of these:
 
-    Recordings: WFDB (100 or 100.hea), EDF, BDF, or CSV with --hz. The beats of a lead are found and cut here. Several
-    recordings are played at once, as several beds. For example:
+    Recordings: WFDB (100 or 100.hea), EDF, BDF, or CSV with a column of samples. The beats of a lead are found and cut
+    here. Several recordings are played at once, as several beds. For example:
 
     \b
         ecg-monitor publish rec.edf --lead II --source bed-7 --speed 10
@@ -162,7 +165,7 @@ def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> 
     The monitor reads no header. Kafka deletes records by their times, and refuses those that are an hour ahead of its
     clock. A monitor counts alarms of old beats as late.
     """  # noqa: D301 - click takes \\b for a paragraph that it leaves as it is
-    kind = _kind(files, options["hz"])
+    kind = _kind(files, options)
     _refuse_foreign(context, kind)
     config = settings.read()
     {"files of beats": _publish_files, "recordings": _publish_recordings, "a live signal": _publish_live}[kind](
@@ -170,25 +173,20 @@ def publish(context: click.Context, files: tuple[Path, ...], **options: Any) -> 
     )
 
 
-def _kind(files: tuple[Path, ...], hz: float | None) -> str:
+def _kind(files: tuple[Path, ...], options: dict[str, Any]) -> str:
     if LIVE in files:
         if len(files) > 1:
             raise click.UsageError("`-` is one live signal: publish files and recordings by a command of their own")
         return "a live signal"
-    kinds = {file: "recordings" if _is_recording(file, hz) else "files of beats" for file in files}
+    if any(options[name] not in (None, ()) for name in TABLE_OPTIONS):
+        return "recordings"
+    kinds = {file: "recordings" if is_recording(file) else "files of beats" for file in files}
     if len({*kinds.values()}) > 1:
         first, second = (
-            next(file for file in files if kinds[file] == kind) for kind in ("files of beats", "recordings")
+            next(file for file in files if kinds[file] == kind) for kind in OPTIONS if kind != "a live signal"
         )
         raise click.UsageError(f"{first} holds beats and {second} is a recording: publish them one after the other")
     return kinds[files[0]]
-
-
-def _is_recording(path: Path, hz: float | None) -> bool:
-    """CSV is a file of beats unless a rate is given. A WFDB record is named without the suffix of its files."""
-    if path.suffix.lower() in RECORDING_SUFFIXES or hz is not None:
-        return True
-    return path.with_name(f"{path.name}.hea").is_file() or not (path.suffix or path.exists())
 
 
 def _refuse_foreign(context: click.Context, kind: str) -> None:
@@ -198,8 +196,8 @@ def _refuse_foreign(context: click.Context, kind: str) -> None:
         name = param.name or ""
         if name in special and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             kinds = " and ".join(one for one, names in OPTIONS.items() if name in names)
-            hint = ": a CSV recording needs --hz" if kind == "files of beats" else ""
-            raise click.UsageError(f"{param.opts[0]} is for {kinds}, and this is {kind}{hint}")
+            these = "this is" if kind == "a live signal" else "these are"
+            raise click.UsageError(f"{param.opts[0]} is for {kinds}, and {these} {kind}")
 
 
 def _publish_files(config: Settings, files: tuple[Path, ...], options: dict[str, Any]) -> None:
@@ -215,7 +213,7 @@ def _publish_files(config: Settings, files: tuple[Path, ...], options: dict[str,
     plan = stream.PublishPlan(**given, start_ms=start_ms, source=names[0] if names else None)
     beats = stream.load(files)
     if start_ms is not None:
-        _warn_of_retention(config, start_ms, broker.retention_ms(config, config.beats_topic))
+        _warn_of_age(config, start_ms, broker.retention_ms(config, config.beats_topic))
     items = stream.paced(stream.messages(beats, config.beats_topic, plan), plan.rate)
     length = None if plan.loop else len(beats.samples)
     with _publisher(config) as publisher:
@@ -229,20 +227,19 @@ def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict
     _check_extra()
     from monitor.publishing import playback  # noqa: PLC0415 - loads scipy, which beat files do not need
 
-    start, window = options["start"], _window(options["model"])
-    kind = start if isinstance(start, str) else "automatic" if start is None else "time"
+    window = _window(options["model"])
     plan = playback.PlaybackPlan(
         **{one: options[one] for one in ("leads", "speed", "form", "hz", "column", "unit")},
         sources=options["names"],
-        start=playback.StartChoice(kind, start if isinstance(start, int) else 0),
+        start=_start_choice(options["start"]),
         with_annotations=options["labels"],
         window=window,
     )
     recordings = playback.open_all(files, plan)
     limits = broker.time_limits(config, config.beats_topic)
-    player, status = playback.Playback(recordings, plan, limits, SYSTEM_CLOCK), StatusLine()
+    player, status = playback.Playback(recordings, plan, _accepted(config, limits), SYSTEM_CLOCK), StatusLine()
     status.say(player.times())
-    _warn_of_retention(config, player.timetable.first_ms, limits.kept_ms)
+    _warn_of_age(config, player.timetable.first_ms, limits.kept_ms)
     with _publisher(config) as publisher:
         try:
             publisher.find(config.beats_topic)
@@ -252,6 +249,14 @@ def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict
             for line in player.result():
                 status.say(line)
     _say_published(publisher.acknowledged, count_of(len(recordings), "source"), config)
+
+
+def _start_choice(start: Start) -> StartChoice:
+    from monitor.recordings.player import AUTOMATIC, StartChoice  # noqa: PLC0415 - loads scipy
+
+    if start is None:
+        return AUTOMATIC
+    return StartChoice("time", start) if isinstance(start, int) else StartChoice(start)
 
 
 def _publish_live(config: Settings, _files: tuple[Path, ...], options: dict[str, Any]) -> None:
@@ -276,6 +281,12 @@ def _publish_live(config: Settings, _files: tuple[Path, ...], options: dict[str,
         feed = live.LiveFeed(signal, buffered, target, StatusLine(), SYSTEM_CLOCK)
         feed.run(live.chunks(sys.stdin.fileno(), stop), stop)
     _say_published(buffered.published, source, config)
+
+
+def _accepted(config: Settings, limits: broker.TimeLimits) -> broker.TimeLimits:
+    """The limits of the topic, and of monitors that leave old beats out."""
+    ages_ms = [one for one in (limits.kept_ms, config.max_age_seconds and round(1000 * config.max_age_seconds)) if one]
+    return replace(limits, kept_ms=min(ages_ms, default=None))
 
 
 def _check_extra() -> None:
@@ -316,12 +327,19 @@ def _say_published(count: int, whose: str, config: Settings) -> None:
     click.echo(f"{count_of(count, 'beat')} of {whose} published to {config.beats_topic}")
 
 
-def _warn_of_retention(config: Settings, first_ms: int, kept_ms: int | None) -> None:
-    """Kafka deletes records by their own timestamps, so beats with old timestamps may be deleted at once."""
-    if kept_ms is not None and first_ms < 1000 * datetime.now(UTC).timestamp() - kept_ms:
+def _warn_of_age(config: Settings, first_ms: int, kept_ms: int | None) -> None:
+    """Kafka deletes records by their own timestamps, and a monitor may leave old beats out."""
+    age_ms = 1000 * datetime.now(UTC).timestamp() - first_ms
+    if kept_ms is not None and age_ms > kept_ms:
         click.echo(
             f"warning: {config.beats_topic} keeps records for {_hours(kept_ms)} by their own timestamps: Kafka "
             "deletes older beats soon, perhaps before they are read",
+            err=True,
+        )
+    if config.max_age_seconds is not None and age_ms > 1000 * config.max_age_seconds:
+        click.echo(
+            f"warning: with MONITOR_MAX_AGE_SECONDS={config.max_age_seconds:g} the monitor leaves older beats out: "
+            "give a later --start, or play recordings with --speed 1",
             err=True,
         )
 

@@ -23,6 +23,7 @@ from monitor.telemetry.clock import Clock
 CHUNK_BYTES = 64 * 1024  # what a pipe holds
 TURN_SECONDS = 0.2  # between two looks at whether to stop
 CLOSE_SECONDS = 10.0  # for the last beats
+DROPPED = "dropped while Kafka took none"
 
 
 def chunks(fd: int, stop: StopRequest) -> Iterator[bytes]:
@@ -68,12 +69,12 @@ class LiveFeed:
         self._signal, self._publisher, self._target = signal, publisher, target
         self._status, self._clock = status, clock
         self._trouble = ""  # what was said last
-        self._dropped = 0  # before this trouble
+        self._dropped = 0  # beats, as was said last
 
-    def run(self, data: Iterable[bytes], stop: StopRequest) -> None:
-        """Publish the beats of a signal until its end. Raises RecordingError for bytes that are no samples.
+    def run(self, data: Iterable[bytes], stop: StopRequest, close_seconds: float = CLOSE_SECONDS) -> None:
+        """Publish the beats of a signal until its end, then wait for acknowledgements for at most `close_seconds`.
 
-        Raises BrokerError when some beats did not get out.
+        Raises RecordingError for bytes that are no samples, BrokerError when some beats did not get out.
         """
         try:
             for one in data:
@@ -82,7 +83,7 @@ class LiveFeed:
             if not stop.is_made:
                 self._send(self._signal.end_of_input(self._clock.monotonic()))
         finally:
-            losses = self._end()
+            losses = self._end(close_seconds)
         if losses:
             raise BrokerError("; ".join(losses))
 
@@ -102,33 +103,39 @@ class LiveFeed:
             self._publisher.send(message, round(1000 * (since_epoch + time)))
 
     def _report(self) -> None:
-        trouble = self._publisher.trouble
+        """Say how far the signal is, and at once when Kafka begins or ends to take nothing."""
+        trouble, dropped = self._publisher.trouble, self._publisher.dropped
         if trouble and not self._trouble:
-            self._dropped = self._publisher.dropped.count
             self._status.say(f"{trouble}: beats wait here, {BUFFER_RECORDS:,} at most, until Kafka takes them")
         if self._trouble and not trouble:
-            dropped = self._publisher.dropped.count - self._dropped
-            self._status.say(f"Kafka takes beats again: {beats_text(dropped)} of this outage dropped")
+            is_new = dropped.count > self._dropped
+            self._status.say(
+                f"Kafka takes beats again; {_loss_text(dropped, DROPPED) if is_new else 'none was dropped'}"
+            )
+            self._dropped = dropped.count
         self._trouble = trouble
         self._status.show(self._progress)
 
     def _progress(self) -> str:
-        waiting, dropped = self._publisher.left().count, self._publisher.dropped.count
-        more = f", {waiting:,} waiting" if waiting and self._trouble else ""
-        more += f", {dropped:,} dropped" if dropped else ""
+        waiting = f", {self._publisher.left().count:,} waiting" if self._trouble else ""
+        return f"{self._found()}{waiting}"
+
+    def _found(self) -> str:
+        dropped = self._publisher.dropped.count
+        more = f", {dropped:,} dropped" if dropped else ""
         return f"{self._target.source}: {clock_text(self._signal.seconds)}, {beats_text(self._signal.beats)}{more}"
 
-    def _end(self) -> list[str]:
+    def _end(self, close_seconds: float) -> list[str]:
         """Publish the last beats, and say what was published and what was not."""
         try:
             self._send(self._signal.finish(self._clock.monotonic()))
         finally:
-            self._publisher.close(CLOSE_SECONDS)
+            self._publisher.close(close_seconds)
             losses = [
-                _loss_text(self._publisher.dropped, "dropped while Kafka took none"),
+                _loss_text(self._publisher.dropped, DROPPED),
                 _loss_text(self._publisher.left(), "not published before the end"),
             ]
-            self._status.say(f"{self._progress()} found, {self._publisher.published:,} published")
+            self._status.say(f"{self._found()}, {self._publisher.published:,} published")
         return [one for one in losses if one]
 
 

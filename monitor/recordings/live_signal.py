@@ -70,7 +70,7 @@ class LiveSignal:
         """A corrected clock may put a beat before the one before it, or ahead of now."""
         if not len(found):
             return LiveBeats(found.samples, found.time)
-        time = np.minimum(self._clock.time_of(found.time), now)
+        time = np.minimum(self._clock.zero + found.time, now)
         time = np.maximum.accumulate(np.maximum(time, self._last))
         self._last = float(time[-1])
         self.beats += len(time)

@@ -25,7 +25,7 @@ class SampleClock:
     def __init__(self, hz: float) -> None:
         self._hz = hz
         self._count = 0
-        self._zero = 0.0  # time of the first sample; void before one came
+        self.zero = 0.0  # when the first sample was taken; void before one came
         self._may_move_back = EARLY_SECONDS  # seconds
         self._last = 0.0  # when samples came last
         self._since: float | None = None  # start of the window
@@ -40,17 +40,17 @@ class SampleClock:
     def came(self, count: int, now: float) -> None:
         """Count further samples, the last of which has just come."""
         if not self._count:
-            self._zero = self._last = now - count / self._hz
+            self.zero = self._last = now - count / self._hz
         self._count += count
         self._may_move_back += DRIFT * (now - self._last)
         self._last = now
-        delay = now - self._zero - self.signal_seconds
+        delay = now - self.zero - self.signal_seconds
         self._watch(max(0.0, delay), now)
         self._move_back(-delay)
 
     def _move_back(self, early: float) -> None:
         move = max(0.0, min(early, self._may_move_back))
-        self._zero -= move
+        self.zero -= move
         self._may_move_back -= move
         self.early_seconds = max(0.0, early - move)
 
@@ -63,10 +63,6 @@ class SampleClock:
         if now - self._since < WINDOW_SECONDS:
             return
         move = self._delay if self._delay > LOST_SECONDS else min(self._delay, DRIFT * (now - self._since))
-        self._zero += move
+        self.zero += move
         self._may_move_back += move
         self._since = None
-
-    def time_of(self, seconds: float) -> float:
-        """When the sample was taken that stands `seconds` after the first one."""
-        return self._zero + seconds
