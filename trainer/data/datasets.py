@@ -126,6 +126,15 @@ def official_files(folder: Path) -> tuple[Path | None, Path | None]:
     return _form_of(TRAIN, names), _form_of(TEST, names)
 
 
+def early_and_late(whole: DatasetPart) -> tuple[DatasetPart, DatasetPart]:
+    """The first TRAIN_SHARE of the normal and of the abnormal beats, and the others."""
+    early = np.zeros(len(whole), np.bool_)
+    for abnormal in (False, True):
+        rows = np.flatnonzero(whole.abnormal == abnormal)
+        early[rows[: round(TRAIN_SHARE * len(rows))]] = True
+    return whole.only(early), whole.only(~early)
+
+
 def holds_ecg5000(folder: Path) -> bool:
     """Whether a folder has files named as those of ECG5000. Raises RefusedError if it cannot be read."""
     names = _names(folder)
@@ -191,15 +200,12 @@ def _tensorflow(path: Path, file: BeatFile) -> Dataset | None:
 
 def _own(path: Path, file: BeatFile) -> Dataset:
     whole = DatasetPart(file.samples, _labels(file), file.classes)
-    early = np.zeros(len(whole), np.bool_)
-    for abnormal in (False, True):
-        rows = np.flatnonzero(whole.abnormal == abnormal)
-        early[rows[: round(TRAIN_SHARE * len(rows))]] = True
+    train, test = early_and_late(whole)
     note = (
         f"{path.name}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats are for training, "
         "the others for the test"
     )
-    return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (*file.notes, note))
+    return Dataset(path.name, f"beats of {path.name}", None, train, test, (*file.notes, note))
 
 
 def _labels(file: BeatFile) -> NDArray[np.bool_]:
