@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,9 @@ FAULTS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, E
 def imported(path: Path, name: str) -> ModuleType:
     """A library that reads the file. `import wfdb` takes 2 s, so it is done when a record is opened."""
     try:
-        return import_module(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas about wfdb, which users of this project cannot act on
+            return import_module(name)
     except ModuleNotFoundError as error:
         raise RecordingError(
             f"{path}: cannot be read without the package {error.name}: pip install 'ecg-monitor[recordings]'"
@@ -30,7 +33,9 @@ def imported(path: Path, name: str) -> ModuleType:
 def asked(path: Path, call: Callable[[], T]) -> T:
     """What a call of such a library returns. Raises RecordingError."""
     try:
-        return call()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about values out of range, which become NaN or an error here
+            return call()
     except OSError as error:
         raise unreadable(path, error) from error
     except FAULTS as error:

@@ -67,6 +67,8 @@ def lead_names(path: str | Path) -> tuple[str, ...]:
 
 def _format(path: Path) -> Format:
     """What kind of file a path is. Raises RecordingError if there is none, or it is of no kind that is known."""
+    if "\0" in str(path):
+        raise RecordingError(f"{str(path)!r}: has a zero byte, so it names no file")
     try:
         if path.suffix.lower() in WFDB_SUFFIXES or (not path.exists() and _header_of(path).is_file()):
             return Format.WFDB

@@ -46,9 +46,10 @@ def read_layout(path: Path) -> tuple[Layout, Lines]:
     lines = [block.lines[number] for number in numbers[: EXAMINED_ROWS + 2]]
     if not lines:
         raise RecordingError(f"{path}: holds no samples, where a table with a row for each is expected")
-    cells = cells_of(lines[2:] or lines[-1:])
-    heads = _heads(cells, [cells.of(line) for line in lines[:3]])
-    rows = [cells.of(line) for line in lines[len(heads) :]]
+    cells = cells_of(lines[1:] or lines)
+    rows = [cells.of(line) for line in lines]
+    heads = rows[: _heads(cells, rows)]
+    rows = rows[len(heads) :]
     if not rows or len(rows[0]) > MAX_COLUMNS or all(_is_text(cells, cell) for cell in rows[0]):
         raise RecordingError(
             f"{path}: holds no numbers in 1 to {MAX_COLUMNS} columns, where a row for each sample is expected"
@@ -66,14 +67,11 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Lines]:
         yield Lines(block.first + skipped, block.lines[skipped:])
 
 
-def _heads(cells: Cells, rows: list[list[str]]) -> list[list[str]]:
-    """The first rows that hold names, and units below them: at most two."""
-    last = rows[-1]
-    texts = [
-        any(_is_text(cells, cell) and not _is_text(cells, other) for cell, other in zip(row, last, strict=False))
-        for row in rows[:-1]
-    ]
-    return rows[: texts.index(False) if False in texts else len(texts)]
+def _heads(cells: Cells, rows: list[list[str]]) -> int:
+    """How many of the first rows hold names, or units below them: at most two, with text where others have numbers."""
+    numbers = {place for row in rows[1:] for place, cell in enumerate(row) if not _is_text(cells, cell)}
+    texts = [any(_is_text(cells, cell) and place in numbers for place, cell in enumerate(row)) for row in rows[:2]]
+    return texts.index(False) if False in texts else len(texts)
 
 
 def _is_text(cells: Cells, cell: str) -> bool:

@@ -18,6 +18,7 @@ from monitor.recordings.table.timing import clock_seconds
 BLOCK_BYTES = 2**20  # read at a time
 MAX_LINE_BYTES = 2**16
 INVALID = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})  # stand for a sample that is missing
+_COMMA, _POINT = re.compile(r"[-+]?\d*,\d+"), re.compile(r"[-+]?\d*\.\d+")
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -117,14 +118,15 @@ class Cells:
 
 
 def cells_of(lines: Sequence[str]) -> Cells:
-    """How the lines of a table are cut, judged by data lines without the header."""
-    line = max(lines, key=len)
-    delimiter = next((one for one in "\t;," if one in line), None)
-    cut = [Cells(delimiter, has_decimal_comma=False).of(one) for one in lines]
-    if delimiter == "," and len(cut[0]) == len(("whole", "decimals")) and _has_padded(cut):
-        return Cells(None, has_decimal_comma=True)
+    """How the lines of a table are cut."""
+    delimiter = next((one for one in "\t;," if one in max(lines, key=len)), None)
+    if delimiter is None and all(len(line.split()) == 1 for line in lines):
+        return Cells(",", has_decimal_comma=False)  # one column, whose name may have spaces
+    cut = [Cells(delimiter, has_decimal_comma=False).of(line) for line in lines]
+    if delimiter == "," and len(cut[-1]) == len(("whole", "decimals")) and _has_padded(cut):
+        return Cells(";", has_decimal_comma=True)
     cells = [cell for row in cut for cell in row]
-    return Cells(delimiter, any("," in cell for cell in cells) and not any("." in cell for cell in cells))
+    return Cells(delimiter, any(map(_COMMA.fullmatch, cells)) and not any(map(_POINT.fullmatch, cells)))
 
 
 def _has_padded(rows: list[list[str]]) -> bool:

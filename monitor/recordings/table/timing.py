@@ -46,6 +46,7 @@ class Timing:
     per_second: float
     hz: float
     resolution: float  # of the times, in samples
+    is_clock: bool = False  # whether the times may begin again at midnight
 
 
 def clock_seconds(cell: str) -> float | None:
@@ -85,28 +86,35 @@ def timing_of(path: Path, column: TimeColumn, times: NDArray[np.float64], hz: fl
 
     Raises RecordingError where they contradict each other, or leave open which unit the times have.
     """
-    step = _step(path, times)
+    step = _step(path, times, is_clock=column.is_clock)
     if column.is_number or (column.per_second is None and hz is not None and step == 1 and not _fits(1e3, step, hz)):
         if hz is None:
             raise RecordingError(f"{path}: column {column.place} counts samples: give the samples a second (hz)")
         return Timing(hz, hz, 0.0)
     units = (1.0,) if column.is_clock else (column.per_second,) if column.per_second else tuple(STEPS)
+    resolution = column.resolution / step
     if hz is None:
         unit = _likely(path, column, step, units)
-        return Timing(unit, _whole(unit / step, column.resolution / np.ptp(times)), column.resolution / step)
+        rate = _whole(unit / step, column.resolution / np.ptp(times))
+        return Timing(unit, rate, resolution, column.is_clock)
     fitting = [unit for unit in units if _fits(unit, step, hz)]
     if not fitting:
         rates = " or ".join(f"{unit / step:g}" for unit in _usual(units, step) or units)
         raise RecordingError(f"{path}: its times (column {column.place}) are those of {rates} Hz, not of {hz:g} Hz")
-    return Timing(fitting[0], hz, column.resolution / step)
+    return Timing(fitting[0], hz, resolution, column.is_clock)
 
 
-def _step(path: Path, times: NDArray[np.float64]) -> float:
+def _step(path: Path, times: NDArray[np.float64], *, is_clock: bool) -> float:
     """The usual difference of two times that follow each other. Gaps do not count."""
-    steps = np.diff(times)
+    steps = _past_midnight(np.diff(times)) if is_clock else np.diff(times)
     if not np.isfinite(steps).all() or (steps < 0).any() or not (steps > 0).any():
         raise RecordingError(f"{path}: its times are missing, or do not go forward")
     return float(steps[steps <= 1.5 * np.median(steps[steps > 0])].mean())
+
+
+def _past_midnight(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differences of times of day, which begin again at midnight."""
+    return np.where(steps < -DAY_SECONDS / 2, steps + DAY_SECONDS, steps)
 
 
 def _fits(unit: float, step: float, hz: float) -> bool:
@@ -153,7 +161,7 @@ class TimeLine:
         if not len(seconds):
             return np.zeros(0, np.int64)
         steps = np.diff(seconds, prepend=seconds[0] if self.last is None else self.last)
-        steps[(steps < -DAY_SECONDS / 2) & (seconds < DAY_SECONDS)] += DAY_SECONDS  # midnight
+        steps = _past_midnight(steps) if self.timing.is_clock else steps
         missing = steps * self.timing.hz - 1
         missing[0] = 0 if self.last is None else missing[0]
         wrong = ~((steps >= 0) & (missing > -1 - self.timing.resolution) & (steps <= MAX_SECONDS))

@@ -26,6 +26,7 @@ from monitor.recordings.wfdb.header import (
     record_name,
 )
 
+MAX_FRAMES = 2**62  # far beyond the longest recording
 MAX_PIECE = 2**22  # samples of all signals of a file, which wfdb decodes together
 MAX_ANNOTATION_BYTES = 4 * 2**20
 ANNOTATORS = ("atr", "ecg")  # extensions of annotations that people have checked
@@ -40,8 +41,8 @@ def open_wfdb(path: Path, lead: str | int | None, unit: str | None) -> Recording
     segments = header.segments or ((path.stem, _frames(header)),)
     frames = sum(count for _, count in segments)
     check_rate(path, wanted.name, header.hz * wanted.per_frame)
-    check_length(path, wanted.name, frames / header.hz)
-    signal = WfdbPieces(path, wanted.name, number, header.hz, wanted.per_frame, segments, unit)
+    check_length(path, wanted.name, min(frames, MAX_FRAMES) / header.hz)
+    signal = WfdbPieces(path, wanted, number, header.hz, segments, unit)
     signal.check()
     return Recording(
         path=path,
@@ -85,10 +86,9 @@ class WfdbPieces:
     """One lead of a record, read piece by piece."""
 
     path: Path  # of the record's .hea file
-    lead: str
+    lead: WfdbSignal  # as the first segment has it
     number: int  # of the lead, from 0
     hz: float  # frames a second
-    per_frame: int  # samples a frame
     segments: tuple[tuple[str, int], ...]  # names and frames; NO_FILE for a gap
     unit: str | None
 
@@ -103,7 +103,7 @@ class WfdbPieces:
 
     def pieces(self, first: int) -> Iterator[NDArray[np.float64]]:
         """As `recording.Signal` says."""
-        start, cut = divmod(first, self.per_frame)
+        start, cut = divmod(first, self.lead.per_frame)
         for name, frames in self.segments:
             if start < frames:
                 for piece in self._segment(name, start, frames):
@@ -115,7 +115,7 @@ class WfdbPieces:
         """Frames of a segment, from `start` to `end`."""
         source = None if name == NO_FILE else self._source(name, end)
         if source is None:
-            yield from gap((end - start) * self.per_frame, self.hz * self.per_frame)
+            yield from gap((end - start) * self.lead.per_frame, self.hz * self.lead.per_frame)
             return
         for at in range(start, end, source.step):
             yield source.read(at, min(at + source.step, end))
@@ -123,15 +123,22 @@ class WfdbPieces:
     def _source(self, name: str, frames: int) -> WfdbSource | None:
         """Where the lead is in a segment of so many frames; None if the segment does not have it."""
         header = _segment_header(self.path, name)
-        numbers = [number for number, signal in enumerate(header.signals) if signal.name == self.lead]
-        if len(numbers) > 1 or (not numbers and self.number < len(header.signals)):
-            numbers = [self.number]
-        signal = header.signals[numbers[0]] if numbers else None
-        if signal is None or signal.file == NO_FILE:
+        number = self._number(header)
+        signal = None if number is None else header.signals[number]
+        if number is None or signal is None or signal.file == NO_FILE:
             return None
-        if (header.hz, signal.per_frame) != (self.hz, self.per_frame):
-            raise RecordingError(f"{header.path}: lead {self.lead!r} has another rate here than in {self.path.name}")
-        return WfdbSource(header, numbers[0], self._scale(header.path, signal)).checked(frames)
+        if (header.hz, signal.per_frame) != (self.hz, self.lead.per_frame):
+            raise RecordingError(
+                f"{header.path}: lead {self.lead.name!r} has another rate here than in {self.path.name}"
+            )
+        return WfdbSource(header, number, self._scale(header.path, signal)).checked(frames)
+
+    def _number(self, header: WfdbHeader) -> int | None:
+        """The number of the lead in a segment. Its number in the layout counts only if all segments have all leads."""
+        if self.segments[0][1] > 0:
+            return self.number if self.number < len(header.signals) else None
+        names = [signal.name for signal in header.signals]
+        return names.index(self.lead.name) if self.lead.name in names else None
 
     def _scale(self, path: Path, signal: WfdbSignal) -> float:
         """How many mV one of what wfdb returns is: counts, divided by the gain or by 200 where the file has none."""
@@ -139,13 +146,13 @@ class WfdbPieces:
         factor = mv_in(unit)
         if factor is None:
             raise RecordingError(
-                f"{path}: lead {self.lead!r} has the unit {unit!r}, where {EXPECTED_UNITS} is expected"
+                f"{path}: lead {self.lead.name!r} has the unit {unit!r}, where {EXPECTED_UNITS} is expected"
             )
         if counts_per_mv(unit) is not None:
             return factor * signal.gain
         if not signal.has_gain:
             raise RecordingError(
-                f"{path}: lead {self.lead!r} has counts without a gain: say how many are 1 mV by the unit adc/N, "
+                f"{path}: lead {self.lead.name!r} has counts without a gain: say how many are 1 mV by the unit adc/N, "
                 "such as adc/200"
             )
         return factor

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.errors import RecordingError
+from monitor.recordings import lead_names, open_recording
+from tests.recordings.files import HZ, wave
+
+MV = wave()
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes rows, each with the number of a sample and its value, below a header."""
+
+    def write(head, row, name="rec.csv", values=MV):
+        path = tmp_path / name
+        rows = [row.format(i=i, s=i / HZ, ms=4 * i, clock=f"0:{i / HZ:06.3f}", mv=v) for i, v in enumerate(values)]
+        path.write_text("\n".join([head, *rows] if head else rows) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+FORMS = {  # header, row, what is given
+    "a column": ("", "{mv:.3f}", {"hz": 250, "unit": "mV"}),
+    "a name": ("II", "{mv:.3f}", {"hz": 250, "unit": "mV"}),
+    "a name with its unit": ("II (mV)", "{mv:.3f}", {"hz": 250}),
+    "a name with its unit below": ("'time','II'\n'hh:mm:ss.mmm','mV'", "'{clock}',{mv:.3f}", {}),
+    "seconds": ("time,II_mV", "{s:.3f},{mv:.3f}", {}),
+    "seconds without a name": ("", "{s:.3f},{mv:.3f}", {"unit": "mV"}),
+    "seconds behind the lead": ("II_mV,time", "{mv:.3f},{s:.3f}", {}),
+    "milliseconds": ("time [ms],II [mV]", "{ms},{mv:.3f}", {}),
+    "milliseconds that do not say so": ("time,II [mV]", "{ms},{mv:.3f}", {}),
+    "numbers of samples": ("sample #,II [mV]", "{i},{mv:.3f}", {"hz": 250}),
+    "numbers as pandas writes them": (",II [mV]", "{i},{mv:.3f}", {"hz": 250}),
+    "a rate that the times confirm": ("time,II [mV]", "{s:.3f},{mv:.3f}", {"hz": 250}),
+    "spaces": ("", "  {s:.3f}   {mv:.3f}", {"unit": "mV"}),
+    "a comment": ("# made by hand\n% twice\ntime,II (mV)", "{s:.3f},{mv:.3f}", {}),
+    "quoted numbers": ("II (mV)", '"{mv:.3f}"', {"hz": 250}),
+    "text beside the lead": ("II (mV),label", "{mv:.3f},N", {"hz": 250}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tables_of_many_forms_are_read(table, form):
+    head, row, given_ = FORMS[form]
+    found = open_recording(table(head, row), **given_)
+    assert (found.hz, found.seconds) == (250, 4)
+    np.testing.assert_allclose(found.samples, MV, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "separator"), [("rec.csv", ";"), ("rec.tsv", "\t"), ("rec.txt", "\t")])
+def test_decimal_commas_are_read_where_columns_have_another_separator(table, name, separator):
+    path = table("Zeit;II (mV)".replace(";", separator), separator.join(["{s:.3f}", "{mv:.3f}"]), name)
+    path.write_text(path.read_text().replace(".", ","))
+    np.testing.assert_allclose(open_recording(path).samples, MV, atol=1e-9)
+
+
+def test_a_single_column_of_decimal_commas_is_read(table):
+    path = table("", "{mv:.3f}")
+    path.write_text(path.read_text().replace(".", ","))
+    np.testing.assert_allclose(open_recording(path, hz=250, unit="mV").samples, MV, atol=1e-9)
+
+
+def test_a_lead_counts_leads_and_a_column_counts_columns(table):
+    path = table("time,II (mV),V5 (µV)", "{s:.3f},{mv:.3f},{mv:.3f}")
+    assert lead_names(path) == ("II", "V5")
+    for choice in ({"lead": "V5"}, {"lead": "V5 (µV)"}, {"lead": 1}, {"column": 2}, {"column": "v5"}):
+        np.testing.assert_allclose(open_recording(path, **choice).samples, MV / 1000, atol=1e-9)
+
+
+def test_a_start_comes_from_dates(table):
+    path = table("time,II (mV)", "2026-11-30T23:59:{clock},{mv:.3f}")
+    path.write_text(path.read_text().replace("59:0:", "59:"))
+    assert open_recording(path).start == datetime(2026, 11, 30, 23, 59)  # noqa: DTZ001
+
+
+def test_times_of_day_go_on_after_midnight(tmp_path):
+    times = [f"23:59:{58 + i // 250}.{i % 250 * 4:03d}" for i in range(500)]
+    times += [f"00:00:{i // 250:02d}.{i % 250 * 4:03d}" for i in range(500)]
+    rows = [f"{clock},{mv}" for clock, mv in zip(times, MV, strict=True)]
+    (tmp_path / "rec.csv").write_text("\n".join(["time,II (mV)", *rows]))
+    found = open_recording(tmp_path / "rec.csv")
+    assert found.seconds == 4
+    np.testing.assert_allclose(found.samples, MV)
+
+
+def test_rows_that_are_missing_are_nan_and_times_go_on(table):
+    path = table("time,II (mV)", "{s:.3f},{mv:.3f}")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:301] + lines[401:]))
+    found = open_recording(path)
+    assert (found.seconds, len(found.samples)) == (4, 1000)
+    assert np.flatnonzero(np.isnan(found.samples)).tolist() == [*range(300, 400)]
+
+
+def test_times_that_are_rounded_are_no_gaps(tmp_path):
+    values = wave(hz=360)
+    rows = [f"{i / 360:.3f},{mv}" for i, mv in enumerate(values)]
+    (tmp_path / "rec.csv").write_text("\n".join(["time,II (mV)", *rows]))
+    found = open_recording(tmp_path / "rec.csv")
+    assert found.hz == 360
+    np.testing.assert_array_equal(found.samples, values)
+
+
+def test_cells_without_a_number_are_nan(tmp_path):
+    (tmp_path / "rec.csv").write_text("II (mV),V5 (mV)\n1,2\n,2\nNaN,2\n\n-,2\nnull,2\n3,2\n")
+    np.testing.assert_array_equal(open_recording(tmp_path / "rec.csv", hz=250).samples, [1, *[np.nan] * 4, 3])
+
+
+BAD = {  # content, what is given, what is said
+    "no rate": ("II (mV)\n1\n2\n", {}, r"give the samples a second \(hz\)"),
+    "no unit": ("II\n1\n2\n", {"hz": 250}, "'II' has no unit in the table"),
+    "another unit": ("II\n1\n2\n", {"hz": 250, "unit": "bpm"}, "'II' has the unit 'bpm'"),
+    "numbers without a rate": ("sample,II (mV)\n0,1\n1,2\n", {}, "counts samples: give the samples a second"),
+    "another rate": ("time,II (mV)\n0,1\n0.004,2\n0.008,2", {"hz": 360}, "are those of 250 Hz, not of 360 Hz"),
+    "steps of 1": ("time,II (mV)\n0,1\n1,2\n2,2", {}, "of an unknown unit"),
+    "times that go back": ("time,II (mV)\n0,1\n0.004,2\n0.002,2", {}, "do not go forward"),
+    "times that stand": ("time,II (mV)\n0,1\n0,2\n0,2", {}, "do not go forward"),
+    "a time that is missing": ("time,II (mV)\n0,1\n,2\n0.008,2", {}, "are missing"),
+    "text": ("II (mV)\n1\nx\n", {"hz": 250}, "line 3, column 0 is 'x', where a number is expected"),
+    "infinity": ("II (mV)\n1\n1e999\n", {"hz": 250}, "line 3, column 0"),
+    "a short row": ("V5,II (mV)\n1,2\n1\n", {"hz": 250, "lead": "II"}, "line 3 has 1 columns"),
+    "the times": ("time,II (mV)\n0,1\n0.004,2\n", {"column": 0}, "column 0 holds the times"),
+    "two wishes": ("time,II (mV)\n0,1\n0.004,2\n", {"column": 1, "lead": "II"}, "give one of them"),
+    "only a header": ("time,II (mV)\n", {}, "holds no numbers"),
+    "nothing": ("\n\n", {}, "holds no samples"),
+    "a long line": ("1," * 2**20, {"hz": 250}, "is longer than"),
+    "many columns": ("1," * 2000 + "\n", {"hz": 250}, "1 to 1024 columns"),
+    "something binary": ("\x00\x01\x02", {"hz": 250}, "is not text"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_table_that_cannot_be_read_is_refused_with_a_sentence(tmp_path, case):
+    content, given_, reason = BAD[case]
+    (tmp_path / "rec.csv").write_text(content)
+    with pytest.raises(RecordingError, match=reason) as refused:
+        open_recording(tmp_path / "rec.csv", **given_).samples  # noqa: B018
+    assert "rec.csv" in str(refused.value)
+
+
+def test_times_that_go_back_late_in_a_table_are_refused_when_they_are_read(table):
+    path = table("time,II (mV)", "{s:.3f},{mv:.3f}", values=np.zeros(100_000))
+    path.write_text(path.read_text().replace("\n399.000,", "\n39.000,"))
+    with pytest.raises(RecordingError, match=r"the time 39\.000 s follows 398\.996 s"):
+        open_recording(path).samples  # noqa: B018
+
+
+def test_a_table_is_read_a_minute_at_a_time(table):
+    path = table("II (mV)", "{mv:.3f}", values=np.zeros(40_000))
+    found = open_recording(path, hz=250)
+    assert found.seconds == 160
+    assert [len(piece) for piece in found.pieces()] == [15_000, 15_000, 10_000]
+
+
+CELLS = st.sampled_from(
+    ["0", "1", "-2.5", "1e5", "0:01", "nan", "", "x", '"', "'", "2026-01-01", "1,5", "time", "II (mV)"]
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    rows=st.lists(st.lists(CELLS | st.text(max_size=4), max_size=4), max_size=6),
+    separator=st.sampled_from([",", ";", "\t", " "]),
+    hz=st.none() | st.just(250.0),
+)
+def test_any_text_raises_nothing_else(tmp_path, rows, separator, hz):
+    path = tmp_path / "rec.csv"
+    path.write_text("\n".join(map(separator.join, rows)), encoding="utf-8", errors="replace")
+    with contextlib.suppress(RecordingError):
+        for number, _ in enumerate(open_recording(path, hz=hz, unit="mV").pieces()):
+            if number == 3:
+                break
