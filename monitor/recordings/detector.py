@@ -7,16 +7,17 @@ The *level* is the typical height of a beat in the envelope: the median of the l
 a share of it to be a beat. The level, the refractory time and the search for missed beats follow Pan and Tompkins
 (1985). The T wave rule also uses the envelope that usually follows a beat of this lead, which is learned.
 
-The rules and their constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample numbers, so
-the beats do not depend on how the signal is cut into chunks.
+The rules and their constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample numbers and
+look back over a fixed time, so the beats do not depend on how the signal is cut into chunks.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -49,17 +50,25 @@ LEVEL_BEATS, LEVEL_LEAST = 8, 4
 LEVEL_LOW, LEVEL_HIGH = 0.4, 2.0  # of the level: how far one beat may move it
 R_REACH = _samples(0.06)
 STORED = _samples(2.2)  # older stored peaks are dropped, because a beat must come out within 3 s
-KEEP = _samples(3.6)  # samples that decisions look back on
+LEARN_BACK = _samples(3.0)  # how far back a decision may look at the envelope
+KEEP = _samples(4.0)  # samples that are kept: LEARN_BACK, or STORED and a window; and what is not examined yet
+SLOPE_BEFORE, SLOPE_AFTER = R_REACH + 10, 10  # where the steepest step is looked for, samples around a peak
 
 
-@dataclass(slots=True)
-class Beat:
-    """A beat: its peak in the envelope, and its R peak."""
+class Peak(NamedTuple):
+    """A peak of the envelope."""
 
     place: int
     height: float  # of the envelope
     slope: float  # steepest step of `detail` near the peak
-    r: int  # the R peak, a sample number of `signal`
+    r: int  # the R peak if this is a beat, a sample number of `signal`
+
+
+class FoundBeat(NamedTuple):
+    """A beat that no later peak can change, as sample numbers of `signal`."""
+
+    r: int
+    before: int  # the R peak before it; -1 for the first beat
 
 
 @dataclass(slots=True)
@@ -67,83 +76,80 @@ class Lead:
     """What is known of one lead."""
 
     level: float = 0.0  # typical height of a beat, see the module
-    maxima: list[float] = field(default_factory=list)  # of the envelope, in each of the first seconds
+    pieces: int = 0  # seconds from the start that the level was made from; START_PIECES at most
     heights: deque[float] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # of the last beats; clipped
     intervals: deque[int] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # RR, in samples
-    beats: list[Beat] = field(default_factory=list)  # those that are not final yet, and the last final one
+    beats: list[Peak] = field(default_factory=list)  # those that are not final yet, and the last final one
     final: int = -1  # place of the last final beat
-    stored: list[int] = field(default_factory=list)  # peaks that were not accepted; the search may accept one later
+    stored: deque[Peak] = field(default_factory=deque)  # not accepted; the search may accept one later
     learned: NDArray[np.float64] = field(default_factory=lambda: np.zeros(LEARNED_REACH + 1))  # envelope after a beat
     learned_beats: int = 0  # how many beats are averaged in `learned`
     searched: int = -1  # place of the last beat after which `_search_by` searched
 
 
 class BeatDetector:
-    """Finds the beats of one lead.
-
-    `detail` and `envelope` hold the last samples only: index 0 is sample number `first` of the recording.
-    """
+    """Finds the beats of one lead."""
 
     def __init__(self, lead: Lead | None = None) -> None:
         self.lead = lead or Lead()
-        self._first = 0
-        self._detail: NDArray[np.int64] = np.empty(0, np.int64)
+        self._first = self._now = 0
         self._envelope: NDArray[np.int64] = np.empty(0, np.int64)
+        self._maxima: NDArray[np.int64] = np.empty(0, np.int64)
 
     def find(
-        self, first: int, detail: NDArray[np.int64], envelope: NDArray[np.int64], peaks: list[int]
-    ) -> list[tuple[int, int]]:
-        """Examine new peaks in order. Returns the beats that became final, each as (R peak, R peak before it or -1).
+        self, peaks: list[Peak], first: int, envelope: NDArray[np.int64], maxima: NDArray[np.int64]
+    ) -> list[FoundBeat]:
+        """Examine new peaks in order. Returns the beats that became final.
 
-        R peaks are sample numbers of `signal`. Peaks lie at least PEAK_FINAL samples before the end of the arrays.
+        Index 0 of `envelope` is sample number `first`; it reaches back KEEP samples behind the peaks that were given
+        before. Peaks lie at least PEAK_FINAL samples before its end. `maxima` (START_PIECES,) are the largest values of
+        the envelope in each of the first seconds.
         """
-        self._first, self._detail, self._envelope = first, detail, envelope
+        self._first, self._envelope, self._maxima = first, envelope, maxima
         end = first + len(envelope)
-        for place in peaks:
-            self._search_by(place - 1)
-            self._examine(place)
+        for peak in peaks:
+            self._search_by(peak.place - 1)
+            self._now = peak.place
+            self._examine(peak)
         self._search_by(end - PEAK_FINAL)
         return self._final(end)
 
-    def _height(self, place: int) -> float:
-        return float(self._envelope[place - self._first])
-
-    def _slope(self, place: int) -> float:
-        start = max(0, place - self._first - R_REACH - 10)
-        return float(np.abs(np.diff(self._detail[start : place - self._first + 10])).max(initial=0))
-
-    def _examine(self, place: int) -> None:
+    def _examine(self, peak: Peak) -> None:
         """Decide about one peak: it is a beat, replaces the last beat, is stored for a search, or is dropped."""
-        lead, height = self.lead, self._height(place)
-        self._start_level(place)
+        lead = self.lead
+        self._start_level(peak.place)
         last = lead.beats[-1] if lead.beats else None
-        gap = place - last.place if last else 0
+        gap = peak.place - last.place if last else 0
         if last and lead.searched == last.place and self._is_overdue(gap, GAP_WAITING):
-            self._search(place)
+            self._search(peak.place)
             last = lead.beats[-1]
-            gap = place - last.place
+            gap = peak.place - last.place
         if last and gap > QUIET:
             lead.level *= FALL
         if last and gap < REFRACTORY:
-            if height > last.height and last.place > lead.final:
-                self._replace(place)
+            if peak.height > last.height and last.place > lead.final:
+                self._replace(peak)
             return
-        if height < ACCEPT * lead.level or self._is_t_wave(place):
-            lead.stored = [one for one in lead.stored if one > place - STORED] + [place]
+        if peak.height < ACCEPT * lead.level or self._is_t_wave(peak):
+            self._store(peak)
             return
         if self._is_overdue(gap, GAP_AT_BEAT):
-            self._search(place)
-        self._accept(place)
+            self._search(peak.place)
+        self._accept(peak)
+
+    def _store(self, peak: Peak) -> None:
+        stored = self.lead.stored
+        while stored and stored[0].place <= peak.place - STORED:
+            stored.popleft()
+        stored.append(peak)
 
     def _start_level(self, place: int) -> None:
         """Until there are enough beats, set the level to the median of the envelope's maxima in each second so far."""
         lead = self.lead
-        if len(lead.heights) >= LEVEL_LEAST or len(lead.maxima) >= START_PIECES:
+        if len(lead.heights) >= LEVEL_LEAST or lead.pieces >= START_PIECES:
             return
-        while len(lead.maxima) < min(START_PIECES, max(2, (place + PEAK_FINAL) // RATE_HZ)):
-            piece = len(lead.maxima) * RATE_HZ - self._first
-            lead.maxima.append(float(self._envelope[max(piece, 0) : piece + RATE_HZ].max(initial=0)))
-        lead.level = median(lead.maxima)
+        lead.pieces = min(START_PIECES, max(2, (place + PEAK_FINAL) // RATE_HZ))
+        lead.level = float(np.median(self._maxima[: lead.pieces]))
 
     def _is_overdue(self, gap: int, factor: float) -> bool:
         """Whether a gap after the last beat is longer than `factor` times the median RR."""
@@ -161,23 +167,24 @@ class BeatDetector:
             if not self._is_overdue(now - last, GAP_WAITING):
                 return
             lead.searched = last
-            self._search(last + int(GAP_WAITING * median(lead.intervals)) + 1)
+            self._now = last + math.floor(GAP_WAITING * median(lead.intervals)) + 1
+            self._search(self._now)
 
     def _search(self, end: int) -> None:
         """Accept the highest of the stored peaks between the last beat and `end` that may be a missed beat, if any."""
         lead = self.lead
         last = lead.beats[-1].place
         found = [
-            place
-            for place in lead.stored
-            if last + REFRACTORY < place < end
-            and place > end - STORED
-            and self._height(place) >= MISSED * lead.level
-            and self._height(place) > LEARNED_FACTOR * self._learned(place - last)
-            and not self._is_t_wave(place)
+            peak
+            for peak in lead.stored
+            if last + REFRACTORY < peak.place < end
+            and peak.place > end - STORED
+            and peak.height >= MISSED * lead.level
+            and peak.height > LEARNED_FACTOR * self._learned(peak.place - last)
+            and not self._is_t_wave(peak)
         ]
         if found:
-            self._accept(max(found, key=self._height), checks_p_wave=False)
+            self._accept(max(found, key=lambda peak: peak.height), checks_p_wave=False)
 
     def _learned(self, lag: int) -> float:
         """The usual height of the envelope `lag` samples after a beat; 0 while it is not known."""
@@ -186,43 +193,44 @@ class BeatDetector:
             return 0.0
         return float(lead.learned[max(0, lag - 3) : lag + 4].max())
 
-    def _is_t_wave(self, place: int) -> bool:
+    def _is_t_wave(self, peak: Peak) -> bool:
         """Whether a peak belongs to the last beat: low and flat, or not far above the usual envelope there."""
         if not self.lead.beats:
             return False
-        last, height = self.lead.beats[-1], self._height(place)
-        lag = place - last.place
-        is_low = lag <= T_WAVE_REACH and height < T_WAVE_HEIGHT * last.height
-        if is_low and self._slope(place) < T_WAVE_SLOPE * last.slope:
+        last = self.lead.beats[-1]
+        lag = peak.place - last.place
+        is_low = lag <= T_WAVE_REACH and peak.height < T_WAVE_HEIGHT * last.height
+        if is_low and peak.slope < T_WAVE_SLOPE * last.slope:
             return True
-        return height < LEARNED_HEIGHT * last.height and height < LEARNED_FACTOR * self._learned(lag)
+        return peak.height < LEARNED_HEIGHT * last.height and peak.height < LEARNED_FACTOR * self._learned(lag)
 
-    def _replace(self, place: int) -> None:
+    def _replace(self, peak: Peak) -> None:
         """Take this peak as the beat in place of the last one."""
         lead = self.lead
         lead.beats.pop()
         for column in (lead.intervals, lead.heights):
             if column:
                 column.pop()
-        self._accept(place, checks_p_wave=False)
+        self._accept(peak, checks_p_wave=False)
 
-    def _accept(self, place: int, *, checks_p_wave: bool = True) -> None:
+    def _accept(self, peak: Peak, *, checks_p_wave: bool = True) -> None:
         """Add a beat, and update the level and the learned envelope.
 
         `checks_p_wave`: the last beat is removed if it was the P wave of this one.
         """
-        lead, height = self.lead, self._height(place)
+        lead = self.lead
         if lead.beats and checks_p_wave:
             last = lead.beats[-1]
-            if place - last.place < P_WAVE_REACH and last.height < P_WAVE_HEIGHT * height and last.place > lead.final:
+            is_near, is_low = peak.place - last.place < P_WAVE_REACH, last.height < P_WAVE_HEIGHT * peak.height
+            if is_near and is_low and last.place > lead.final:
                 lead.beats.pop()
         if lead.beats:
-            lead.intervals.append(place - lead.beats[-1].place)
-        lead.beats.append(Beat(place, height, self._slope(place), self._r_peak(place)))
-        lead.heights.append(min(max(height, LEVEL_LOW * lead.level), LEVEL_HIGH * lead.level))
+            lead.intervals.append(peak.place - lead.beats[-1].place)
+        lead.beats.append(peak)
+        lead.heights.append(min(max(peak.height, LEVEL_LOW * lead.level), LEVEL_HIGH * lead.level))
         if len(lead.heights) >= LEVEL_LEAST:
             lead.level = median(lead.heights)
-        lead.stored = [one for one in lead.stored if one > place]
+        lead.stored = deque(one for one in lead.stored if one.place > peak.place)
         self._learn()
 
     def _learn(self) -> None:
@@ -231,43 +239,54 @@ class BeatDetector:
         if len(lead.beats) < 2:  # noqa: PLR2004 - the two that it lies between
             return
         before, gap = lead.beats[-2], lead.beats[-1].place - lead.beats[-2].place
-        start = before.place - self._first
-        if before.height <= 0.6 * lead.level or gap <= 0.3 * RATE_HZ or start < 0:
+        if before.height <= 0.6 * lead.level or gap <= 0.3 * RATE_HZ or self._now - before.place > LEARN_BACK:
             return
-        length = min(len(lead.learned), gap - _samples(0.12), len(self._envelope) - start)
+        start = before.place - self._first
+        if start < 0:  # only in a state that was restored from forged bytes
+            return
+        length = min(len(lead.learned), gap - _samples(0.12))
         weight = 1 / 8 if lead.learned_beats >= LEVEL_BEATS else 1 / (lead.learned_beats + 1)
         lead.learned[:length] += weight * (self._envelope[start : start + length] - lead.learned[:length])
         lead.learned_beats += 1
 
-    def _final(self, end: int) -> list[tuple[int, int]]:
-        """The beats that no later peak can change any more, as `find` returns them; each is returned once."""
+    def _final(self, end: int) -> list[FoundBeat]:
+        """The beats that no later peak can change any more; each is returned once."""
         lead, found = self.lead, []
+        if not lead.beats or lead.beats[-1].place == lead.final:
+            return found
         for number, beat in enumerate(lead.beats):
             if lead.final < beat.place <= end - BEAT_FINAL:
-                found.append((beat.r, lead.beats[number - 1].r if number else -1))
+                found.append(FoundBeat(beat.r, lead.beats[number - 1].r if number else -1))
                 lead.final = beat.place
         lead.beats = [beat for beat in lead.beats if beat.place >= lead.final]
         return found
 
-    def _r_peak(self, place: int) -> int:
-        """The R peak of the beat at this place, as a sample number of `signal`.
 
-        It is where |detail| is largest, within R_REACH of the peak of the envelope. Delays are subtracted, because
-        `envelope` lags behind `detail`, and `detail` behind `signal`.
-        """
-        centre = place - (ENVELOPE_DELAY - DETAIL_DELAY) - self._first  # index in `detail`
-        start = max(0, centre - R_REACH)
-        largest = start + int(np.abs(self._detail[start : centre + R_REACH + 1]).argmax())
-        return largest + self._first - DETAIL_DELAY
-
-
-def find_peaks(envelope: NDArray[np.int64]) -> NDArray[np.intp]:
-    """The indices (n,) of the peaks of an envelope (m,): the values that are largest within 80 ms on either side.
+def find_peaks(envelope: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where the peaks of envelopes (leads, m) are: the values that are largest within 80 ms on either side.
 
     Of equal values only the first is a peak.
     """
-    largest = maximum_filter1d(envelope, 2 * PEAK_REACH + 1, mode="constant", cval=0)
-    before = maximum_filter1d(envelope, PEAK_REACH, origin=(PEAK_REACH - 1) // 2, mode="constant", cval=-1)
+    largest = maximum_filter1d(envelope, 2 * PEAK_REACH + 1, axis=1, mode="constant", cval=0)
+    before = maximum_filter1d(envelope, PEAK_REACH, axis=1, origin=(PEAK_REACH - 1) // 2, mode="constant", cval=-1)
     is_peak = (envelope == largest) & (envelope > 0)
-    is_peak[1:] &= envelope[1:] > before[:-1]
-    return np.flatnonzero(is_peak)
+    is_peak[:, 1:] &= envelope[:, 1:] > before[:, :-1]
+    return is_peak
+
+
+def measured(
+    detail: NDArray[np.int64], envelope: NDArray[np.int64], lead: NDArray[np.intp], at: NDArray[np.intp], first: int
+) -> list[Peak]:
+    """The peaks of leads (k,) at these indices (k,) of `detail` and `envelope` (leads, m); index 0 is sample `first`.
+
+    The R peak is where |detail| is largest, within R_REACH of the peak of the envelope. Delays are subtracted, because
+    `envelope` lags behind `detail`, and `detail` behind `signal`.
+    """
+    rows, places = lead[:, None], at[:, None]
+    steps = np.diff(detail[rows, places + np.arange(-SLOPE_BEFORE, SLOPE_AFTER)], axis=1)
+    centre = places - (ENVELOPE_DELAY - DETAIL_DELAY)
+    offset = np.abs(detail[rows, centre + np.arange(-R_REACH, R_REACH + 1)]).argmax(axis=1)
+    r = at - (ENVELOPE_DELAY - DETAIL_DELAY) - R_REACH + offset + first - DETAIL_DELAY
+    heights, slopes = envelope[lead, at].astype(np.float64), np.abs(steps).max(axis=1).astype(np.float64)
+    columns = ((at + first).tolist(), heights.tolist(), slopes.tolist(), r.tolist())
+    return list(map(Peak, *columns))

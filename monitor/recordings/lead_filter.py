@@ -23,7 +23,7 @@ DETAIL_DELAY = (LONG - 1) // 2  # samples by which `detail` lags behind `signal`
 ENVELOPE_DELAY = DETAIL_DELAY + (SMOOTH - 1) // 2
 STEPS_PER_MV = 2**16  # resolution of the whole numbers: 15 nV, far below the noise of any amplifier
 MAX_MV = 2.0**20
-_HISTORY = LONG + SMOOTH  # samples of `signal` that the moving averages of the next chunk need
+HISTORY = LONG + SMOOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,34 @@ class Filtered:
     is_valid: NDArray[np.bool_]  # False where a raw sample beside it was invalid: not finite, or beyond ±MAX_MV
 
 
+@dataclass(slots=True)
+class FilterMemory:
+    """What the filter must remember of its leads."""
+
+    sections: NDArray[np.float64]  # (sections, leads, 2), state of the band-pass
+    held: NDArray[np.float64]  # (leads,), last valid raw sample
+    base: NDArray[np.float64]  # (leads,), first valid raw sample; NaN before: without it the filter begins with a step
+    last: NDArray[np.float64]  # (leads,), last sample of the band-pass
+    last_valid: NDArray[np.bool_]  # (leads,)
+    history: NDArray[np.int64]  # (leads, HISTORY), samples of `signal` that the moving averages of the next chunk need
+    raw_count: int = 0  # samples that came in
+    count: int = 0  # samples that went out
+
+
 class LeadFilter:
     """Causal filter and resampling of one or more leads of the same rate; keeps what the next chunk needs."""
 
     def __init__(self, hz: float, leads: int = 1) -> None:
         self._hz = hz
         self._sections = butter(2, BAND_HZ, "bandpass", fs=hz, output="sos")
-        self._filter_state = np.zeros((len(self._sections), leads, 2))
-        self._raw_count = self._count = 0
-        self._held = np.zeros(leads)  # last finite raw sample
-        self._base = np.full(leads, np.nan)  # first finite raw sample: without it the filter begins with a step
-        self._last = np.zeros(leads)
-        self._last_valid = np.zeros(leads, np.bool_)
-        self._history = np.zeros((leads, _HISTORY), np.int64)
+        self.memory = FilterMemory(
+            np.zeros((len(self._sections), leads, 2)),
+            np.zeros(leads),
+            np.full(leads, np.nan),
+            np.zeros(leads),
+            np.zeros(leads, np.bool_),
+            np.zeros((leads, HISTORY), np.int64),
+        )
 
     @property
     def delay_seconds(self) -> float:
@@ -60,48 +75,68 @@ class LeadFilter:
 
     def feed(self, raw: NDArray[np.float64]) -> Filtered:
         """Filter a chunk (leads, n) in mV, n > 0. An invalid sample is replaced by the last valid one before it."""
-        filled, is_finite = self._filled(raw)
-        signal, self._filter_state = sosfilt(self._sections, filled, zi=self._filter_state)
-        signal, is_valid = self._resampled(np.clip(signal, -MAX_MV, MAX_MV), is_finite)
-        whole = np.concatenate([self._history, np.rint(signal * STEPS_PER_MV).astype(np.int64)], axis=1)
-        self._history = whole[:, -_HISTORY:].copy()
-        sums = np.cumsum(np.pad(whole, ((0, 0), (1, 0))), axis=1)
-        short, long = sums[:, SHORT:] - sums[:, :-SHORT], sums[:, LONG:] - sums[:, :-LONG]
-        offset = (LONG - SHORT) // 2  # the short average is centred in the long one
-        detail = LONG * short[:, offset : offset + long.shape[1]] - SHORT * long
-        magnitude = np.cumsum(np.pad(np.abs(detail), ((0, 0), (1, 0))), axis=1)
-        envelope = magnitude[:, SMOOTH:] - magnitude[:, :-SMOOTH]
+        memory = self.memory
+        is_finite = np.abs(raw) <= MAX_MV  # not so for NaN
+        filled = self._filled(raw, is_finite)
+        signal, memory.sections = sosfilt(self._sections, filled, zi=memory.sections)
+        np.maximum(np.minimum(signal, MAX_MV, out=signal), -MAX_MV, out=signal)
+        signal, is_valid = self._resampled(signal, is_finite)
         new = signal.shape[1]
+        whole = np.zeros((len(raw), 1 + HISTORY + new), np.int64)  # a zero before it, so that sums can be subtracted
+        whole[:, 1 : 1 + HISTORY] = memory.history
+        whole[:, 1 + HISTORY :] = np.rint(signal * STEPS_PER_MV)
+        memory.history = whole[:, -HISTORY:].copy()
+        sums = np.cumsum(whole, axis=1)
+        long = sums[:, LONG:] - sums[:, :-LONG]
+        offset = (LONG - SHORT) // 2  # the short average is centred in the long one
+        short = sums[:, offset + SHORT : -offset] - sums[:, offset : -offset - SHORT]
+        detail = LONG * short - SHORT * long
+        magnitude = np.zeros((len(raw), 1 + detail.shape[1]), np.int64)
+        np.abs(detail, out=magnitude[:, 1:])
+        magnitude = np.cumsum(magnitude, axis=1)
+        envelope = magnitude[:, SMOOTH:] - magnitude[:, :-SMOOTH]
         return Filtered(signal, detail[:, detail.shape[1] - new :], envelope[:, envelope.shape[1] - new :], is_valid)
 
-    def _filled(self, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        is_finite = np.isfinite(raw) & (np.abs(raw) <= MAX_MV)
+    def _filled(self, raw: NDArray[np.float64], is_finite: NDArray[np.bool_]) -> NDArray[np.float64]:
+        memory = self.memory
         if not is_finite.all():
             place = np.where(is_finite, np.arange(1, raw.shape[1] + 1), 0)
             np.maximum.accumulate(place, axis=1, out=place)
-            before = np.concatenate([self._held[:, None], np.where(is_finite, raw, 0.0)], axis=1)
+            before = np.concatenate([memory.held[:, None], np.where(is_finite, raw, 0.0)], axis=1)
             raw = np.take_along_axis(before, place, axis=1)
-        first = np.argmax(is_finite, axis=1)
-        starts = np.isnan(self._base) & is_finite.any(axis=1)
-        self._base[starts] = raw[starts, first[starts]]
-        self._held = raw[:, -1].copy()
-        return np.where(np.isnan(self._base)[:, None], 0.0, raw - np.nan_to_num(self._base)[:, None]), is_finite
+        is_new = np.isnan(memory.base)
+        if is_new.any():
+            starts = is_new & is_finite.any(axis=1)
+            memory.base[starts] = raw[starts, np.argmax(is_finite, axis=1)[starts]]
+            is_new = np.isnan(memory.base)
+        memory.held = raw[:, -1].copy()
+        filled = raw - memory.base[:, None]
+        filled[is_new] = 0.0
+        return filled
 
     def _resampled(
         self, signal: NDArray[np.float64], is_finite: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The signal and its validity at 250 Hz, by linear interpolation between two neighbouring raw samples."""
-        known = np.concatenate([self._last[:, None], signal], axis=1)
-        known_valid = np.concatenate([self._last_valid[:, None], is_finite], axis=1)
-        first = self._raw_count - 1  # index of the first column of `known`
-        self._raw_count += signal.shape[1]
-        end = int(np.floor((self._raw_count - 1) * RATE_HZ / self._hz)) + 1
-        points = np.arange(self._count, max(end, self._count))
+        memory = self.memory
+        known = np.concatenate([memory.last[:, None], signal], axis=1)
+        known_valid = np.concatenate([memory.last_valid[:, None], is_finite], axis=1)
+        first = memory.raw_count - 1  # index of the first column of `known`
+        memory.raw_count += signal.shape[1]
+        end = output_samples(memory.raw_count, self._hz)
+        points = np.arange(memory.count, max(end, memory.count))
         position = points * (self._hz / RATE_HZ)
-        below = np.minimum(np.floor(position).astype(np.intp), self._raw_count - 1)
+        below = np.minimum(position.astype(np.intp), memory.raw_count - 1)
         fraction = position - below
-        left, right = below - first, np.minimum(below + 1, self._raw_count - 1) - first
-        self._count += len(points)
-        self._last, self._last_valid = signal[:, -1].copy(), is_finite[:, -1].copy()
-        value = known[:, left] + (known[:, right] - known[:, left]) * fraction
-        return value, known_valid[:, left] & known_valid[:, right]
+        left = below - first
+        right = np.minimum(left + 1, signal.shape[1])
+        memory.count += len(points)
+        memory.last, memory.last_valid = signal[:, -1].copy(), is_finite[:, -1].copy()
+        value = known.take(left, axis=1)
+        value += (known.take(right, axis=1) - value) * fraction
+        return value, known_valid.take(left, axis=1) & known_valid.take(right, axis=1)
+
+
+def output_samples(raw_samples: int, hz: float) -> int:
+    """How many samples at 250 Hz are known from so many raw ones."""
+    return int((raw_samples - 1) * RATE_HZ / hz) + 1 if raw_samples else 0

@@ -10,8 +10,19 @@ import numpy as np
 
 from monitor.beats.beat import SAMPLES
 from monitor.beats.window import R_CENTRED, Window
-from monitor.recordings.detector import KEEP, PEAK_FINAL, PEAK_REACH, START, BeatDetector, find_peaks
+from monitor.recordings import segmenter_state
+from monitor.recordings.detector import (
+    PEAK_FINAL,
+    PEAK_REACH,
+    START,
+    BeatDetector,
+    FoundBeat,
+    Peak,
+    find_peaks,
+    measured,
+)
 from monitor.recordings.lead_filter import RATE_HZ, LeadFilter
+from monitor.recordings.segmenter_state import Kept, StoredState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MIN_HZ, MAX_HZ = 100.0, 20_000.0
+MAX_LEADS = 10_000
 CHUNK_SECONDS = 10.0  # signal that is processed at a time, so that memory use does not grow with the input
 LEAST_SECONDS = 0.4  # shorter chunks are collected first: they cost more and gain nothing
 TAIL_SECONDS = 1.0  # added after the end, so that the last beat becomes final
@@ -46,27 +58,23 @@ class Segmenter:
     def __init__(self, hz: float, leads: int = 1, window: Window = R_CENTRED) -> None:
         """`hz`: samples a second, 100 to 20,000. `window`: how beats are cut; that of the model that will score them.
 
-        Raises ValueError for another rate, for fewer than one lead, and for a window from R to R.
+        Raises ValueError for another rate, for fewer than one lead or more than 10,000, and for a window from R to R.
         """
         if not MIN_HZ <= hz <= MAX_HZ:
             raise ValueError(f"{hz:g} Hz: a rate of {MIN_HZ:g} to {MAX_HZ:g} samples a second is expected")
-        if leads < 1:
-            raise ValueError(f"{leads} leads, where at least one lead is expected")
+        if not 1 <= leads <= MAX_LEADS:
+            raise ValueError(f"{leads} leads, where at least one lead is expected, and at most {MAX_LEADS:,}")
         if window.kind != "r-centred":
             raise ValueError(f"beats are cut around R here, but the window is {window}")
-        self._hz, self._leads = hz, leads
+        self._hz, self._leads, self._window = float(hz), leads, window
         self._offsets = window.seconds_from_r * RATE_HZ
-        self._waiting: list[list[tuple[int, int]]] = [[] for _ in range(leads)]  # beats whose window is not over
         self._filter = LeadFilter(hz, leads)
         self._delay = self._filter.delay_seconds
         self._is_finished = False
         self._pending: list[NDArray[np.float64]] = []
         self._detectors = [BeatDetector() for _ in range(leads)]
-        self._first = self._examined = 0  # sample numbers at 250 Hz: start of the buffers; end of the examined peaks
-        self._signal = np.zeros((leads, 0))
-        self._detail = np.zeros((leads, 0), np.int64)
-        self._envelope = np.zeros((leads, 0), np.int64)
-        self._valid = np.zeros((leads, 0), np.bool_)
+        self._waiting: list[tuple[int, FoundBeat]] = []  # lead and beat where the window is not over
+        self._kept = Kept.empty(leads)
 
     def feed(self, samples: ArrayLike) -> Segments:
         """Add the next samples in mV, (n,) of one lead or (leads, n). Returns the beats that became final.
@@ -88,15 +96,49 @@ class Segmenter:
         self._pending.append(np.full((self._leads, int(TAIL_SECONDS * self._hz)), np.nan))
         return self._flush()
 
+    def state(self) -> bytes:
+        """Everything that `restore` needs to go on, some 25 KB a lead. Take it between two calls of `feed`."""
+        return segmenter_state.encoded(
+            StoredState(
+                self._hz,
+                self._leads,
+                self._window,
+                np.concatenate([np.empty((self._leads, 0)), *self._pending], axis=1),
+                self._filter.memory,
+                self._kept,
+                [detector.lead for detector in self._detectors],
+                self._waiting,
+                self._is_finished,
+            )
+        )
+
+    @classmethod
+    def restore(cls, state: bytes) -> Segmenter:
+        """A segmenter that goes on where the one went that gave `state`: it finds the same beats.
+
+        Raises ValueError, with a sentence, for bytes that are not such a state.
+        """
+        stored = segmenter_state.decoded(state)
+        segmenter = cls(stored.hz, stored.leads, stored.window)
+        segmenter._filter.memory = stored.filter
+        segmenter._kept, segmenter._waiting = stored.kept, stored.waiting
+        segmenter._pending, segmenter._is_finished = [stored.pending], stored.is_finished
+        segmenter._detectors = [BeatDetector(lead) for lead in stored.detectors]
+        return segmenter
+
+    def copy(self) -> Segmenter:
+        """A segmenter with the same state, which can be fed independently."""
+        return copy.deepcopy(self)
+
     def _flush(self) -> Segments:
-        raw = np.concatenate(self._pending, axis=1)
+        raw = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending, axis=1)
         self._pending = []
         size = max(1, int(CHUNK_SECONDS * self._hz))
         return joined([self._feed(raw[:, start : start + size]) for start in range(0, raw.shape[1], size)])
 
     def _checked(self, samples: ArrayLike) -> NDArray[np.float64]:
         try:
-            raw = np.asarray(samples, np.float64)
+            raw = np.array(samples, np.float64)
         except (TypeError, ValueError):
             raise ValueError("the samples are not numbers") from None
         if raw.ndim == 1 and self._leads == 1:
@@ -107,51 +149,57 @@ class Segmenter:
         return raw
 
     def _feed(self, raw: NDArray[np.float64]) -> Segments:
-        new = self._filter.feed(raw)
-        self._signal = np.concatenate([self._signal, new.signal], axis=1)
-        self._detail = np.concatenate([self._detail, new.detail], axis=1)
-        self._envelope = np.concatenate([self._envelope, new.envelope], axis=1)
-        self._valid = np.concatenate([self._valid, new.is_valid], axis=1)
-        end = self._first + self._signal.shape[1]
-        if end < START or end - PEAK_FINAL <= self._examined:
+        new, end = self._filter.feed(raw), self._filter.memory.count
+        known = self._kept.extended(new, end)
+        self._kept = known.last()
+        if end < START or end - PEAK_FINAL <= known.examined:
             return joined([])
-        found = [self._cut(lead, self._find(lead, end)) for lead in range(self._leads)]
-        self._examined = end - PEAK_FINAL
-        surplus = max(0, self._signal.shape[1] - KEEP)
-        self._first += surplus
-        self._signal, self._detail = self._signal[:, surplus:], self._detail[:, surplus:]
-        self._envelope, self._valid = self._envelope[:, surplus:], self._valid[:, surplus:]
-        return joined(found)
+        peaks, first = self._peaks(known, end), end - known.envelope.shape[1]
+        found = [
+            (lead, beat)
+            for lead, detector in enumerate(self._detectors)
+            for beat in detector.find(peaks[lead], first, known.envelope[lead], known.maxima[lead])
+        ]
+        self._kept.examined = end - PEAK_FINAL
+        return self._cut(known, end, found)
 
-    def _find(self, lead: int, end: int) -> list[tuple[int, int]]:
-        start = max(0, self._examined - self._first - PEAK_REACH - 1)
-        peaks = find_peaks(self._envelope[lead, start:]) + self._first + start
-        is_new = (peaks >= self._examined) & (peaks < end - PEAK_FINAL)
-        return self._detectors[lead].find(self._first, self._detail[lead], self._envelope[lead], peaks[is_new].tolist())
+    def _peaks(self, known: Kept, end: int) -> list[list[Peak]]:
+        """The new peaks of each lead: those up to PEAK_FINAL before the end that were not examined before."""
+        width = known.envelope.shape[1]
+        examined = known.examined - (end - width)  # its index in `envelope`
+        start = examined - PEAK_REACH - 1
+        is_peak = find_peaks(known.envelope[:, start:])[:, PEAK_REACH + 1 : width - PEAK_FINAL - start]
+        lead, at = np.nonzero(is_peak)
+        at += examined - (width - known.detail.shape[1])  # its index in `detail`
+        detail = known.detail
+        envelope = known.envelope[:, width - detail.shape[1] :]
+        peaks = measured(detail, envelope, lead, at, end - detail.shape[1])
+        bounds = np.searchsorted(lead, np.arange(self._leads + 1)).tolist()
+        return [peaks[bounds[number] : bounds[number + 1]] for number in range(self._leads)]
 
-    def _cut(self, lead: int, beats: list[tuple[int, int]]) -> Segments:
-        """The windows of beats, given as sample numbers (R peak, R peak before it), that are over by now.
+    def _cut(self, known: Kept, end: int, found: list[tuple[int, FoundBeat]]) -> Segments:
+        """The windows of beats that are over by now, of those that were waiting and of new ones, each with its lead.
 
-        Windows that begin before the buffered signal or touch an invalid sample are left out.
+        Windows that begin before the first sample or touch an invalid one are left out.
         """
         below = np.floor(self._offsets).astype(np.int64)
         start, stop = int(below[0]), int(below[-1]) + 2  # of the samples that a window needs
-        end = self._first + self._signal.shape[1]
-        beats = self._waiting[lead] + beats
-        self._waiting[lead] = [beat for beat in beats if beat[0] + stop > end]
-        whole = [beat for beat in beats if beat[0] + start >= self._first and beat[0] + stop <= end]
-        place = np.array([beat[0] for beat in whole], np.int64)[:, None] - self._first
-        is_valid = self._valid[lead][place + np.arange(start, stop)].all(axis=1)
-        r, before = np.array(whole, np.int64).reshape(-1, 2)[is_valid].T
-        signal, at = self._signal[lead], place[is_valid] + below
-        samples = signal[at] + (signal[at + 1] - signal[at]) * (self._offsets - below)
+        beats = sorted(self._waiting + found, key=lambda one: one[0])
+        self._waiting = [one for one in beats if one[1].r + stop > end]
+        first = end - known.signal.shape[1]
+        least = max(0, first) - start
+        whole = [(lead, beat.r, beat.before) for lead, beat in beats if least <= beat.r <= end - stop]
+        if not whole:
+            return joined([])
+        lead, r, before = np.array(whole, np.int64).T
+        place = r[:, None] - first
+        is_valid = known.valid[lead[:, None], place + np.arange(start, stop)].all(axis=1)
+        lead, r, before, at = lead[is_valid], r[is_valid], before[is_valid], place[is_valid] + below
+        samples = known.signal[lead[:, None], at]
+        samples += (known.signal[lead[:, None], at + 1] - samples) * (self._offsets - below)
         samples -= samples.mean(axis=1, keepdims=True)
         rr = np.where(before < 0, np.nan, (r - before) / RATE_HZ)
-        return Segments(np.full(len(r), lead), r / RATE_HZ - self._delay, rr, samples.astype(np.float32))
-
-    def copy(self) -> Segmenter:
-        """A segmenter with the same state, which can be fed independently."""
-        return copy.deepcopy(self)
+        return Segments(lead, r / RATE_HZ - self._delay, rr, samples.astype(np.float32))
 
 
 def joined(found: Sequence[Segments]) -> Segments:
