@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.beats.beat_file import PLAIN
 from monitor.errors import RefusedError
 from trainer import destination, options, progress
 
@@ -90,7 +89,7 @@ def train(
     rule: ThresholdRule | None = None,
     *,
     report: Path | None = None,
-    rules: ReadingRules = PLAIN,
+    rules: ReadingRules | None = None,
 ) -> Model:
     """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
 
@@ -99,6 +98,7 @@ def train(
     """
     import torch
 
+    from monitor.beats.beat_file import PLAIN
     from monitor.model import artifact
     from trainer import interrupt
     from trainer.fitting import preparation, scoring
@@ -106,7 +106,7 @@ def train(
 
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
     rule = ThresholdRule() if rule is None else rule
-    dataset = preparation.prepared(source, rules)
+    dataset = preparation.prepared(source, rules or PLAIN)
     normals, abnormals = dataset.train.normal_samples, dataset.train.samples[dataset.train.abnormal]
     if rule.needs_labels and not len(abnormals):
         raise RefusedError(
