@@ -130,6 +130,12 @@ def silence_client() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun: 1 beat, 2 beats, 2 entries."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def printable(text: str) -> str:
     """The text with each character that is not printable replaced by U+FFFD.
 

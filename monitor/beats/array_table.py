@@ -7,6 +7,7 @@ small file with huge contents takes memory.
 from __future__ import annotations
 
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x93NUMPY"
 MAX_BYTES = 8 * MAX_NUMBERS + 64 * 1024  # of an array and its header
+# What numpy and zipfile raise about damaged headers: they evaluate and decode them.
+DAMAGED = (ValueError, EOFError, TypeError, SyntaxError, KeyError, OverflowError, tokenize.TokenError)
+DAMAGED_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error)
 CHUNK_BYTES = 1024 * 1024
 BEATS_NAMES = ("x", "beats", "data", "samples", "signals", "arr_0")
 LABELS_NAMES = ("y", "labels", "label", "target", "targets", "classes", "arr_1")
@@ -54,7 +58,7 @@ def read_npz(name: str, file: BinaryIO, rules: ReadingRules) -> BeatTable:
                 return _table(f"{name}: {beats}", found, rules)
             with archive.open(members[labels]) as stream:
                 return _labelled(name, found, _unpacked(f"{name}: {labels}", stream), rules)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+    except DAMAGED_ZIP as error:
         raise RefusedError(f"{name}: this is not a complete zip archive ({error})") from None
 
 
@@ -88,13 +92,14 @@ def _array(name: str, path: Path) -> NDArray[np.float64]:
     """The array in a file. It is mapped into memory, so that a header with a false size allocates nothing."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise RefusedError(f"{name}: not a numeric NPY array, where one is expected ({error})") from None
     if array.dtype.kind not in "fiub" or array.ndim not in (1, 2):
         raise RefusedError(f"{name}: {array.dtype} of shape {array.shape}, where numbers (n, {SAMPLES}) are expected")
     if array.size > MAX_NUMBERS:
         raise RefusedError(f"{name}: holds more than {MAX_NUMBERS:,} numbers: divide it into several files")
-    return np.array(array, np.float64)
+    with np.errstate(invalid="ignore"):  # what is no number is refused by its place later
+        return np.array(array, np.float64)
 
 
 def _table(name: str, array: NDArray[np.float64], rules: ReadingRules) -> BeatTable:

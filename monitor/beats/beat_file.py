@@ -102,7 +102,7 @@ def _of_zip(path: Path, file: BinaryIO, rules: ReadingRules) -> BeatTable:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except array_table.DAMAGED_ZIP as error:
         raise RefusedError(f"{path}: this is not a complete zip archive ({error})") from None
     if any(name.startswith("xl/") for name in names):
         raise RefusedError(f"{path}: this is an Excel workbook: {AS_TEXT} in Excel")

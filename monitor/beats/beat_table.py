@@ -15,6 +15,7 @@ from monitor.beats import label_column
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.label_column import ReadingRules
 from monitor.errors import RefusedError
+from monitor.log import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,9 +112,8 @@ def check_width(where: str, width: int, rules: ReadingRules) -> None:
     hint = "" if rules.resample or not LEAST_SAMPLES <= width <= MOST_SAMPLES else f"; {STRETCH}"
     if width == 1:
         hint = "; one number in each row is a signal and not yet beats"
-    columns = "1 column" if width == 1 else f"{width} columns"
     expected = f"{LEAST_SAMPLES} to {MOST_SAMPLES:,} samples" if rules.resample else EXPECTED
-    raise RefusedError(f"{where} has {columns}, where {expected}, are expected{hint}")
+    raise RefusedError(f"{where} has {count_of(width, 'column')}, where {expected}, are expected{hint}")
 
 
 def _columns(table: BeatTable, rules: ReadingRules) -> Columns:
@@ -128,13 +128,13 @@ def _columns(table: BeatTable, rules: ReadingRules) -> Columns:
         samples = range(start + 1, width) if label == start else range(start, width - 1)
         if (label == start) != table.label_first:
             notes.append(f"the {'first' if label == start else 'last'} column is the label")
-    _check(table, rules, samples, label)
+    _check(table, rules, samples)
     return Columns(samples, label, tuple(f"{_file(table)}: {note}" for note in notes))
 
 
-def _check(table: BeatTable, rules: ReadingRules, samples: range, label: int | None) -> None:
+def _check(table: BeatTable, rules: ReadingRules, samples: range) -> None:
     """Raise RefusedError unless there are as many samples as a beat has, and all of them numbers."""
-    strange = [column for column, _ in table.words if column != label]
+    strange = [column for column, _ in table.words if column in samples]
     if strange:
         word = str(table.cells(strange[0])[0])[:40]
         where = f"{table.where} {table.numbers[0]}, column {strange[0] + 1}"

@@ -26,6 +26,7 @@ import orjson
 
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.json_numbers import read_numbers
+from monitor.log import count_of
 from monitor.records import strict_json
 from monitor.records.strict_json import UnclearError
 
@@ -232,7 +233,9 @@ def strict_samples(value: bytes) -> bytes:
     if not isinstance(samples, list):
         raise UnclearError("not-numbers", f"`samples` is {strict_json.kind(samples)}, where a list is expected")
     if len(samples) != SAMPLES:
-        raise UnclearError("wrong-length", f"`samples` has {len(samples)} entries, where a beat has {SAMPLES}")
+        raise UnclearError(
+            "wrong-length", f"`samples` has {count_of(len(samples), 'entry')}, where a beat has {SAMPLES}"
+        )
     for place, sample in enumerate(samples):
         if not isinstance(sample, float):
             raise UnclearError(

@@ -15,6 +15,7 @@ import numpy as np
 
 from monitor.beats.beat import FLOAT32_BYTES, MAX_AMPLITUDE, MAX_VALUE_BYTES, SAMPLES, Beats
 from monitor.beats.json_beat import read_alike, read_samples
+from monitor.log import count_of
 from monitor.records.strict_json import UnclearError
 
 if TYPE_CHECKING:
@@ -161,8 +162,10 @@ def _check_text(value: bytes | None) -> None:
     if _is_json(value):
         return
     if _TEXT.fullmatch(value):
-        raise UnclearError("not-json", f"{len(value)} bytes of text that are not a JSON object")
-    raise UnclearError("wrong-length", f"{len(value)} bytes, where {SAMPLES} float32 samples are {FLOAT32_BYTES}")
+        raise UnclearError("not-json", f"{count_of(len(value), 'byte')} of text, which is not a JSON object")
+    raise UnclearError(
+        "wrong-length", f"{count_of(len(value), 'byte')}, where {SAMPLES} float32 samples are {FLOAT32_BYTES}"
+    )
 
 
 def _reject_amplitudes(samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:

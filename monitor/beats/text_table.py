@@ -16,6 +16,7 @@ from monitor.beats import beat_table
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.beat_table import EXPECTED, BeatTable
 from monitor.errors import RefusedError
+from monitor.log import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,8 +146,9 @@ class _Lines:
     def _checked(self, where: str, cells: list[str], row: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """The row, provided that it has as many columns as the others, and numbers in them."""
         if len(cells) != self._width:
-            columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
-            raise RefusedError(f"{where} has {columns}, where the lines before it have {self._width}")
+            raise RefusedError(
+                f"{where} has {count_of(len(cells), 'column')}, where the lines before it have {self._width}"
+            )
         strange = [place for place in self._words if len(cells[place]) > MAX_WORD]
         if row is None:
             strange = [place for place, cell in enumerate(cells) if place not in self._words and not _is_number(cell)]
@@ -180,7 +182,7 @@ class _Lines:
             notes += [f"a header stands in the middle, in line {again[0]}{_and_more(again)}; skipped"] if again else []
         if self._skipped:
             verb = "begins with # and is" if self._skipped == 1 else "begin with # and are"
-            notes.append(f"{_count(self._skipped, 'line')} {verb} skipped")
+            notes.append(f"{count_of(self._skipped, 'line')} {verb} skipped")
         return tuple(f"{self._name}: {note}" for note in notes)
 
 
@@ -258,8 +260,4 @@ def _is_number(text: str) -> bool:
 
 
 def _and_more(lines: list[int]) -> str:
-    return f" and in {_count(len(lines) - 1, 'more line')}" if len(lines) > 1 else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f" and in {count_of(len(lines) - 1, 'more line')}" if len(lines) > 1 else ""

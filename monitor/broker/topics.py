@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from monitor.broker.choice import kafka_client
 from monitor.broker.retry import COMMAND_SECONDS, START_SECONDS
 from monitor.errors import RefusedError
+from monitor.log import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
 
 
 def _created(partitions: int) -> str:
-    return f"created, {partitions} partition{'' if partitions == 1 else 's'}"
+    return f"created, {count_of(partitions, 'partition')}"
 
 
 def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from monitor import broker, settings
-from monitor.log import printable
+from monitor.log import count_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ def readable(value: bytes | None) -> str:
         alert = orjson.loads(value or b"")
         return "\n".join([_facts(alert), *_drawing(alert)])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        return f"(not an alert: {len(value or b'')} bytes)"
+        return f"(not an alert: {count_of(len(value or b''), 'byte')})"
 
 
 def _facts(alert: dict[str, Any]) -> str:
@@ -36,7 +36,7 @@ def _facts(alert: dict[str, Any]) -> str:
         alert["kind"],
         alert["cause"],
         printable(alert["source"]),
-        f"{beats['abnormal']} of {beats['seen']} beats abnormal",
+        f"{beats['abnormal']} of {count_of(beats['seen'], 'beat')} abnormal",
     ]
     if score is not None:
         facts.append(f"score {score:.3g} against threshold {alert['threshold']:.3g}, p {alert['p_value']:.2g}")
@@ -65,8 +65,9 @@ def _sparkline(curve: list[float], lowest: float, highest: float) -> str:
 @click.option(
     "--from-beginning", is_flag=True, help="Start with the oldest alert in Kafka.  [default: new alerts only]"
 )
+@click.option("--source", metavar="NAME", help="Show alerts of this source only.  [default: of all]")
 @click.option("--count", type=click.IntRange(1), help="Stop after this many alerts.  [default: only at Ctrl-C]")
-def alerts(*, as_json: bool, from_beginning: bool, count: int | None) -> None:
+def alerts(*, as_json: bool, from_beginning: bool, source: str | None, count: int | None) -> None:
     """Show alerts as they arrive, with a drawing of the beat.
 
     An episode is a time in which a source is in alarm. An alert says that an episode has opened or closed. The beat
@@ -74,14 +75,17 @@ def alerts(*, as_json: bool, from_beginning: bool, count: int | None) -> None:
     """
     config = settings.read()
     with broker.Reader(config, config.alerts_topic, from_beginning=from_beginning) as reader:
+        whose = "" if source is None else f" of {printable(source)}"
+        click.echo(f"waiting for alerts{whose} on {config.alerts_topic}; Ctrl-C ends it", err=True)
         try:
-            for record in itertools.islice(_follow(reader), count):
+            for record in itertools.islice(_follow(reader, source), count):
                 line = (record.value or b"").decode(errors="replace") if as_json else readable(record.value)
                 click.echo(line)
         except KeyboardInterrupt:
             pass
 
 
-def _follow(reader: broker.Reader) -> Iterable[Any]:
+def _follow(reader: broker.Reader, source: str | None) -> Iterable[Any]:
+    """The alerts of one source, or of all; the key of an alert is its source."""
     while True:
-        yield from reader.poll()
+        yield from (record for record in reader.poll() if source is None or record.key == source.encode())

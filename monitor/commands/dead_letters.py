@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from monitor import broker, settings
 from monitor.beats.parse import REASONS
+from monitor.commands import times
 from monitor.deadletters.letter import (
     MAX_ROUNDS,
     Letter,
@@ -69,8 +71,19 @@ def dead_letters() -> None:
 
 @dead_letters.command(name="list")
 @only_reason
+@click.option(
+    "--since",
+    "since_ms",
+    metavar="TIME",
+    callback=lambda *given: times.milliseconds(given[2]),
+    help="Only letters written at this time or later, for example 2026-11-24T10:00:00Z.",
+)
+@click.option("--key", metavar="TEXT", help="Only letters of records with this key: one source.")
+@click.option("--limit", type=click.IntRange(1), help="Print only the last so many of them; the counts are of all.")
 @click.option("--json", "wants_json", is_flag=True, help="Print JSON objects; the counts go to standard error.")
-def list_command(*, reason: str | None, wants_json: bool) -> None:
+def list_command(
+    *, reason: str | None, since_ms: int | None, key: str | None, limit: int | None, wants_json: bool
+) -> None:
     """List the dead letters, with counts for each reason.
 
     Ends with the last letter that is on the topic now, and does not wait for new ones.
@@ -78,19 +91,47 @@ def list_command(*, reason: str | None, wants_json: bool) -> None:
     config = settings.read()
     replayed = _replayed(config)
     show = as_json if wants_json else as_line
+    wanted = LetterFilter(reason, since_ms, None if key is None else key.encode())
     counts: Counter[str] = Counter()
     replayed_counts: Counter[str] = Counter()
-    for letter in _letters(config):
-        word = letter.refusal.reason if letter.refusal else f"({OUTCOMES[FOREIGN]})"
-        if reason in (None, word):
-            is_replayed = letter.position in replayed
-            counts[word] += 1
-            replayed_counts[word] += is_replayed
-            click.echo(show(letter, is_replayed=is_replayed))
+    last: deque[str] = deque(maxlen=limit)  # with a limit the lines are printed at the end
+    for letter in filter(wanted.takes, _letters(config)):
+        is_replayed = letter.position in replayed
+        counts[word_of(letter)] += 1
+        replayed_counts[word_of(letter)] += is_replayed
+        line = show(letter, is_replayed=is_replayed)
+        if limit is None:
+            click.echo(line)
+        else:
+            last.append(line)
+    for line in last:
+        click.echo(line)
     for word, count in sorted(counts.items()):
         click.echo(f"{printable(word)}: {count}, {replayed_counts[word]} of them put back", err=wants_json)
     total, replayed_total = counts.total(), replayed_counts.total()
     click.echo(f"{config.dead_letters_topic}: {total}, {replayed_total} of them put back", err=wants_json)
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which letters are listed: those with this reason, from this time on, with this key; None means all."""
+
+    reason: str | None = None
+    since_ms: int | None = None
+    key: bytes | None = None
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether a letter is listed."""
+        return (
+            self.reason in (None, word_of(letter))
+            and (self.since_ms is None or letter.time >= self.since_ms)
+            and self.key in (None, letter.key)
+        )
+
+
+def word_of(letter: Letter) -> str:
+    """The word that a letter is counted by: its reason, or that no monitor wrote it."""
+    return letter.refusal.reason if letter.refusal else f"({OUTCOMES[FOREIGN]})"
 
 
 def _letters(config: Settings) -> Iterator[Letter]:

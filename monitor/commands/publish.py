@@ -13,7 +13,7 @@ import click
 
 from monitor import broker, settings
 from monitor.beats import stream
-from monitor.commands import count_of
+from monitor.log import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

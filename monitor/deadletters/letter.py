@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from monitor.deadletters.replay_ledger import Position
-from monitor.log import printable
+from monitor.log import count_of, printable
 from monitor.records.record import Headers, Message, rfc3339
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def as_line(letter: Letter, *, is_replayed: bool) -> str:
     """
     facts = [letter_name(letter), rfc3339(letter.time)]
     key = "no key" if letter.key is None else f"key {letter.key.decode(errors='backslashreplace')!r}"
-    size = "no value" if letter.value is None else f"{len(letter.value)} bytes"
+    size = "no value" if letter.value is None else count_of(len(letter.value), "byte")
     if letter.refusal is None:
         return "  ".join([*facts, "(not written by a monitor)", printable(key), size])
     refusal = letter.refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import tracemalloc
@@ -243,3 +244,24 @@ def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path):
 def test_junk_is_refused_in_a_sentence(file, content):
     file.write_bytes(content)
     refusal(file)
+
+
+def packed(name):
+    stream = io.BytesIO()
+    if name == "npz":
+        np.savez_compressed(stream, x=models.beats(3), y=np.array([0, 1, 1]))
+        return stream.getvalue()
+    content = npy(models.beats(3)) if name.startswith("npy") else lines(models.beats(3).tolist()).encode()
+    return gzip.compress(content) if name.endswith("gz") else content
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data(), name=st.sampled_from(["npz", "npy", "npy.gz", "csv", "csv.gz"]))
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(file, data, name):
+    content = bytearray(packed(name))
+    for _ in range(data.draw(st.integers(1, 4))):
+        reach = data.draw(st.sampled_from([100, len(content)]))
+        content[data.draw(st.integers(0, min(reach, len(content)) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(content[: data.draw(st.integers(8, len(content)))] if data.draw(st.booleans()) else content)
+    with contextlib.suppress(RefusedError):
+        assert beat_file.read(file).samples.shape[1] == 140

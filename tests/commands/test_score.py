@@ -102,6 +102,16 @@ def test_csv_has_one_header_for_all_files(command):
     assert err.startswith("120 beats: ")
 
 
+def test_what_was_assumed_about_a_file_is_said_and_labels_can_be_named(command, tmp_path):
+    rows = [[*row, "normal" if place % 3 else "PVC"] for place, row in enumerate(beats().tolist())]
+    (tmp_path / "words.csv").write_text("".join(";".join(map(str, row)) + "\n" for row in rows))
+    code, out, err = command("words.csv", "--csv")
+    assert (code, len(out.splitlines())) == (0, 61)
+    assert "words.csv: columns are divided by semicolons" in err
+    assert "labels: normal: normal (40); abnormal: PVC (20)" in err
+    assert "of 40 labelled abnormal" in command("words.csv", "--normal-label", "pvc")[1]
+
+
 def test_several_files_stand_under_their_names(command):
     assert command("beats.npy", "labelled.csv")[1].count("\n    row ") == 2
 

@@ -144,7 +144,7 @@ def test_a_letter_without_its_value_names_the_position_of_the_record():
 
 def test_a_line_shows_time_reason_source_and_outcome():
     line = as_line(read(stored(refused(headers=(("replays", b"2"),)))), is_replayed=True)
-    for word in ("3/9", "1970-01-01T00:00:05.000Z", "not-json", "bed 7", "ecg.beats/1 offset 42", "1 bytes", "no good"):
+    for word in ("3/9", "1970-01-01T00:00:05.000Z", "not-json", "bed 7", "ecg.beats/1 offset 42", "1 byte ", "no good"):
         assert word in line
     assert "rounds 2, put back" in line
 

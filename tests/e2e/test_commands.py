@@ -90,6 +90,18 @@ def test_alerts_are_shown_readable_and_as_json(run):
     assert orjson.loads(raw.stdout) == ALERT
 
 
+def test_alerts_of_one_source_are_shown_and_it_is_said_that_the_command_waits(run):
+    with closing(Publisher(run.settings)) as publisher:
+        for source in ("bed 6", "bed 7", "bed 6", "bed 7"):
+            alert = orjson.dumps(ALERT | {"source": source})
+            publisher.send(Message(run.settings.alerts_topic, source.encode(), alert))
+        publisher.flush()
+    shown = run("alerts", "--from-beginning", "--source", "bed 7", "--count", "2")
+    assert shown.stdout.count("bed 7") == 2
+    assert "bed 6" not in shown.stdout
+    assert shown.stderr == f"waiting for alerts of bed 7 on {run.settings.alerts_topic}; Ctrl-C ends it\n"
+
+
 def test_check_accepts_a_correct_setup(run, model_file):
     run.environment["MONITOR_MODEL"] = str(model_file)
     done = run("check")

@@ -162,3 +162,19 @@ def test_every_command_has_help(arguments):
     done = CliRunner().invoke(cli.commands, ["dead-letters", *arguments, "--help"])
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) >= 5
+
+
+def test_the_list_can_be_narrowed_by_key_time_and_number(dead_letters):
+    dead_letters.write(dead_letters.letter(b"%d" % count, key=b"bed %d" % (count % 2)) for count in range(6))
+    output, _ = dead_letters.run("list", "--key", "bed 1")
+    assert output.count("'bed 1'") == 3
+    assert "'bed 0'" not in output
+    output, _ = dead_letters.run("list", "--limit", "2")
+    lines = output.splitlines()
+    assert [line.split()[1] for line in lines[:2]] == ["0/4", "0/5"] or len(lines) == 4
+    assert lines[-2:] == [
+        "not-json: 6, 0 of them put back", f"{dead_letters.settings.dead_letters_topic}: 6, 0 of them put back"
+    ]  # fmt: skip
+    assert dead_letters.run("list", "--since", "2999-01-01")[0].splitlines()[-1].endswith(": 0, 0 of them put back")
+    assert dead_letters.run("list", "--since", "1999-01-01T00:00:00Z", "--key", "bed 0")[0].count("'bed 0'") == 3
+    assert "'soon' is not a time; a time looks like" in dead_letters.run("list", "--since", "soon", code=2)[1]

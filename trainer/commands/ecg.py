@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.errors import RefusedError
-from trainer import destination, options
+from trainer import destination, options, progress
 from trainer.data.signals import ALL
 
 if TYPE_CHECKING:
@@ -143,7 +143,9 @@ def train(
     if report is not None:
         from trainer.report.report import write  # importing matplotlib takes a second
 
-        click.echo(f"wrote {write(report, model, dataset, fitted.losses, judged)}")
+        with progress.phase("report"):
+            page = write(report, model, dataset, fitted.losses, judged)
+        click.echo(f"wrote {page}")
     return model
 
 

@@ -115,11 +115,6 @@ def joined(*parts: DatasetPart) -> DatasetPart:
     )
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun: 1 beat, 2,000 beats."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def official_files(folder: Path) -> tuple[Path | None, Path | None]:
     """ECG5000's training file and test file in a folder, in any format. Raises RefusedError if it cannot be read."""
     names = _names(folder)

@@ -8,6 +8,7 @@ the test part; the tables show its figures. A folder of PNGs is divided in the o
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,20 @@ def read(folder: Path, channels: int, url: str = fashion_mnist.OFFICIAL_URL) -> 
 
     Raises RefusedError, or DownloadError if the download fails.
     """
+    found = _read(folder, channels, url)
+    _refuse_plain(folder, found.train)
+    return found
+
+
+def _refuse_plain(folder: Path, pictures: NDArray[np.uint8]) -> None:
+    """Raises RefusedError if every picture (n, c, h, w) has one value only, as all-black ones have."""
+    if (pictures.min(axis=(2, 3)) == pictures.max(axis=(2, 3))).all():
+        raise RefusedError(
+            f"{folder}: every training picture is of one brightness, for example all black: there is nothing to learn"
+        )
+
+
+def _read(folder: Path, channels: int, url: str) -> ImageSet:
     if not fashion_mnist.present(folder):
         files = sorted(folder.glob("*.[pP][nN][gG]")) if folder.is_dir() else []
         if files:
@@ -116,7 +131,8 @@ def _of_pngs(folder: Path, files: Sequence[Path], channels: int) -> ImageSet:
         raise RefusedError(
             f"{folder}: PNGs: {len(files)}, but at least {LEAST_PNGS} are needed, for training, validation and test"
         )
-    planes = [_planes(png.read(file), channels) for file in files]
+    pictures = [png.read(file) for file in files]
+    planes = [_planes(picture, channels) for picture in pictures]
     sides = {plane.shape[1:] for plane in planes}
     whole = len(sides) == 1 and max(max(side) for side in sides) <= MAX_WHOLE_SIDE
     size = min(min(side) for side in sides)
@@ -133,7 +149,9 @@ def _of_pngs(folder: Path, files: Sequence[Path], channels: int) -> ImageSet:
     note = (
         f"{folder}: {len(files):,} PNGs as pictures of {shape}; the last {len(squares) - cut:,} PNGs are the test part"
     )
-    return ImageSet(f"the PNGs of {folder.resolve().name}", *_parted(train), test, (note,))
+    found = Counter(each for picture in pictures for each in picture.notes)
+    notes = tuple(f"{folder}: in {count:,} of {len(files):,} PNGs: {each}" for each, count in found.items())
+    return ImageSet(f"the PNGs of {folder.resolve().name}", *_parted(train), test, (note, *notes))
 
 
 def patches(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -11,10 +10,11 @@ import click
 import torch
 
 from monitor.model.network import resolve
-from trainer import destination, interrupt
+from trainer import destination, interrupt, progress
 from trainer.denoiser import artifact, images, report, score, training
 from trainer.denoiser.artifact import DenoiserManifest, DenoiserModel
 from trainer.denoiser.network import DenoiserConfig, dead_filters
+from trainer.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +57,10 @@ def run(job: DenoiserJob, recipe: ImageRecipe) -> DenoiserModel:
     pictures = _prepared(job, recipe.config.channels)
     with interrupt.first_ctrl_c() as stopped:
         fits = _fits(pictures, recipe, job, device, stopped.is_set)
-        rows = _rows(pictures, recipe, fits)
-        table = [score.quality(name, rows["clean"], values) for name, values in list(rows.items())[1:]]
-        click.echo(f"Tested on {len(rows['clean']):,} pictures; each method gets the same noisy ones:")
+        with progress.phase("test"):
+            rows = _rows(pictures, recipe, fits)
+            table = [score.quality(name, rows["clean"], values) for name, values in list(rows.items())[1:]]
+        click.echo(f"Tested on {count(len(rows['clean']), 'picture')}; each method gets the same noisy ones:")
         click.echo(score.table(table))
         model = DenoiserModel(_first(fits).network, _manifest(pictures, recipe, fits, table))
         artifact.save(job.out, model)
@@ -104,23 +105,17 @@ def _prepared(job: DenoiserJob, channels: int) -> ImageSet:
         click.echo(note)
     pictures = pictures.first(QUICK_TRAIN, QUICK_OTHERS) if job.quick else pictures
     click.echo(
-        f"{pictures.name}: {len(pictures.train):,} pictures to train on, {len(pictures.validation):,} to choose the "
-        f"best epoch by, {len(pictures.test):,} to test on"
+        f"{pictures.name}: {count(len(pictures.train), 'picture')} to train on, {len(pictures.validation):,} to choose "
+        f"the best epoch by, {len(pictures.test):,} to test on"
     )
     return pictures
 
 
 def _fit(pictures: ImageSet, recipe: ImageRecipe, device: torch.device, stopped: Callable[[], bool]) -> Fit:
     steps = recipe.epochs * recipe.batches(len(pictures.train))
-    with click.progressbar(
-        length=steps,
-        label=f"training {recipe.config.network}",
-        item_show_func=lambda loss: "" if loss is None else f"loss {loss:.5f}",
-        file=sys.stderr,
-        update_min_steps=max(1, steps // 1000),
-    ) as bar:
+    with progress.phase(f"training {recipe.config.network}", steps, "batch") as tick:
         fit = training.fit(
-            pictures.train, pictures.validation, recipe, device, lambda loss: bar.update(1, loss), stopped
+            pictures.train, pictures.validation, recipe, device, lambda loss: tick(f"loss {loss:.5f}"), stopped
         )
     if fit.interrupted:
         click.echo(

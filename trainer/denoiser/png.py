@@ -7,11 +7,11 @@ import os
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from monitor.errors import RefusedError
 
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000  # 8000 x 8000; a decoded pixel takes up to four bytes
 DEEP = 16
+SRGB_GAMMA, GAMMA_TOLERANCE = 0.45455, 0.01  # what a PNG says of itself that is meant for a screen
+REDUCED = "8 of its 16 bits per value are kept"  # Pillow keeps all 16 only of grey pictures without transparency
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF's orientation
 _DEPTH_AT = 24  # byte of a PNG that holds the bits per value
 
 
@@ -29,13 +40,12 @@ _DEPTH_AT = 24  # byte of a PNG that holds the bits per value
 class Picture:
     """Values (h, w, c) of a grey (c = 1) or colour (c = 3) picture with 8 or 16 bits, and its alpha (h, w) or None.
 
-    `reduced`: the file had 16 bits per value, and 8 of them were kept. Pillow keeps all 16 only of grey pictures
-    without transparency.
+    `notes` say what of the file was changed or left out, in the words of a list.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]
     alpha: NDArray[np.uint8] | None = None
-    reduced: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -69,7 +79,38 @@ def _read(path: Path) -> Picture:
                 f"{path}: {image.width:,} x {image.height:,} pixels, but at most {MAX_PIXELS:,} are read"
             )
         image.load()
-        return _picture(image, _depth(path))
+        notes = _notes(image)
+        found = _picture(_upright(image), _depth(path))
+        return replace(found, notes=(*notes, *found.notes))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF data say. Pillow's own function raises on some damaged EXIF data."""
+    turn = TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the picture has to be turned, by EXIF's numbers; 1 means not at all, also where the EXIF data are damaged."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (OSError, ValueError, TypeError, KeyError, SyntaxError, struct.error):
+        return 1
+
+
+def _notes(image: Image.Image) -> tuple[str, ...]:
+    """What of a picture does not come along."""
+    notes = []
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        notes.append(f"only the first of its {frames} frames is read")
+    if _orientation(image) in TURNS:
+        notes.append("it is turned as its EXIF data say")
+    gamma = image.info.get("gamma", SRGB_GAMMA)
+    if abs(gamma - SRGB_GAMMA) > GAMMA_TOLERANCE:
+        notes.append(f"its gamma of {gamma:g} is left out")
+    if "icc_profile" in image.info:
+        notes.append("its colour profile is left out")
+    return tuple(notes)
 
 
 def write(path: Path, picture: Picture) -> None:
@@ -103,9 +144,11 @@ def _picture(image: Image.Image, depth: int) -> Picture:
         if clear is None:
             return Picture(deep[..., None])
         seen = np.where(deep == clear, 0, 255).astype(np.uint8)
-        return Picture((deep >> 8).astype(np.uint8)[..., None], seen, reduced=True)
+        return Picture((deep >> 8).astype(np.uint8)[..., None], seen, (REDUCED,))
     grey = image.mode in ("1", "L", "LA")
     alpha = image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info
     array = np.asarray(image.convert(("L" if grey else "RGB") + ("A" if alpha else "")))
     values: NDArray[np.uint8] = array[..., None] if array.ndim == 2 else array  # noqa: PLR2004  # no channels: plain grey
-    return Picture(values[..., :-1] if alpha else values, values[..., -1] if alpha else None, depth == DEEP)
+    return Picture(
+        values[..., :-1] if alpha else values, values[..., -1] if alpha else None, (REDUCED,) * (depth == DEEP)
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from monitor.errors import RefusedError
+from trainer import destination
 from trainer.denoiser import artifact, png
 from trainer.denoiser.network import REACH, apply
 
@@ -34,6 +35,7 @@ def denoise_files(model_file: Path, files: Sequence[Path], out: Path) -> None:
     torch.set_num_threads(1)
     model = artifact.load(model_file)
     _refuse_clashes(files, out)
+    destination.probe(*(out / file.name for file in files))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -41,7 +43,7 @@ def denoise_files(model_file: Path, files: Sequence[Path], out: Path) -> None:
     for file in files:
         picture = png.read(file)
         png.write(out / file.name, denoised(model.network, model.manifest.network.channels, picture))
-        note = " (8 of its 16 bits per value are kept)" if picture.reduced else ""
+        note = f" ({'; '.join(picture.notes)})" if picture.notes else ""
         click.echo(f"wrote {out / file.name}{note}")
 
 

@@ -18,6 +18,7 @@ from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.errors import RefusedError
 from monitor.model import artifact
 from monitor.model.fit import misfit
+from trainer import progress
 from trainer.data import plausibility, split
 from trainer.evaluation import contenders, tutorial
 from trainer.evaluation.contenders import Contender
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from monitor.model.manifest import Figures, Model
     from trainer.data.datasets import DatasetPart
 
+DETECTORS = 4  # the autoencoder and what it is compared with
 MEASURES = (
     "auc", "average_precision", "tpr_at_1_percent_fpr", "tpr_at_5_percent_fpr", "accuracy", "precision", "recall",
     "f1", "false_positive_rate", "normal_precision", "normal_recall",
@@ -83,18 +85,23 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
     torch.set_num_threads(1)
     model = artifact.load(model_file, "cpu")
     runs: dict[str, list[Mapping[str, float]]] = {}
+    table = unfit = ""
     for seed in range(task.seeds):
         train, test = _parts(task, seed)
         if not task.retrains:
             overlap.refuse_test(model, task.data, train, test)
         names = split.class_names(test, split.classes(task.data, task.rules))
-        for contender in _contenders(model, task, train, seed):
-            scores = contender.score(test.samples)
-            runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
-            if not task.retrains and contender.name == contenders.AUTOENCODER:
-                _echo_misfit(model, scores[~test.abnormal])
-            if show_sweep and not seed and contender.name == contenders.AUTOENCODER:
-                click.echo(sweep.table(sweep.sweep(scores, test.abnormal)))
+        with progress.phase(f"comparison with seed {seed}", DETECTORS, "detector") as tick:
+            for contender in _contenders(model, task, train, seed):
+                scores = contender.score(test.samples)
+                runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
+                if not task.retrains and contender.name == contenders.AUTOENCODER:
+                    unfit = _misfit(model, scores[~test.abnormal])
+                if show_sweep and not table:  # of the autoencoder, which comes first
+                    table = sweep.table(sweep.sweep(scores, test.abnormal))
+                tick(contender.name)
+    for text in filter(None, (unfit, table)):
+        click.echo(text)
     results = [_result(name, rows) for name, rows in runs.items()]
     _print(task, results, _thresholds(model, task))
     ours = results[0].measures
@@ -103,11 +110,11 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
     return results
 
 
-def _echo_misfit(model: Model, scores: NDArray[np.float32]) -> None:
-    """Say where the model does not fit test beats that are labelled as normal, from their scores."""
+def _misfit(model: Model, scores: NDArray[np.float32]) -> str:
+    """A sentence where the model does not fit test beats that are labelled as normal, from their scores; else empty."""
     flagged = int((scores > np.float32(model.manifest.threshold.value)).sum())
-    if note := misfit(flagged, len(scores), model.manifest.window.cut):
-        click.echo(f"Beware: {note}.")
+    note = misfit(flagged, len(scores), model.manifest.window.cut)
+    return f"Beware: {note}." if note else ""
 
 
 def _parts(task: EvaluationTask, seed: int) -> tuple[DatasetPart, DatasetPart]:
@@ -117,7 +124,7 @@ def _parts(task: EvaluationTask, seed: int) -> tuple[DatasetPart, DatasetPart]:
     if not test.abnormal.any() or test.abnormal.all():
         raise RefusedError(f"{task.data}: the test part must have labelled beats, both normal and abnormal")
     normals = len(train.normal_samples)
-    preparation.require_normals(task.data, train, "train on")
+    preparation.require_normals(task.data, normals, "train on")
     click.echo(f"seed {seed}: {normals:,} normal beats to train on", err=True)
     return train, test
 

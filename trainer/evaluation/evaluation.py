@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.model.manifest import Evaluation
+from trainer import progress
 from trainer.data import datasets
 from trainer.evaluation import by_patient, contenders
 from trainer.evaluation.contenders import Contender
@@ -65,11 +66,13 @@ def evaluate(
     split: str, score: Scoring, threshold: float, train: DatasetPart, test: DatasetPart, budget: Budget
 ) -> Evaluation:
     """Figures of the model, of PCA and of the nearest neighbour on the test part. Only this function reads it."""
-    rows = [figures(contenders.AUTOENCODER, score(test.samples), test.abnormal, threshold)]
-    rows += [
-        figures(each.name, each.score(test.samples), test.abnormal, each.threshold)
-        for each in contenders.simple(train, budget)
-    ]
+    rows = []
+    with progress.phase("comparison", 3, "detector") as tick:
+        rows.append(figures(contenders.AUTOENCODER, score(test.samples), test.abnormal, threshold))
+        tick(contenders.AUTOENCODER)
+        for each in contenders.simple(train, budget):
+            rows.append(figures(each.name, each.score(test.samples), test.abnormal, each.threshold))
+            tick(each.name)
     abnormals = int(test.abnormal.sum())
     return Evaluation(split, len(test) - abnormals, abnormals, tuple(rows))
 

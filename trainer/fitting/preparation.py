@@ -13,6 +13,7 @@ from monitor.errors import RefusedError
 from trainer.data import datasets, plausibility, reading, repeats
 from trainer.data.signals import ALL
 from trainer.fitting import scoring
+from trainer.wording import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def prepared(source: Path, rules: ReadingRules = PLAIN, signals: Signals = ALL) 
         train = distinct(train, "training")
     else:
         train, test = separated(train, scorable(test, "test"))
-    require_normals(source, train, "train on")
+    require_normals(source, len(train.normal_samples), "train on")
     doubt = "" if dataset.leads else plausibility.doubt(train)  # people differ, and annotations are no columns
     warnings = (doubt,) if doubt else ()
     for warning in warnings:
@@ -60,12 +61,11 @@ def require_window(source: Path, dataset: Dataset, model: Model) -> None:
         )
 
 
-def require_normals(source: Path, part: DatasetPart, purpose: str) -> None:
+def require_normals(source: Path, normals: int, purpose: str) -> None:
     """Raises RefusedError if there are fewer than MIN_NORMALS normal beats to `purpose`."""
-    normals = len(part.normal_samples)
     if normals < MIN_NORMALS:
         raise RefusedError(
-            f"{source}: {normals} distinct normal beats to {purpose}, but at least {MIN_NORMALS} are needed"
+            f"{source}: {count(normals, 'distinct normal beat')} to {purpose}, but at least {MIN_NORMALS} are needed"
         )
 
 
@@ -73,7 +73,7 @@ def scorable(part: DatasetPart, name: str) -> DatasetPart:
     """The beats that are neither flat nor saturated. Prints how many are left out."""
     kept = scoring.scorable(part.samples)
     if not kept.all():
-        click.echo(f"{datasets.count(int((~kept).sum()), f'{name} beat')} flat or saturated: left out")
+        click.echo(f"{count(int((~kept).sum()), f'{name} beat')} flat or saturated: left out")
     return part.only(kept)
 
 
@@ -94,17 +94,17 @@ def separated(train: DatasetPart, test: DatasetPart) -> tuple[DatasetPart, Datas
     _say_repeats(len(train), int((~kept[: len(train)]).sum()), "training")
     _say_contradictions(datasets.joined(train, test), original)
     if of_train.any():
-        click.echo(f"{datasets.count(int(of_train.sum()), 'test beat')} repeated from the training part: left out")
+        click.echo(f"{count(int(of_train.sum()), 'test beat')} repeated from the training part: left out")
     return train.only(kept[: len(train)]), test.only(~of_train)
 
 
 def _say_repeats(beats: int, repeated: int, name: str) -> None:
     if repeated:
-        share = f"{repeated:,} of {datasets.count(beats, f'{name} beat')}"
+        share = f"{repeated:,} of {count(beats, f'{name} beat')}"
         click.echo(f"{share} repeat another one ({REPEATS}): left out, so that no beat counts twice")
 
 
 def _say_contradictions(part: DatasetPart, original: NDArray[np.int64]) -> None:
     both = int((part.abnormal != part.abnormal[original]).sum())
     if both:
-        click.echo(f"warning: {datasets.count(both, 'beat')} labelled both normal and abnormal", err=True)
+        click.echo(f"warning: {count(both, 'beat')} labelled both normal and abnormal", err=True)

@@ -89,7 +89,7 @@ def _held_out(dataset: Dataset, task: Recalibration, model: Model) -> DatasetPar
     whole = datasets.joined(*parts)
     kept = preparation.distinct(preparation.scorable(whole, "calibration"), "calibration")
     normals = len(kept.normal_samples)
-    preparation.require_normals(task.source, kept, "calibrate on")
+    preparation.require_normals(task.source, normals, "calibrate on")
     if kept.patients is None:
         task.budget.require(normals)
     click.echo(

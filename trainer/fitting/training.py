@@ -17,6 +17,7 @@ from monitor.errors import RefusedError
 from monitor.model.manifest import Detector
 from monitor.model.network import resolve
 from monitor.model.normalise import normalise
+from trainer import progress
 from trainer.fitting.bank import Bank
 from trainer.fitting.projection import projection
 from trainer.fitting.prototypes import prototypes
@@ -49,7 +50,12 @@ def detectors(
     """
     shapes = normalise(torch.from_numpy(samples).to(resolve(device)), recipe.score.pool).pooled
     networks = fit(shapes, [torch.from_numpy(rows) for rows in selections], recipe, tick)
-    return [_detector(network, shapes[rows], recipe) for network, rows in zip(networks, selections, strict=True)]
+    made = []
+    with progress.phase("typical beats", len(networks), "network") as ready:
+        for network, rows in zip(networks, selections, strict=True):
+            made.append(_detector(network, shapes[rows], recipe))
+            ready("")
+    return made
 
 
 def _detector(network: nn.Sequential, shapes: Tensor, recipe: Recipe) -> Detector:

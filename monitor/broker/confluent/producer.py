@@ -22,6 +22,7 @@ from monitor.broker.confluent.config import producer_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
 from monitor.broker.limits import BATCH_BYTES, WAIT_SECONDS
+from monitor.log import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -115,7 +116,9 @@ class ConfluentSending:
             raise error_of("sending", self._error)
         if self._unacknowledged:
             self._reports.raise_fatal()
-            raise ClientError(f"sending: no answer came for {len(self._unacknowledged)} messages", Failure.LATE)
+            raise ClientError(
+                f"sending: no answer came for {count_of(len(self._unacknowledged), 'message')}", Failure.LATE
+            )
 
     def unacknowledged(self) -> list[Message]:
         return list(self._unacknowledged.values())
@@ -234,7 +237,7 @@ class ConfluentProducer:
     def flush(self, seconds: float) -> None:
         if left := self._flushed(seconds):
             self._reports.raise_fatal()
-            raise ClientError(f"waiting for acknowledgements: none came for {left} messages", Failure.LATE)
+            raise ClientError(f"waiting for acknowledgements: none came for {count_of(left, 'message')}", Failure.LATE)
 
     def _flushed(self, seconds: float) -> int:
         """Wait for acknowledgements; how many are missing. After a fatal error the library's own wait fails."""

@@ -98,7 +98,7 @@ def test_flat_beats_are_left_out_with_a_message(trained, tmp_path):
     samples[7] = 3
     np.save(tmp_path / "own.npy", samples)
     manifest, message = trained(tmp_path / "own.npy")
-    assert "1 training beats are flat or saturated and are left out" in message
+    assert "1 training beat flat or saturated: left out" in message
     assert manifest.data.normals == 49
 
 
@@ -110,7 +110,7 @@ def refusal(done):
 
 def test_too_few_normal_beats_are_refused(command, own_beats, tmp_path):
     message = refusal(command("ecg", "--data", own_beats(29, labels=False), "--out", tmp_path / "m"))
-    assert "29 normal beats to train on, but at least 30 are needed" in message
+    assert "29 distinct normal beats to train on, but at least 30 are needed" in message
     assert not (tmp_path / "m").exists()
 
 
@@ -132,6 +132,8 @@ def test_a_wrong_file_is_refused_by_line_and_column(command, tmp_path):
         (("--device", "meta"), "error: device 'meta' cannot be used here"),
         (("--false-alarm-rate", "nan"), "error: the false-alarm rate is nan"),
         (("--threshold-rule", "f1", "--false-alarm-rate", "0.01"), "error: the threshold rule f1 promises no"),
+        (("--false-alarm-rate", "0.001"), "error: 30 normal beats cannot support a false-alarm rate of 0.001"),
+        (("--normal-label", "0"), "--normal-label is given, but the file has no labels"),
         (("--surprise",), "No such option"),
     ],
 )
@@ -155,7 +157,7 @@ def test_ctrl_c_ends_the_training_and_writes_what_has_been_learnt(own_beats, tmp
     line = [sys.executable, "-m", "trainer", "ecg", "--data", str(own_beats(100, 20)), "--network", network]
     line += ["--out", str(tmp_path / "out" / "m"), "--epochs", "100000"]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
-    assert process.stderr.readline() == "training\n"  # the progress bar's label: it has begun
+    assert process.stderr.readline() == "training: 100,000 epochs\n"  # it has begun
     process.send_signal(signal.SIGINT)
     message, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest
@@ -211,3 +213,61 @@ def test_every_network_becomes_a_model_that_proves_itself(command, own_beats, tm
 def test_a_rule_that_needs_labels_is_refused_before_the_training(command, own_beats, tmp_path):
     words = ("--data", own_beats(60, labels=False), "--out", tmp_path / "m", "--threshold-rule", "recall:0.9")
     assert "needs labelled abnormal training beats" in refusal(command("ecg", *words))
+
+
+def written(tmp_path, rows, name="own.csv"):
+    np.savetxt(tmp_path / name, rows, delimiter=",", fmt="%.6g")
+    return tmp_path / name
+
+
+def test_repeated_beats_make_the_same_model_as_single_ones(trained, own_beats, tmp_path):
+    once = np.loadtxt(own_beats(60, labels=False), delimiter=",")
+    single, _ = trained(written(tmp_path, once))
+    five, message = trained(written(tmp_path, np.tile(once, (5, 1))))
+    assert "240 of 300 training beats repeat another one" in message
+    assert five == single
+
+
+def test_identical_beats_are_refused_with_the_reason(command, own_beats, tmp_path):
+    rows = np.loadtxt(own_beats(1, labels=False), delimiter=",", ndmin=2)
+    done = command("ecg", "--data", written(tmp_path, np.tile(rows, (40, 1))), "--out", tmp_path / "m")
+    assert "39 of 40 training beats repeat another one" in done.stdout
+    assert "1 distinct normal beats to train on, but at least 30 are needed" in refusal(done)
+
+
+def test_test_beats_that_repeat_training_beats_are_left_out_and_counted(trained, own_beats, tmp_path):
+    rows = np.loadtxt(own_beats(100, 20), delimiter=",")
+    rows[90:100] = rows[:10]
+    manifest, message = trained(written(tmp_path, rows))
+    assert "10 test beats repeated from the training part: left out" in message
+    assert (manifest.evaluation.normals, manifest.evaluation.abnormals) == (10, 4)
+
+
+def test_labels_the_other_way_round_are_loud_and_can_be_named(command, ecg5000, tmp_path):
+    normals = ecg5000.test.normal_samples[:300]
+    abnormals = ecg5000.test.samples[ecg5000.test.abnormal][:300]
+    beats = written(tmp_path, np.column_stack([np.vstack([normals, abnormals]), np.arange(600) >= 300]))
+    done = command("ecg", "--data", beats, "--out", tmp_path / "m", *QUICK)
+    assert done.returncode == 0
+    assert done.stderr.count("Are the labels the other way round?") == 2
+    done = command("ecg", "--data", beats, "--out", tmp_path / "m", *QUICK, "--normal-label", "0")
+    assert "warning" not in done.stderr
+    assert "labels: normal: 0 (300); abnormal: 1 (300)" in done.stdout
+
+
+def test_a_copy_with_the_other_label_is_remarked_on(command, own_beats, tmp_path):
+    rows = np.loadtxt(own_beats(60, 10), delimiter=",")
+    done = command(
+        "ecg", "--data", written(tmp_path, np.vstack([rows, [*rows[0, :140], 0]])), "--out", tmp_path / "m", *QUICK
+    )
+    assert "warning: 1 beat labelled both normal and abnormal" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ecg", "calibrate", "evaluate", "denoiser"])
+def test_nothing_is_written_over_what_is_no_regular_file(command, tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    own = ("--data", tmp_path, "--json" if name == "evaluate" else "--out")
+    words = own if name in ("ecg", "denoiser") else ("--model", tmp_path / "m", *own)
+    for place in (tmp_path / "pipe", "/dev/null"):
+        assert "it is not a regular file" in refusal(command(name, *words, place))
+    assert (tmp_path / "pipe").is_fifo()

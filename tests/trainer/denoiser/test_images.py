@@ -234,3 +234,18 @@ def test_squares_hold_the_pixels_that_they_were_cut_from(channels, height, width
         np.testing.assert_array_equal(
             found[-1, :, 0, 0], plane[:, (height // side - 1) * side, (width // side - 1) * side]
         )
+
+
+def test_pictures_of_one_brightness_are_refused(tmp_path):
+    for level in range(5):
+        Image.fromarray(np.full((12, 12), 50 * level, np.uint8)).save(tmp_path / f"{level}.png")
+    with pytest.raises(RefusedError, match="every training picture is of one brightness, for example all black"):
+        images.read(tmp_path, 1)
+
+
+def test_what_does_not_come_along_with_pngs_is_said(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for number, made in enumerate(garments(6)):
+        Image.fromarray(made).save(tmp_path / f"{number}.png", **({"exif": exif} if number < 2 else {}))
+    assert images.read(tmp_path, 1).notes[1:] == (f"{tmp_path}: in 2 of 6 PNGs: it is turned as its EXIF data say",)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from monitor.errors import RefusedError
 from trainer.denoiser import png
@@ -44,7 +44,7 @@ def values(*shape, top=256):
 def test_what_is_read_is_written_again_bit_for_bit(tmp_path, array, channels, alpha):
     Image.fromarray(array).save(tmp_path / "in.png")
     picture = png.read(tmp_path / "in.png")
-    assert (picture.channels, picture.alpha is not None, picture.reduced) == (channels, alpha, False)
+    assert (picture.channels, picture.alpha is not None, picture.notes) == (channels, alpha, ())
     png.write(tmp_path / "out.png", picture)
     with Image.open(tmp_path / "out.png") as image:
         np.testing.assert_array_equal(np.asarray(image), array)
@@ -65,10 +65,38 @@ def test_a_transparent_colour_becomes_an_alpha_channel(tmp_path):
     assert picture.alpha.tolist() == [[255, 0]]
 
 
+def test_a_picture_is_turned_as_its_exif_data_say(tmp_path):
+    array = values(3, 5, 3).astype(np.uint8)
+    for orientation in range(1, 9):
+        image, exif = Image.fromarray(array), Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        image.save(tmp_path / "in.png", exif=exif)
+        with Image.open(tmp_path / "in.png") as saved:
+            expected = np.asarray(ImageOps.exif_transpose(saved))
+        found = png.read(tmp_path / "in.png")
+        np.testing.assert_array_equal(found.values, expected)
+        assert found.notes == (("it is turned as its EXIF data say",) if orientation > 1 else ())
+
+
+def test_what_does_not_come_along_is_said(tmp_path):
+    first, second = (Image.fromarray(values(3, 5, 3).astype(np.uint8)) for _ in range(2))
+    second.putpixel((0, 0), (1, 2, 3))
+    first.save(tmp_path / "moving.png", save_all=True, append_images=[second])
+    assert png.read(tmp_path / "moving.png").notes == ("only the first of its 2 frames is read",)
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 100_000))
+    first.save(tmp_path / "linear.png", pnginfo=info, icc_profile=b"a profile")
+    assert png.read(tmp_path / "linear.png").notes == ("its gamma of 1 is left out", "its colour profile is left out")
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 45_455))
+    first.save(tmp_path / "usual.png", pnginfo=info)
+    assert png.read(tmp_path / "usual.png").notes == ()
+
+
 def test_colour_of_16_bit_reports_the_reduction_to_8(tmp_path):
     (tmp_path / "deep.png").write_bytes(made(2, 1, depth=16, colour=2, rows=b"\0" + bytes(range(12))))
     picture = png.read(tmp_path / "deep.png")
-    assert picture.reduced
+    assert picture.notes == ("8 of its 16 bits per value are kept",)
     assert picture.values.tolist() == [[[0, 2, 4], [6, 8, 10]]]
 
 

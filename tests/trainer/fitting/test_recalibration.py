@@ -87,5 +87,5 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(tmp_p
 
 
 def test_too_few_normal_beats_are_refused(trained, own_beats, tmp_path):
-    with pytest.raises(RefusedError, match="29 normal beats to calibrate on"):
+    with pytest.raises(RefusedError, match="29 distinct normal beats to calibrate on"):
         recalibration.recalibrate(trained[0], Recalibration(own_beats(29, 40, seed=6), Budget()), tmp_path / "n")
