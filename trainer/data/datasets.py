@@ -69,8 +69,9 @@ class DatasetPart:
 
     def only(self, rows: NDArray[np.bool_] | slice) -> DatasetPart:
         """A part with these rows."""
-        columns = (None if column is None else column[rows] for column in (self.classes, self.patients))
-        return DatasetPart(self.samples[rows], self.abnormal[rows], *columns)
+        classes = None if self.classes is None else self.classes[rows]
+        patients = None if self.patients is None else self.patients[rows]
+        return DatasetPart(self.samples[rows], self.abnormal[rows], classes, patients)
 
 
 @dataclass(frozen=True, slots=True)
