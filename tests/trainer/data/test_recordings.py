@@ -55,8 +55,9 @@ def test_without_annotations_the_strange_beats_are_set_aside(tmp_path):
         made.write(tmp_path, name, annotated=False, ventricular=8)
     found = reading.read(tmp_path)
     assert not found.train.abnormal.any()
-    assert 12 <= len(found.aside) <= 18
-    assert (found.aside.samples.min(axis=1) < -1).all(), "the wide beats that point downwards"
+    downwards = found.aside.samples.min(axis=1) < -1  # the others are noise before the first beat
+    assert 16 <= downwards.sum() <= 18
+    assert found.train.samples.min() > -1
     assert "that do not look like the typical beat of their lead" in found.notes[1]
 
 
