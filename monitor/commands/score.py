@@ -116,11 +116,12 @@ class ScoreCounts:
     help="The label that means normal; may be given several times.  [default: 1, or N and normal for words]",
 )
 @click.option("--resample", is_flag=True, help="Stretch beats of another length to 140 samples.")
-@click.option("--json", is_flag=True, help="Print one JSON object for each beat.")
-@click.option("--csv", is_flag=True, help="Print CSV with a header line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each beat.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
 def score(
-    files: tuple[Path, ...], model: Path | None, lead: str | None, threshold: float | None, **forms: bool
-) -> None:
+    files: tuple[Path, ...], model: Path | None, lead: str | None, threshold: float | None, *, as_json: bool,
+    as_csv: bool, **rules: Any,
+) -> None:  # fmt: skip
     """Score the beats of files with a model, without Kafka.
 
     FILE... is a recording (WFDB, EDF or BDF), whose beats are found and cut as the model expects them. Or it is a file
@@ -128,17 +129,22 @@ def score(
     optional label. Prints one row for each beat, and a summary at the end. If the files have labels, the summary
     compares the verdicts with them. With --json and --csv the summary goes to standard error.
     """
-    if all(forms.values()):
+    if as_json and as_csv:
         raise click.UsageError("give one of --json and --csv")
     if threshold is not None and not (threshold > 0 and math.isfinite(threshold)):
         raise RefusedError(f"the threshold is {threshold:g}, where a number above 0 is expected")
-    form = next((name for name, is_wanted in forms.items() if is_wanted), None)
+    form = "json" if as_json else "csv" if as_csv else None
     config = settings.read()
     scoring = _load(config, model)
     used = threshold if threshold is not None else config.threshold
     counts, notes = ScoreCounts(), list[str]()
     for number, file in enumerate(files):
-        beats, name = _beats(file, lead, scoring.window), click.format_filename(file)
+        name = click.format_filename(file)
+        beats = (
+            _cut(file, lead, scoring.window)
+            if lead is not None or _is_recording(file)
+            else _read(file, beat_file.ReadingRules(**rules))
+        )
         for heading in _headings(form, name, number, len(files)):
             click.echo(heading)
         of_file = ScoreCounts()
@@ -167,11 +173,11 @@ def _load(config: Settings, model: Path | None) -> ScoringModel:
         raise RefusedError(str(error)) from None
 
 
-def _beats(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]:
-    """The beats of a file in chunks. Raises RefusedError at once for a file that cannot be opened or cut."""
-    if lead is not None or _is_recording(file):
-        return _cut(file, lead, window)
-    found = beat_file.read(file)
+def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
+    """The beats of a file in chunks. Prints what was assumed about it. Raises RefusedError for a file that is wrong."""
+    found = beat_file.read(file, rules)
+    for note in found.notes:
+        click.echo(printable(note), err=True)
     places = range(0, len(found.samples), CHUNK_BEATS)
     chunks = [slice(place, place + CHUNK_BEATS) for place in places]
     return (BeatsToScore(found.samples[one], None if found.abnormal is None else found.abnormal[one]) for one in chunks)

@@ -69,8 +69,9 @@ class DatasetPart:
 
     def only(self, rows: NDArray[np.bool_] | slice) -> DatasetPart:
         """A part with these rows."""
-        columns = (None if column is None else column[rows] for column in (self.classes, self.patients))
-        return DatasetPart(self.samples[rows], self.abnormal[rows], *columns)
+        classes = None if self.classes is None else self.classes[rows]
+        patients = None if self.patients is None else self.patients[rows]
+        return DatasetPart(self.samples[rows], self.abnormal[rows], classes, patients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,15 @@ def official_files(folder: Path) -> tuple[Path | None, Path | None]:
     """ECG5000's training file and test file in a folder, in any format. Raises RefusedError if it cannot be read."""
     names = _names(folder)
     return _form_of(TRAIN, names), _form_of(TEST, names)
+
+
+def early_and_late(whole: DatasetPart) -> tuple[DatasetPart, DatasetPart]:
+    """The first TRAIN_SHARE of the normal and of the abnormal beats, and the others."""
+    early = np.zeros(len(whole), np.bool_)
+    for abnormal in (False, True):
+        rows = np.flatnonzero(whole.abnormal == abnormal)
+        early[rows[: round(TRAIN_SHARE * len(rows))]] = True
+    return whole.only(early), whole.only(~early)
 
 
 def holds_ecg5000(folder: Path) -> bool:
@@ -186,15 +196,12 @@ def _tensorflow(path: Path, file: BeatFile) -> Dataset | None:
 
 def _own(path: Path, file: BeatFile) -> Dataset:
     whole = DatasetPart(file.samples, _labels(file), file.classes)
-    early = np.zeros(len(whole), np.bool_)
-    for abnormal in (False, True):
-        rows = np.flatnonzero(whole.abnormal == abnormal)
-        early[rows[: round(TRAIN_SHARE * len(rows))]] = True
+    train, test = early_and_late(whole)
     note = (
         f"{path.name}: the first {TRAIN_SHARE:.0%} of the normal and of the abnormal beats are for training, "
         "the others for the test"
     )
-    return Dataset(path.name, f"beats of {path.name}", None, whole.only(early), whole.only(~early), (*file.notes, note))
+    return Dataset(path.name, f"beats of {path.name}", None, train, test, (*file.notes, note))
 
 
 def _labels(file: BeatFile) -> NDArray[np.bool_]:

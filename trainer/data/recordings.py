@@ -2,7 +2,7 @@
 
 A folder, or one recording: WFDB (with annotations), EDF, BDF, or CSV. All beats are in the training part. Nobody is
 held out: where there are several people, each is judged by networks that were fitted without them
-(`trainer.fitting.cross_fitting`).
+(`trainer.fitting.cross_fitting`). Of one person with abnormal beats, the last fifth is the test part.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from monitor.beats.beat_file import NORMAL_CLASS
 from monitor.beats.window import R_CENTRED
 from monitor.errors import RefusedError
 from monitor.recordings import Segmenter, lead_names, open_recording
+from monitor.recordings.recording import PIECE_SECONDS
 from monitor.recordings.segmenter import joined
 from monitor.recordings.wfdb.header import read_header
 from trainer.data import datasets, labels, patients, strange, survey
@@ -112,7 +113,7 @@ def _beats(patient: str, recording: Recording, most: int) -> LeadBeats:
         recording=recording.path.stem,
         patient=patient,
         lead=recording.lead,
-        seconds=recording.seconds,
+        seconds=min(recording.seconds, MAX_PIECES * PIECE_SECONDS),
         annotated=annotations is not None,
         found=len(found),
         unlabelled=unlabelled,
@@ -128,7 +129,10 @@ def _beats(patient: str, recording: Recording, most: int) -> LeadBeats:
 
 
 def _segments(recording: Recording) -> Segments:
-    segmenter = Segmenter(recording.hz, window=R_CENTRED)
+    try:
+        segmenter = Segmenter(recording.hz, window=R_CENTRED)
+    except ValueError as error:
+        raise RefusedError(f"{recording.path}: lead {recording.lead!r} has {error}") from error
     pieces = islice(recording.pieces(), MAX_PIECES)
     return joined([*(segmenter.feed(piece) for piece in pieces), segmenter.finish()])
 
@@ -149,17 +153,18 @@ def _normals_of_patients(part: DatasetPart) -> list[int]:
 
 def _dataset(path: Path, beats: Sequence[LeadBeats]) -> Dataset:
     surveys = tuple(each.survey for each in beats)
-    train = datasets.joined(*(each.part for each in beats))
-    notes = survey.sentences(surveys)
+    train, test, notes = datasets.joined(*(each.part for each in beats)), None, survey.sentences(surveys)
     if sum(each >= LEAST_NORMALS for each in _normals_of_patients(train)) < LEAST_PATIENTS:
         train = replace(train, patients=None)
         notes = (*notes, "all normal beats are of one person: nothing here says how the model does on other people")
+        if train.abnormal.any():
+            train, test = datasets.early_and_late(train)
     return Dataset(
         name=f"recordings of {path.resolve().name}",
         source=f"{survey.extent(surveys)}, filtered to 0.5 to 40 Hz",
         nominal_hz=round((train.samples.shape[1] - 1) / (R_CENTRED.before_seconds + R_CENTRED.after_seconds), 3),
         train=train,
-        test=None,
+        test=test,
         notes=notes,
         window=R_CENTRED,
         leads=surveys,

@@ -12,7 +12,7 @@ import torch
 
 from monitor.errors import RefusedError
 from monitor.model import artifact
-from trainer.data import reading
+from trainer.data import datasets, reading
 from trainer.evaluation import by_patient, contenders, figures
 from trainer.fitting import overlap, preparation, scoring
 from trainer.threshold import sweep
@@ -57,8 +57,10 @@ def _part(model: Model, source: Path, signals: Signals) -> DatasetPart:
     for note in dataset.notes:
         click.echo(note)
     preparation.require_window(source, dataset, model)
-    overlap.refuse(model, source, dataset.train)
-    return dataset.train.only(scoring.scorable(dataset.train.samples))
+    parts = [dataset.train] if dataset.test is None else [dataset.train, dataset.test]
+    overlap.refuse(model, source, *parts)
+    whole = datasets.joined(*parts)
+    return whole.only(scoring.scorable(whole.samples))
 
 
 def _write(json_file: Path | None, source: Path, found: tuple[PatientFigures, ...], whole: Figures | None) -> None:

@@ -45,7 +45,7 @@ class Fitted:
 
 
 def fitted(part: DatasetPart, recipe: Recipe, device: str, stopped: Callable[[], bool] = lambda: False) -> Fitted:
-    """A detector trained on the normal beats of a part, with its calibration scores. Shows a progress bar.
+    """A detector trained on the normal beats of a part, with its calibration scores. Shows its progress.
 
     The networks of the folds are trained side by side with the detector's own network. So all of them have had the
     same number of epochs if `stopped` returns True and ends the training early.
@@ -66,9 +66,10 @@ def fitted(part: DatasetPart, recipe: Recipe, device: str, stopped: Callable[[],
     interrupted = len(losses) < epochs
     if interrupted:
         click.echo(f"training stopped after {len(losses):,} of {epochs:,} epochs; press Ctrl-C again to write nothing")
-    whole, of_each = partial(scoring.scores, detector), [partial(scoring.scores, each) for each in of_folds]
     with progress.phase("calibration"):
-        scores = held_out(part.samples, fold, whole, of_each)
+        scores = held_out(
+            part.samples, fold, partial(scoring.scores, detector), [partial(scoring.scores, each) for each in of_folds]
+        )
     return Fitted(detector, scores, conformal.calibration(scores[normals]), tuple(losses), interrupted)
 
 

@@ -40,7 +40,8 @@ def test_the_summary_counts_patients(part, scores):
     spec = RULE.threshold(np.sort(scores), scores)
     texts = by_patient.summary(by_patient.figures(part, scores, judged.above), spec)
     assert "worst 100.0%; 1 of 4 patients have more than 5.0%" in texts[0]
-    assert "AUC median 1.0000" in texts[1]
+    assert "does not fit 1 of them (d)" in texts[1]
+    assert "AUC median 1.0000" in texts[2]
 
 
 def test_beats_without_patients_are_not_judged_by_patient(part, scores):
