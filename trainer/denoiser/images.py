@@ -66,20 +66,6 @@ def read(folder: Path, channels: int, url: str = fashion_mnist.OFFICIAL_URL) -> 
 
     Raises RefusedError, or DownloadError if the download fails.
     """
-    found = _read(folder, channels, url)
-    _refuse_plain(folder, found.train)
-    return found
-
-
-def _refuse_plain(folder: Path, pictures: NDArray[np.uint8]) -> None:
-    """Raises RefusedError if every picture (n, c, h, w) has one value only, as all-black ones have."""
-    if (pictures.min(axis=(2, 3)) == pictures.max(axis=(2, 3))).all():
-        raise RefusedError(
-            f"{folder}: every training picture is of one brightness, for example all black: there is nothing to learn"
-        )
-
-
-def _read(folder: Path, channels: int, url: str) -> ImageSet:
     if not fashion_mnist.present(folder):
         files = sorted(folder.glob("*.[pP][nN][gG]")) if folder.is_dir() else []
         if files:
@@ -103,6 +89,14 @@ def _read(folder: Path, channels: int, url: str) -> ImageSet:
         return ImageSet(name, *_parted(train[:, None]), test[:, None], notes)
     draw = np.random.default_rng(TINT_SEED)
     return ImageSet(f"{name}, tinted", *_parted(tinted(train, draw)), tinted(test, draw), notes)
+
+
+def refuse_plain(folder: Path, pictures: ImageSet) -> None:
+    """Raises RefusedError if every training picture has one value only, as all-black ones have."""
+    if (pictures.train.min(axis=(2, 3)) == pictures.train.max(axis=(2, 3))).all():
+        raise RefusedError(
+            f"{folder}: every training picture is of one brightness, for example all black: there is nothing to learn"
+        )
 
 
 def _is_used(folder: Path) -> bool:

@@ -101,6 +101,7 @@ def _first(fits: dict[str, Fit]) -> Fit:
 
 def _prepared(job: DenoiserJob, channels: int) -> ImageSet:
     pictures = images.read(job.source, channels, job.url)
+    images.refuse_plain(job.source, pictures)
     for note in pictures.notes:
         click.echo(note)
     pictures = pictures.first(QUICK_TRAIN, QUICK_OTHERS) if job.quick else pictures

@@ -240,7 +240,7 @@ def test_pictures_of_one_brightness_are_refused(tmp_path):
     for level in range(5):
         Image.fromarray(np.full((12, 12), 50 * level, np.uint8)).save(tmp_path / f"{level}.png")
     with pytest.raises(RefusedError, match="every training picture is of one brightness, for example all black"):
-        images.read(tmp_path, 1)
+        images.refuse_plain(tmp_path, images.read(tmp_path, 1))
 
 
 def test_what_does_not_come_along_with_pngs_is_said(tmp_path):

@@ -89,14 +89,15 @@ def rows_of(part):
     return np.column_stack([part.abnormal + 1, part.samples])
 
 
-def test_a_model_is_not_evaluated_on_the_beats_that_it_was_trained_on(quick_model, ecg5000, tmp_path):
+def test_a_model_is_not_evaluated_on_the_beats_that_it_was_trained_on(quick_model, ecg5000, tmp_path, capsys):
     file = tmp_path / "ECG5000_TRAIN.tsv"
     np.savetxt(file, rows_of(ecg5000.train), delimiter="\t")
     with pytest.raises(RefusedError, match="trained on these beats, or on some of them"):
         comparison.compare(quick_model[0], EvaluationTask(file), None, show_sweep=False)
     np.savetxt(tmp_path / "ECG5000_TEST.tsv", rows_of(ecg5000.train), delimiter="\t")
-    with pytest.raises(RefusedError, match="trained on these beats"):
+    with pytest.raises(RefusedError, match="the test part must have labelled beats"):
         comparison.compare(quick_model[0], EvaluationTask(tmp_path), None, show_sweep=False)
+    assert "500 test beats repeated from the training part: left out" in capsys.readouterr().out
 
 
 def test_it_is_evaluated_on_the_test_beats_alone(quick_model, ecg5000, tmp_path):
