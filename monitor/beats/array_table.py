@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.beats.label_column import ReadingRules
+    from monitor.beats.text_table import ByteSource
 
 MAGIC = b"\x93NUMPY"
 MAX_BYTES = 8 * MAX_NUMBERS + 64 * 1024  # of an array and its header
@@ -41,7 +42,7 @@ def read(name: str, path: Path, rules: ReadingRules) -> BeatTable:
     return _table(name, _array(name, path), rules)
 
 
-def read_packed(name: str, file: BinaryIO, rules: ReadingRules) -> BeatTable:
+def read_packed(name: str, file: ByteSource, rules: ReadingRules) -> BeatTable:
     """The table in the bytes of an NPY file that were packed. Raises RefusedError."""
     return _table(name, _unpacked(name, file), rules)
 
@@ -76,7 +77,7 @@ def _chosen(name: str, members: list[str]) -> tuple[str, str | None]:
     )
 
 
-def _unpacked(name: str, packed: BinaryIO) -> NDArray[np.float64]:
+def _unpacked(name: str, packed: ByteSource) -> NDArray[np.float64]:
     size = 0
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
         while chunk := packed.read(CHUNK_BYTES):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -36,7 +36,14 @@ MAX_WORD = 80  # characters of a label
 ROUNDING = 2.0  # of a step: how far times that were rounded may lie beside a straight line
 
 
-def read(name: str, file: BinaryIO, rules: ReadingRules) -> BeatTable:
+class ByteSource(Protocol):
+    """What bytes and lines are read from: a file, or the unpacked contents of one."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self, size: int = -1, /) -> bytes: ...
+
+
+def read(name: str, file: ByteSource, rules: ReadingRules) -> BeatTable:
     """The table in the lines of a file. Raises RefusedError, with the line, for what is not a table of numbers."""
     lines = _Lines(name, rules)
     for number, line in _lines(name, file):
@@ -44,7 +51,7 @@ def read(name: str, file: BinaryIO, rules: ReadingRules) -> BeatTable:
     return lines.table()
 
 
-def _lines(name: str, file: BinaryIO) -> Iterator[tuple[int, str]]:
+def _lines(name: str, file: ByteSource) -> Iterator[tuple[int, str]]:
     """Number and text of every line that is not empty. Sizes are looked at first, so memory is bounded."""
     number, size = 0, 0
     while line := file.readline(MAX_LINE_BYTES + 1):

@@ -32,6 +32,8 @@ def originals(samples: NDArray[np.float32]) -> NDArray[np.int64]:
     An overlapping window is known only by samples that are equal, so not where each window was scaled by itself.
     """
     found = np.arange(len(samples))
+    if not len(samples):
+        return found
     for look in (_same, _near, _overlapping):
         kept = np.flatnonzero(found == np.arange(len(found)))
         found[kept] = kept[look(samples[kept])]

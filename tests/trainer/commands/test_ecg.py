@@ -232,7 +232,7 @@ def test_identical_beats_are_refused_with_the_reason(command, own_beats, tmp_pat
     rows = np.loadtxt(own_beats(1, labels=False), delimiter=",", ndmin=2)
     done = command("ecg", "--data", written(tmp_path, np.tile(rows, (40, 1))), "--out", tmp_path / "m")
     assert "39 of 40 training beats repeat another one" in done.stdout
-    assert "1 distinct normal beats to train on, but at least 30 are needed" in refusal(done)
+    assert "1 distinct normal beat to train on, but at least 30 are needed" in refusal(done)
 
 
 def test_test_beats_that_repeat_training_beats_are_left_out_and_counted(trained, own_beats, tmp_path):
