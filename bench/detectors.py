@@ -4,8 +4,8 @@ Every detector gets the same lead. A detection and an annotated beat within 150 
 (ANSI/AAMI EC57). All beats count, from the first sample to the last, paced ones too. Left out are annotations that are
 no beats, and what lies between the annotations of the start and the end of ventricular flutter: no beats are annotated
 there.
-Our detections are the beats that the segmenter gives: a beat whose window reaches over the start or the end of the
-recording is missed.
+The segmenter gives no beat whose window reaches over the start or the end of a recording. So that it is judged by all
+beats, as the others are, it gets the lead with its first and last value repeated for half a second.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REACH_SECONDS = 0.15
+MARGIN_SECONDS = 0.5
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 VENTRICULAR = frozenset("VEr")
 FLUTTER = "[", "]"  # its start and its end
@@ -85,8 +86,9 @@ def _share(part: int, whole: int) -> str:
 
 
 def _ours(signal: NDArray[np.float64], hz: float) -> NDArray[np.float64]:
-    segmenter = Segmenter(hz)
-    return joined([segmenter.feed(signal), segmenter.finish()]).time
+    segmenter, margin = Segmenter(hz), int(MARGIN_SECONDS * hz)
+    padded = np.pad(signal, margin, mode="edge")
+    return joined([segmenter.feed(padded), segmenter.finish()]).time - margin / hz
 
 
 def _gqrs(signal: NDArray[np.float64], hz: float) -> NDArray[np.float64]:

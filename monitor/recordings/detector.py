@@ -251,7 +251,7 @@ class BeatDetector:
 
     def _final(self, end: int) -> list[FoundBeat]:
         """The beats that no later peak can change any more; each is returned once."""
-        lead, found = self.lead, []
+        lead, found = self.lead, list[FoundBeat]()
         if not lead.beats or lead.beats[-1].place == lead.final:
             return found
         for number, beat in enumerate(lead.beats):
@@ -269,7 +269,7 @@ def find_peaks(envelope: NDArray[np.int64]) -> NDArray[np.bool_]:
     """
     largest = maximum_filter1d(envelope, 2 * PEAK_REACH + 1, axis=1, mode="constant", cval=0)
     before = maximum_filter1d(envelope, PEAK_REACH, axis=1, origin=(PEAK_REACH - 1) // 2, mode="constant", cval=-1)
-    is_peak = (envelope == largest) & (envelope > 0)
+    is_peak: NDArray[np.bool_] = (envelope == largest) & (envelope > 0)
     is_peak[:, 1:] &= envelope[:, 1:] > before[:, :-1]
     return is_peak
 

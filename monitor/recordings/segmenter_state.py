@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -126,7 +126,7 @@ class Shape:
         """With the number of leads in place of 0."""
         return tuple(leads if size == 0 else size for size in self.sizes)
 
-    def fits(self, array: NDArray[np.generic], leads: int) -> bool:
+    def fits(self, array: NDArray[Any], leads: int) -> bool:
         """Whether an array has the type, the shape and values in the range."""
         shape = self.shape(leads)
         if array.dtype != self.kind or array.ndim != len(shape):
@@ -208,8 +208,8 @@ def decoded(data: bytes) -> StoredState:
         raise _wrong("its sample numbers contradict each other")
     if arrays["pending"].shape[1] > MAX_PENDING_SECONDS * hz:
         raise _wrong("too many samples wait")
-    memory = FilterMemory(*(arrays[field.name] for field in fields(FilterMemory)[:6]), raw_count, count)
-    kept = Kept(*(arrays[field.name] for field in fields(Kept)[:5]), examined)
+    memory = FilterMemory(**_of(FilterMemory, arrays), raw_count=raw_count, count=count)
+    kept = Kept(**_of(Kept, arrays), examined=examined)
     waiting = [(lead, FoundBeat(r, before)) for lead, r, before in arrays["waiting"].tolist()]
     if any(not 0 <= lead < leads or max(beat) >= count or beat.r < 0 for lead, beat in waiting):
         raise _wrong("a waiting beat lies outside")
@@ -217,7 +217,12 @@ def decoded(data: bytes) -> StoredState:
     return StoredState(hz, leads, window, arrays["pending"], memory, kept, detectors, waiting, bool(is_finished))
 
 
-def _detectors(arrays: dict[str, NDArray[np.generic]], leads: int, count: int) -> list[Lead]:
+def _of(kind: type[FilterMemory | Kept], arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """The arrays that are fields of a class."""
+    return {field.name: arrays[field.name] for field in fields(kind) if field.name in arrays}
+
+
+def _detectors(arrays: dict[str, NDArray[Any]], leads: int, count: int) -> list[Lead]:
     """What is known of each lead. Raises ValueError for places that are out of order or lie behind the last sample."""
     lists = {name: _parted(arrays, name) for name in LISTS}
     found = []
@@ -250,7 +255,7 @@ def _peak(row: list[float]) -> Peak:
     return Peak(int(place), height, slope, int(r))
 
 
-def _parted(arrays: dict[str, NDArray[np.generic]], name: str) -> list[list[list[float]]]:
+def _parted(arrays: dict[str, NDArray[Any]], name: str) -> list[list[Any]]:
     """A list of each lead, from all lists one after the other."""
     lengths = arrays[f"{name}_of"].tolist()
     if sum(lengths) != len(arrays[name]):
@@ -260,7 +265,7 @@ def _parted(arrays: dict[str, NDArray[np.generic]], name: str) -> list[list[list
     return [rows[end - length : end] for length, end in zip(lengths, ends, strict=True)]
 
 
-def _arrays(data: bytes) -> dict[str, NDArray[np.generic]]:
+def _arrays(data: object) -> dict[str, NDArray[Any]]:
     """The arrays by their names, with the types, shapes and ranges of SHAPES."""
     if not isinstance(data, bytes) or len(data) > MAX_BYTES:
         raise _wrong(f"it is not bytes, or more than {MAX_BYTES:,}")

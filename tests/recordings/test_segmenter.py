@@ -89,13 +89,59 @@ def test_chunks_of_a_real_record_make_no_difference(seconds):
     assert_same(segments(signal, hz=mitdb.HZ), segments(signal, sizes, hz=mitdb.HZ))
 
 
-def test_a_beat_comes_at_most_three_seconds_after_its_r_peak():
-    record = mitdb.read("208")  # frequent ectopic beats and long pauses
-    segmenter, latest = Segmenter(mitdb.HZ), 0.0
-    for end in range(36, 300 * 360, 36):
-        found = segmenter.feed(record.signal[end - 36 : end])
-        latest = max(latest, end / mitdb.HZ - found.time.min(initial=np.inf))
+@pytest.mark.parametrize("name", ["100", "106", "119", "208"])
+@pytest.mark.parametrize("seconds", [0.1, 1.0])
+def test_a_beat_comes_at_most_three_seconds_after_its_r_peak(name, seconds):
+    record = mitdb.read(name)  # 106, 119 and 208: frequent ectopic beats and long pauses
+    segmenter, latest, size = Segmenter(mitdb.HZ), 0.0, int(seconds * mitdb.HZ)
+    for end in range(size, 120 * 360, size):
+        found = segmenter.feed(record.signal[end - size : end])
+        latest = max(latest, (end - size) / mitdb.HZ - found.time.min(initial=np.inf))
     assert 0 < latest <= 3
+
+
+def disturbed(name, signal, hz):
+    """A signal with something that happens to signals, from its 20th second on."""
+    later = np.arange(len(signal)) >= 20 * hz
+    hum = np.sin(2 * np.pi * 50 * np.arange(len(signal)) / hz)
+    changes = {
+        "mains hum": signal + 0.3 * hum,
+        "five times as high": np.where(later, 5 * (signal - 0.3), signal - 0.3),
+        "a fifth as high": np.where(later, (signal - 0.3) / 5, signal - 0.3),
+        "a jump of the baseline": signal - 20.0 * later,
+        "saturated": np.clip(signal, -0.2, 0.8),
+        "a gap": np.where(later & (np.arange(len(signal)) < 22 * hz), np.nan, signal),
+        "upside down": -signal,
+    }
+    return changes[name]
+
+
+@pytest.mark.parametrize("hz", [100.0, 128.0, 250.0, 1000.0])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mains hum",
+        "five times as high",
+        "a fifth as high",
+        "a jump of the baseline",
+        "saturated",
+        "a gap",
+        "upside down",
+    ],
+)
+def test_a_disturbance_loses_no_beat_and_makes_none_away_from_its_start(name, hz):
+    signal, peaks = lead(40.0, hz=hz)
+    found = segments(disturbed(name, signal, hz), hz=hz)
+    far = peaks[(peaks < 19) | (peaks > 27)]
+    assert all(np.abs(found.time - peak).min() < 0.06 for peak in far)
+    assert all(np.abs(peaks - time).min() < 0.06 for time in found.time if not 19 <= time <= 27)
+
+
+def test_nothing_is_found_after_the_heart_stops_or_the_lead_comes_off():
+    signal, _ = lead(20.0, noise=0.0)
+    for rest in (np.full(5000, signal[-1]), np.full(5000, np.nan), np.full(5000, 5.0)):
+        found = segments(np.concatenate([signal, rest]))
+        assert found.time.max() < 20.5
 
 
 def test_many_leads_give_what_each_gives_alone():
