@@ -163,6 +163,7 @@ WITHOUT_A_MODULE = {
     "commands/test_help.py": "the help texts of all commands",
     "telemetry/test_path.py": "that telemetry alone touches metrics and health, in all modules",
     "trainer/test_architecture.py": "who may import what in `trainer`",
+    "trainer/commands/test_recordings.py": "`ecg`, `evaluate` and `calibrate` on recordings",
     "model/test_hostile_files.py": "model files made by an attacker, against the artifact and everything that reads it",
 }
 

@@ -154,6 +154,8 @@ def _normals_of_patients(part: DatasetPart) -> list[int]:
 def _dataset(path: Path, beats: Sequence[LeadBeats]) -> Dataset:
     surveys = tuple(each.survey for each in beats)
     train, test, notes = datasets.joined(*(each.part for each in beats)), None, survey.sentences(surveys)
+    if not len(train):
+        raise RefusedError(f"{path}: no beats to train on in {survey.extent(surveys)}")
     if sum(each >= LEAST_NORMALS for each in _normals_of_patients(train)) < LEAST_PATIENTS:
         train = replace(train, patients=None)
         notes = (*notes, "all normal beats are of one person: nothing here says how the model does on other people")

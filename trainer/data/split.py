@@ -25,7 +25,7 @@ OFFICIAL, TENSORFLOW, NORMALS80 = "official", "tensorflow", "normals80"
 NAMES = (OFFICIAL, TENSORFLOW, NORMALS80)
 TENSORFLOW_STATE = 21  # the random state of the tutorial's train_test_split
 TRAIN_SHARE = 0.8
-CLASSES = {number: kind for number, kind in datasets.KINDS.items() if number != beat_file.NORMAL_CLASS}
+CLASSES = {number: datasets.KINDS[number] for number in beat_file.CLASSES if number != beat_file.NORMAL_CLASS}
 
 
 def split(name: str, folder: Path, seed: int, rules: ReadingRules = PLAIN) -> tuple[DatasetPart, DatasetPart]:
