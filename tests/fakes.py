@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.records.record import Checkpoint, Message
+    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
 
 
@@ -59,7 +60,7 @@ class FakeBroker:
         self.log = list(log)
         self.delivered: list[Message] = []
         self.committed: dict[int, int] = {}
-        self.stream_times: dict[int, int] = {}
+        self.stream_times: dict[int, StreamTime] = {}
         self.failures = 0
         self.rewinds = 0
         self.is_settled = True

@@ -139,6 +139,7 @@ SCORES = PanelRow(
             "none",
             Query("sources", highest(select("ecg_monitor_source_thresholds"))),
             Query("clocks ahead", "60 * " + added(rate("ecg_monitor_clock_skewed_alerts_total"))),
+            Query("far ahead of others", "60 * " + added(rate("ecg_monitor_far_ahead_beats_total"))),
         ),
     ),
 )

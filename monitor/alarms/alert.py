@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from monitor.records.record import Message, rfc3339
+from monitor.records.record import Message, record_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
     Its id names the episode: all events of an episode have the same one. (id, event, offset) is unique.
     """
     beats, row, episode = judged.beats, event.row, event.episode
-    partition, now = int(beats.partition[row]), rfc3339(int(beats.time[row]))
+    partition, now = int(beats.partition[row]), record_time(int(beats.time[row]))
     own = not event.silent  # a beat of another source ended a silent episode: its score says nothing about this source
     return orjson.dumps(
         {
@@ -64,7 +64,7 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
             "priority": PRIORITY,
             "cause": _cause(event, judged),
             "beat_time": now,
-            "opened_at": rfc3339(episode.opened_at),
+            "opened_at": record_time(episode.opened_at),
             "closed_at": now if event.name == "closed" else None,
             "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
             "score": _number(judged.score[row]) if own else None,
@@ -142,7 +142,7 @@ def scores(judged: JudgedBeats, topic: str) -> Iterator[Message]:
             "p_value": _number(p_value),
             "abnormal": None if np.isnan(score) else abnormal,
             "threshold": threshold,
-            "beat_time": rfc3339(time),
+            "beat_time": record_time(time),
             "partition": partition,
             "offset": offset,
         }

@@ -55,7 +55,7 @@ class SourceState(NamedTuple):
     """All that is remembered of one source. A source has no state while both of its episode states are quiet."""
 
     episodes: tuple[EpisodeState, EpisodeState]  # one for each kind, in the order of KINDS
-    stream_time: int  # the partition's highest beat time at the source's last beat, ms since the epoch
+    stream_time: int  # the partition's at the source's last beat, ms
     offset: int  # of that beat
 
     @property

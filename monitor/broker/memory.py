@@ -29,6 +29,7 @@ from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class _Place(NamedTuple):
     """A committed offset, with the stream time that was committed with it."""
 
     offset: int  # of the next record to read
-    stream_time: int | None
+    stream_time: StreamTime | None
 
 
 class StoredRecord(NamedTuple):

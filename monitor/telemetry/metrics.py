@@ -128,6 +128,11 @@ class Metrics:
             "Records left out because they are older than MONITOR_MAX_AGE_SECONDS. Rising: the monitor is too slow "
             "for these beats; add instances.",
         )
+        self.far_ahead_beats = self._counter(
+            "far_ahead_beats",
+            "Beats with a timestamp far ahead of their partition's other sources. They are judged, and do not move the "
+            "stream time. Rising: correct the clock of that publisher.",
+        )
         self.last_beats = self._gauge(
             "last_beats_timestamp_seconds",
             "When records were last read; 0: never. Old without lag: nobody publishes. Old with lag: look at the "

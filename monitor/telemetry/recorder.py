@@ -147,6 +147,7 @@ class Recorder:
         metrics.beats.inc(len(judged.beats))
         metrics.abnormal_beats.inc(int(judged.abnormal.sum()))
         metrics.shed_records.inc(facts.shed_records)
+        metrics.far_ahead_beats.inc(facts.far_ahead)
         metrics.score.observe(judged.score[scored])
         metrics.p_value.observe(judged.p_value[scored])
         for cause, count in zip(CAUSES, np.bincount(judged.cause_code, minlength=len(CAUSES) + 1)[1:], strict=True):
@@ -169,7 +170,10 @@ class Recorder:
         for event in facts.events:
             metrics.alerts.labels(event.kind, event.name).inc()
             log.debug("%s episode %s: %s", event.kind, event.name, event.source)
-            latency = now - int(beats.time[event.row]) / 1000
+            time = int(beats.time[event.row])
+            if time < 0:  # the record has none
+                continue
+            latency = now - time / 1000
             if latency < 0:  # a histogram's sum must not fall: Prometheus would take that for a restart
                 metrics.skewed_alerts.inc()
             metrics.alert_latency.observe(max(0.0, latency))
@@ -179,7 +183,8 @@ class Recorder:
         for partition, rows in partition_slices(beats.partition):
             if partition in self._revoked:  # while the step was being delivered
                 continue
-            self._judged_through[partition] = int(beats.time[rows.stop - 1])
+            if (time := int(beats.time[rows.stop - 1])) >= 0:  # else the record has no time
+                self._judged_through[partition] = time
             series = self._metrics.partitions.of(partition)
             series.beats.inc(rows.stop - rows.start)
             series.progress.set(now)

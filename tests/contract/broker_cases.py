@@ -12,6 +12,7 @@ from kafka.admin import MemberToRemove
 
 from monitor.broker import KafkaBroker, MemoryBroker, MemoryCluster, Publisher
 from monitor.records.record import Checkpoint, Message
+from monitor.records.stream_time import StreamTime
 from tests.brokers import read_committed
 
 if TYPE_CHECKING:
@@ -233,4 +234,4 @@ def alerts(case: Case) -> list[bytes | None]:
 
 def step(case: Case, value: bytes, *state: Message, at: int, partition: int = 0, stream_time: int = 0) -> Checkpoint:
     """A checkpoint with an alert: `partition` is read up to the offset `at`."""
-    return Checkpoint((alert(case, value), *state), (), {partition: at}, {partition: stream_time})
+    return Checkpoint((alert(case, value), *state), (), {partition: at}, {partition: StreamTime.at(stream_time)})

@@ -16,6 +16,7 @@ import pytest
 from monitor.broker import MemoryBroker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
+from monitor.records.stream_time import StreamTime
 from tests.conftest import CLIENTS
 from tests.contract.broker_cases import (
     NOW_MS,
@@ -177,7 +178,9 @@ def test_the_next_member_goes_on_from_the_delivered_offset_stream_time_and_state
     with closing(one.open()) as broker:
         seen = read(one, broker, 1)
     assert seen.rows == [(0, 2, b"three")]
-    assert seen.assigned == {0: Assigned(2, 77, {b"bed": b"worse"}, one.settings.delivery == "exactly-once")}
+    assert seen.assigned == {
+        0: Assigned(2, StreamTime.at(77), {b"bed": b"worse"}, one.settings.delivery == "exactly-once")
+    }
 
 
 @both_modes
@@ -278,9 +281,11 @@ def test_offsets_without_messages_follow_when_the_member_leaves(case):
     one = case([b"one", b"two"], commit_interval_ms=NEVER_MS)
     with closing(one.open()) as broker:
         read(one, broker, 2)
-        broker.deliver(Checkpoint(offsets={0: 1}, stream_times={0: 77}))
+        broker.deliver(Checkpoint(offsets={0: 1}, stream_times={0: StreamTime.at(77)}))
     with closing(one.open()) as broker:
-        assert read(one, broker, 1).assigned == {0: Assigned(1, 77, {}, atomic=one.settings.delivery == "exactly-once")}
+        assert read(one, broker, 1).assigned == {
+            0: Assigned(1, StreamTime.at(77), {}, atomic=one.settings.delivery == "exactly-once")
+        }
 
 
 def test_offsets_without_messages_follow_with_the_polls(case):
@@ -400,7 +405,7 @@ def test_after_a_rewind_all_since_the_last_commit_is_read_again_and_assigned_say
         assert one.committed() == {0: 1}
         seen = read(one, broker, 2)
         assert seen.rows == [(0, 1, b"two"), (0, 2, b"three")]
-        assert seen.assigned == {0: Assigned(1, 7, {b"bed": b"open" if is_atomic else b"worse"}, is_atomic)}
+        assert seen.assigned == {0: Assigned(1, StreamTime.at(7), {b"bed": b"open" if is_atomic else b"worse"}, is_atomic)}
         deliver_in_the_end(one, broker, second)
         assert one.committed() == {0: 3}
     first, *others = alerts(one)

@@ -13,6 +13,7 @@ from kafka.admin import NewTopic
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.errors import BrokerError, RefusedError
 from monitor.records.record import Checkpoint, Message
+from monitor.records.stream_time import StreamTime
 from tests.conftest import CLIENTS, settings_on
 from tests.fakes import kafka_broker
 
@@ -159,8 +160,8 @@ def test_a_group_may_change_its_client(make_settings, delivery):
             found.append((assigned[0].offset, assigned[0].stream_time))
             at = len(found)
             row = Message(settings.state_topic, b"bed", b"open", partition=0)
-            broker.deliver(Checkpoint((row,), (), {0: min(at, 3)}, {0: 70 + at}))
-    assert found == [(0, None), (1, 71), (2, 72), (3, 73)]
+            broker.deliver(Checkpoint((row,), (), {0: min(at, 3)}, {0: StreamTime.at(70 + at)}))
+    assert found == [(0, None), *((at, StreamTime.at(70 + at)) for at in (1, 2, 3))]
 
 
 def deliver_at_last(broker, delivery):

@@ -24,6 +24,7 @@ from monitor.pipeline.loop import Loop
 from monitor.pipeline.step import Components
 from monitor.records.column import Column
 from monitor.records.record import Assigned, ControlRecord
+from monitor.records.stream_time import StreamTime
 from monitor.settings import Settings
 from monitor.telemetry.facts import STAGES
 from monitor.telemetry.health import Health
@@ -395,7 +396,8 @@ def test_a_partition_revoked_during_its_delivery_leaves_no_series():
 
 def assigned(offset, clock=None, state=None, *, atomic=True):
     """What a poll reports of a partition that is assigned, for the first time or again."""
-    return replace(records([]), assigned={0: Assigned(offset, clock, state or {}, atomic)})
+    stream_time = None if clock is None else StreamTime.at(clock)
+    return replace(records([]), assigned={0: Assigned(offset, stream_time, state or {}, atomic)})
 
 
 def kept(bench):
@@ -409,7 +411,7 @@ def kept(bench):
 def test_a_monitor_that_takes_over_makes_the_same_decisions():
     first = Bench(records([ABNORMAL] * 2)).turn()
     assert first.alerts() == []
-    assert first.broker.stream_times == {0: 1000}
+    assert first.broker.stream_times[0].now == 1000
     second = Bench(assigned(2, 1000, kept(first)), records([ABNORMAL], first_offset=2, times=[2000])).turn(2)
     assert [alert["id"] for alert in second.alerts()] == ["physiological:ecg.beats:0:2"]
     third = Bench(assigned(3, 2000, kept(second)), records([NORMAL] * 5, first_offset=3)).turn()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from monitor.broker.client import CommittedOffset
 from monitor.errors import BrokerError
 from monitor.records.record import Assigned, BrokerFacts
+from monitor.records.stream_time import StreamTime
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -37,18 +38,16 @@ CHECK_GAP_SECONDS = 10.0  # no check for so long, as while the broker is unavail
 METADATA_PREFIX = "clock="
 
 
-def offset_to_commit(offset: int, stream_time: int | None) -> CommittedOffset:
+def offset_to_commit(offset: int, stream_time: StreamTime | None) -> CommittedOffset:
     """An offset to commit, with the partition's stream time in its metadata, so that both change together."""
-    return CommittedOffset(offset, "" if stream_time is None else f"{METADATA_PREFIX}{stream_time}")
+    return CommittedOffset(offset, "" if stream_time is None else f"{METADATA_PREFIX}{stream_time.text()}")
 
 
-def committed_stream_time(metadata: str) -> int | None:
+def committed_stream_time(metadata: str) -> StreamTime | None:
     """The stream time that was committed with an offset; None where another program committed it."""
     metadata = metadata.rstrip("\0")  # confluent-kafka 2.16.1 commits one more byte
     text = metadata.removeprefix(METADATA_PREFIX)
-    if text == metadata or not text.removeprefix("-").isdecimal():
-        return None
-    return stream_time if abs(stream_time := int(text[:20])) < 2**63 else None
+    return None if text == metadata else StreamTime.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
