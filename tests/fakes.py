@@ -99,6 +99,12 @@ class FakeBroker:
     def lag(self) -> Mapping[int, int]:
         return {0: sum(map(len, self.log))}
 
+    def held_back(self) -> Mapping[int, int]:
+        return {0: 0}
+
+    def obstacle(self) -> str:
+        return ""
+
     def joined(self) -> bool:
         return True
 

@@ -27,6 +27,7 @@ VERSION = version("ecg-monitor")
 PRIORITY = "medium"
 UNUSUAL_SHAPE = "unusual-shape"
 SILENT = "silent"
+READ_AGAIN = "read-again"
 SAMPLE_DIGITS = 4
 EXACT_POWER = 22  # the highest power of ten that a float64 holds exactly
 
@@ -54,7 +55,7 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
     """
     beats, row, episode = judged.beats, event.row, event.episode
     partition, now = int(beats.partition[row]), record_time(int(beats.time[row]))
-    own = not event.silent  # a beat of another source ended a silent episode: its score says nothing about this source
+    own = not (event.silent or event.void)  # else a beat of another source: its score says nothing about this one
     return orjson.dumps(
         {
             "id": f"{event.kind}:{origin.topic}:{partition}:{episode.opened_offset}",
@@ -97,6 +98,8 @@ def waveform(event: Event, judged: JudgedBeats, scored: Mapping[int, Waveform]) 
 
 
 def _cause(event: Event, judged: JudgedBeats) -> str:
+    if event.void:
+        return READ_AGAIN
     if event.silent:
         return SILENT
     if event.kind == "physiological":

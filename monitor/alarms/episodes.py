@@ -49,6 +49,7 @@ class Observed:
 class _PartitionState:
     stream_time: StreamTime | None = None  # None before the first beat
     last_offset: int = -1  # highest offset observed, those of the restored states included; -1: none
+    void: dict[bytes, SourceState] = field(default_factory=dict)  # whose open episodes close at the next beat
     sources: dict[bytes, SourceState] = field(default_factory=dict)  # ordered by stream time: longest silent first
 
 
@@ -60,22 +61,31 @@ class Episodes:
         self._partitions: dict[int, _PartitionState] = {}
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
-    def assign(self, partition: int, stream_time: StreamTime | None, sources: Mapping[bytes, SourceState]) -> None:
+    def assign(
+        self,
+        partition: int,
+        stream_time: StreamTime | None,
+        sources: Mapping[bytes, SourceState],
+        void: Mapping[bytes, SourceState] | None = None,
+    ) -> None:
         """Replace the states of a partition by stored ones.
 
         This is needed when this member starts to read the partition, and when it reads it again from an earlier offset.
+        `void` are states of beats that are gone, or come again: their open episodes close at the partition's next beat.
         """
         self.revoke(partition)
         in_order = sorted(sources.items(), key=lambda item: item[1].stream_time)
         last_offset = max((state.offset for state in sources.values()), default=-1)
-        self._partitions[partition] = _PartitionState(stream_time, last_offset, dict(in_order))
+        self._partitions[partition] = _PartitionState(stream_time, last_offset, dict(void or {}), dict(in_order))
         self._count(sources, 1)
+        self._count(void or {}, 1)
 
     def revoke(self, partition: int) -> None:
         """Drop the states of a partition that another member reads now."""
         known = self._partitions.pop(partition, None)
         if known is not None:
             self._count(known.sources, -1)
+            self._count(known.void, -1)
 
     def _count(self, sources: Mapping[bytes, SourceState], sign: int) -> None:
         for state in sources.values():
@@ -98,6 +108,7 @@ class Episodes:
         flagged = abnormal | (unscorable != 0)
         for partition, rows in partition_slices(beats.partition):
             known = self._partitions.setdefault(partition, _PartitionState())
+            events += _closed(known, rows.start)
             flags, time, offset = flagged[rows], beats.time[rows], beats.offset[rows]
             moved = advance(known.stream_time, self._pace, beats.source[rows], time)
             columns = beats.source[rows], time, offset, moved.column, flags, abnormal[rows], unscorable[rows]
@@ -112,3 +123,14 @@ class Episodes:
         for event in events:
             self.open[event.kind] += 1 if event.name == "opened" else -1
         return Observed(events, changes, far_ahead)
+
+
+def _closed(known: _PartitionState, row: int) -> list[Event]:
+    """The ends of the episodes that are void, at this row; they are forgotten."""
+    void, known.void = known.void, {}
+    return [
+        Event("closed", kind, source, row, episode, void=True)
+        for source, state in void.items()
+        for kind, episode in zip(KINDS, state.episodes, strict=True)
+        if episode.is_open
+    ]

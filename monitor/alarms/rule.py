@@ -75,6 +75,7 @@ class Event:
     row: int  # of the beat in the batch that caused it
     episode: EpisodeState  # after that beat
     silent: bool = False  # closed because the source sent nothing; the beat is then one of another source
+    void: bool = False  # closed because what opened it is gone or read again; the beat is then any of its partition
 
 
 def after_beat(

@@ -19,7 +19,7 @@ from monitor.records.record import Checkpoint, Message, partition_slices
 from monitor.telemetry.facts import StepFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes, Observed
@@ -83,7 +83,7 @@ class Pipeline:
         self._settings, self._clock = settings, clock
         self._origin = AlertOrigin(settings.beats_topic, model_id)
         self._thread = ThreadPoolExecutor(1, "score")
-        self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> sources whose stored state is to be deleted
+        self._outdated: dict[int, Iterable[bytes]] = {}  # partition -> sources whose stored state is to be deleted
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
@@ -95,7 +95,7 @@ class Pipeline:
 
         `stream_time` is that before this offset; None if it is not known.
         """
-        self._episodes.assign(partition, stream_time, restored.sources)
+        self._episodes.assign(partition, stream_time, restored.sources, restored.outdated)
         self._outdated[partition] = restored.outdated
 
     def parse(self, records: Records) -> Parsed:
@@ -167,8 +167,11 @@ class Pipeline:
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
         messages += [letter.message for letter in parsed.letters]
-        written, deleted = episode_state.rows(observed.changes, self._outdated, settings.state_topic_name)
-        self._outdated = {}
+        # their episodes close at a beat
+        due = {
+            one: self._outdated.pop(one) for one, _ in partition_slices(judged.beats.partition) if one in self._outdated
+        }
+        written, deleted = episode_state.rows(observed.changes, due, settings.state_topic_name, settings.group_id)
         stream_times = {partition: self._episodes.stream_time(partition) for partition in offsets}
         known = {partition: time for partition, time in stream_times.items() if time is not None}
         return Checkpoint((*messages, *written), deleted, offsets, known)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monitor.records.stream_time import StreamTime
 
 Headers = tuple[tuple[str, bytes], ...]
+GROUP_HEADER = "group"  # of a row of state: whose it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,9 @@ class Case(Protocol):
     def committed(self) -> dict[int, int]:
         """The committed offsets of the group, of the partitions that have one."""
 
+    def extend(self, partitions: int) -> None:
+        """Give the beats and the state so many partitions."""
+
     def evict(self, broker: CheckedBroker) -> None:
         """Put the only member out of the group; it learns that by itself."""
 
@@ -103,6 +106,9 @@ class MemoryCase:
 
     def committed(self) -> dict[int, int]:
         return self.cluster.committed()
+
+    def extend(self, partitions: int) -> None:
+        self.cluster.extend(partitions)
 
     def evict(self, broker: CheckedBroker) -> None:
         self.cluster.evict(broker.inner)
@@ -139,6 +145,11 @@ class KafkaCase:
                 for one in range(self.partitions)
             }
         return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def extend(self, partitions: int) -> None:
+        self.require_kafka()
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
+            admin.create_partitions({self.settings.beats_topic: partitions})
 
     def evict(self, broker: CheckedBroker) -> None:  # noqa: ARG002 - it is the only one
         self.require_kafka()

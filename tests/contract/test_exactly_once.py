@@ -268,7 +268,7 @@ def test_a_restart_under_the_same_name_ends_what_the_dead_one_left_open(make_set
     settings = make_settings(partitions=1)
     dead = KafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
-        transactional_id=f"{settings.group_id}.{settings.instance}",
+        transactional_id=settings.transactional_id,
         transaction_timeout_ms=60_000,
     )
     dead.init_transactions()

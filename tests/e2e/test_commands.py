@@ -95,7 +95,7 @@ def test_check_accepts_a_correct_setup(run, model_file):
     done = run("check")
     assert done.returncode == 0, done.stderr
     assert "loads and scores its golden beats" in done.stdout
-    assert "the topics are there" in done.stdout
+    assert "the topics and the rights are there" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -530,7 +530,7 @@ def test_steps_without_alerts_do_not_hide_failed_deliveries_of_alerts():
     log = [one for _ in range(9) for one in (assigned(0), records([NORMAL]), records([ABNORMAL] * 3, first_offset=1))]
     bench = Bench(*log, broker_timeout_seconds=0.01)
     bench.broker.rewinds = 1000
-    with pytest.raises(BrokerError, match="was lost for"):
+    with pytest.raises(BrokerError, match="nothing could be delivered for"):
         bench.turn(27)
 
 
@@ -554,6 +554,17 @@ def test_state_beyond_offsets_that_were_reset_is_ignored_and_deleted(clock, atom
     second = Bench(assigned(0, clock, kept(first), atomic=atomic), records([ABNORMAL] + [NORMAL] * 5)).turn(2)
     assert second.alerts() == []
     assert [(row.key, row.value, row.partition) for row in second.sent("ecg-monitor.state")] == [(b"source", None, 0)]
+
+
+def test_an_open_episode_whose_beats_are_gone_closes_at_the_next_beat():
+    first = Bench(records([ABNORMAL] * 3)).turn()
+    again = Bench(assigned(0, None, kept(first)), records([b"no beat"]), records([NORMAL], first_offset=1)).turn(2)
+    assert again.metric("episodes", kind="physiological") == 1
+    assert again.turn().metric("episodes", kind="physiological") == 0
+    (alert,) = again.alerts()
+    (opened,) = first.alerts()
+    assert (alert["event"], alert["cause"], alert["id"], alert["offset"]) == ("closed", "read-again", opened["id"], 1)
+    assert kept(again) == {}
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"schema":2}', b"\xff", b'{"schema":1,"offset":"x"}'])

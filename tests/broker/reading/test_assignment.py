@@ -18,12 +18,15 @@ class Group:
     """What an Assignment asks of a client; partitions in `bad` do not answer."""
 
     def __init__(self, partitions, bad=()):
-        self.partitions = list(partitions)
+        self.given = list(partitions)
         self.bad = set(bad)
         self.offsets, self.stopped = {}, set()
 
     def assignment(self):
-        return frozenset(self.partitions)
+        return frozenset(self.given)
+
+    def partitions(self):
+        return len(self.given)
 
     def beginnings(self, wanted):
         if self.bad & set(wanted):
