@@ -74,7 +74,7 @@ class StreamTime(NamedTuple):
         numbers = tuple(map(int, parts))
         if max(map(abs, numbers)) >= 2**63:
             return None
-        return cls.at(*numbers) if len(parts) == 1 else cls(*numbers)
+        return cls.at(numbers[0]) if len(parts) == 1 else cls(*numbers)
 
 
 class Advance(NamedTuple):
