@@ -522,8 +522,18 @@ def test_a_broker_that_accepts_no_delivery_ends_the_monitor_although_reads_work(
     log = [one for _ in range(9) for one in (assigned(0), records([ABNORMAL] * 3))]
     bench = Bench(*log, broker_timeout_seconds=0.01)
     bench.broker.rewinds = 1000
-    with pytest.raises(BrokerError, match="was lost for"):
+    with pytest.raises(BrokerError, match="nothing could be delivered for"):
         bench.turn(9)
+
+
+def test_a_broker_that_answered_all_the_time_does_not_answer_again(caplog):
+    caplog.set_level("INFO")
+    log = [one for _ in range(4) for one in (assigned(0), records([ABNORMAL] * 3))]
+    bench = Bench(*log)
+    bench.broker.rewinds = 2
+    bench.turn(6)
+    assert "alerts leave again, after" in caplog.text
+    assert "the broker answers again" not in caplog.text
 
 
 def test_steps_without_alerts_do_not_hide_failed_deliveries_of_alerts():

@@ -32,7 +32,7 @@ class ConfluentAdmin:
         self._admin, self._errors = connect(settings, wait_seconds)
 
     def topics(self) -> set[str]:
-        with translated_errors("listing topics"):
+        with self._errors.named(self._admin), translated_errors("listing topics"):
             return set(self._admin.list_topics(timeout=REQUEST_SECONDS).topics)
 
     def describe(self, topic: str) -> TopicFacts | None:
@@ -74,13 +74,8 @@ class ConfluentAdmin:
     def _ask(self, what: str, key: Any, request: Any, wanted: Any) -> Any:
         with translated_errors(what):
             futures = request(wanted, request_timeout=REQUEST_SECONDS)
-        try:
+        with self._errors.named(self._admin):
             return answer(futures[key], what, REQUEST_SECONDS)
-        except ClientError as error:
-            self._admin.poll(0)  # hears of failed connections
-            if sentence := self._errors.unresolved():
-                raise ClientError(f"{what}: {sentence}", error.failure) from error.__cause__
-            raise
 
     def _await(self, topic: str, partitions: int) -> None:
         """Return when the broker that answers has so many partitions with a leader: other requests may come earlier."""

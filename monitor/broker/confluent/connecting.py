@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ from monitor.broker.connection.diagnosis import Diagnosis, no_answer, not_resolv
 from monitor.broker.connection.tls import tls_context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from confluent_kafka import KafkaError
 
     from monitor.settings import Settings
@@ -95,9 +98,17 @@ class ConnectionErrors:
             self._refusals[where] = sentence
             log.warning("%s", sentence)
 
-    def unresolved(self) -> str:
-        """What is wrong where a broker's own name for itself is not known here; empty where that is not so."""
-        return next((not_resolved(where) for where, (name, _) in self._last.items() if name == _NOT_RESOLVED), "")
+    @contextmanager
+    def named(self, admin: AdminClient) -> Iterator[None]:
+        """Say in a ClientError what is wrong where a broker's own name for itself is not known here."""
+        try:
+            yield
+        except ClientError as error:
+            admin.poll(0)  # calls `hear`
+            for where, (name, _) in self._last.items():
+                if name == _NOT_RESOLVED:
+                    raise ClientError(not_resolved(where), error.failure) from error.__cause__
+            raise
 
     def connected(self) -> None:
         """From now on log what is wrong, instead of collecting it."""
