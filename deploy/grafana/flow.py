@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panel import INSTANCE, NEVER, PanelRow, Query, above, heatmap, layers, lines
+from deploy.grafana.panel import INSTANCE, PanelRow, Query, above, heatmap, layers, lines
 from deploy.grafana.promql import added, at_most, highest, quantiles, rate, select, share
 
 INGEST = PanelRow(
@@ -24,17 +24,11 @@ INGEST = PanelRow(
         ),
         lines(
             "Lag in records, by partition",
-            "Records after the last committed one. If the number grows, add instances, up to the number of partitions.",
+            "Records after the last committed one. If they grow, add instances, up to the number of partitions. Held "
+            "back: behind an open transaction of a publisher; if they stay, end it.",
             "short",
             Query("{{partition}}", highest(select("ecg_monitor_lag_records"), "partition")),
-        ),
-        lines(
-            "Records held back, by partition",
-            "Records behind an open transaction of a publisher: no reader gets them, and the lag does not count them. "
-            "If they stay, end that transaction.",
-            "short",
-            Query("{{partition}}", highest(select("ecg_monitor_held_back_records"), "partition")),
-            steps=NEVER,
+            Query("{{partition}} held back", highest(select("ecg_monitor_held_back_records"), "partition")),
         ),
         lines(
             "Dead letters, by reason",

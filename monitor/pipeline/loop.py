@@ -180,8 +180,11 @@ class Loop:
         if self._outage.is_rewound:  # only a commit shows that the broker works
             return
         if self._outage.since is not None:
-            what = "alerts leave again" if self._outage.is_of_delivery else "the broker answers again"
-            log.info("%s, after %.0f s", what, self._outage.seconds(self._clock.monotonic()))
+            seconds = self._outage.seconds(self._clock.monotonic())
+            if self._outage.is_of_delivery:
+                log.info("alerts leave again, after %.0f s", seconds)
+            else:
+                log.info("the broker answers again, after %.0f s", seconds)
         self._outage.end()
         self._recorder.broker_answered()
 

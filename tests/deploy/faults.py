@@ -37,7 +37,7 @@ FIRST = {
     Fired("EcgMonitorBehind", SLOW, CRITICAL),
     Fired("EcgMonitorPartitionStuck", BROKEN, CRITICAL),
     Fired("EcgMonitorNoBeats", SILENT, CRITICAL),
-    Fired("EcgMonitorRecordsHeldBack", SILENT, CRITICAL),
+    Fired("EcgMonitorRecordsHeldBack", SILENT, WARNING),
     Fired("EcgMonitorRecordsLost", NOISY, CRITICAL),
     Fired("EcgMonitorDeadLetterBurst", NOISY, CRITICAL),
     Fired("EcgMonitorAlertFlood", NOISY, CRITICAL),

@@ -20,11 +20,14 @@ SLOW_SECONDS = 4.0
 @contextmanager
 def reported_delay(settings: Settings) -> Iterator[None]:
     """Log one line where the block takes longer than SLOW_SECONDS. The clients' own calls do not return meanwhile."""
-    sentence = "no answer from Kafka at %s yet: is the address right? Trying on"
-    timer = threading.Timer(SLOW_SECONDS, log.warning, (sentence, settings.bootstrap_servers))
+    timer = threading.Timer(SLOW_SECONDS, _report, (settings.bootstrap_servers,))
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _report(servers: str) -> None:
+    log.warning("no answer from Kafka at %s yet: is the address right? Trying on", servers)
