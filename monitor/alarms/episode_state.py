@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from monitor.alarms.rule import KINDS, QUIET, EpisodeState, SourceState
-from monitor.records.record import Message
+from monitor.records.record import GROUP_HEADER, Message
 from monitor.validation import first_error
 
 if TYPE_CHECKING:
@@ -49,28 +49,29 @@ class Restored:
 
     sources: dict[bytes, SourceState]
     useless: dict[bytes, str]  # rows that could not be read: source -> what is wrong
-    outdated: tuple[bytes, ...]  # sources whose rows are to be deleted, see `restore`
+    outdated: dict[bytes, SourceState]  # whose rows are to be deleted, see `restore`
 
 
 def rows(
-    changes: Sequence[StateChange], outdated: Mapping[int, Iterable[bytes]], topic: str
+    changes: Sequence[StateChange], outdated: Mapping[int, Iterable[bytes]], topic: str, group: str
 ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Messages that write the states, and messages that delete the rows of states that are over.
 
     `outdated` are the sources of each partition whose rows are to be deleted; where a source has a new state, that
-    replaces the row.
+    replaces the row. Each row names its group: another one that uses the same topic refuses to.
     """
+    headers = ((GROUP_HEADER, group.encode()),)
     stale = [(partition, source) for partition, sources in outdated.items() for source in sources]
     known = {change[:2] for change in changes} if stale else set()
     gone = [place for place in stale if place not in known]
     gone += [(partition, source) for partition, source, state in changes if state is None]
     return (
         tuple(
-            Message(topic, source, encode(state), partition=partition)
+            Message(topic, source, encode(state), headers, partition=partition)
             for partition, source, state in changes
             if state is not None
         ),
-        tuple(Message(topic, source, None, partition=partition) for partition, source in gone),
+        tuple(Message(topic, source, None, headers, partition=partition) for partition, source in gone),
     )
 
 
@@ -97,11 +98,11 @@ def restore(assigned: Assigned) -> Restored:
     """The states in a partition's rows, when a member begins to read it.
 
     A row may include beats from beyond the committed offset. With transactions that happens only after the group's
-    offsets were set back by hand: the row is outdated and will be deleted, because those beats are read again. At least
-    once, rows are written before offsets, so such a row is the normal case and its beats are known already; there,
-    offsets that were set by hand are recognised by the missing stream time.
+    offsets were set back by hand, or the topic was made again: the row is outdated and will be deleted, because those
+    beats are read again, or are gone. At least once, rows are written before offsets, so such a row is the normal case
+    and its beats are known already; there, offsets that were set by hand are recognised by the missing stream time.
     """
-    sources, useless, outdated = {}, {}, []
+    sources, useless, outdated = {}, {}, {}
     may_be_outdated = assigned.atomic or assigned.stream_time is None
     for source, value in assigned.state.items():
         try:
@@ -110,7 +111,7 @@ def restore(assigned: Assigned) -> Restored:
             useless[source] = str(error)
             continue
         if may_be_outdated and state.offset >= assigned.offset:
-            outdated.append(source)
+            outdated[source] = state
         elif not state.is_over:
             sources[source] = state
-    return Restored(sources, useless, tuple(outdated))
+    return Restored(sources, useless, outdated)

@@ -30,7 +30,7 @@ def readable(value: bytes | None) -> str:
 def _facts(alert: dict[str, Any]) -> str:
     beats, score = alert["beats"], alert["score"]
     facts = [
-        alert["beat_time"],
+        alert["beat_time"] or "no timestamp",
         alert["event"].upper(),
         alert["priority"],
         alert["kind"],

@@ -20,7 +20,7 @@ import orjson
 
 from monitor.deadletters.replay_ledger import Position
 from monitor.log import count_of, printable
-from monitor.records.record import Headers, Message, rfc3339
+from monitor.records.record import Headers, Message, record_time, rfc3339
 
 if TYPE_CHECKING:
     from monitor.beats.parse import Rejected
@@ -175,7 +175,7 @@ def as_line(letter: Letter, *, is_replayed: bool) -> str:
 
     Control characters are replaced: names come from outside, and a terminal obeys them.
     """
-    facts = [letter_name(letter), rfc3339(letter.time)]
+    facts = [letter_name(letter), record_time(letter.time) or "no timestamp"]
     key = "no key" if letter.key is None else f"key {letter.key.decode(errors='backslashreplace')!r}"
     size = "no value" if letter.value is None else count_of(len(letter.value), "byte")
     if letter.refusal is None:

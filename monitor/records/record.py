@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.records.stream_time import MAX_TIME_MS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from monitor.records.column import Column
+    from monitor.records.stream_time import StreamTime
 
 Headers = tuple[tuple[str, bytes], ...]
+GROUP_HEADER = "group"  # of a row of state: whose it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Assigned:
     """Where this member begins to read a partition: after an assignment, or again after a step that failed."""
 
     offset: int  # of the next record
-    stream_time: int | None  # highest beat time before that record, ms since the epoch; None: not committed
+    stream_time: StreamTime | None  # before that record; None: not committed
     state: Mapping[bytes, bytes]  # source -> its row of the state topic
     atomic: bool  # whether state and offsets are written in one transaction
 
@@ -118,7 +122,7 @@ class Checkpoint:
     messages: tuple[Message, ...] = ()
     deletions: tuple[Message, ...] = ()
     offsets: Mapping[int, int] = field(default_factory=dict)  # partition -> offset of the next record to read
-    stream_times: Mapping[int, int] = field(default_factory=dict)  # partition -> highest beat time so far, ms
+    stream_times: Mapping[int, StreamTime] = field(default_factory=dict)  # by partition, after its last record
 
     def __bool__(self) -> bool:
         """Whether there is anything to deliver besides offsets."""
@@ -128,3 +132,8 @@ class Checkpoint:
 def rfc3339(ms: int) -> str:
     """A time in ms since the epoch as RFC 3339 text, in UTC with milliseconds: `2026-11-29T20:18:00.000Z`."""
     return f"{np.datetime64(ms, 'ms')}Z"
+
+
+def record_time(ms: int) -> str | None:
+    """The same of a record; None where it has no time, or one that RFC 3339 cannot write."""
+    return rfc3339(ms) if 0 <= ms <= MAX_TIME_MS else None

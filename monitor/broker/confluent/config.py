@@ -40,7 +40,7 @@ def client_options(settings: Settings) -> ConfluentOptions:
     options = ConfluentOptions(
         {
             "bootstrap.servers": settings.bootstrap_servers,
-            "client.id": f"ecg-monitor-{settings.instance}",
+            "client.id": settings.client_id,
             "security.protocol": settings.security_protocol,
             "allow.auto.create.topics": False,
             "reconnect.backoff.max.ms": 1000,  # with the client's 10 s we would reconnect long after the broker is back

@@ -16,6 +16,7 @@ from monitor.broker.confluent.client_errors import close_quietly, error_of, tran
 from monitor.broker.confluent.columns import blocks_of
 from monitor.broker.confluent.config import group_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
+from monitor.broker.confluent.metadata import partitions_of
 from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
 
@@ -48,7 +49,7 @@ class ConfluentGroup:
         self._topic, self._batch_size = settings.beats_topic, settings.batch_size
         self._admin, errors = connect(settings, wait_seconds)
         bounds = PartitionBounds(self._admin, self._topic)
-        self.beginnings, self.ends = bounds.beginnings, bounds.ends
+        self.beginnings, self.ends, self.log_ends = bounds.beginnings, bounds.ends, bounds.log_ends
         self._rebalances, self._commits = Rebalances(), CommitAnswers()
         with ExitStack() as undo:
             undo.callback(close_admin, self._admin)
@@ -151,6 +152,9 @@ class ConfluentGroup:
             if tp.error is not None:
                 raise error_of(what, tp.error)
         return {tp.partition: CommittedOffset(tp.offset, tp.metadata or "") if tp.offset >= 0 else None for tp in found}
+
+    def partitions(self) -> int:
+        return len(partitions_of(self._admin, self._topic))
 
     def positions(self) -> dict[int, int]:
         return dict(self._stream.positions)

@@ -33,6 +33,7 @@ class ConfluentTopic:
     def __init__(self, settings: Settings, topic: str, max_wait_ms: int) -> None:
         self._topic = topic
         self._admin, errors = connect(settings, COMMAND_SECONDS)
+        self._errors = errors
         bounds = PartitionBounds(self._admin, topic)
         self.beginnings, self.ends = bounds.beginnings, bounds.ends
         with ExitStack() as undo:
@@ -42,7 +43,8 @@ class ConfluentTopic:
         self._stream = RecordStream(self._consumer, f"reading {topic}")
 
     def partitions(self) -> list[int]:
-        return sorted(partitions_of(self._admin, self._topic))
+        with self._errors.named(self._admin):
+            return sorted(partitions_of(self._admin, self._topic))
 
     def start(self, offsets: Mapping[int, int]) -> None:
         with translated_errors(f"opening {self._topic}"):

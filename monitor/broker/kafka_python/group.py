@@ -144,6 +144,18 @@ class KafkaPythonGroup:
             found = self._consumer.end_offsets(list(map(self._tp, partitions)), REQUEST_MS)
         return {tp.partition: offset for tp, offset in found.items()}
 
+    def log_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """As of the last fetch, of the partitions that are read."""
+        found = {}
+        for partition in self._started & set(partitions):
+            with suppress(ClientError), translated_errors("asking for the end of the log"):
+                found[partition] = self._consumer.highwater(self._tp(partition))
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def partitions(self) -> int:
+        with translated_errors(f"looking at {self._topic}"):
+            return len(self._consumer.partitions_for_topic(self._topic) or ())
+
     def positions(self) -> dict[int, int]:
         found = {}
         for tp in self._consumer.assignment():

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from monitor.broker.reading.reader import read_to_end
 from monitor.broker.retry import COMMAND_SECONDS
 from monitor.broker.topics import extend_state
-from monitor.errors import BrokerError
+from monitor.errors import BrokerError, RefusedError
+from monitor.log import printable
+from monitor.records.record import GROUP_HEADER
 
 if TYPE_CHECKING:
-    from monitor.broker.client import AdminClient, KafkaClient, TopicClient
+    from monitor.broker.client import AdminClient, KafkaClient, TopicClient, TopicRecord
     from monitor.settings import Settings
 
 IDLE_SECONDS = 4.0  # without a row: the open transaction of a dying member holds the end back; try again later
@@ -50,9 +52,20 @@ class StateTopic:
             if record.key is not None:  # Kafka takes no other into a compacted topic
                 rows[record.partition].pop(record.key, None)
                 if record.value is not None:
+                    self._check_group(record)
                     rows[record.partition][record.key] = record.value
         consumer.start({})  # else it goes on asking for rows
         return rows
+
+    def _check_group(self, record: TopicRecord) -> None:
+        """Raise RefusedError for another group's row: each would take the other's episodes for its own."""
+        own = self._settings.group_id.encode()
+        for name, value in record.headers:
+            if name == GROUP_HEADER and value != own:
+                raise RefusedError(
+                    f"{self._topic} has the episode state of group {printable(value[:100].decode(errors='replace'))}: "
+                    f"name another MONITOR_STATE_TOPIC for group {self._settings.group_id}"
+                )
 
     def _ends(self, wanted: list[int]) -> dict[int, int]:
         """The end of each partition that has records, uncommitted ones included."""

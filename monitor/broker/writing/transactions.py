@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.limits import TRANSACTION_MS, WAIT_SECONDS
 from monitor.broker.retry import START_SECONDS
+from monitor.broker.writing.output_time import OutputTime
 from monitor.deadletters.letter import without_value
 from monitor.errors import RefusedError, RewoundError
 
@@ -36,8 +37,9 @@ class TransactionalProducer:
 
     def __init__(self, settings: Settings, client: KafkaClient) -> None:
         self._settings, self._client = settings, client
-        self._name = f"{settings.group_id}.{settings.instance}"
+        self._name = settings.transactional_id
         self._producer: ProducerClient | None = None  # with transactions begun
+        self._time = OutputTime()
         self._too_large: int | None = None  # bytes that the broker has refused before
         self._fenced: deque[float] = deque(maxlen=FENCED_TIMES)
         self._connect_seconds = START_SECONDS
@@ -76,6 +78,8 @@ class TransactionalProducer:
         except ClientError as error:
             self.close()
             self._remember_size(error, sent)
+            if error.failure is Failure.BAD_TIME:
+                self._time.refuse()
             if error.failure is Failure.FENCED:
                 self._check_name(time.monotonic() - began)
             raise RewoundError(f"a transaction failed: {error}") from error
@@ -86,7 +90,7 @@ class TransactionalProducer:
         deadline = time.monotonic() + DELIVER_SECONDS
         producer = self._ready()
         producer.begin()
-        producer.send(messages).wait(deadline)
+        producer.send(messages, self._time.times(len(messages))).wait(deadline)
         producer.send_offsets(self._settings.beats_topic, offsets, member, deadline - time.monotonic())
         producer.commit(deadline - time.monotonic())
 

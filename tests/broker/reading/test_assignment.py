@@ -10,6 +10,7 @@ import pytest
 from monitor.broker.client import ClientError, CommittedOffset
 from monitor.broker.reading.assignment import Assignment, committed_stream_time, offset_to_commit
 from monitor.errors import BrokerError
+from monitor.records.stream_time import StreamTime
 from monitor.settings import Settings
 
 
@@ -17,12 +18,15 @@ class Group:
     """What an Assignment asks of a client; partitions in `bad` do not answer."""
 
     def __init__(self, partitions, bad=()):
-        self.partitions = list(partitions)
+        self.given = list(partitions)
         self.bad = set(bad)
         self.offsets, self.stopped = {}, set()
 
     def assignment(self):
-        return frozenset(self.partitions)
+        return frozenset(self.given)
+
+    def partitions(self):
+        return len(self.given)
 
     def beginnings(self, wanted):
         if self.bad & set(wanted):
@@ -129,7 +133,7 @@ def test_what_stood_still_while_nobody_looked_is_not_blamed(assignment):
     assert assignment.stalled({0: 5}, 100) == assignment.stalled({0: 5}, 700) == []
 
 
-@pytest.mark.parametrize("stream_time", [None, 0, -5, 1_764_000_000_000])
+@pytest.mark.parametrize("stream_time", [None, StreamTime.at(0), StreamTime(7, -9, 3, 2, 1, -5, 4)])
 def test_the_stream_time_is_committed_with_the_offset(stream_time):
     assert committed_stream_time(offset_to_commit(7, stream_time).metadata) == stream_time
 
