@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
 
+from monitor.broker.blocks import RecordBlock
 from monitor.broker.client import ClientError, CommittedOffset, Failure, Membership
 from monitor.broker.confluent.client_errors import close_quietly, error_of, translated_errors
 from monitor.broker.confluent.columns import blocks_of
@@ -17,13 +18,14 @@ from monitor.broker.confluent.config import group_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
+from monitor.broker.confluent.step_bytes import size_of, taken
+from monitor.broker.limits import StepLimit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from confluent_kafka import KafkaError, Message
 
-    from monitor.broker.blocks import RecordBlock
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class ConfluentGroup:
     """Implements `client.GroupClient`. The library fetches a partition only after `start` has assigned it to it."""
 
     def __init__(self, settings: Settings, wait_seconds: float) -> None:
-        self._topic, self._batch_size = settings.beats_topic, settings.batch_size
+        self._topic = settings.beats_topic
         self._admin, errors = connect(settings, wait_seconds)
         bounds = PartitionBounds(self._admin, self._topic)
         self.beginnings, self.ends = bounds.beginnings, bounds.ends
@@ -54,40 +56,47 @@ class ConfluentGroup:
             with translated_errors("joining the group"):
                 self._rebalances.subscribe(self._consumer, self._topic)
             undo.pop_all()
-        self._stream = RecordStream(self._consumer, "reading beats")
+        self._stream = RecordStream(self._consumer, self._topic, "reading beats", self.ends)
         self._stash: list[Message] = []  # came while a commit was waiting for its answer
         self._is_full = False
         self._member = _NOBODY
 
-    def poll(self) -> list[RecordBlock]:
+    def poll(self, limit: StepLimit) -> list[RecordBlock]:
         self._stream.raise_failure()
-        messages = self._messages()
+        messages = self._messages(limit)
         self._check_member()
         self._rebalances.is_news = False
         if not messages:
             self._stream.raise_failure()
         positions = self._stream.positions
-        for partition in self._rebalances.gone():
-            positions.pop(partition, None)
+        self._stream.end(self._rebalances.gone())
         blocks = [block for block in blocks_of(messages) if block.partition in positions] if messages else []
+        if set_aside := self._stream.set_aside():
+            blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in set_aside]
+            blocks.sort(key=_place)
         for block in blocks:
             self._stream.move(block.partition, int(block.offset[-1]) + 1)
         return blocks
 
-    def _messages(self) -> list[Message]:
+    def _messages(self, limit: StepLimit) -> list[Message]:
         """What is there; otherwise what comes first, unless the last poll left something behind.
 
         Returns early after a rebalance, so that the caller can restore partitions.
         """
-        size, wait_seconds = self._batch_size, 0.0 if self._is_full else POLL_SECONDS
-        messages, self._stash = self._stash[:size], self._stash[size:]
-        messages += self._stream.take(size - len(messages), 0)
-        deadline = time.monotonic() + wait_seconds
-        while not (messages or self._rebalances.is_news) and (left := deadline - time.monotonic()) > 0:
+        deadline = time.monotonic() + (0.0 if self._is_full else POLL_SECONDS)
+        messages, self._stash = self._stash[: limit.records], self._stash[limit.records :]
+        room = StepLimit(limit.records - len(messages), limit.bytes - size_of(messages))
+        messages += taken(self._stream, room)
+        while not (messages or self._is_news()) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
-            messages = self._stream.take(size, min(TURN_SECONDS, left))
-        self._is_full = len(messages) >= size
+            messages = self._stream.take(1, min(TURN_SECONDS, left))
+            if messages and not self._stream.has_set_aside:
+                messages += taken(self._stream, StepLimit(limit.records - 1, limit.bytes))
+        self._is_full = bool(messages) and not self._stream.is_drained
         return messages
+
+    def _is_news(self) -> bool:
+        return self._rebalances.is_news or self._stream.has_set_aside
 
     def _check_member(self) -> None:
         """Take over the membership, unless the group has removed this member since it last joined."""
@@ -116,7 +125,7 @@ class ConfluentGroup:
         with translated_errors("setting the offset"):
             self._unassign(offsets.keys())
             self._consumer.incremental_assign([TopicPartition(self._topic, *pair) for pair in offsets.items()])
-        self._stream.positions |= offsets
+        self._stream.begin(offsets)
 
     def stop(self, partition: int) -> None:
         with translated_errors("stopping a partition"):
@@ -125,8 +134,7 @@ class ConfluentGroup:
     def _unassign(self, partitions: Collection[int]) -> None:
         """Fetch these no more, and drop what came of them."""
         self._stash = [message for message in self._stash if message.partition() not in partitions]
-        for partition in partitions:
-            self._stream.positions.pop(partition, None)
+        self._stream.end(partitions)
         if fetched := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
             self._consumer.incremental_unassign(fetched)
 
@@ -175,6 +183,10 @@ class ConfluentGroup:
         if closing.is_alive():
             log.warning("the broker does not answer: the consumer is left to itself, and the group will miss it")
         close_admin(self._admin)
+
+
+def _place(block: RecordBlock) -> tuple[int, int]:
+    return block.partition, int(block.offset[0])
 
 
 class CommitAnswers:
