@@ -13,7 +13,7 @@ import click
 
 from monitor import broker, settings
 from monitor.beats import stream
-from monitor.commands import count_of
+from monitor.commands import count_of, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +70,7 @@ def publish(files: tuple[Path, ...], **options: Any) -> None:
             sent = send_all(publisher, bar)
         publisher.flush()
     sources = count_of(plan.sources, "source")
-    click.echo(f"{count_of(sent, 'beat')} of {sources} published to {config.beats_topic}")
+    show(f"{count_of(sent, 'beat')} of {sources} published to {config.beats_topic}")
 
 
 def _milliseconds(time: str | None) -> int | None:
@@ -89,7 +89,7 @@ def _warn_of_retention(config: Settings, plan: stream.PublishPlan) -> None:
     if plan.start_ms is None or kept_ms is None:
         return
     if plan.start_ms < 1000 * datetime.now(UTC).timestamp() - kept_ms:
-        click.echo(
+        show(
             f"warning: {config.beats_topic} keeps records for {_hours(kept_ms)} by their own timestamps: Kafka "
             "deletes older beats soon, perhaps before they are read",
             err=True,

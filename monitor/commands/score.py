@@ -15,9 +15,9 @@ import orjson
 
 from monitor import api, settings
 from monitor.beats import beat_file
-from monitor.commands import count_of
+from monitor.commands import count_of, show
 from monitor.errors import RefusedError
-from monitor.log import printable
+from monitor.terminal import printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,13 +108,13 @@ def score(files: tuple[Path, ...], model: Path | None, threshold: float | None, 
     for number, file in enumerate(files):
         beats, name = beat_file.read(file), click.format_filename(file)
         if form is None:
-            click.echo(f"{printable(name)}\n{TABLE_HEADER}" if len(files) > 1 else TABLE_HEADER)
+            show(f"{printable(name)}\n{TABLE_HEADER}" if len(files) > 1 else TABLE_HEADER)
         elif form == "csv" and number == 0:
-            click.echo(CSV_HEADER)
+            show(CSV_HEADER)
         for start, result in _results(beats, scoring, used, counts):
-            click.echo("\n".join(map(_FORMATS[form], _rows(name, start, result))))
+            show("\n".join(map(_FORMATS[form], _rows(name, start, result))))
     for line in counts.summary(scoring.threshold if used is None else used):
-        click.echo(line, err=form is not None)
+        show(line, err=form is not None)
 
 
 def _load(config: Settings, model: Path | None) -> ScoringModel:
@@ -150,7 +150,7 @@ def _rows(file: str, start: int, result: ScoreResult) -> Iterator[BeatRow]:
 
 
 def _as_json(row: BeatRow) -> str:
-    return orjson.dumps(asdict(row)).decode()
+    return printable_json(orjson.dumps(asdict(row)).decode())
 
 
 def _as_csv(row: BeatRow) -> str:
