@@ -28,6 +28,7 @@ PRIORITY = "medium"
 UNUSUAL_SHAPE = "unusual-shape"
 SILENT = "silent"
 READ_AGAIN = "read-again"
+UNKNOWN_CAUSE = "unknown"
 SAMPLE_DIGITS = 4
 EXACT_POWER = 22  # the highest power of ten that a float64 holds exactly
 
@@ -104,7 +105,8 @@ def _cause(event: Event, judged: JudgedBeats) -> str:
         return SILENT
     if event.kind == "physiological":
         return UNUSUAL_SHAPE
-    return judged.cause[event.episode.cause]
+    code = event.episode.cause  # from a state row, which another version may have written
+    return judged.cause[code] if code < len(judged.cause) else UNKNOWN_CAUSE
 
 
 def _number(value: float, digits: int = 9) -> float | None:

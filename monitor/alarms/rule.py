@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["physiological", "technical"]
 EventName = Literal["opened", "closed"]
 KINDS: tuple[Kind, Kind] = ("physiological", "technical")
+MAX_WINDOW = 64  # beats: as many as `EpisodeState.recent` has bits
 EVENTS: tuple[EventName, EventName] = ("opened", "closed")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from monitor.broker.blocks import RecordBlock
+    from monitor.broker.limits import StepLimit
     from monitor.records.record import Headers, Message
     from monitor.settings import Settings
 
@@ -84,10 +85,11 @@ class GroupClient(Protocol):
     `has_more`, `assignment`, `changed`, `membership`, `is_stable` and `positions` may raise ClientError.
     """
 
-    def poll(self) -> list[RecordBlock]:
-        """The records that came, at most `batch_size` of the settings; none after about a second without any.
+    def poll(self, limit: StepLimit) -> list[RecordBlock]:
+        """The records that came, at most so many; none after about a second without any.
 
-        Blocks of one partition are next to each other, in the order of their offsets.
+        Blocks of one partition are next to each other, in the order of their offsets. Records that would take too much
+        memory are set aside: a row stands for them.
         """
 
     def has_more(self) -> bool:
@@ -155,7 +157,10 @@ class TopicClient(Protocol):
         """Offset of the next record of each partition. It moves past records that are not returned."""
 
     def poll(self, seconds: float) -> list[TopicRecord]:
-        """The records that came, or those that came first within `seconds`."""
+        """The records that came, or those that came first within `seconds`; about READ_BYTES at most.
+
+        Records that would take too much memory are left out, with a line in the log.
+        """
 
     def close(self) -> None:
         """Close the connections."""

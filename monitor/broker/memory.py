@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import logging
 import zlib
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.broker.limits import StepLimit
 from monitor.broker.protocol import Broker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.column import Column
@@ -283,13 +286,17 @@ class MemoryBroker(Broker):
 
     def _read(self, assigned: Mapping[int, Assigned], revoked: frozenset[int]) -> Records:
         """The next records, `batch_size` at most; a partition that brought some comes last in the next poll."""
-        topic, left = self._settings.beats_topic, self._settings.batch_size
+        topic, limit = self._settings.beats_topic, StepLimit.full(self._settings)
+        left, room = limit.records, limit.bytes
         partitions: list[int] = []
         offsets: list[int] = []
         found: list[StoredRecord] = []
         for partition, offset in tuple(self._next.items()):
-            some = self._cluster.rows(topic, partition)[offset : offset + left]
+            some = self._cluster.rows(topic, partition)[offset : offset + left] if room > 0 else []
+            bytes_through = list(accumulate(one.message.size for one in some))
+            some = some[: bisect_left(bytes_through, room) + 1]
             if some:
+                room -= bytes_through[len(some) - 1]
                 partitions += [partition] * len(some)
                 offsets += range(offset, offset + len(some))
                 found += some
@@ -306,7 +313,7 @@ class MemoryBroker(Broker):
             tuple(row.message.headers for row in found),
             assigned,
             revoked,
-            self._control_records(),
+            control_records=self._control_records(),
         )
 
     def _control_records(self) -> tuple[ControlRecord, ...]:

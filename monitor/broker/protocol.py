@@ -36,6 +36,9 @@ class Broker(Protocol):
     def poll(self) -> Records:
         """The next records; none after about a second in which none came. At most `batch_size` of the settings.
 
+        No further record comes with those that have more bytes than `StepLimit` allows. Records that would take too
+        much memory are set aside: `set_aside` says which row stands for which of them.
+
         Each record comes once, in offset order within its partition, unless its partition is assigned again.
 
         `assigned` names the partitions that this member begins to read, or reads again after a RewoundError or after

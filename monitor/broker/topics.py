@@ -10,7 +10,7 @@ from monitor.broker.choice import kafka_client
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.retry import COMMAND_SECONDS, START_SECONDS
 from monitor.errors import RefusedError
-from monitor.log import count_of
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

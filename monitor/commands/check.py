@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor import broker, settings
+from monitor.commands import show
 from monitor.errors import MonitorError, RefusedError
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ def check() -> None:
     """
     config = settings.read()
     for line in config.env_lines():
-        click.echo(line)
+        show(line)
     worst = 0
     for what, look in (("model", _check_model), ("broker", _check_broker)):
         try:
-            click.echo(f"# {what}: {look(config)}")
+            show(f"# {what}: {look(config)}")
         except MonitorError as error:
-            click.echo(f"{what}: {error}", err=True)
+            show(f"{what}: {error}", err=True)
             worst = max(worst, error.exit_code)
     sys.exit(worst)
 

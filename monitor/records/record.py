@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Headers = tuple[tuple[str, bytes], ...]
 GROUP_HEADER = "group"  # of a row of state: whose it is
+HEADER_BYTES = 10  # of the lengths of a name and a value on the wire, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,24 @@ class Assigned:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """Consecutive records of a partition that were not read, because they would take too much memory.
+
+    Among records they are one row, at `last_offset`, without key, value and headers.
+    """
+
+    first_offset: int
+    last_offset: int
+    why: str  # such as "more than 67108864 bytes after inflation"
+
+    def __str__(self) -> str:
+        """The offsets and the reason, as the beginning of a sentence."""
+        if self.first_offset == self.last_offset:
+            return f"the record at offset {self.last_offset} has {self.why}"
+        return f"the records at offsets {self.first_offset} to {self.last_offset} have {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
     """The records of one poll as columns (n,). Records of a partition are next to each other, in offset order."""
 
@@ -54,6 +73,7 @@ class Records:
     headers: Sequence[Headers]
     assigned: Mapping[int, Assigned] = field(default_factory=dict)  # by partition: replaces all that was known of it
     revoked: frozenset[int] = frozenset()  # partitions that another member reads now
+    set_aside: Mapping[int, SetAside] = field(default_factory=dict)  # by row
     control_records: tuple[ControlRecord, ...] = ()  # since the last poll; in the first one, all that the topic holds
 
     def __len__(self) -> int:
@@ -72,6 +92,7 @@ class Records:
             tuple(map(self.headers.__getitem__, rows.tolist())),
             self.assigned,
             self.revoked,
+            {int(np.searchsorted(rows, row)): one for row, one in self.set_aside.items() if keep[row]},
             self.control_records,
         )
 
@@ -108,6 +129,12 @@ class Message:
     headers: Headers = ()
     may_omit_value: bool = False  # when the broker finds it too large; otherwise all later messages would wait
     partition: int | None = None  # None: the key chooses it
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers as the broker counts them, at most: in UTF-8 no name has four times more."""
+        headers = sum(4 * len(name) + len(value or b"") + HEADER_BYTES for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.alarms.alert import VERSION
-from monitor.log import printable
 from monitor.model.scorer import CAUSES
 from monitor.records.record import partition_slices
 from monitor.telemetry.clock import SYSTEM_CLOCK, Clock
 from monitor.telemetry.facts import STAGES
+from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

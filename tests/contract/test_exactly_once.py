@@ -13,6 +13,7 @@ from kafka.admin import MemberToRemove
 
 from monitor.broker import KafkaBroker, Publisher, kafka_client
 from monitor.broker.client import CommittedOffset
+from monitor.broker.limits import StepLimit
 from monitor.broker.reading.assignment import Assignment
 from monitor.broker.writing.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
@@ -204,7 +205,7 @@ def poll_until(groups, is_done):
     while not is_done():
         assert time.monotonic() < deadline
         for group in groups:
-            group.poll()
+            group.poll(StepLimit(100, 1_000_000))
 
 
 def test_a_member_that_was_put_out_of_the_group_commits_nothing(make_settings):

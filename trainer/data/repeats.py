@@ -44,7 +44,7 @@ def originals(samples: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def distinct(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of the beats (n, 140) repeat no earlier one."""
-    return originals(samples) == np.arange(len(samples))
+    return np.asarray(originals(samples) == np.arange(len(samples)))
 
 
 def _same(samples: NDArray[np.float32]) -> NDArray[np.int64]:

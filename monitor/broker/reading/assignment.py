@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
+LOOK_AGAIN_SECONDS = 0.2  # at a partition that was held back: a look takes some 10 ms
 MAX_RETRY_SECONDS = 20.0
 STALL_SECONDS = 30.0  # less than /healthz waits before it names the partition
 CHECK_GAP_SECONDS = 10.0  # no check for so long, as while the broker is unavailable: begin again
@@ -80,6 +81,7 @@ class Assignment:
         self._known: dict[int, int] = {}  # partition -> how many the topic had when the group began to read it
         self._revoked: set[int] = set()
         self._retry: dict[int, Retry] = {}
+        self._held_back: dict[int, float] = {}  # partition -> when to look again
         self._moved: dict[int, tuple[int, float]] = {}  # partition -> next offset, and since when it is that
         self._checked = 0.0
 
@@ -94,6 +96,7 @@ class Assignment:
         """Drop what is known of these partitions."""
         for partition in partitions:
             self._retry.pop(partition, None)
+            self._held_back.pop(partition, None)
             if self._next.pop(partition, None) is not None:
                 self._revoked.add(partition)
 
@@ -149,9 +152,10 @@ class Assignment:
 
         A partition whose leader is down, or in which a member left a transaction open, cannot be restored now. It is
         tried again at a later poll. A poll stops at the first such partition, so that it delays neither the other
-        partitions nor the group for long. Raises BrokerError when no partition at all is restored.
+        partitions nor the group for long. A partition that an open transaction holds back is not even tried.
+        Raises BrokerError when no partition at all is restored.
         """
-        wanted = sorted(client.assignment() - self._next.keys())
+        wanted = self._without_held_back(client, sorted(client.assignment() - self._next.keys()))
         fresh = [partition for partition in wanted if partition not in self._retry]
         try:
             if fresh:
@@ -169,6 +173,24 @@ class Assignment:
                 self._put_off(client, partition, error)
                 break
         return assigned
+
+    def _without_held_back(self, client: GroupClient, wanted: list[int]) -> list[int]:
+        """The partitions whose state can be read now. Looks at most every LOOK_AGAIN_SECONDS."""
+        now = time.monotonic()
+        due = [partition for partition in wanted if self._held_back.get(partition, 0.0) <= now]
+        if not due:
+            return []
+        held_back = self._state.held_back(due)
+        for partition in held_back:
+            if partition not in self._held_back:
+                log.warning("partition %d waits for an open transaction on the state topic to end", partition)
+                with contextlib.suppress(BrokerError):
+                    client.stop(partition)
+            self._held_back[partition] = now + LOOK_AGAIN_SECONDS
+        free = [partition for partition in due if partition not in held_back]
+        for partition in free:
+            self._held_back.pop(partition, None)
+        return free
 
     def _put_off(self, client: GroupClient, partition: int, error: BrokerError) -> None:
         """Try it again later, with a longer pause each time."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.broker.blocks import join
 from monitor.broker.client import Failure, failure_of
+from monitor.broker.limits import StepLimit
 from monitor.broker.reading.assignment import Assignment
 from monitor.broker.retry import START_SECONDS
 from monitor.errors import BrokerError, RewoundError
@@ -43,6 +44,8 @@ class GroupConsumer:
         self._lag_asked = self._stable = time.monotonic()
         self._is_broken = False
         self._refusals = 0  # in a row
+        self._limit = StepLimit.full(settings)
+        self._brought: float | None = None  # when the last poll brought records
         self._group = client.group(settings, START_SECONDS)
 
     def poll(self) -> Records:
@@ -52,7 +55,7 @@ class GroupConsumer:
         self.look_at_lag()
         assigned = self._restore()
         try:
-            blocks = self._group.poll()
+            blocks = self._group.poll(self._adapted_limit())
             self._assignment.revoke(self._group.changed())
             blocks = [block for block in blocks if self._assignment.expects(self._group, block.partition, block.offset)]
         except BrokerError as error:
@@ -63,7 +66,18 @@ class GroupConsumer:
         if self._failure is not None and not blocks and not assigned:  # an empty poll does not show that Kafka answers
             raise self._failure
         self._failure = None
+        self._brought = time.monotonic() if blocks else None
         return join(self._topic, blocks, assigned, self._assignment.revoked())
+
+    def _adapted_limit(self) -> StepLimit:
+        """What this poll may bring, by the time that has passed since the last one brought records."""
+        if self._brought is not None:
+            before, seconds = self._limit, time.monotonic() - self._brought
+            self._limit = before.after(seconds, StepLimit.full(self._settings))
+            if self._limit.records < before.records:
+                log.debug("a step of %.1f s: the next one has %d records at most", seconds, self._limit.records)
+            self._brought = None
+        return self._limit
 
     def has_more(self) -> bool:
         """Whether the next poll returns at once; False where the client cannot tell."""

@@ -10,7 +10,7 @@ from monitor.broker.client import ClientError, Failure
 from monitor.broker.limits import WAIT_SECONDS
 from monitor.broker.retry import START_SECONDS
 from monitor.broker.writing.output_time import OutputTime
-from monitor.deadletters.letter import without_value
+from monitor.deadletters.letter import smaller
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ class AcknowledgedProducer:
 
 
 def _smaller(message: Message) -> Message:
-    """What to send of a record that is too large for its topic: its value is left out, and a header says so."""
-    size = len(message.value or b"")
-    log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", size, message.topic)
-    return without_value(message) if message.may_omit_value else message
+    """What to send of a message that is too large for its topic: of a dead letter less, and a header says so."""
+    log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", message.size, message.topic)
+    return smaller(message) if message.may_omit_value else message

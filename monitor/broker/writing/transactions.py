@@ -16,7 +16,7 @@ from monitor.broker.client import ClientError, Failure
 from monitor.broker.limits import TRANSACTION_MS, WAIT_SECONDS
 from monitor.broker.retry import START_SECONDS
 from monitor.broker.writing.output_time import OutputTime
-from monitor.deadletters.letter import without_value
+from monitor.deadletters.letter import smaller
 from monitor.errors import RefusedError, RewoundError
 
 if TYPE_CHECKING:
@@ -95,21 +95,21 @@ class TransactionalProducer:
         producer.commit(deadline - time.monotonic())
 
     def _shortened(self, message: Message) -> Message:
-        """The message; without its value where it is a dead letter as large as one that the broker has refused."""
+        """The message; made smaller where it is a dead letter as large as one that the broker has refused."""
         for _ in range(2):
-            if self._too_large is not None and message.may_omit_value and _size(message) >= self._too_large:
-                message = without_value(message)
+            if self._too_large is not None and message.may_omit_value and message.size >= self._too_large:
+                message = smaller(message)
         return message
 
     def _remember_size(self, error: ClientError, messages: Sequence[Message]) -> None:
         if error.failure is Failure.TOO_LARGE:
-            largest = max(messages, key=_size)
+            largest = max(messages, key=lambda message: message.size)
             log.error(
                 "the broker refuses %d bytes for %s: raise max.message.bytes of that topic",
-                _size(largest),
+                largest.size,
                 largest.topic,
             )
-            omissible = [_size(message) for message in messages if message.may_omit_value]
+            omissible = [message.size for message in messages if message.may_omit_value]
             self._too_large = max(omissible) if omissible else self._too_large
 
     def _check_name(self, seconds: float) -> None:
@@ -131,8 +131,3 @@ class TransactionalProducer:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.discard()
-
-
-def _size(message: Message) -> int:
-    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
-    return len(message.key or b"") + len(message.value or b"") + headers

@@ -48,7 +48,14 @@ class Group:
 
 
 class Store:
+    def __init__(self, held_back=()):
+        self.held = set(held_back)
+
+    def held_back(self, partitions):
+        return self.held & set(partitions)
+
     def read(self, partitions):
+        assert not self.held & set(partitions), "it would wait for them"
         return {partition: {} for partition in partitions}
 
 
@@ -113,7 +120,24 @@ def test_a_partition_that_brings_nothing_although_records_wait_is_told_after_a_w
     assert told[-1] == [0]
 
 
+@pytest.mark.usefixtures("assignment")
+def test_a_partition_held_back_by_an_open_transaction_is_not_waited_for(caplog):
+    store, group = Store({1}), Group(range(3))
+    assignment = Assignment(Settings(), store)
+    assert assignment.restore(group).keys() == {0, 2}
+    for _ in range(100):
+        assert not assignment.restore(group)
+    assert group.stopped == {1}
+    assert len(caplog.messages) == 1
+    store.held.clear()
+    found = [assignment.restore(group) for _ in range(100)]
+    assert next(filter(None, found)).keys() == {1}
+
+
 class FailingStore:
+    def held_back(self, _):
+        return set()
+
     def read(self, _):
         raise ClientError("an open transaction")
 
