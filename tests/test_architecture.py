@@ -32,8 +32,7 @@ def imports(path: Path) -> set[str]:
 # DESIGN section 2: a package imports only itself and what stands before it
 LAYERS = (
     {"errors"},
-    {"terminal"},
-    {"env_file", "log", "validation"},
+    {"log", "validation"},
     {"settings", "records"},
     {"beats"},
     {"recordings", "model", "deadletters"},

@@ -16,7 +16,7 @@ from monitor.beats import beat_table
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.beat_table import EXPECTED, BeatTable
 from monitor.errors import RefusedError
-from monitor.terminal import count_of
+from monitor.log import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

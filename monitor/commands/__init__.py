@@ -1,12 +1,5 @@
 """One file for each command of `ecg-monitor`, named like the command."""
 
-from __future__ import annotations
+from monitor.log import count_of
 
-import click
-
-from monitor.terminal import printable
-
-
-def show(text: str, *, err: bool = False) -> None:
-    """Print lines of text. Every command prints with this: what comes from a topic may hold control sequences."""
-    click.echo("\n".join(map(printable, text.split("\n"))), err=err)
+__all__ = ["count_of"]

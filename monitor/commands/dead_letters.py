@@ -14,7 +14,6 @@ import click
 
 from monitor import broker, settings
 from monitor.beats.parse import REASONS
-from monitor.commands import show
 from monitor.deadletters.letter import (
     MAX_ROUNDS,
     Letter,
@@ -27,8 +26,8 @@ from monitor.deadletters.letter import (
     why_not_replayed,
 )
 from monitor.deadletters.replay_ledger import ReplayLedger, is_obsolete
+from monitor.log import printable
 from monitor.records.record import Message
-from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,7 +90,7 @@ def list_command(
     """
     config = settings.read()
     replayed = _replayed(config)
-    line_of = as_json if wants_json else as_line
+    show = as_json if wants_json else as_line
     wanted = LetterFilter(reason, since_ms, None if key is None else key.encode())
     counts: Counter[str] = Counter()
     replayed_counts: Counter[str] = Counter()
@@ -100,17 +99,17 @@ def list_command(
         is_replayed = letter.position in replayed
         counts[word_of(letter)] += 1
         replayed_counts[word_of(letter)] += is_replayed
-        line = line_of(letter, is_replayed=is_replayed)
+        line = show(letter, is_replayed=is_replayed)
         if limit is None:
-            show(line)
+            click.echo(line)
         else:
             last.append(line)
     for line in last:
-        show(line)
+        click.echo(line)
     for word, count in sorted(counts.items()):
-        show(f"{printable(word)}: {count}, {replayed_counts[word]} of them put back", err=wants_json)
+        click.echo(f"{printable(word)}: {count}, {replayed_counts[word]} of them put back", err=wants_json)
     total, replayed_total = counts.total(), replayed_counts.total()
-    show(f"{config.dead_letters_topic}: {total}, {replayed_total} of them put back", err=wants_json)
+    click.echo(f"{config.dead_letters_topic}: {total}, {replayed_total} of them put back", err=wants_json)
 
 
 def _milliseconds(time: str | None) -> int | None:
@@ -175,7 +174,7 @@ def _read_ledger(config: Settings, ledger: ReplayLedger) -> list[Message]:
             obsolete.pop(key, None)
             last = {} if record.value is None else ledger.add(record.value)
             if last is None:
-                show(f"warning: {name} offset {record.offset} is not an entry of a replay: ignored", err=True)
+                click.echo(f"warning: {name} offset {record.offset} is not an entry of a replay: ignored", err=True)
             elif record.value is not None and is_obsolete(last, beginnings):
                 obsolete[key] = Message(name, key, None)
     return list(obsolete.values())
@@ -203,10 +202,10 @@ def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> Non
     try:
         (_dry_run if dry_run else _replay)(config, counts)
     except KeyboardInterrupt:
-        show("interrupted: run it again, it continues where it stopped", err=True)
+        click.echo("interrupted: run it again, it continues where it stopped", err=True)
         sys.exit(1)
     finally:
-        show(counts.summary("that would be put back" if dry_run else "put back"))
+        click.echo(counts.summary("that would be put back" if dry_run else "put back"))
     sys.exit(1 if counts.counts[FAILED] else 0)
 
 
@@ -301,9 +300,9 @@ class ReplayCounts:
         """Count a letter that stays; print the sentence about it for the first MAX_SENTENCES of an outcome."""
         self.counts[outcome] += 1
         if self.counts[outcome] <= MAX_SENTENCES:
-            show(f"not put back: {letter_name(letter)} {sentence}", err=True)
+            click.echo(f"not put back: {letter_name(letter)} {sentence}", err=True)
         elif self.counts[outcome] == MAX_SENTENCES + 1:
-            show(
+            click.echo(
                 f"not put back: more that are {OUTCOMES[outcome]}; `ecg-monitor dead-letters list` shows all", err=True
             )
 

@@ -16,11 +16,9 @@ import orjson
 
 from monitor import api, settings
 from monitor.beats import beat_file
-from monitor.commands import show
 from monitor.errors import RefusedError
+from monitor.log import count_of, printable
 from monitor.model.fit import misfit
-from monitor.publishing.file_kind import is_recording
-from monitor.terminal import count_of, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,18 +142,18 @@ def score(
         name = click.format_filename(file)
         beats = (
             _cut(file, lead, scoring.window)
-            if lead is not None or is_recording(file)
+            if lead is not None or _is_recording(file)
             else _read(file, beat_file.ReadingRules(**rules))
         )
         for heading in _headings(form, name, number, len(files)):
-            show(heading)
+            click.echo(heading)
         of_file = ScoreCounts()
         for row, chunk, result in _results(beats, scoring, used, (counts, of_file)):
-            show("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
+            click.echo("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
         if note := misfit(of_file.fitting_flagged, of_file.fitting, scoring.window):
             notes.append(f"{printable(name)}: {note}.")
     for line in (*counts.summary(scoring.threshold if used is None else used), *notes):
-        show(line, err=form is not None)
+        click.echo(line, err=form is not None)
 
 
 def _headings(form: str | None, name: str, number: int, files: int) -> Iterator[str]:
@@ -179,10 +177,16 @@ def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
     """The beats of a file in chunks. Prints what was assumed about it. Raises RefusedError for a file that is wrong."""
     found = beat_file.read(file, rules)
     for note in found.notes:
-        show(printable(note), err=True)
+        click.echo(printable(note), err=True)
     places = range(0, len(found.samples), CHUNK_BEATS)
     chunks = [slice(place, place + CHUNK_BEATS) for place in places]
     return (BeatsToScore(found.samples[one], None if found.abnormal is None else found.abnormal[one]) for one in chunks)
+
+
+def _is_recording(file: Path) -> bool:
+    return file.suffix.lower() in RECORDING_SUFFIXES or (
+        not file.exists() and file.with_name(f"{file.name}.hea").is_file()
+    )
 
 
 def _cut(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]:
@@ -235,7 +239,7 @@ def _rows(file: str, first: int, beats: BeatsToScore, result: ScoreResult) -> It
 
 
 def _as_json(row: BeatRow) -> str:
-    return printable_json(orjson.dumps(asdict(row)).decode())
+    return orjson.dumps(asdict(row)).decode()
 
 
 def _as_csv(row: BeatRow) -> str:

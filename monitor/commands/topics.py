@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from monitor import broker, settings
-from monitor.commands import show
 
 
 @click.group()
@@ -43,4 +42,4 @@ def create(partitions: int, replication_factor: int, retention_hours: float) -> 
     for line in broker.create_topics(
         settings.read(), broker.TopicPlan(partitions, replication_factor, retention_hours)
     ):
-        show(line)
+        click.echo(line)

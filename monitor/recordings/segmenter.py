@@ -119,12 +119,15 @@ class Segmenter:
         Raises ValueError, with a sentence, for bytes that are not such a state.
         """
         stored = segmenter_state.decoded(state)
-        segmenter = cls(stored.hz, stored.leads, stored.window)
-        segmenter._filter.memory = stored.filter
-        segmenter._kept, segmenter._waiting = stored.kept, stored.waiting
-        segmenter._pending, segmenter._is_finished = [stored.pending], stored.is_finished
-        segmenter._detectors = [BeatDetector(lead) for lead in stored.detectors]
-        return segmenter
+        return cls(stored.hz, stored.leads, stored.window).going_on(stored)
+
+    def going_on(self, stored: StoredState) -> Segmenter:
+        """This segmenter, with a stored state of the same rate, leads and window."""
+        self._filter.memory = stored.filter
+        self._kept, self._waiting = stored.kept, stored.waiting
+        self._pending, self._is_finished = [stored.pending], stored.is_finished
+        self._detectors = [BeatDetector(lead) for lead in stored.detectors]
+        return self
 
     def copy(self) -> Segmenter:
         """A segmenter with the same state, which can be fed independently."""

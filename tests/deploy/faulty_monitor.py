@@ -48,10 +48,10 @@ class FaultyScorer(Scorer):
 
 
 class FaultyGroup(ConfluentGroup):
-    def poll(self, *arguments: Any) -> Any:
+    def poll(self) -> Any:
         if PAUSED.exists():
             self._consumer.pause([tp for tp in self._consumer.assignment() if tp.partition == 0])
-        return super().poll(*arguments)
+        return super().poll()
 
 
 def replace(module: Any, name: str, sabotaged: type) -> None:
