@@ -122,7 +122,7 @@ class Segmenter:
         return cls(stored.hz, stored.leads, stored.window).going_on(stored)
 
     def going_on(self, stored: StoredState) -> Segmenter:
-        """This segmenter, with a stored state of the same rate, leads and window."""
+        """Go on from a stored state of the same rate, leads and window; return the segmenter."""
         self._filter.memory = stored.filter
         self._kept, self._waiting = stored.kept, stored.waiting
         self._pending, self._is_finished = [stored.pending], stored.is_finished
