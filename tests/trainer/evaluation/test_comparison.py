@@ -109,8 +109,8 @@ def test_it_is_evaluated_on_the_test_beats_alone(quick_model, ecg5000, tmp_path)
 
 @pytest.mark.slow
 def test_a_training_part_separated_by_commas_has_no_classes_to_tell(quick_model, ecg5000, tmp_path):
-    train = ecg5000.test.only(slice(1000, 3000))
+    train = ecg5000.test.only(np.r_[500:2300, 4000:4400])
     np.savetxt(tmp_path / "ECG5000_TRAIN.txt", np.column_stack([train.samples, ~train.abnormal]), delimiter=",")
-    np.savetxt(tmp_path / "ECG5000_TEST.txt", rows_of(ecg5000.test.only(slice(2500, 4000))))
+    np.savetxt(tmp_path / "ECG5000_TEST.txt", rows_of(ecg5000.test.only(slice(2300, 4000))))
     results = comparison.compare(quick_model[0], EvaluationTask(tmp_path), None, show_sweep=False)
     assert row(results, "autoencoder").class_recall
