@@ -1,11 +1,11 @@
 """`python -m bench.detectors --data FOLDER`: how well beats of recordings are found, beside gqrs and sleepecg.
 
 Every detector gets the same lead. A detection and an annotated beat within 150 ms are a pair, each at most once
-(ANSI/AAMI EC57). All beats count, from the first sample to the last, paced ones too. Left out are annotations that are
-no beats, and what lies between the annotations of the start and the end of ventricular flutter: no beats are annotated
-there.
-The segmenter gives no beat whose window reaches over the start or the end of a recording. So that it is judged by all
-beats, as the others are, it gets the lead with its first and last value repeated for half a second.
+(ANSI/AAMI EC57). All beats count, from the first sample to the last, paced ones too. Annotations of anything but beats
+are left out, and so is ventricular flutter, from the annotation of its start to that of its end: its beats are not
+annotated.
+The segmenter leaves out a beat whose window reaches over the start or the end of a recording. So that it is judged by
+all beats, as the others are, it gets the lead with its first and last value repeated for half a second.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from scipy.signal import resample_poly
 
 from monitor.errors import MonitorError, RefusedError
 from monitor.recordings import Segmenter, lead_names, open_recording
+from monitor.recordings.beat_symbols import BEAT_SYMBOLS, REACH_SECONDS
 from monitor.recordings.segmenter import joined
 from tests.recordings.mitdb import matched
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-REACH_SECONDS = 0.15
 MARGIN_SECONDS = 0.5
-BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 VENTRICULAR = frozenset("VEr")
 FLUTTER = "[", "]"  # its start and its end
 GQRS_PER_MV = 1000.0  # a fixed gain: gqrs does not adapt its first threshold
@@ -113,16 +112,16 @@ def read(path: Path, hz: float | None = None, lead: str | None = None) -> Annota
     names = lead_names(path)
     recording = open_recording(path, lead=lead or next((name for name in PREFERRED if name in names), 0))
     notes = recording.annotations
-    if notes is None or not BEATS & set(notes.symbols):
+    if notes is None or not BEAT_SYMBOLS & set(notes.symbols):
         return None
     signal = np.nan_to_num(recording.samples)
     if hz is not None:
         ratio = Fraction(hz / recording.hz).limit_denominator(1000)
         signal = resample_poly(signal, ratio.numerator, ratio.denominator)
-    is_beat = np.array([symbol in BEATS for symbol in notes.symbols])
+    is_beat = np.array([symbol in BEAT_SYMBOLS for symbol in notes.symbols])
     ends = (notes.seconds[[symbol == code for symbol in notes.symbols]] for code in FLUTTER)
     excluded = np.array(list(zip(*ends, strict=False))).reshape(-1, 2)
-    codes = tuple(symbol for symbol in notes.symbols if symbol in BEATS)
+    codes = tuple(symbol for symbol in notes.symbols if symbol in BEAT_SYMBOLS)
     return AnnotatedLead(path.stem, recording.lead, hz or recording.hz, signal, notes.seconds[is_beat], codes, excluded)
 
 

@@ -135,13 +135,14 @@ def _words(place: Place, words: Sequence[str]) -> Labels:
 
 def _is_normal(cells: Cells, rules: ReadingRules) -> NDArray[np.bool_]:
     if isinstance(cells, np.ndarray):
-        numbers = [float(label) for label in rules.normal_labels if _is_number(label)]
+        numbers = [float(label) for label in rules.normal_labels if is_number(label)]
         return np.isin(cells, numbers)
     wanted = {label.strip().lower() for label in rules.normal_labels}
     return np.array([word.strip().lower() in wanted for word in cells])
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell of a table is a number."""
     try:
         float(text)
     except ValueError:

@@ -15,6 +15,7 @@ import numpy as np
 from monitor.beats import beat_table
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.beat_table import EXPECTED, BeatTable
+from monitor.beats.label_column import is_number
 from monitor.errors import RefusedError
 from monitor.log import count_of
 
@@ -146,7 +147,7 @@ class _Lines:
         beat_table.check_width(where, len(cells), self._rules)
         self._width = len(cells)
         ends = {0, 1, len(cells) - 1}
-        strange = [place for place, cell in enumerate(cells) if not _is_number(cell)]
+        strange = [place for place, cell in enumerate(cells) if not is_number(cell)]
         if set(strange) <= ends and not any(cells[place].strip().lower() in MISSING for place in strange):
             self._words = {place: [] for place in strange}
 
@@ -158,7 +159,7 @@ class _Lines:
             )
         strange = [place for place in self._words if len(cells[place]) > MAX_WORD]
         if row is None:
-            strange = [place for place, cell in enumerate(cells) if place not in self._words and not _is_number(cell)]
+            strange = [place for place, cell in enumerate(cells) if place not in self._words and not is_number(cell)]
         if row is None or strange:
             raise RefusedError(
                 f"{where}, column {strange[0] + 1} is {cells[strange[0]][:40]!r}, where a number is expected"
@@ -216,9 +217,9 @@ class _Form:
         return self._plain(where, line, found)
 
     def _plain(self, where: str, line: str, cells: list[str]) -> list[str]:
-        has_commas = "," in line and any("," in cell and _is_number(cell.replace(",", ".")) for cell in cells)
+        has_commas = "," in line and any("," in cell and is_number(cell.replace(",", ".")) for cell in cells)
         self.has_decimal_commas |= has_commas
-        self._has_points |= "." in line and any("." in cell and _is_number(cell) for cell in cells)
+        self._has_points |= "." in line and any("." in cell and is_number(cell) for cell in cells)
         if self.has_decimal_commas and self._has_points:
             raise RefusedError(f"{where}: the file has numbers with decimal commas and others with points")
         return [cell.replace(",", ".") for cell in cells] if has_commas else cells
@@ -233,7 +234,7 @@ def _unquoted(where: str, line: str, separator: str) -> list[str]:
 
 def _are_names(cells: list[str]) -> bool:
     """Whether most cells of a line are words: names of columns."""
-    names = [cell for cell in cells if not _is_number(cell) and cell.strip().lower() not in MISSING]
+    names = [cell for cell in cells if not is_number(cell) and cell.strip().lower() not in MISSING]
     return len(cells) >= beat_table.LEAST_SAMPLES and len(names) > len(cells) // 2
 
 
@@ -256,14 +257,6 @@ def _is_scale(cells: list[str] | NDArray[np.float64]) -> bool:
     return bool(
         (steps >= 0).all() and inner[-1] > inner[0] and np.abs(inner - straight).max() <= ROUNDING * steps.mean()
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _and_more(lines: list[int]) -> str:

@@ -7,13 +7,13 @@ import time
 from collections import Counter, deque
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from monitor import broker, settings
 from monitor.beats.parse import REASONS
+from monitor.commands import milliseconds_of
 from monitor.deadletters.letter import (
     MAX_ROUNDS,
     Letter,
@@ -75,7 +75,7 @@ def dead_letters() -> None:
     "--since",
     "since_ms",
     metavar="TIME",
-    callback=lambda *given: _milliseconds(given[2]),
+    callback=lambda *given: None if given[2] is None else milliseconds_of(given[2]),
     help="Only letters written at this time or later, for example 2026-11-24T10:00:00Z.",
 )
 @click.option("--key", metavar="TEXT", help="Only letters of records with this key: one source.")
@@ -110,17 +110,6 @@ def list_command(
         click.echo(f"{printable(word)}: {count}, {replayed_counts[word]} of them put back", err=wants_json)
     total, replayed_total = counts.total(), replayed_counts.total()
     click.echo(f"{config.dead_letters_topic}: {total}, {replayed_total} of them put back", err=wants_json)
-
-
-def _milliseconds(time: str | None) -> int | None:
-    """Milliseconds since the epoch of a time in ISO 8601, in UTC without an offset. Raises click.BadParameter."""
-    if time is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(time)
-    except ValueError as error:
-        raise click.BadParameter(f"{time!r} is not a time; a time looks like 2026-11-24T10:00:00Z") from error
-    return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 @dataclass(frozen=True, slots=True)

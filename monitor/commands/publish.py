@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from monitor import api, broker, settings
 from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
+from monitor.commands import milliseconds_of
 from monitor.errors import MonitorError, RefusedError
 from monitor.log import count_of
 from monitor.publishing.file_kind import is_recording
@@ -60,11 +61,7 @@ def _start(text: str | None) -> Start:
         return "now"
     if text == "recording":
         return "recording"
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a time; a time looks like 2026-11-24T10:00:00Z") from error
-    return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return milliseconds_of(text)
 
 
 @click.command()
@@ -154,7 +151,7 @@ def publish(context: click.Context, /, files: tuple[Path, ...], **options: Any) 
         ecg-monitor publish rec.edf --lead II --source bed-7 --speed 10
 
     A live signal on standard input, written as `-`. Each beat is published when it is found, with the time of its
-    R peak. While Kafka is away the last 10,000 beats wait here. For example:
+    R peak. While Kafka is unavailable the last 10,000 beats wait here. For example:
 
     \b
         my-device | ecg-monitor publish - --hz 250 --unit uV --source bed-7

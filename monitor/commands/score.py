@@ -19,6 +19,7 @@ from monitor.beats import beat_file
 from monitor.errors import RefusedError
 from monitor.log import count_of, printable
 from monitor.model.fit import misfit
+from monitor.publishing.file_kind import is_named_as_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 CHUNK_BEATS = 4096  # scored and printed at once
-RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
 CSV_HEADER = "file,row,seconds,score,p_value,abnormal,cause"
 TABLE_HEADER = f"{'row':>7}  {'seconds':>9}  {'score':>9}  {'p-value':>9}  verdict"
 
@@ -142,7 +142,7 @@ def score(
         name = click.format_filename(file)
         beats = (
             _cut(file, lead, scoring.window)
-            if lead is not None or _is_recording(file)
+            if lead is not None or is_named_as_recording(file)
             else _read(file, beat_file.ReadingRules(**rules))
         )
         for heading in _headings(form, name, number, len(files)):
@@ -181,12 +181,6 @@ def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
     places = range(0, len(found.samples), CHUNK_BEATS)
     chunks = [slice(place, place + CHUNK_BEATS) for place in places]
     return (BeatsToScore(found.samples[one], None if found.abnormal is None else found.abnormal[one]) for one in chunks)
-
-
-def _is_recording(file: Path) -> bool:
-    return file.suffix.lower() in RECORDING_SUFFIXES or (
-        not file.exists() and file.with_name(f"{file.name}.hea").is_file()
-    )
 
 
 def _cut(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]:

@@ -19,11 +19,16 @@ def is_recording(path: Path) -> bool:
     record may be named without the suffix of its files.
     """
     suffix = path.suffix.lower()
-    if suffix in RECORDING_SUFFIXES or path.with_name(f"{path.name}.hea").is_file():
+    if is_named_as_recording(path):
         return True
     if not path.exists():
         return not suffix
     return suffix in TABLE_SUFFIXES and 0 < _columns(path) < SAMPLES // 2
+
+
+def is_named_as_recording(path: Path) -> bool:
+    """Whether a name alone tells a recording: by its suffix, or because a WFDB header has the same name."""
+    return path.suffix.lower() in RECORDING_SUFFIXES or path.with_name(f"{path.name}.hea").is_file()
 
 
 def _columns(path: Path) -> int:

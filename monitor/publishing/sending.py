@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from monitor.publishing.stop_request import StopRequest
@@ -22,16 +23,13 @@ def send_all(publisher: MessageSender, items: Iterable[tuple[Message, int | None
     message that it has accepted in part only. A second signal takes effect at once.
     """
     sent = 0
-    with StopRequest() as stop:
-        try:
+    with StopRequest() as stop, suppress(KeyboardInterrupt):
+        stop.may_interrupt = True
+        for message, timestamp_ms in items:
+            stop.may_interrupt = False
+            publisher.send(message, timestamp_ms)
+            sent += 1
+            if stop.is_made:
+                break
             stop.may_interrupt = True
-            for message, timestamp_ms in items:
-                stop.may_interrupt = False
-                publisher.send(message, timestamp_ms)
-                sent += 1
-                if stop.is_made:
-                    break
-                stop.may_interrupt = True
-        except KeyboardInterrupt:
-            pass
     return sent

@@ -10,7 +10,6 @@ import numpy as np
 
 from monitor.beats.beat import SAMPLES
 from monitor.beats.window import R_CENTRED, Window
-from monitor.recordings import segmenter_state
 from monitor.recordings.detector import (
     PEAK_FINAL,
     PEAK_REACH,
@@ -22,7 +21,7 @@ from monitor.recordings.detector import (
     measured,
 )
 from monitor.recordings.lead_filter import RATE_HZ, LeadFilter
-from monitor.recordings.segmenter_state import Kept, StoredState
+from monitor.recordings.segmenter_state import Kept, StoredState, decoded, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +97,7 @@ class Segmenter:
 
     def state(self) -> bytes:
         """Everything that `restore` needs to go on, some 25 KB a lead. Take it between two calls of `feed`."""
-        return segmenter_state.encoded(
+        return encoded(
             StoredState(
                 self._hz,
                 self._leads,
@@ -118,7 +117,7 @@ class Segmenter:
 
         Raises ValueError, with a sentence, for bytes that are not such a state.
         """
-        stored = segmenter_state.decoded(state)
+        stored = decoded(state)
         return cls(stored.hz, stored.leads, stored.window).going_on(stored)
 
     def going_on(self, stored: StoredState) -> Segmenter:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from monitor.beats.beat_file import ReadingRules
     from monitor.model.manifest import Model
+    from trainer.data.datasets import Dataset
     from trainer.data.signals import Signals
-    from trainer.evaluation.by_patient import PatientFigures
+    from trainer.evaluation.by_patient import Judged, PatientFigures
     from trainer.fitting.recipe import Recipe
     from trainer.threshold.rule import ThresholdRule
 
@@ -141,12 +142,18 @@ def train(
     judged = by_patient.judged(part, fitted.scores, rule)
     _print(model, out, () if judged is None else by_patient.figures(part, judged.scores, judged.above))
     if report is not None:
-        from trainer.report.report import write  # importing matplotlib takes a second
-
-        with progress.phase("report"):
-            page = write(report, model, dataset, fitted.losses, judged)
-        click.echo(f"wrote {page}")
+        _write_report(report, model, dataset, fitted.losses, judged)
     return model
+
+
+def _write_report(
+    folder: Path, model: Model, dataset: Dataset, losses: tuple[float, ...], judged: Judged | None
+) -> None:
+    from trainer.report.report import write  # importing matplotlib takes a second
+
+    with progress.phase("report"):
+        page = write(folder, model, dataset, losses, judged)
+    click.echo(f"wrote {page}")
 
 
 def _print(model: Model, out: Path, patients: Sequence[PatientFigures]) -> None:

@@ -94,14 +94,18 @@ def fetch(out: Path, names: Sequence[str], place: RecordFolder | RecordUrl) -> i
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in missing:
-            with tempfile.TemporaryDirectory(dir=out, prefix=".fetch-") as temporary:
-                for file in _files(name):
-                    (Path(temporary) / file).write_bytes(_checked(file, place))
-                for file in _files(name):
-                    (Path(temporary) / file).replace(out / file)
+            _fetch_whole(out, name, place)
     except OSError as error:
         raise RefusedError(f"{out}: cannot be written to: {error.strerror or error}") from error
     return len(missing)
+
+
+def _fetch_whole(out: Path, name: str, place: RecordFolder | RecordUrl) -> None:
+    with tempfile.TemporaryDirectory(dir=out, prefix=".fetch-") as temporary:
+        for file in _files(name):
+            (Path(temporary) / file).write_bytes(_checked(file, place))
+        for file in _files(name):
+            (Path(temporary) / file).replace(out / file)
 
 
 def _files(name: str) -> tuple[str, ...]:

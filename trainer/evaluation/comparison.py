@@ -27,7 +27,7 @@ from trainer.threshold import conformal, sweep
 from trainer.threshold.conformal import Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -90,13 +90,10 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
         if not task.retrains:
             overlap.refuse_test(model, task.data, train, test)
         names = split.class_names(test, split.classes(task.data, task.rules))
-        with progress.phase(f"comparison with seed {seed}", DETECTORS, "detector") as tick:
-            for contender in _contenders(model, task, train, seed):
-                scores = contender.score(test.samples)
-                runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
-                if show_sweep and not table:  # of the autoencoder, which comes first
-                    table = sweep.table(sweep.sweep(scores, test.abnormal))
-                tick(contender.name)
+        for contender, scores in _scored(_contenders(model, task, train, seed), test, seed):
+            runs.setdefault(contender.name, []).append(_measured(contender, scores, test, names))
+            if show_sweep and not table:  # of the autoencoder, which comes first
+                table = sweep.table(sweep.sweep(scores, test.abnormal))
     if table:
         click.echo(table)
     results = [_result(name, rows) for name, rows in runs.items()]
@@ -105,6 +102,16 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
     plausibility.warn(ours["recall"].mean, ours["false_positive_rate"].mean, model.manifest.window.cut)
     _write(task, results, json_file)
     return results
+
+
+def _scored(
+    all_contenders: Iterable[Contender], test: DatasetPart, seed: int
+) -> Iterator[tuple[Contender, NDArray[np.float32]]]:
+    """Each contender with its scores (n,) of the test part. Shows its progress."""
+    with progress.phase(f"comparison with seed {seed}", DETECTORS, "detector") as tick:
+        for contender in all_contenders:
+            yield contender, contender.score(test.samples)
+            tick(contender.name)
 
 
 def _parts(task: EvaluationTask, seed: int) -> tuple[DatasetPart, DatasetPart]:

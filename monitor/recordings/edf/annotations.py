@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.errors import RecordingError
+from monitor.recordings.beat_symbols import BEAT_SYMBOLS
 from monitor.recordings.edf.header import BYTES_PER_SAMPLE, EdfHeader
 from monitor.recordings.recording import Annotations
 
-BEATS = frozenset("NLRBAaJSVrFejnE/fQ?!")  # https://physionet.org/physiotools/wag/annot-6.htm
+BEATS = BEAT_SYMBOLS | {"!"}  # and a wave of ventricular flutter: https://physionet.org/physiotools/wag/annot-6.htm
 RHYTHM = "+"
 TEXT_END, DURATION, LIST_END = b"\x14", b"\x15", b"\x00"
 DAY_SECONDS = 86_400.0
