@@ -32,7 +32,8 @@ def imports(path: Path) -> set[str]:
 # DESIGN section 2: a package imports only itself and what stands before it
 LAYERS = (
     {"errors"},
-    {"log", "validation"},
+    {"terminal"},
+    {"env_file", "log", "validation"},
     {"settings", "records"},
     {"beats"},
     {"recordings", "model", "deadletters"},

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from types import FrameType
 from typing import Self
-
-Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class StopRequest:
@@ -18,7 +15,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.is_made = self.may_interrupt = False
-        self._previous: dict[signal.Signals, Handler] = {}
+        self._previous: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
         for one in (signal.SIGINT, signal.SIGTERM):

@@ -21,8 +21,8 @@ def test_a_row_is_read_as_it_was_written(state):
 def test_an_outdated_row_is_deleted_unless_its_source_is_written_again():
     state = SourceState((EpisodeState(recent=1, length=1), QUIET), 0, 7)
     changes = [StateChange(0, b"back", state), StateChange(0, b"over", None)]
-    written, deleted = episode_state.rows(changes, {0: (b"back", b"gone"), 1: (b"back",)}, "state")
-    assert [(row.partition, row.key) for row in written] == [(0, b"back")]
+    written, deleted = episode_state.rows(changes, {0: (b"back", b"gone"), 1: (b"back",)}, "state", "g")
+    assert [(row.partition, row.key, row.headers) for row in written] == [(0, b"back", (("group", b"g"),))]
     assert {(row.partition, row.key, row.value) for row in deleted} == {
         (0, b"over", None),
         (0, b"gone", None),
