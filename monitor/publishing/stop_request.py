@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Self
+
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class StopRequest:
@@ -15,7 +18,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.is_made = self.may_interrupt = False
-        self._previous: dict[signal.Signals, signal._HANDLER] = {}
+        self._previous: dict[signal.Signals, Handler] = {}
 
     def __enter__(self) -> Self:
         for one in (signal.SIGINT, signal.SIGTERM):

@@ -7,10 +7,21 @@ from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import StateChange
-from monitor.alarms.rule import QUIET, EpisodeState, SourceState
+from monitor.alarms.rule import MAX_WINDOW, QUIET, EpisodeState, SourceState
 
-NUMBER = st.integers(-(2**62), 2**62)
-TRACK = st.builds(EpisodeState, st.integers(0, 2**64 - 1), *[NUMBER] * 7) | st.just(QUIET)
+NUMBER = st.integers(-episode_state.MAX_NUMBER, episode_state.MAX_NUMBER - 1)
+COUNT = st.integers(0, episode_state.MAX_NUMBER - 1)
+TRACK = st.just(QUIET) | st.builds(
+    EpisodeState,
+    recent=st.integers(0, 2**MAX_WINDOW - 1),
+    length=st.integers(0, MAX_WINDOW),
+    unflagged=COUNT,
+    opened_offset=NUMBER,
+    opened_at=NUMBER,
+    flagged_beats=COUNT,
+    seen_beats=COUNT,
+    cause=COUNT,
+)
 
 
 @given(st.builds(SourceState, st.tuples(TRACK, TRACK), NUMBER, NUMBER))

@@ -17,8 +17,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 METADATA = ("ecg_monitor-0.dist-info/METADATA", "ecg_monitor-0.dist-info/RECORD")
 
 
-def test_the_extra_of_the_demo_is_the_trainer_and_the_embedded_broker() -> None:
-    assert EXTRAS["demo"] == ["ecg-monitor[trainer,embedded]"]
+def test_the_extra_of_the_demo_is_the_trainer_the_embedded_broker_and_the_recordings() -> None:
+    assert EXTRAS["demo"] == ["ecg-monitor[trainer,embedded,recordings]"]
 
 
 def test_the_classifiers_begin_with_the_oldest_python_that_is_allowed() -> None:

@@ -64,8 +64,9 @@ class ConfluentTopic:
     def poll(self, seconds: float) -> list[TopicRecord]:
         """Returns early, and without records, when a partition was read to its end."""
         self._stream.raise_failure()
-        messages = [*chain.from_iterable(parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), []))]
-        messages = messages or self._stream.take(1, seconds)
+        messages = self._taken([])
+        if not messages and (first := self._stream.take(1, seconds)):
+            messages = self._taken(first)
         if not messages:
             self._stream.raise_failure()
         for partition, left_out in self._stream.set_aside():
@@ -74,6 +75,10 @@ class ConfluentTopic:
         for record in records:
             self._stream.move(record.partition, record.offset + 1)
         return records
+
+    def _taken(self, came: list[Message]) -> list[Message]:
+        """What came already, and the records that are there now."""
+        return [*chain.from_iterable(parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), came))]
 
     def close(self) -> None:
         close_quietly("the reader", self._consumer.close)
