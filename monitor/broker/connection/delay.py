@@ -27,6 +27,7 @@ def reported_delay(settings: Settings) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+        timer.join()  # so that no thread outlives the block
 
 
 def _report(servers: str) -> None:

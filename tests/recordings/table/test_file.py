@@ -118,7 +118,7 @@ def test_cells_without_a_number_are_nan(tmp_path):
 BAD = {
     "one row without a time": ("time,II (mV)\nnan,0.1\n", {"hz": 250}, "its first time or its last one is missing"),
     "a last row without a time": (
-        "time,II (mV)\n" + "".join(f"{i / 250},0.1\n" for i in range(9000)) + "nan,0.1\n",
+        "time,II (mV)\n" + "".join(f"{i / 250},0.1\n" for i in range(200_000)) + "nan,0.1\n",
         {},
         "its first time or its last one is missing",
     ),  # content, what is given, what is said
