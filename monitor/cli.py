@@ -8,6 +8,7 @@ import click
 
 from monitor import log
 from monitor.alarms.alert import VERSION
+from monitor.commands import show
 from monitor.commands.alerts import alerts
 from monitor.commands.check import check
 from monitor.commands.dead_letters import dead_letters
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         commands()
     except MonitorError as error:
-        click.echo(f"error: {error}", err=True)
+        show(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - a defect of the monitor: nothing but the exit code is left to do
         log.crashed(error)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import orjson
 
 from monitor.errors import CLIENT_PACKAGES, DEFECT_EXIT_CODE, raised_in
+from monitor.terminal import printable, printable_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,7 +30,8 @@ class _Text(logging.Formatter):
         line = f"{_time(record)} {record.levelname:7} {record.name}: {record.getMessage()}"
         if left_out := _left_out(record):
             line += f" ({left_out} like it were left out before)"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        lines = [line, *self.formatException(record.exc_info).split("\n")] if record.exc_info else [line]
+        return "\n".join(map(printable, lines))
 
 
 class _Json(logging.Formatter):
@@ -44,7 +46,7 @@ class _Json(logging.Formatter):
             entry["left_out"] = left_out
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry).decode()
+        return printable_json(orjson.dumps(entry).decode())
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -128,17 +130,3 @@ def _crash_in_thread(arguments: threading.ExceptHookArgs) -> None:
 def silence_client() -> None:
     """Write no line of the Kafka client. For commands, which report a failure in one sentence of their own."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-
-
-def count_of(number: int, noun: str) -> str:
-    """A number with its noun: 1 beat, 2 beats, 2 entries."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
-
-
-def printable(text: str) -> str:
-    """The text with each character that is not printable replaced by U+FFFD.
-
-    Names come from outside, and a terminal executes the control sequences in them.
-    """
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

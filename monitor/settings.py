@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import socket
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from monitor.env_file import check_env_file
 from monitor.errors import RefusedError
 from monitor.validation import first_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREFIX = "MONITOR_"
 DOTENV = ".env"
 MAX_PASSWORD_BYTES = 64 * 1024
+MAX_PORT = 65535
 
 
 class Settings(BaseSettings):
@@ -115,6 +121,19 @@ class Settings(BaseSettings):
         """An empty variable means that no path is set. pathlib would read it as the current folder."""
         return path or None
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _check_servers(cls, servers: str) -> str:
+        """Refuse what is no address. Some clients take any number for a port, and never get an answer."""
+        for server in map(str.strip, servers.split(",")):
+            found = re.fullmatch(r"(\w+://)?(\[[\da-fA-F:.%\w]+\]|[^\s:/\[\]]+)(:(?P<port>[0-9]{1,5}))?", server)
+            if not found or not 0 < int(found["port"] or 1) <= MAX_PORT:
+                raise ValueError(
+                    f"MONITOR_BOOTSTRAP_SERVERS has {server[:100]!r}, which is not HOST:PORT with a port from 1 to "
+                    f"{MAX_PORT}"
+                )
+        return servers
+
     @model_validator(mode="after")
     def _check(self) -> Settings:
         if self.episode_open > self.episode_window:
@@ -122,9 +141,28 @@ class Settings(BaseSettings):
                 f"MONITOR_EPISODE_OPEN={self.episode_open} can never be reached within "
                 f"MONITOR_EPISODE_WINDOW={self.episode_window}: lower the one or raise the other"
             )
+        self._check_topics()
         self._check_security()
         self._check_tokens()
         return self
+
+    def _check_topics(self) -> None:
+        """Refuse what Kafka does not take, and one name for two topics: the monitor would read what it writes."""
+        names = {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_topic")}
+        names["state_topic"] = self.state_topic_name
+        users: dict[str, str] = {}
+        for name, topic in names.items():
+            setting = f"{PREFIX}{name.upper()}"
+            if not re.fullmatch(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}", topic):
+                raise ValueError(
+                    f"{setting}: {topic[:100]!r} cannot be the name of a topic: Kafka takes up to 249 of a-z, A-Z, "
+                    "0-9, '.', '_' and '-'"
+                )
+            if topic in users:
+                raise ValueError(f"{users[topic]} and {setting} are both {topic}: give each a topic of its own")
+            users[topic] = setting
+        if (ledger := f"{self.dead_letters_topic}.replayed") in users:
+            raise ValueError(f"{users[ledger]} is {ledger}, which is the ledger of replayed dead letters")
 
     def _check_security(self) -> None:
         """Refuse a password or a certificate that the security protocol would not use, and an incomplete login."""
@@ -163,6 +201,16 @@ class Settings(BaseSettings):
         """The name of the state topic; by default it follows from the group."""
         return self.state_topic or f"{self.group_id}.state"
 
+    @property
+    def client_id(self) -> str:
+        """How this instance's clients are called on the broker."""
+        return f"ecg-monitor-{self.instance}"
+
+    @property
+    def transactional_id(self) -> str:
+        """Names this instance's transactions. No two pairs of group and instance have the same one."""
+        return f"{self.group_id.replace('%', '%25').replace(':', '%3A')}:{self.instance}"
+
     def password(self) -> str:
         """The SASL password, from its file where one is set. Raises RefusedError for a file that holds none."""
         path = self.sasl_password_file
@@ -186,12 +234,20 @@ class Settings(BaseSettings):
         values = self.model_dump() | {"state_topic": self.state_topic_name}
         return {f"{PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in values.items()}
 
+    def env_lines(self) -> Iterator[str]:
+        """The settings as lines of a file `.env`; those that are not set, and secrets, as comments."""
+        for name, value in self.shown().items():
+            is_secret = isinstance(getattr(self, name.removeprefix(PREFIX).lower()), SecretStr)
+            yield f"{'# ' if is_secret or not value else ''}{name}={_quoted(value)}"
+
 
 def read(**overrides: Any) -> Settings:
     """The settings of this process. `overrides` replace the environment's values, and those replace `.env`'s.
 
-    Raises RefusedError, naming the variable, for an unknown `MONITOR_*` name or a value out of range.
+    Raises RefusedError, naming the variable, for an unknown `MONITOR_*` name or a value out of range, and for a `.env`
+    that cannot be read.
     """
+    check_env_file(Path(DOTENV))
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for place, names in (("the environment", os.environ), (DOTENV, dotenv_values(DOTENV))):
         unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
@@ -203,6 +259,14 @@ def read(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise RefusedError(first_error(error, lambda field: f"{PREFIX}{field.upper()}")) from None
+
+
+def _quoted(value: str) -> str:
+    """The value as `.env` has it: in quotes where it has other than plain characters."""
+    if re.fullmatch(r"[\w./:,@%+=*-]*", value, re.ASCII):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _nearest(name: str, known: set[str]) -> str:

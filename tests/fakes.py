@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.records.record import Checkpoint, Message
+    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
 
 
@@ -60,7 +61,7 @@ class FakeBroker:
         self.log = list(log)
         self.delivered: list[Message] = []
         self.committed: dict[int, int] = {}
-        self.stream_times: dict[int, int] = {}
+        self.stream_times: dict[int, StreamTime] = {}
         self.failures = 0
         self.rewinds = 0
         self.is_settled = True
@@ -98,6 +99,12 @@ class FakeBroker:
 
     def lag(self) -> Mapping[int, int]:
         return {0: sum(map(len, self.log))}
+
+    def held_back(self) -> Mapping[int, int]:
+        return {0: 0}
+
+    def obstacle(self) -> str:
+        return ""
 
     def joined(self) -> bool:
         return True

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import traceback
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor import settings
 from monitor.errors import RefusedError
@@ -139,6 +142,106 @@ def test_the_environment_wins_over_the_dotenv_file(monkeypatch, tmp_path):
     monkeypatch.setenv("MONITOR_GROUP_ID", "environment")
     found = settings.read()
     assert (found.group_id, found.batch_size) == ("environment", 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("BOOTSTRAP_SERVERS", "kafka:99999", "'kafka:99999', which is not HOST:PORT"),
+        ("BOOTSTRAP_SERVERS", "kafka:0", "'kafka:0', which is not"),
+        ("BOOTSTRAP_SERVERS", "kafka:port", "'kafka:port', which is not"),
+        ("BOOTSTRAP_SERVERS", "one:1,,two:2", "'', which is not"),
+        ("BOOTSTRAP_SERVERS", "http://kafka:9092/x", "which is not"),
+        ("BEATS_TOPIC", "ecg beats", "MONITOR_BEATS_TOPIC: 'ecg beats' cannot be the name of a topic"),
+        ("ALERTS_TOPIC", "..", "MONITOR_ALERTS_TOPIC: '..' cannot be"),
+        ("SCORES_TOPIC", "x" * 250, "MONITOR_SCORES_TOPIC"),
+        ("GROUP_ID", "my group", "MONITOR_STATE_TOPIC: 'my group.state' cannot be"),
+        ("DEAD_LETTERS_TOPIC", "ecg.beats", "MONITOR_BEATS_TOPIC and MONITOR_DEAD_LETTERS_TOPIC are both ecg.beats"),
+        ("STATE_TOPIC", "ecg.control", "MONITOR_CONTROL_TOPIC and MONITOR_STATE_TOPIC are both ecg.control"),
+        ("ALERTS_TOPIC", "ecg.dead-letters.replayed", "MONITOR_ALERTS_TOPIC is ecg.dead-letters.replayed"),
+    ],
+)
+def test_an_address_or_a_topic_that_cannot_be_is_refused(monkeypatch, tmp_path, name, value, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"MONITOR_{name}", value)
+    with pytest.raises(RefusedError) as caught:
+        settings.read()
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("servers", ["kafka", "kafka:9092", "a:1, b:65535", "[::1]:9092", "SSL://kafka:9093"])
+def test_addresses_may_have_these_forms(servers):
+    assert Settings(bootstrap_servers=servers).bootstrap_servers == servers
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("MONITOR_GROUP_ID=a\n".encode("utf-16"), ".env, line 1: this is not UTF-8 (UTF-16?)"),
+        ("MONITOR_GROUP_ID=a\n".encode("utf-16-le"), ".env, line 1: this is not UTF-8 (UTF-16?)"),
+        ("# für alle\nA=1\n".encode("latin-1"), ".env, line 1: this is not UTF-8 (Latin-1?)"),
+        (
+            b"A=1\nB='x\ny'\nMONITOR_BOOTSTRAP_SERVERS: kafka:9092\n",
+            ".env, line 4: this is no setting: write MONITOR_B",
+        ),
+        (b"A=1\n\nmonitor_group_id s3cret\n", ".env, line 3: this is no setting: write MONITOR_GROUP_ID=value"),
+        (b"- MONITOR_GROUP_ID=a\n", ".env, line 1: this is no setting: write MONITOR_GROUP_ID=value"),
+        (b"A\n", ".env, line 1: this is no setting: write NAME=value"),
+        (b"A=1\nB='never closed\nC=2\n", ".env, line 2: the quote is not closed"),
+        (b"A=" + b"x" * 2_000_000, ".env has more than 1048576 bytes"),
+    ],
+)
+def test_a_dotenv_file_that_is_not_understood_is_refused_with_its_line(monkeypatch, tmp_path, content, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(RefusedError) as caught:
+        settings.read()
+    assert message in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_folder_called_dotenv_is_refused(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(RefusedError, match=r"\.env is no file"):
+        settings.read()
+
+
+def test_a_dotenv_file_may_have_a_mark_comments_and_values_of_other_programs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    lines = "\ufeffMONITOR_GROUP_ID=file\r\n# x\r\n\r\nexport KEY='a\nb'\nMONITOR_BATCH_SIZE = 7 # beats\n"
+    (tmp_path / ".env").write_bytes(lines.encode())
+    assert (settings.read().group_id, settings.read().batch_size) == ("file", 7)
+
+
+ODD = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="$"), min_size=1, max_size=20)
+
+
+@given(ODD, ODD, st.booleans(), st.none() | st.floats(0.1, 9))
+def test_the_lines_that_check_prints_can_be_used_as_the_dotenv_file(name, path, scores, threshold):
+    shown = Settings(instance=name, model=path, scores=scores, threshold=threshold, group_id="g")
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.chdir(folder)
+        Path(".env").write_text("\n".join(shown.env_lines()), encoding="utf-8")
+        assert settings.read().shown() == shown.shown()
+
+
+NAME = st.text("Gxy.:%-", min_size=1, max_size=4)
+
+
+@given(NAME, NAME, NAME, NAME)
+def test_no_two_pairs_of_group_and_instance_have_the_same_transactional_id(group, instance, other_group, other):
+    one = Settings(group_id=group, instance=instance, state_topic="s")
+    two = Settings(group_id=other_group, instance=other, state_topic="s")
+    same = (group, instance) == (other_group, other)
+    assert (one.transactional_id == two.transactional_id) == same
+
+
+def test_the_lines_that_check_prints_have_no_secret():
+    login = {"security_protocol": "SASL_SSL", "sasl_username": "u", "sasl_password": "s3cret"}
+    (line,) = [line for line in Settings(**login).env_lines() if "SASL_PASSWORD=" in line]
+    assert line == "# MONITOR_SASL_PASSWORD=**********"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.log import count_of
+from monitor.terminal import count_of
 
 
 def count(number: int, noun: str) -> str:

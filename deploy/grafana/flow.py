@@ -24,9 +24,11 @@ INGEST = PanelRow(
         ),
         lines(
             "Lag in records, by partition",
-            "Records after the last scored one. If the number grows, add instances, up to the number of partitions.",
+            "Records after the last committed one. If they grow, add instances, up to the number of partitions. Held "
+            "back: behind an open transaction of a publisher; if they stay, end it.",
             "short",
             Query("{{partition}}", highest(select("ecg_monitor_lag_records"), "partition")),
+            Query("{{partition}} held back", highest(select("ecg_monitor_held_back_records"), "partition")),
         ),
         lines(
             "Dead letters, by reason",
@@ -139,6 +141,7 @@ SCORES = PanelRow(
             "none",
             Query("sources", highest(select("ecg_monitor_source_thresholds"))),
             Query("clocks ahead", "60 * " + added(rate("ecg_monitor_clock_skewed_alerts_total"))),
+            Query("far ahead of others", "60 * " + added(rate("ecg_monitor_far_ahead_beats_total"))),
         ),
     ),
 )

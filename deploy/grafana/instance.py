@@ -133,9 +133,10 @@ PARTITIONS = PanelRow(
         ),
         lines(
             "Lag in records",
-            "Records after the last scored one.",
+            "Records after the last committed one; held back: behind an open transaction of a publisher.",
             "short",
             Query(PARTITION, highest(select("ecg_monitor_lag_records", OF_PARTITION), *EACH)),
+            Query(f"{PARTITION} held back", highest(select("ecg_monitor_held_back_records", OF_PARTITION), *EACH)),
             width=6,
         ),
         lines(

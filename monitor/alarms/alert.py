@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from monitor.records.record import Message, rfc3339
+from monitor.records.record import Message, record_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +27,8 @@ VERSION = version("ecg-monitor")
 PRIORITY = "medium"
 UNUSUAL_SHAPE = "unusual-shape"
 SILENT = "silent"
+READ_AGAIN = "read-again"
+UNKNOWN_CAUSE = "unknown"
 SAMPLE_DIGITS = 4
 EXACT_POWER = 22  # the highest power of ten that a float64 holds exactly
 
@@ -53,8 +55,8 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
     Its id names the episode: all events of an episode have the same one. (id, event, offset) is unique.
     """
     beats, row, episode = judged.beats, event.row, event.episode
-    partition, now = int(beats.partition[row]), rfc3339(int(beats.time[row]))
-    own = not event.silent  # a beat of another source ended a silent episode: its score says nothing about this source
+    partition, now = int(beats.partition[row]), record_time(int(beats.time[row]))
+    own = not (event.silent or event.void)  # else a beat of another source: its score says nothing about this one
     return orjson.dumps(
         {
             "id": f"{event.kind}:{origin.topic}:{partition}:{episode.opened_offset}",
@@ -64,7 +66,7 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
             "priority": PRIORITY,
             "cause": _cause(event, judged),
             "beat_time": now,
-            "opened_at": rfc3339(episode.opened_at),
+            "opened_at": record_time(episode.opened_at),
             "closed_at": now if event.name == "closed" else None,
             "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
             "score": _number(judged.score[row]) if own else None,
@@ -97,11 +99,14 @@ def waveform(event: Event, judged: JudgedBeats, scored: Mapping[int, Waveform]) 
 
 
 def _cause(event: Event, judged: JudgedBeats) -> str:
+    if event.void:
+        return READ_AGAIN
     if event.silent:
         return SILENT
     if event.kind == "physiological":
         return UNUSUAL_SHAPE
-    return judged.cause[event.episode.cause]
+    code = event.episode.cause  # from a state row, which another version may have written
+    return judged.cause[code] if code < len(judged.cause) else UNKNOWN_CAUSE
 
 
 def _number(value: float, digits: int = 9) -> float | None:
@@ -142,7 +147,7 @@ def scores(judged: JudgedBeats, topic: str) -> Iterator[Message]:
             "p_value": _number(p_value),
             "abnormal": None if np.isnan(score) else abnormal,
             "threshold": threshold,
-            "beat_time": rfc3339(time),
+            "beat_time": record_time(time),
             "partition": partition,
             "offset": offset,
         }

@@ -38,7 +38,7 @@ class PartitionBeats(NamedTuple):
     source: NDArray[np.object_]
     time: NDArray[np.int64]
     offset: NDArray[np.int64]
-    stream_time: NDArray[np.int64]  # the partition's, highest beat time so far, ms since the epoch
+    stream_time: NDArray[np.int64]  # the partition's, ms
     flagged: NDArray[np.bool_]  # abnormal or unscorable
     abnormal: NDArray[np.bool_]
     unscorable: NDArray[np.int8]  # the cause, 0 = scored

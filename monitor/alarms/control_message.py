@@ -7,10 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from monitor.beats.beat import MAX_KEY_BYTES as MAX_SOURCE_BYTES
 from monitor.errors import RefusedError
-from monitor.log import printable
 from monitor.records import strict_json
 from monitor.records.strict_json import UnclearError
+from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from monitor.records.record import ControlRecord
@@ -20,6 +21,8 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 ALL = b"*"  # every source without a threshold of its own; a source named `*` cannot have one
 MAX_VALUE_BYTES = 64 * 1024
 _THRESHOLD = b"threshold/"
+MAX_KEY_BYTES = len(_THRESHOLD) + MAX_SOURCE_BYTES
+MAX_TEXT = 200  # characters of a name or a note that are kept
 _ACKNOWLEDGE = b"acknowledge/"  # reserved on the topic; this version does not read it
 _SHOWN_KEY_BYTES = 80  # of a key in a sentence
 
@@ -86,6 +89,8 @@ def _source(key: bytes | None) -> bytes:
     source = key.removeprefix(_THRESHOLD)
     if not source:
         raise RefusedError("the source has no name")
+    if len(source) > MAX_SOURCE_BYTES:
+        raise RefusedError(f"the source has more than {MAX_SOURCE_BYTES} bytes, which no source of beats has")
     try:
         source.decode()
     except UnicodeDecodeError as error:
@@ -96,7 +101,7 @@ def _source(key: bytes | None) -> bytes:
 def _command(value: bytes) -> ThresholdCommand:
     """The command in a record value. Raises RefusedError for a value that is not exactly one valid command."""
     if len(value) > MAX_VALUE_BYTES:
-        raise RefusedError(f"{len(value)} bytes, where a control message has at most {MAX_VALUE_BYTES}")
+        raise RefusedError(f"it has more than the {MAX_VALUE_BYTES} bytes that a control message has at most")
     try:
         fields = strict_json.read(value)
     except UnclearError as error:
@@ -110,8 +115,8 @@ def _command(value: bytes) -> ThresholdCommand:
 
 
 def _text(field: object) -> str:
-    """A text field; empty if the field is missing or is not text."""
-    return field if isinstance(field, str) else ""
+    """The beginning of a text field; empty if the field is missing or is not text."""
+    return field[:MAX_TEXT] if isinstance(field, str) else ""
 
 
 def _amount(name: Measure, amount: object) -> float:

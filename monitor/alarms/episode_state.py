@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from monitor.alarms.rule import KINDS, QUIET, EpisodeState, SourceState
-from monitor.records.record import Message
+from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
+from monitor.beats.beat import MAX_KEY_BYTES
+from monitor.records.record import GROUP_HEADER, Message
 from monitor.validation import first_error
 
 if TYPE_CHECKING:
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
     from monitor.records.record import Assigned
 
 SCHEMA: Literal[1] = 1
-_Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+MAX_ROW_BYTES = 4096  # a row takes some 500; others may write to the topic as well
+MAX_NUMBER = 2**62  # of offsets, times and counts: sums of two still fit into 64 bits
+_Number = Annotated[int, Field(ge=-MAX_NUMBER, lt=MAX_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     schema: Literal[1]
-    offset: _Int64
-    clock: _Int64  # the stored name of the stream time
+    offset: _Number
+    clock: _Number  # the stored name of the stream time
     tracks: dict[Literal["physiological", "technical"], EpisodeState]  # the stored name of the episode states
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -49,28 +52,29 @@ class Restored:
 
     sources: dict[bytes, SourceState]
     useless: dict[bytes, str]  # rows that could not be read: source -> what is wrong
-    outdated: tuple[bytes, ...]  # sources whose rows are to be deleted, see `restore`
+    outdated: dict[bytes, SourceState]  # whose rows are to be deleted, see `restore`
 
 
 def rows(
-    changes: Sequence[StateChange], outdated: Mapping[int, Iterable[bytes]], topic: str
+    changes: Sequence[StateChange], outdated: Mapping[int, Iterable[bytes]], topic: str, group: str
 ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Messages that write the states, and messages that delete the rows of states that are over.
 
     `outdated` are the sources of each partition whose rows are to be deleted; where a source has a new state, that
-    replaces the row.
+    replaces the row. Each row names its group: another one that uses the same topic refuses to.
     """
+    headers = ((GROUP_HEADER, group.encode()),)
     stale = [(partition, source) for partition, sources in outdated.items() for source in sources]
     known = {change[:2] for change in changes} if stale else set()
     gone = [place for place in stale if place not in known]
     gone += [(partition, source) for partition, source, state in changes if state is None]
     return (
         tuple(
-            Message(topic, source, encode(state), partition=partition)
+            Message(topic, source, encode(state), headers, partition=partition)
             for partition, source, state in changes
             if state is not None
         ),
-        tuple(Message(topic, source, None, partition=partition) for partition, source in gone),
+        tuple(Message(topic, source, None, headers, partition=partition) for partition, source in gone),
     )
 
 
@@ -90,27 +94,51 @@ def decode(value: bytes) -> SourceState:
     except ValidationError as error:
         raise ValueError(first_error(error)) from None
     physiological, technical = (row.tracks.get(kind, QUIET) for kind in KINDS)
+    if not (_is_possible(physiological) and _is_possible(technical)):
+        raise ValueError("a number in it is none that a monitor writes")
     return SourceState((physiological, technical), row.clock, row.offset)
+
+
+def _is_possible(episode: EpisodeState) -> bool:
+    """Whether all numbers are in the ranges that beats can give: others would end the monitor later."""
+    recent, length, unflagged, opened_offset, opened_at, *counts = episode
+    are_numbers = all(-MAX_NUMBER <= number < MAX_NUMBER for number in (opened_offset, opened_at))
+    are_counts = all(0 <= number < MAX_NUMBER for number in (unflagged, *counts))
+    return are_numbers and are_counts and 0 <= length <= MAX_WINDOW and 0 <= recent < 2**MAX_WINDOW
+
+
+def _fault_of(source: bytes, value: bytes) -> str:
+    """What is wrong with the size or the name of a row; empty where nothing is."""
+    if not 0 < len(source) <= MAX_KEY_BYTES or len(value) > MAX_ROW_BYTES:
+        return f"a row has a key of 1 to {MAX_KEY_BYTES} bytes and a value of at most {MAX_ROW_BYTES}"
+    try:
+        source.decode()
+    except UnicodeDecodeError:
+        return "its key is not UTF-8"
+    return ""
 
 
 def restore(assigned: Assigned) -> Restored:
     """The states in a partition's rows, when a member begins to read it.
 
     A row may include beats from beyond the committed offset. With transactions that happens only after the group's
-    offsets were set back by hand: the row is outdated and will be deleted, because those beats are read again. At least
-    once, rows are written before offsets, so such a row is the normal case and its beats are known already; there,
-    offsets that were set by hand are recognised by the missing stream time.
+    offsets were set back by hand, or the topic was made again: the row is outdated and will be deleted, because those
+    beats are read again, or are gone. At least once, rows are written before offsets, so such a row is the normal case
+    and its beats are known already; there, offsets that were set by hand are recognised by the missing stream time.
     """
-    sources, useless, outdated = {}, {}, []
+    sources, useless, outdated = {}, {}, {}
     may_be_outdated = assigned.atomic or assigned.stream_time is None
     for source, value in assigned.state.items():
+        if fault := _fault_of(source, value):
+            useless[source[:MAX_KEY_BYTES]] = fault
+            continue
         try:
             state = decode(value)
         except ValueError as error:
             useless[source] = str(error)
             continue
         if may_be_outdated and state.offset >= assigned.offset:
-            outdated.append(source)
+            outdated[source] = state
         elif not state.is_over:
             sources[source] = state
-    return Restored(sources, useless, tuple(outdated))
+    return Restored(sources, useless, outdated)

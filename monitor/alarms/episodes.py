@@ -1,7 +1,7 @@
 """Turns verdicts on beats into episodes. Keeps a state for each source with an episode or a recent flagged beat.
 
 `rule` says when an episode opens and closes. An episode also closes, as silent, when the partition's stream time has
-moved too far since the source's last beat. Stream time is the highest beat time of a partition so far.
+moved too far since the source's last beat; `monitor/records/stream_time.py` has the rules of stream time.
 
 Every decision depends only on the records of one partition and their order. It does not depend on how polls cut them
 into batches, nor on which member of the group reads them: the states and the stream time are delivered with the
@@ -18,6 +18,7 @@ import numpy as np
 from monitor.alarms.batch import BatchObserver, PartitionBeats
 from monitor.alarms.rule import KINDS, EpisodeRule, Event, SourceState
 from monitor.records.record import partition_slices
+from monitor.records.stream_time import Pace, StreamTime, advance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +42,14 @@ class Observed:
 
     events: list[Event]
     changes: list[StateChange]
+    far_ahead: int = 0  # beats with a time too far ahead to be believed
 
 
 @dataclass(slots=True)
 class _PartitionState:
-    stream_time: int | None = None  # ms since the epoch; None before the first beat
+    stream_time: StreamTime | None = None  # None before the first beat
     last_offset: int = -1  # highest offset observed, those of the restored states included; -1: none
+    void: dict[bytes, SourceState] = field(default_factory=dict)  # whose open episodes close at the next beat
     sources: dict[bytes, SourceState] = field(default_factory=dict)  # ordered by stream time: longest silent first
 
 
@@ -54,34 +57,43 @@ class Episodes:
     """The states of all sources of the partitions that this monitor reads."""
 
     def __init__(self, rule: EpisodeRule) -> None:
-        self._rule = rule
+        self._rule, self._pace = rule, Pace.of_silence(rule.silence_ms)
         self._partitions: dict[int, _PartitionState] = {}
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
-    def assign(self, partition: int, stream_time: int | None, sources: Mapping[bytes, SourceState]) -> None:
+    def assign(
+        self,
+        partition: int,
+        stream_time: StreamTime | None,
+        sources: Mapping[bytes, SourceState],
+        void: Mapping[bytes, SourceState] | None = None,
+    ) -> None:
         """Replace the states of a partition by stored ones.
 
         This is needed when this member starts to read the partition, and when it reads it again from an earlier offset.
+        `void` are states of beats that are gone, or come again: their open episodes close at the partition's next beat.
         """
         self.revoke(partition)
         in_order = sorted(sources.items(), key=lambda item: item[1].stream_time)
         last_offset = max((state.offset for state in sources.values()), default=-1)
-        self._partitions[partition] = _PartitionState(stream_time, last_offset, dict(in_order))
+        self._partitions[partition] = _PartitionState(stream_time, last_offset, dict(void or {}), dict(in_order))
         self._count(sources, 1)
+        self._count(void or {}, 1)
 
     def revoke(self, partition: int) -> None:
         """Drop the states of a partition that another member reads now."""
         known = self._partitions.pop(partition, None)
         if known is not None:
             self._count(known.sources, -1)
+            self._count(known.void, -1)
 
     def _count(self, sources: Mapping[bytes, SourceState], sign: int) -> None:
         for state in sources.values():
             for kind, episode in zip(KINDS, state.episodes, strict=True):
                 self.open[kind] += sign * episode.is_open
 
-    def stream_time(self, partition: int) -> int | None:
-        """Highest beat time of a partition so far, ms since the epoch; None before its first beat."""
+    def stream_time(self, partition: int) -> StreamTime | None:
+        """The stream time of a partition; None before its first beat."""
         known = self._partitions.get(partition)
         return None if known is None else known.stream_time
 
@@ -90,22 +102,35 @@ class Episodes:
 
         `abnormal` (n,) are the verdicts. `unscorable` (n,) says why a beat has no score: a cause, or 0 if it has one.
         """
-        observed = Observed([], [])
+        events: list[Event] = []
+        changes: list[StateChange] = []
+        far_ahead = 0
         flagged = abnormal | (unscorable != 0)
         for partition, rows in partition_slices(beats.partition):
             known = self._partitions.setdefault(partition, _PartitionState())
+            events += _closed(known, rows.start)
             flags, time, offset = flagged[rows], beats.time[rows], beats.offset[rows]
-            stream_time = np.maximum.accumulate(time)
-            if known.stream_time is not None:
-                stream_time = np.maximum(stream_time, known.stream_time)
-            columns = beats.source[rows], time, offset, stream_time, flags, abnormal[rows], unscorable[rows]
+            moved = advance(known.stream_time, self._pace, beats.source[rows], time)
+            columns = beats.source[rows], time, offset, moved.column, flags, abnormal[rows], unscorable[rows]
             observer = BatchObserver(self._rule, known.sources, PartitionBeats(rows.start, *columns))
             if known.sources or flags.any():
                 observer.run(is_reread=known.last_offset >= offset[0])
-                observed.events.extend(observer.events())
-                observed.changes.extend(StateChange(partition, *one) for one in observer.changes.items())
-            known.stream_time = int(stream_time[-1])
+                events += observer.events()
+                changes += [StateChange(partition, *one) for one in observer.changes.items()]
+            known.stream_time = moved.after
+            far_ahead += moved.far_ahead
             known.last_offset = max(known.last_offset, int(offset[-1]))
-        for event in observed.events:
+        for event in events:
             self.open[event.kind] += 1 if event.name == "opened" else -1
-        return observed
+        return Observed(events, changes, far_ahead)
+
+
+def _closed(known: _PartitionState, row: int) -> list[Event]:
+    """The ends of the episodes that are void, at this row; they are forgotten."""
+    void, known.void = known.void, {}
+    return [
+        Event("closed", kind, source, row, episode, void=True)
+        for source, state in void.items()
+        for kind, episode in zip(KINDS, state.episodes, strict=True)
+        if episode.is_open
+    ]

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["physiological", "technical"]
 EventName = Literal["opened", "closed"]
 KINDS: tuple[Kind, Kind] = ("physiological", "technical")
+MAX_WINDOW = 64  # beats: as many as `EpisodeState.recent` has bits
 EVENTS: tuple[EventName, EventName] = ("opened", "closed")
 
 
@@ -55,7 +56,7 @@ class SourceState(NamedTuple):
     """All that is remembered of one source. A source has no state while both of its episode states are quiet."""
 
     episodes: tuple[EpisodeState, EpisodeState]  # one for each kind, in the order of KINDS
-    stream_time: int  # the partition's highest beat time at the source's last beat, ms since the epoch
+    stream_time: int  # the partition's at the source's last beat, ms
     offset: int  # of that beat
 
     @property
@@ -75,6 +76,7 @@ class Event:
     row: int  # of the beat in the batch that caused it
     episode: EpisodeState  # after that beat
     silent: bool = False  # closed because the source sent nothing; the beat is then one of another source
+    void: bool = False  # closed because what opened it is gone or read again; the beat is then any of its partition
 
 
 def after_beat(

@@ -15,6 +15,8 @@ SAMPLES = 140
 FLOAT32_BYTES = 4 * SAMPLES
 MAX_VALUE_BYTES = 64 * 1024  # of a record value; a beat as JSON takes some 2 KiB
 MAX_AMPLITUDE = 1e9  # in any unit: squares of larger samples overflow float32, and no amplifier gives them
+MIN_AMPLITUDE = 1e-6  # in any unit: a beat with no larger sample has less than 1 µV, even where the unit is the volt
+MAX_KEY_BYTES = 256  # of UTF-8: the key goes into alerts, scores and state rows, which must never become too large
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from monitor.beats import label_column
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.label_column import ReadingRules
 from monitor.errors import RefusedError
-from monitor.log import count_of
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,9 +26,9 @@ import orjson
 
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.json_numbers import read_numbers
-from monitor.log import count_of
 from monitor.records import strict_json
 from monitor.records.strict_json import UnclearError
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,16 +13,25 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from monitor.beats.beat import FLOAT32_BYTES, MAX_AMPLITUDE, MAX_VALUE_BYTES, SAMPLES, Beats
+from monitor.beats.beat import (
+    FLOAT32_BYTES,
+    MAX_AMPLITUDE,
+    MAX_KEY_BYTES,
+    MAX_VALUE_BYTES,
+    MIN_AMPLITUDE,
+    SAMPLES,
+    Beats,
+)
 from monitor.beats.json_beat import read_alike, read_samples
-from monitor.log import count_of
+from monitor.beats.wrapping import unwrapped, wrapping
 from monitor.records.strict_json import UnclearError
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.records.column import Column
-    from monitor.records.record import Records
+    from monitor.records.record import Records, SetAside
 
 REASONS = (
     "empty",
@@ -34,15 +43,20 @@ REASONS = (
     "not-numbers",
     "not-finite",
     "out-of-range",
+    "byte-order",
+    "wrapped",
     "no-key",
     "bad-key",
 )
+
+_BYTE_ORDER = "big-endian numbers or integers, it seems, where little-endian float32 is expected"
+_USUAL_AMPLITUDE = 1e6  # of a beat in mV, µV or ADC counts
 
 _TEXT = re.compile(rb"[\t-\r -~]+")
 _TEXT_BYTE = np.zeros(256, np.bool_)
 _TEXT_BYTE[[*range(9, 14), *range(32, 127)]] = True
 _OPENS_JSON = np.zeros(256, np.bool_)
-_OPENS_JSON[list(b"{ \t\n\r\x0b\x0c")] = True
+_OPENS_JSON[list(b"{ \t\n\r\x0b\x0c\xef\x00")] = True  # the last two: what `wrapping` takes off
 _CLOSES_JSON = np.zeros(256, np.bool_)
 _CLOSES_JSON[list(b"} \t\n\r\x0b\x0c")] = True
 
@@ -58,12 +72,12 @@ class Rejected:
 
 def parse(records: Records) -> tuple[Beats, list[Rejected]]:
     """The beats among the records, and the other records with the reason for each; both in the order of the records."""
-    rejected: dict[int, Rejected] = {}
-    keys = records.key.objects()
-    _reject_keys(keys, records.key.size, rejected)
+    rejected = {row: _too_large(row, found) for row, found in records.set_aside.items()}
+    keys = _keys(records.key, rejected)
     samples, rest = _binary(records.value)
     _read_json(records.value, rest, samples, rejected)
     _reject_amplitudes(samples, rejected)
+    _reject_tiny(samples, rejected)
     beats = Beats(samples, keys, records.time, records.partition, records.offset)
     if not rejected:
         return beats, []
@@ -72,11 +86,27 @@ def parse(records: Records) -> tuple[Beats, list[Rejected]]:
     return beats.select(kept), [rejected[row] for row in sorted(rejected)]
 
 
-def _reject_keys(keys: NDArray[np.object_], sizes: NDArray[np.int64], rejected: dict[int, Rejected]) -> None:
-    present = sizes > 0
-    for row in np.flatnonzero(~present).tolist():
-        what = "the record has no key" if sizes[row] < 0 else "the record's key is empty"
-        rejected[row] = Rejected(row, "no-key" if sizes[row] < 0 else "bad-key", f"{what}: the key names the source")
+def _too_large(row: int, found: SetAside) -> Rejected:
+    return Rejected(row, "too-large", f"{found}: a beat has at most {MAX_VALUE_BYTES} bytes")
+
+
+def _keys(column: Column, rejected: dict[int, Rejected]) -> NDArray[np.object_]:
+    """The keys (n,) that can name a source, as bytes; None for the others, whose rows are rejected."""
+    sizes = column.size
+    usable = (sizes > 0) & (sizes <= MAX_KEY_BYTES)
+    for row in np.flatnonzero(~usable).tolist():
+        reason, what = "bad-key", "the record's key is empty"
+        if sizes[row] < 0:
+            reason, what = "no-key", "the record has no key"
+        elif sizes[row]:
+            what = f"the key has {sizes[row]} bytes, where a source has at most {MAX_KEY_BYTES}"
+        rejected.setdefault(row, Rejected(row, reason, f"{what}: the key names the source"))
+    keys = column.objects(MAX_KEY_BYTES)
+    _reject_not_utf8(keys, usable, rejected)
+    return keys
+
+
+def _reject_not_utf8(keys: NDArray[np.object_], present: NDArray[np.bool_], rejected: dict[int, Rejected]) -> None:
     try:
         # No multi-byte character of UTF-8 contains a newline: the join is UTF-8 exactly when every key is.
         b"\n".join(keys[present].tolist()).decode()
@@ -118,7 +148,7 @@ def _binary(values: Column) -> tuple[NDArray[np.float32], list[int]]:
 
 
 def _is_json(value: bytes) -> bool:
-    stripped = value.strip()
+    stripped = unwrapped(value).strip()
     return stripped.startswith(b"{") and stripped.endswith(b"}")
 
 
@@ -134,7 +164,7 @@ def _read_json(column: Column, rows: list[int], samples: NDArray[np.float32], re
     left = np.sort(np.concatenate([left, candidates[is_too_large]]))
     texts = {
         row: value
-        for row, value in zip(left.tolist(), column.select(left), strict=True)
+        for row, value in zip(left.tolist(), map(unwrapped, column.select(left)), strict=True)
         if row not in rejected and _may_be_json_else_reject(value, row, rejected)
     }
     json_rows = list(texts)
@@ -162,6 +192,8 @@ def _check_text(value: bytes | None) -> None:
         raise UnclearError("too-large", f"{len(value)} bytes, where a beat has at most {MAX_VALUE_BYTES}")
     if _is_json(value):
         return
+    if found := wrapping(value):
+        raise UnclearError("wrapped", found)
     if _TEXT.fullmatch(value):
         raise UnclearError("not-json", f"{count_of(len(value), 'byte')} of text, which is not a JSON object")
     raise UnclearError(
@@ -179,8 +211,27 @@ def _reject_amplitudes(samples: NDArray[np.float32], rejected: dict[int, Rejecte
         return
     highest, lowest = samples.max(axis=1, initial=0), samples.min(axis=1, initial=0)
     for row in np.flatnonzero(~((highest <= MAX_AMPLITUDE) & (lowest >= -MAX_AMPLITUDE))).tolist():
-        beat = samples[row]
-        bad = ~(np.abs(beat) <= MAX_AMPLITUDE)
-        index = int(np.argmax(bad))
-        reason = "out-of-range" if np.isfinite(beat[index]) else "not-finite"
-        rejected.setdefault(row, Rejected(row, reason, f"sample {index} is {beat[index]:g}"))
+        rejected.setdefault(row, Rejected(row, *_why_refused(samples[row])))
+
+
+def _why_refused(beat: NDArray[np.float32]) -> tuple[str, str]:
+    """The reason and a sentence for a beat (140,) with a sample that is not finite or too large."""
+    index = int(np.argmax(~(np.abs(beat) <= MAX_AMPLITUDE)))
+    with np.errstate(invalid="ignore"):  # of a NaN among the swapped samples
+        swapped = np.abs(beat.byteswap())
+        is_swapped = bool((swapped <= _USUAL_AMPLITUDE).all() and (swapped > MIN_AMPLITUDE).any())
+    if is_swapped:
+        return "byte-order", f"sample {index} is {beat[index]:g}: {_BYTE_ORDER}"
+    return "out-of-range" if np.isfinite(beat[index]) else "not-finite", f"sample {index} is {beat[index]:g}"
+
+
+def _reject_tiny(samples: NDArray[np.float32], rejected: dict[int, Rejected]) -> None:
+    """Reject rows of samples (n, 140) that are not flat, and in which no sample reaches MIN_AMPLITUDE.
+
+    Big-endian float32 of whole numbers, and integers, read like this. Two columns show which rows to look at.
+    """
+    first, middle = np.abs(samples[:, 0]), np.abs(samples[:, SAMPLES // 2])
+    for row in np.flatnonzero((first < MIN_AMPLITUDE) & (middle < MIN_AMPLITUDE)).tolist():
+        largest = float(np.abs(samples[row]).max())
+        if 0 < largest < MIN_AMPLITUDE and row not in rejected:
+            rejected[row] = Rejected(row, "byte-order", f"the largest sample is {largest:g}: {_BYTE_ORDER}")

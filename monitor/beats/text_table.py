@@ -17,7 +17,7 @@ from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.beat_table import EXPECTED, BeatTable
 from monitor.beats.label_column import is_number
 from monitor.errors import RefusedError
-from monitor.log import count_of
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,6 +7,7 @@ readers and the publisher of the commands, and the creation of topics, are here 
 from monitor.broker.choice import kafka_client
 from monitor.broker.kafka_broker import KafkaBroker
 from monitor.broker.memory import MemoryBroker, MemoryCluster
+from monitor.broker.permissions import check_delivery
 from monitor.broker.protocol import Broker
 from monitor.broker.reading.reader import Reader
 from monitor.broker.retry import COMMAND_SECONDS
@@ -40,6 +41,7 @@ __all__ = [
     "StampedMessage",
     "TimeLimits",
     "TopicPlan",
+    "check_delivery",
     "create_topics",
     "describe_letters",
     "kafka_client",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.records.record import Assigned, Headers
+    from monitor.records.record import Assigned, Headers, SetAside
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,17 @@ class RecordBlock:
     key: Column
     value: Column
     headers: Sequence[Headers]
+    set_aside: Mapping[int, SetAside] = field(default_factory=dict)  # by row
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    @classmethod
+    def of_set_aside(cls, partition: int, one: SetAside, time_ms: int) -> RecordBlock:
+        """The one row that stands for records that were not read."""
+        nothing = Column.of((None,))
+        offset, time = np.array([one.last_offset], np.int64), np.array([time_ms], np.int64)
+        return cls(partition, offset, time, nothing, nothing, ((),), {0: one})
 
 
 def join(
@@ -41,6 +49,7 @@ def join(
 ) -> Records:
     """The records of one poll, in the same buffers where there is one block."""
     sizes = [len(block) for block in blocks]
+    starts = accumulate(sizes, initial=0)
     return Records(
         topic,
         np.repeat(np.array([block.partition for block in blocks], np.int32), sizes),
@@ -51,6 +60,11 @@ def join(
         _headers([block.headers for block in blocks]),
         assigned,
         revoked,
+        {
+            first + row: one
+            for first, block in zip(starts, blocks, strict=False)
+            for row, one in block.set_aside.items()
+        },
     )
 
 

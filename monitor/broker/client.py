@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from monitor.broker.blocks import RecordBlock
+    from monitor.broker.limits import StepLimit
     from monitor.records.record import Headers, Message
     from monitor.settings import Settings
 
@@ -26,12 +27,14 @@ class Failure(Enum):
     PASSING = auto()  # the broker is busy or moves a leader or coordinator: the same call may succeed soon
     TOO_LARGE = auto()  # a record is larger than the broker takes
     BATCH_TOO_LARGE = auto()  # several records together are; the next producer sends each by itself
+    BAD_TIME = auto()  # the broker refuses the timestamp of a record: its own clock says something else
     BAD_RECORD = auto()  # the broker refuses a record for good, for another reason than its size
     FENCED = auto()  # another producer uses the same transactional id, or the transaction took too long
     OUT_OF_GROUP = auto()  # the group went on without this member: its offsets are refused
     REBALANCING = auto()  # the group assigns partitions now: the same call may succeed after the next poll
     UNREADABLE = auto()  # a record cannot be read: the client must be built again
     BROKEN = auto()  # the client itself failed: it must be built again
+    UNAUTHORISED = auto()  # this user has no right to it
     OTHER = auto()
 
 
@@ -82,10 +85,11 @@ class GroupClient(Protocol):
     `has_more`, `assignment`, `changed`, `membership`, `is_stable` and `positions` may raise ClientError.
     """
 
-    def poll(self) -> list[RecordBlock]:
-        """The records that came, at most `batch_size` of the settings; none after about a second without any.
+    def poll(self, limit: StepLimit) -> list[RecordBlock]:
+        """The records that came, at most so many; none after about a second without any.
 
-        Blocks of one partition are next to each other, in the order of their offsets.
+        Blocks of one partition are next to each other, in the order of their offsets. Records that would take too much
+        memory are set aside: a row stands for them.
         """
 
     def has_more(self) -> bool:
@@ -118,6 +122,12 @@ class GroupClient(Protocol):
     def ends(self, partitions: Collection[int]) -> dict[int, int]:
         """Offset after the last committed record of each partition."""
 
+    def log_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Offset after the last record of each partition, those of open transactions included, where it is known."""
+
+    def partitions(self) -> int:
+        """How many partitions the topic has, as far as the client knows."""
+
     def positions(self) -> dict[int, int]:
         """Offset of the next record of each partition that is read, where the client knows it."""
 
@@ -147,7 +157,10 @@ class TopicClient(Protocol):
         """Offset of the next record of each partition. It moves past records that are not returned."""
 
     def poll(self, seconds: float) -> list[TopicRecord]:
-        """The records that came, or those that came first within `seconds`."""
+        """The records that came, or those that came first within `seconds`; about READ_BYTES at most.
+
+        Records that would take too much memory are left out, with a line in the log.
+        """
 
     def close(self) -> None:
         """Close the connections."""
@@ -219,6 +232,14 @@ class TopicFacts(NamedTuple):
     topic_id: str  # another one after the topic was deleted and created again
     partitions: int
     replicas: int
+    rights: frozenset[str] | None = None  # what this user may do, as `READ`; None where the broker does not say
+
+
+class GroupFacts(NamedTuple):
+    """One group as it is now, whether or not it has ever had a member."""
+
+    clients: frozenset[str]  # client ids of its members
+    rights: frozenset[str] | None  # as for a topic
 
 
 class AdminClient(Protocol):
@@ -229,6 +250,9 @@ class AdminClient(Protocol):
 
     def describe(self, topic: str) -> TopicFacts | None:
         """One topic; None where it is missing."""
+
+    def describe_group(self, group: str) -> GroupFacts:
+        """One group."""
 
     def create(self, topic: str, partitions: int, replication_factor: int, configs: Mapping[str, str]) -> bool:
         """Create a topic, and wait until it can be used; False where it is there already. -1: the broker's default."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from monitor.broker.choice import kafka_client
 from monitor.broker.client import Failure, failure_of
 from monitor.broker.connection.diagnosis import no_topic
-from monitor.broker.reading.assignment import offset_to_commit
+from monitor.broker.permissions import RightsWatch
 from monitor.broker.reading.consumer import GroupConsumer
 from monitor.broker.reading.control_topic import ControlTopic
 from monitor.broker.reading.state_topic import StateTopic
@@ -57,6 +57,7 @@ class KafkaBroker:
         self._begun: _BegunCheckpoint | None = None
         self._is_confirmed = True
         client = kafka_client(settings)
+        self._rights = RightsWatch(settings, client)
         self._control = ControlTopic(settings)
         self._state = StateTopic(settings, client)
         self._consumer = GroupConsumer(settings, client, self._state)
@@ -68,11 +69,12 @@ class KafkaBroker:
         if self._begun is None:
             self._prepare()
             self._commit_when_due()
+            self._rights.look()
         elif self._consumer.must_assign():  # the delivery may still change their offsets and state
             self._strategy.wait()
         records = self._consumer.poll()
         for partition, assigned in records.assigned.items():  # so that a new group stays where it began
-            self._pending[partition] = offset_to_commit(assigned.offset, assigned.stream_time)
+            self._pending[partition] = self._consumer.to_commit(partition, assigned.offset, assigned.stream_time)
         return replace(records, control_records=self._control.changes())
 
     def has_more(self) -> bool:
@@ -101,7 +103,7 @@ class KafkaBroker:
         if checkpoint:
             self._commit(checkpoint)
         else:
-            self._pending |= _offsets(checkpoint)
+            self._pending |= self._offsets(checkpoint)
         self._delivered = checkpoint
 
     def _check_begun(self, checkpoint: Checkpoint) -> None:
@@ -111,8 +113,12 @@ class KafkaBroker:
 
     def _due(self, checkpoint: Checkpoint) -> dict[int, CommittedOffset]:
         """The offsets to commit with a checkpoint, of partitions that this member may commit."""
-        due = self._pending | _offsets(checkpoint)
+        due = self._pending | self._offsets(checkpoint)
         return {one: offset for one, offset in due.items() if self._consumer.owns(one)}
+
+    def _offsets(self, checkpoint: Checkpoint) -> dict[int, CommittedOffset]:
+        times = checkpoint.stream_times
+        return {one: self._consumer.to_commit(one, at, times.get(one)) for one, at in checkpoint.offsets.items()}
 
     def _commit_when_due(self) -> None:
         is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
@@ -133,6 +139,7 @@ class KafkaBroker:
             raise
         except BrokerError:
             self._facts += BrokerFacts(commit_failures=1)
+            self._consumer.look_at_lag()  # nothing is polled before it is delivered
             raise
         for partition, offset in offsets.items():
             if self._pending.get(partition) is before.get(partition):  # else it was restored meanwhile
@@ -140,7 +147,7 @@ class KafkaBroker:
                 self._pending |= {} if is_done else {partition: offset}
         if is_done:
             self._is_confirmed = True
-            self._consumer.delivered()
+            self._consumer.delivered(offsets)
             self._committed = time.monotonic()
             self._facts += BrokerFacts(commits=1)
 
@@ -149,6 +156,12 @@ class KafkaBroker:
 
     def lag(self) -> Mapping[int, int]:
         return self._consumer.lag()
+
+    def held_back(self) -> Mapping[int, int]:
+        return self._consumer.held_back()
+
+    def obstacle(self) -> str:
+        return self._rights.obstacle
 
     def joined(self) -> bool:
         return self._consumer.joined()
@@ -162,7 +175,7 @@ class KafkaBroker:
         try:
             self._commit_last()
         finally:
-            for part in (self._consumer, self._strategy, self._state, self._control):
+            for part in (self._consumer, self._strategy, self._state, self._control, self._rights):
                 part.close()
 
     def _commit_last(self) -> None:
@@ -173,12 +186,6 @@ class KafkaBroker:
                 self._commit(Checkpoint())
         except MonitorError as error:
             log.warning("%s: the last beats will be read again", error)
-
-
-def _offsets(checkpoint: Checkpoint) -> dict[int, CommittedOffset]:
-    return {
-        one: offset_to_commit(offset, checkpoint.stream_times.get(one)) for one, offset in checkpoint.offsets.items()
-    }
 
 
 def _is_refused(error: RewoundError) -> bool:

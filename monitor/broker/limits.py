@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
+
 WAIT_SECONDS = 5.0  # for acknowledgements, before the loop looks around
 TRANSACTION_MS = 10_000  # after this the broker ends the transaction of a monitor that died, and readers go on
 MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
 BATCH_BYTES = 128 * 1024  # so that one batch holds the state of a partition: of several, each waits for the last
 COLLECTED_BYTES = 64 * 1024
 LEAST_WAIT_MS, IDLE_WAIT_MS = 5, 100
+MAX_INFLATED_BYTES = 64 * 1024 * 1024  # of one batch of records
+MAX_READ_BYTES = 1_000_000  # of the value of one record: no dead letter holds more
+READ_BYTES = 8 * 1024 * 1024  # of one poll for records of other topics than the beats
+RECORD_BYTES = 1024  # what a record of a full step may take on average; a beat as float32 takes 560
+LEAST_BYTES, LEAST_RECORDS = 64 * 1024, 16
+SLOW_SECONDS, QUICK_SECONDS = 2.0, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class StepLimit:
+    """How much one poll may bring: so many records, and no further one once they have so many bytes."""
+
+    records: int
+    bytes: int
+
+    @classmethod
+    def full(cls, settings: Settings) -> StepLimit:
+        """The limit of a step while all is well."""
+        return cls(settings.batch_size, max(1024 * 1024, settings.batch_size * RECORD_BYTES))
+
+    def after(self, seconds: float, full: StepLimit) -> StepLimit:
+        """The next limit after a step that took so long.
+
+        Half of it after a slow one, such as one whose delivery has timed out: what costs more time than usual, such as
+        objects with thousands of fields, then holds up other sources for a bounded time. Twice as much after a quick
+        one. Between the two times it stays.
+        """
+        if seconds > SLOW_SECONDS:
+            records = max(min(LEAST_RECORDS, full.records), self.records // 2)
+            return StepLimit(records, max(LEAST_BYTES, self.bytes // 2))
+        if seconds < QUICK_SECONDS:
+            return StepLimit(min(full.records, 2 * self.records), min(full.bytes, 2 * self.bytes))
+        return self
 
 
 def fetch_pace(max_wait_ms: int) -> tuple[int, int]:

@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import logging
 import zlib
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.broker.limits import StepLimit
 from monitor.broker.protocol import Broker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.column import Column
@@ -29,6 +32,7 @@ from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ class _Place(NamedTuple):
     """A committed offset, with the stream time that was committed with it."""
 
     offset: int  # of the next record to read
-    stream_time: int | None
+    stream_time: StreamTime | None
 
 
 class StoredRecord(NamedTuple):
@@ -73,7 +77,8 @@ class MemoryGroup:
 
     def __init__(self, partitions: int) -> None:
         self.committed: dict[int, _Place] = {}
-        self._partitions = partitions
+        self.partitions = partitions
+        self.began_with: int | None = None  # partitions when the first member joined
         self._members: list[MemoryBroker] = []
         self._holders: dict[int, MemoryBroker] = {}
 
@@ -81,6 +86,8 @@ class MemoryGroup:
         return any(one is member for one in self._members)
 
     def join(self, member: MemoryBroker) -> None:
+        if self.began_with is None:
+            self.began_with = self.partitions
         if not self.has(member):
             self._members.append(member)
 
@@ -100,14 +107,14 @@ class MemoryGroup:
         held, share = sorted(self.held(member)), self._share(member)
         for partition in held[share:]:
             del self._holders[partition]
-        free = [partition for partition in range(self._partitions) if partition not in self._holders]
+        free = [partition for partition in range(self.partitions) if partition not in self._holders]
         self._holders |= dict.fromkeys(free[: max(0, share - len(held))], member)
 
     def _share(self, member: MemoryBroker) -> int:
         """How many partitions this member should have. If the division leaves a rest, those with most keep one more."""
         ranked = sorted(self._members, key=lambda one: -len(self.held(one)))
         rank = next(rank for rank, one in enumerate(ranked) if one is member)
-        each, more = divmod(self._partitions, len(ranked))
+        each, more = divmod(self.partitions, len(ranked))
         return each + (rank < more)
 
 
@@ -122,15 +129,13 @@ class MemoryCluster:
     """
 
     def __init__(self, settings: Settings, partitions: int = 1) -> None:
-        """Raises ValueError for less than one partition, and where two topics of the settings have the same name."""
+        """Raises ValueError for less than one partition."""
         if partitions < 1:
             raise ValueError(f"a topic has at least one partition, not {partitions}")
         self.settings = settings
         self.group = MemoryGroup(partitions)
         written = (settings.alerts_topic, settings.scores_topic, settings.dead_letters_topic, settings.state_topic_name)
         names = (settings.beats_topic, *written, settings.control_topic)
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two topics have the same name: {', '.join(sorted(twice))}")
         counts = dict.fromkeys(names, partitions) | {settings.control_topic: 1}
         self._topics = {name: _Topic([[] for _ in range(count)]) for name, count in counts.items()}
 
@@ -168,13 +173,25 @@ class MemoryCluster:
                 rows[row.message.key or b""] = row.message.value
         return rows
 
+    def extend(self, partitions: int) -> None:
+        """Give every topic but the control topic so many partitions, where it has fewer."""
+        for name, topic in self._topics.items():
+            missing = 0 if name == self.settings.control_topic else partitions - len(topic.partitions)
+            topic.partitions += [[] for _ in range(missing)]
+        self.group.partitions = max(self.group.partitions, partitions)
+
     def committed(self) -> dict[int, int]:
         """For each partition with a committed offset, that offset: the number of the next record to read."""
         return {partition: place.offset for partition, place in sorted(self.group.committed.items())}
 
     def start_of(self, partition: int) -> _Place:
-        """Where a member begins to read a partition: at the committed offset, else as MONITOR_OFFSET_RESET says."""
-        is_earliest = self.settings.offset_reset == "earliest"
+        """Where a member begins to read a partition: at the committed offset, else as MONITOR_OFFSET_RESET says.
+
+        A partition that the group did not find when it began is read from its first record.
+        """
+        began_with = self.group.began_with
+        is_new = began_with is not None and partition >= began_with
+        is_earliest = is_new or self.settings.offset_reset == "earliest"
         first = 0 if is_earliest else len(self.rows(self.settings.beats_topic, partition))
         return self.group.committed.get(partition, _Place(first, None))
 
@@ -212,6 +229,7 @@ class MemoryBroker(Broker):
         self._is_atomic = cluster.settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}  # assigned partition -> offset of the next record to read
         self._reported: set[int] = set()  # partitions that the caller knows as assigned
+        self._committed: dict[int, int] = {}  # offset of each partition when it was assigned, or committed since
         self._pending: dict[int, _Place] = {}  # offsets to commit with the next checkpoint or poll
         self._begun: _MemoryDelivery | None = None
         self._sent: Checkpoint | None = None  # its messages are out; used only for at-least-once delivery
@@ -256,7 +274,8 @@ class MemoryBroker(Broker):
         assigned = {}
         for partition in sorted(held - self._next.keys()):
             start, state = self._cluster.start_of(partition), self._cluster.state(partition)
-            self._next[partition], self._pending[partition] = start.offset, start
+            self._next[partition] = self._committed[partition] = start.offset
+            self._pending[partition] = start
             assigned[partition] = Assigned(start.offset, start.stream_time, state, self._is_atomic)
             self._facts += BrokerFacts(restored_sources=len(state), restore_seconds=(0.0,))
         return assigned
@@ -267,13 +286,17 @@ class MemoryBroker(Broker):
 
     def _read(self, assigned: Mapping[int, Assigned], revoked: frozenset[int]) -> Records:
         """The next records, `batch_size` at most; a partition that brought some comes last in the next poll."""
-        topic, left = self._settings.beats_topic, self._settings.batch_size
+        topic, limit = self._settings.beats_topic, StepLimit.full(self._settings)
+        left, room = limit.records, limit.bytes
         partitions: list[int] = []
         offsets: list[int] = []
         found: list[StoredRecord] = []
         for partition, offset in tuple(self._next.items()):
-            some = self._cluster.rows(topic, partition)[offset : offset + left]
+            some = self._cluster.rows(topic, partition)[offset : offset + left] if room > 0 else []
+            bytes_through = list(accumulate(one.message.size for one in some))
+            some = some[: bisect_left(bytes_through, room) + 1]
             if some:
+                room -= bytes_through[len(some) - 1]
                 partitions += [partition] * len(some)
                 offsets += range(offset, offset + len(some))
                 found += some
@@ -290,7 +313,7 @@ class MemoryBroker(Broker):
             tuple(row.message.headers for row in found),
             assigned,
             revoked,
-            self._control_records(),
+            control_records=self._control_records(),
         )
 
     def _control_records(self) -> tuple[ControlRecord, ...]:
@@ -302,7 +325,8 @@ class MemoryBroker(Broker):
         )
 
     def has_more(self) -> bool:
-        return any(self.lag().values())
+        topic = self._settings.beats_topic
+        return any(offset < len(self._cluster.rows(topic, one)) for one, offset in self._next.items())
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Deliver all of it (exactly once) or only its messages (at least once). `deliver` raises an error of this."""
@@ -375,7 +399,9 @@ class MemoryBroker(Broker):
 
     def _commit(self, places: Mapping[int, _Place]) -> None:
         """Commit the offsets of the partitions that this member still has; the others are another member's to read."""
-        self._cluster.group.committed |= {one: place for one, place in places.items() if one in self._next}
+        mine = {one: place for one, place in places.items() if one in self._next}
+        self._cluster.group.committed |= mine
+        self._committed |= {one: place.offset for one, place in mine.items()}
         self._pending = {}
         self._facts += BrokerFacts(commits=1)
 
@@ -388,7 +414,15 @@ class MemoryBroker(Broker):
 
     def lag(self) -> Mapping[int, int]:
         topic = self._settings.beats_topic
-        return {one: len(self._cluster.rows(topic, one)) - offset for one, offset in self._next.items()}
+        return {one: len(self._cluster.rows(topic, one)) - self._committed[one] for one in self._next}
+
+    def held_back(self) -> Mapping[int, int]:
+        """None: there are no publishers with transactions."""
+        return dict.fromkeys(self._next, 0)
+
+    def obstacle(self) -> str:
+        """Never any."""
+        return ""
 
     def joined(self) -> bool:
         group = self._cluster.group

@@ -22,11 +22,11 @@ class Broker(Protocol):
     one checkpoint is begun at a time, and no other is delivered before it. `close` is the last call.
 
     `poll`, `begin` and `deliver` may raise BrokerError, when the broker cannot be reached or refuses: the same call may
-    succeed later. `has_more`, `settled`, `lag`, `joined` and `facts` never raise and ask no broker: the loop calls them
-    between a poll and the storing of its records. `poll` and `deliver` may also raise RewoundError, which is a
-    BrokerError: everything that was read since the last committed offsets is void. The caller drops it, delivered
-    checkpoints excepted, and polls again. RefusedError means that the process cannot go on, for example because another
-    one uses its name.
+    succeed later. `has_more`, `settled`, `lag`, `held_back`, `obstacle`, `joined` and `facts` never raise and ask no
+    broker: the loop calls them between a poll and the storing of its records. `poll` and `deliver` may also raise
+    RewoundError, which is a BrokerError: everything that was read since the last committed offsets is void. The caller
+    drops it, delivered checkpoints excepted, and polls again. RefusedError means that the process cannot go on, for
+    example because another one uses its name.
 
     The delivery mode of the settings decides what is visible after a failure. Exactly once: the messages, the state
     and the offsets of a checkpoint become visible together or not at all. At least once: first the messages, then the
@@ -35,6 +35,9 @@ class Broker(Protocol):
 
     def poll(self) -> Records:
         """The next records; none after about a second in which none came. At most `batch_size` of the settings.
+
+        No further record comes with those that have more bytes than `StepLimit` allows. Records that would take too
+        much memory are set aside: `set_aside` says which row stands for which of them.
 
         Each record comes once, in offset order within its partition, unless its partition is assigned again.
 
@@ -85,7 +88,16 @@ class Broker(Protocol):
         """
 
     def lag(self) -> Mapping[int, int]:
-        """For each assigned partition, the number of records that were not read yet, as of about a second ago."""
+        """For each assigned partition, the records after the last committed offset, as of about a second ago.
+
+        They are counted up to the first record of an open transaction: nobody can read what comes after that.
+        """
+
+    def held_back(self) -> Mapping[int, int]:
+        """For each assigned partition, the records that open transactions of publishers hold back from all readers."""
+
+    def obstacle(self) -> str:
+        """What would keep an alarm from leaving although the broker answers, as a sentence; empty: nothing known."""
 
     def joined(self) -> bool:
         """Whether this member belongs to the group and reads every partition that the group has assigned to it.

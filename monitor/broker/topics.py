@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.broker.choice import kafka_client
+from monitor.broker.client import ClientError, Failure
 from monitor.broker.retry import COMMAND_SECONDS, START_SECONDS
 from monitor.errors import RefusedError
-from monitor.log import count_of
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,17 @@ def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> l
         needed.append(settings.scores_topic)
     with closing(kafka_client(settings).admin(settings, wait_seconds)) as admin:
         there = admin.topics()
-    return [name for name in needed if name not in there]
+        return [name for name in needed if name not in there and _is_missing(admin, name)]
+
+
+def _is_missing(admin: AdminClient, topic: str) -> bool:
+    """Whether a topic that is not listed is not there: those that this user may not describe are not listed either."""
+    try:
+        return admin.describe(topic) is None
+    except ClientError as error:
+        if error.failure is not Failure.UNAUTHORISED:
+            raise
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,13 @@ from datetime import UTC, datetime
 
 import click
 
+from monitor.terminal import printable
+
+
+def show(text: str, *, err: bool = False) -> None:
+    """Print lines of text. Every command prints with this: what comes from a topic may hold control sequences."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=err)
+
 
 def milliseconds_of(text: str) -> int:
     """Milliseconds since the epoch of a time in ISO 8601, in UTC without an offset. Raises click.BadParameter."""

@@ -9,7 +9,8 @@ import click
 import orjson
 
 from monitor import broker, settings
-from monitor.log import count_of, printable
+from monitor.commands import show
+from monitor.terminal import count_of, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,24 +24,24 @@ def readable(value: bytes | None) -> str:
     try:
         alert = orjson.loads(value or b"")
         return "\n".join([_facts(alert), *_drawing(alert)])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return f"(not an alert: {count_of(len(value or b''), 'byte')})"
 
 
 def _facts(alert: dict[str, Any]) -> str:
     beats, score = alert["beats"], alert["score"]
     facts = [
-        alert["beat_time"],
+        alert["beat_time"] or "no timestamp",
         alert["event"].upper(),
         alert["priority"],
         alert["kind"],
         alert["cause"],
-        printable(alert["source"]),
+        alert["source"],
         f"{beats['abnormal']} of {count_of(beats['seen'], 'beat')} abnormal",
     ]
     if score is not None:
         facts.append(f"score {score:.3g} against threshold {alert['threshold']:.3g}, p {alert['p_value']:.2g}")
-    return "  ".join([*facts, alert["id"]])
+    return "  ".join(map(printable, [*facts, alert["id"]]))
 
 
 def _drawing(alert: dict[str, Any]) -> list[str]:
@@ -79,10 +80,22 @@ def alerts(*, as_json: bool, from_beginning: bool, source: str | None, count: in
         click.echo(f"waiting for alerts{whose} on {config.alerts_topic}; Ctrl-C ends it", err=True)
         try:
             for record in itertools.islice(_follow(reader, source), count):
-                line = (record.value or b"").decode(errors="replace") if as_json else readable(record.value)
-                click.echo(line)
+                _print(record.value, as_json=as_json)
         except KeyboardInterrupt:
             pass
+
+
+def _print(value: bytes | None, *, as_json: bool) -> None:
+    """Print one record. With `as_json` what is not JSON goes to standard error: it is for people alone."""
+    if not as_json:
+        show(readable(value))
+        return
+    try:
+        orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        show(f"(not JSON: {count_of(len(value or b''), 'byte')})", err=True)
+    else:
+        show(printable_json((value or b"").decode()))
 
 
 def _follow(reader: broker.Reader, source: str | None) -> Iterable[Any]:

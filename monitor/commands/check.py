@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor import broker, settings
+from monitor.commands import show
 from monitor.errors import MonitorError, RefusedError
 
 if TYPE_CHECKING:
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
 def check() -> None:
     """Check the settings, the model file and the broker.
 
-    Prints every setting, loads the model, connects to the broker and looks for the topics. The exit code is 0 if there
-    is no problem, 1 if the broker cannot be reached, and 2 if a setting or the model is wrong or a topic is missing.
+    Prints every setting as a file `.env` has it, loads the model, connects to the broker, looks for the topics and for
+    the rights that the monitor needs, and compares the clocks. The exit code is 0 if there is no problem, 1 if the
+    broker cannot be reached, and 2 if a setting or the model is wrong, or a topic or a right is missing.
     """
     config = settings.read()
-    for name, value in config.shown().items():
-        click.echo(f"{name}={value}")
+    for line in config.env_lines():
+        show(line)
     worst = 0
     for what, look in (("model", _check_model), ("broker", _check_broker)):
         try:
-            click.echo(f"{what}: {look(config)}")
+            show(f"# {what}: {look(config)}")
         except MonitorError as error:
-            click.echo(f"{what}: {error}", err=True)
+            show(f"{what}: {error}", err=True)
             worst = max(worst, error.exit_code)
     sys.exit(worst)
 
@@ -48,4 +50,6 @@ def _check_broker(config: Settings) -> str:
     missing = broker.missing_topics(config, broker.COMMAND_SECONDS)
     if missing:
         raise RefusedError(f"no topic {', '.join(missing)}: `ecg-monitor topics create` makes it")
-    return f"{config.bootstrap_servers} answers {broker.kafka_client(config).name}, the topics are there"
+    broker.check_delivery(config)
+    client = broker.kafka_client(config).name
+    return f"{config.bootstrap_servers} answers {client}, the topics and the rights are there"

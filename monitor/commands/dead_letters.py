@@ -13,7 +13,7 @@ import click
 
 from monitor import broker, settings
 from monitor.beats.parse import REASONS
-from monitor.commands import milliseconds_of
+from monitor.commands import milliseconds_of, show
 from monitor.deadletters.letter import (
     MAX_ROUNDS,
     Letter,
@@ -26,8 +26,8 @@ from monitor.deadletters.letter import (
     why_not_replayed,
 )
 from monitor.deadletters.replay_ledger import ReplayLedger, is_obsolete
-from monitor.log import printable
 from monitor.records.record import Message
+from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,7 +90,7 @@ def list_command(
     """
     config = settings.read()
     replayed = _replayed(config)
-    show = as_json if wants_json else as_line
+    line_of = as_json if wants_json else as_line
     wanted = LetterFilter(reason, since_ms, None if key is None else key.encode())
     counts: Counter[str] = Counter()
     replayed_counts: Counter[str] = Counter()
@@ -99,17 +99,17 @@ def list_command(
         is_replayed = letter.position in replayed
         counts[word_of(letter)] += 1
         replayed_counts[word_of(letter)] += is_replayed
-        line = show(letter, is_replayed=is_replayed)
+        line = line_of(letter, is_replayed=is_replayed)
         if limit is None:
-            click.echo(line)
+            show(line)
         else:
             last.append(line)
     for line in last:
-        click.echo(line)
+        show(line)
     for word, count in sorted(counts.items()):
-        click.echo(f"{printable(word)}: {count}, {replayed_counts[word]} of them put back", err=wants_json)
+        show(f"{printable(word)}: {count}, {replayed_counts[word]} of them put back", err=wants_json)
     total, replayed_total = counts.total(), replayed_counts.total()
-    click.echo(f"{config.dead_letters_topic}: {total}, {replayed_total} of them put back", err=wants_json)
+    show(f"{config.dead_letters_topic}: {total}, {replayed_total} of them put back", err=wants_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _read_ledger(config: Settings, ledger: ReplayLedger) -> list[Message]:
             obsolete.pop(key, None)
             last = {} if record.value is None else ledger.add(record.value)
             if last is None:
-                click.echo(f"warning: {name} offset {record.offset} is not an entry of a replay: ignored", err=True)
+                show(f"warning: {name} offset {record.offset} is not an entry of a replay: ignored", err=True)
             elif record.value is not None and is_obsolete(last, beginnings):
                 obsolete[key] = Message(name, key, None)
     return list(obsolete.values())
@@ -191,10 +191,10 @@ def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> Non
     try:
         (_dry_run if dry_run else _replay)(config, counts)
     except KeyboardInterrupt:
-        click.echo("interrupted: run it again, it continues where it stopped", err=True)
+        show("interrupted: run it again, it continues where it stopped", err=True)
         sys.exit(1)
     finally:
-        click.echo(counts.summary("that would be put back" if dry_run else "put back"))
+        show(counts.summary("that would be put back" if dry_run else "put back"))
     sys.exit(1 if counts.counts[FAILED] else 0)
 
 
@@ -289,9 +289,9 @@ class ReplayCounts:
         """Count a letter that stays; print the sentence about it for the first MAX_SENTENCES of an outcome."""
         self.counts[outcome] += 1
         if self.counts[outcome] <= MAX_SENTENCES:
-            click.echo(f"not put back: {letter_name(letter)} {sentence}", err=True)
+            show(f"not put back: {letter_name(letter)} {sentence}", err=True)
         elif self.counts[outcome] == MAX_SENTENCES + 1:
-            click.echo(
+            show(
                 f"not put back: more that are {OUTCOMES[outcome]}; `ecg-monitor dead-letters list` shows all", err=True
             )
 

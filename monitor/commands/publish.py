@@ -17,15 +17,15 @@ from click.core import ParameterSource
 from monitor import api, broker, settings
 from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
-from monitor.commands import milliseconds_of
+from monitor.commands import milliseconds_of, show
 from monitor.errors import MonitorError, RefusedError
-from monitor.log import count_of
 from monitor.publishing.file_kind import is_recording
 from monitor.publishing.sending import send_all
 from monitor.publishing.source import check_source
 from monitor.publishing.status_line import StatusLine
 from monitor.publishing.stop_request import StopRequest
 from monitor.telemetry.clock import SYSTEM_CLOCK
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from monitor.recordings.player import StartChoice
@@ -316,25 +316,25 @@ def _publisher(config: Settings) -> Iterator[broker.Publisher]:
         try:
             yield publisher
         except MonitorError:
-            click.echo(f"{count_of(publisher.acknowledged, 'beat')} published before this error:", err=True)
+            show(f"{count_of(publisher.acknowledged, 'beat')} published before this error:", err=True)
             raise
 
 
 def _say_published(count: int, whose: str, config: Settings) -> None:
-    click.echo(f"{count_of(count, 'beat')} of {whose} published to {config.beats_topic}")
+    show(f"{count_of(count, 'beat')} of {whose} published to {config.beats_topic}")
 
 
 def _warn_of_age(config: Settings, first_ms: int, kept_ms: int | None) -> None:
     """Kafka deletes records by their own timestamps, and a monitor may leave old beats out."""
     age_ms = 1000 * datetime.now(UTC).timestamp() - first_ms
     if kept_ms is not None and age_ms > kept_ms:
-        click.echo(
+        show(
             f"warning: {config.beats_topic} keeps records for {_hours(kept_ms)} by their own timestamps: Kafka "
             "deletes older beats soon, perhaps before they are read",
             err=True,
         )
     if config.max_age_seconds is not None and age_ms > 1000 * config.max_age_seconds:
-        click.echo(
+        show(
             f"warning: with MONITOR_MAX_AGE_SECONDS={config.max_age_seconds:g} the monitor leaves older beats out: "
             "give a later --start, or play recordings with --speed 1",
             err=True,

@@ -16,10 +16,11 @@ import orjson
 
 from monitor import api, settings
 from monitor.beats import beat_file
+from monitor.commands import show
 from monitor.errors import RefusedError
-from monitor.log import count_of, printable
 from monitor.model.fit import misfit
 from monitor.publishing.file_kind import is_named_as_recording
+from monitor.terminal import count_of, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,14 +147,14 @@ def score(
             else _read(file, beat_file.ReadingRules(**rules))
         )
         for heading in _headings(form, name, number, len(files)):
-            click.echo(heading)
+            show(heading)
         of_file = ScoreCounts()
         for row, chunk, result in _results(beats, scoring, used, (counts, of_file)):
-            click.echo("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
+            show("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
         if note := misfit(of_file.fitting_flagged, of_file.fitting, scoring.window):
             notes.append(f"{printable(name)}: {note}.")
     for line in (*counts.summary(scoring.threshold if used is None else used), *notes):
-        click.echo(line, err=form is not None)
+        show(line, err=form is not None)
 
 
 def _headings(form: str | None, name: str, number: int, files: int) -> Iterator[str]:
@@ -177,7 +178,7 @@ def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
     """The beats of a file in chunks. Prints what was assumed about it. Raises RefusedError for a file that is wrong."""
     found = beat_file.read(file, rules)
     for note in found.notes:
-        click.echo(printable(note), err=True)
+        show(printable(note), err=True)
     places = range(0, len(found.samples), CHUNK_BEATS)
     chunks = [slice(place, place + CHUNK_BEATS) for place in places]
     return (BeatsToScore(found.samples[one], None if found.abnormal is None else found.abnormal[one]) for one in chunks)
@@ -233,7 +234,7 @@ def _rows(file: str, first: int, beats: BeatsToScore, result: ScoreResult) -> It
 
 
 def _as_json(row: BeatRow) -> str:
-    return orjson.dumps(asdict(row)).decode()
+    return printable_json(orjson.dumps(asdict(row)).decode())
 
 
 def _as_csv(row: BeatRow) -> str:

@@ -17,9 +17,10 @@ from monitor import broker, settings
 from monitor.alarms import control_message
 from monitor.alarms.control_message import ThresholdCommand
 from monitor.alarms.threshold import threshold_of
+from monitor.commands import show
 from monitor.errors import BrokerError, RefusedError
-from monitor.log import printable
 from monitor.records.record import ControlRecord, Message, rfc3339
+from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ def set_one(source: str, value: float | None, rate: float | None, note: str, by:
         result = (
             f"false-alarm rate {command.amount:g}, threshold {_resolved(command, manifest):g} with {manifest.model_id}"
         )
-    click.echo(f"{_shown(key)}: {result}, version {_write(config, key, message)}")
+    show(f"{_shown(key)}: {result}, version {_write(config, key, message)}")
 
 
 @threshold.command()
@@ -120,14 +121,14 @@ def clear(source: str) -> None:
         for record in reader.until_end():
             last = record.value if record.key == key else last
     if last is None:
-        click.echo(f"{_shown(key)}: nothing was set, there is nothing to clear")
+        show(f"{_shown(key)}: nothing was set, there is nothing to clear")
         return
-    click.echo(f"{_shown(key)}: cleared, version {_write(config, key, None)}")
+    show(f"{_shown(key)}: cleared, version {_write(config, key, None)}")
 
 
-@threshold.command()
+@threshold.command(name="show")
 @click.option("--source", metavar="TEXT", help="Show what applies to this source.  [default: all that is set]")
-def show(source: str | None) -> None:
+def show_all(source: str | None) -> None:
     """Show the thresholds that apply, and who set them.
 
     The column `threshold` is the score that a false-alarm rate amounts to with the model in MONITOR_MODEL. The last
@@ -141,17 +142,17 @@ def show(source: str | None) -> None:
     own = _rows(stored, sorted(stored.keys() - {ALL_SOURCES}) if asked is None else [asked])
     own = [] if asked == ALL_SOURCES else own
     for line in _table([HEADER, *own, *common]):
-        click.echo(line)
+        show(line)
     applied = own[0] if asked is not None and own else common[0]
     who = "every source without its own" if asked in (None, ALL_SOURCES) else printable(source or "")
-    click.echo(f"{who}: threshold {applied[2]} from {applied[0]}")
+    show(f"{who}: threshold {applied[2]} from {applied[0]}")
 
 
 def _manifest_if_readable(config: Settings) -> Manifest | None:
     try:
         return _manifest(config)
     except RefusedError as error:
-        click.echo(f"warning: rates cannot be turned into thresholds without a model: {error}", err=True)
+        show(f"warning: rates cannot be turned into thresholds without a model: {error}", err=True)
         return None
 
 
@@ -180,7 +181,7 @@ def _stored_thresholds(config: Settings, manifest: Manifest | None) -> dict[byte
             try:
                 _apply(stored, change, record.timestamp, manifest)
             except RefusedError as error:
-                click.echo(f"warning: {control_message.why_ignored(change, error)}", err=True)
+                show(f"warning: {control_message.why_ignored(change, error)}", err=True)
     return stored
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from monitor import broker, settings
+from monitor.commands import show
 
 
 @click.group()
@@ -42,4 +43,4 @@ def create(partitions: int, replication_factor: int, retention_hours: float) -> 
     for line in broker.create_topics(
         settings.read(), broker.TopicPlan(partitions, replication_factor, retention_hours)
     ):
-        click.echo(line)
+        show(line)

@@ -4,7 +4,10 @@ The headers of a letter, in this order:
 
 1. the record's own, unchanged; the last one may be `replays`: how often the record was put back before;
 2. those of the refusal: one for each field of `Refusal` except `omitted` (OWN_HEADERS);
-3. `omitted`, once or twice, if the broker found the letter too large: what was left out of it.
+3. `omitted`, once or twice, if the letter was too large: what was left out of it.
+
+Nothing in a record may make its letter undeliverable: a letter above MAX_LETTER_BYTES is written without the record's
+value, then without its key and headers. What is left has fewer than 1,000 bytes, and names where the record stands.
 
 A record may have headers of these names itself. So they are recognised by their place at the end, not by name alone.
 """
@@ -19,15 +22,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from monitor.deadletters.replay_ledger import Position
-from monitor.log import count_of, printable
-from monitor.records.record import Headers, Message, rfc3339
+from monitor.records.record import Headers, Message, record_time, rfc3339
+from monitor.terminal import count_of, printable, printable_json
 
 if TYPE_CHECKING:
     from monitor.beats.parse import Rejected
     from monitor.records.record import Records
 
 MAX_ROUNDS = 3  # how often a record is put back, unless the command says otherwise
-MAX_KEPT_HEADER_BYTES = 1024  # longer ones go first from a letter that is too large without its value
+MAX_LETTER_BYTES = 1_000_000  # Kafka takes 1,048,588 unless a topic's max.message.bytes says otherwise
 
 _OMITTED = "omitted"
 _ROUNDS = "replays"
@@ -83,29 +86,45 @@ class RejectedRecord:
 
 
 def dead_letter(records: Records, rejected: Rejected, topic: str, now_ms: int) -> Message:
-    """The letter about one record of a batch: every byte of the record, and the headers of its refusal."""
+    """The letter about one record of a batch: every byte that there is room for, and the headers of its refusal."""
     row = rejected.row
     partition, offset = int(records.partition[row]), int(records.offset[row])
     refusal = Refusal(rejected.reason, rejected.detail, records.topic, partition, offset, rfc3339(now_ms))
     headers = tuple((name, str(getattr(refusal, name)).encode()) for name in OWN_HEADERS)
-    return Message(topic, records.key[row], records.value[row], (*records.headers[row], *headers), may_omit_value=True)
+    if row in records.set_aside:
+        return Message(topic, None, None, (*headers, (_OMITTED, b"key, value and headers")), may_omit_value=True)
+    own = records.headers[row]
+    message = Message(topic, records.key[row], records.value[row], (*own, *headers), may_omit_value=True)
+    while message.size > MAX_LETTER_BYTES:
+        message = smaller(message)
+    return message
 
 
-def without_value(message: Message) -> Message:
-    """A letter that the broker found too large, without its value; the second time, without its long headers."""
+def smaller(message: Message) -> Message:
+    """A letter that is too large, without its value; the second time, without the record's key and headers."""
     if message.value is not None:
         lacks = b"value, %d bytes" % len(message.value)
         return replace(message, value=None, headers=(*message.headers, (_OMITTED, lacks)))
-    kept = tuple(header for header in message.headers if len(header[1] or b"") <= MAX_KEPT_HEADER_BYTES)
-    return replace(message, headers=(*kept, (_OMITTED, b"large headers")))
+    omitted = message.headers[_end_of_refusal(message.headers) :]
+    refusal = message.headers[: len(message.headers) - len(omitted)][-len(OWN_HEADERS) :]
+    lacks = b"key and headers"
+    if omitted and omitted[-1][1] == lacks:
+        return message
+    return replace(message, key=None, headers=(*refusal, *omitted, (_OMITTED, lacks)))
+
+
+def _end_of_refusal(headers: Headers) -> int:
+    """Where the headers `omitted` begin, at the end of a letter's headers."""
+    end = len(headers)
+    while end and headers[end - 1][0] == _OMITTED:
+        end -= 1
+    return end
 
 
 def read(record: Any) -> Letter:
     """The letter in a record as the Kafka client gives it."""
     headers = tuple(record.headers)
-    end = len(headers)
-    while end and headers[end - 1][0] == _OMITTED:
-        end -= 1
+    end = _end_of_refusal(headers)
     start = max(0, end - len(OWN_HEADERS))
     refusal = _refusal(headers[start:end], headers[end:])
     own, rounds = _without_rounds(headers if refusal is None else headers[:start])
@@ -175,7 +194,7 @@ def as_line(letter: Letter, *, is_replayed: bool) -> str:
 
     Control characters are replaced: names come from outside, and a terminal obeys them.
     """
-    facts = [letter_name(letter), rfc3339(letter.time)]
+    facts = [letter_name(letter), record_time(letter.time) or "no timestamp"]
     key = "no key" if letter.key is None else f"key {letter.key.decode(errors='backslashreplace')!r}"
     size = "no value" if letter.value is None else count_of(len(letter.value), "byte")
     if letter.refusal is None:
@@ -188,7 +207,7 @@ def as_line(letter: Letter, *, is_replayed: bool) -> str:
 
 
 def as_json(letter: Letter, *, is_replayed: bool) -> str:
-    """One line of JSON for programs: bytes as text where they are UTF-8, else in base64."""
+    """One line of JSON for programs: bytes as text where they are UTF-8, else in base64. It is safe for a terminal."""
     content = {
         "letter": dict(zip(("partition", "offset"), letter.position, strict=True)),
         "rounds": letter.rounds,
@@ -198,7 +217,7 @@ def as_json(letter: Letter, *, is_replayed: bool) -> str:
         "headers": [[name, _bytes(value)] for name, value in letter.headers],
     }
     refusal = {} if letter.refusal is None else asdict(letter.refusal)
-    return orjson.dumps(refusal | content).decode()
+    return printable_json(orjson.dumps(refusal | content).decode())
 
 
 def _bytes(content: bytes | None) -> dict[str, str] | None:

@@ -109,6 +109,8 @@ class Loop:
         progressed = self._deliver()
         if self._broker.settled():
             self._outage.commit()
+        self._recorder.records_held_back(self._broker.held_back())
+        self._recorder.obstacle_seen(self._broker.obstacle())
         self._recorder.progress_made(self._broker.lag(), progressed, self._episodes.open, joined=self._broker.joined())
 
     def _may_read(self) -> bool:
@@ -182,7 +184,11 @@ class Loop:
         if self._outage.is_rewound:  # only a commit shows that the broker works
             return
         if self._outage.since is not None:
-            log.info("the broker answers again, after %.0f s", self._outage.seconds(self._clock.monotonic()))
+            seconds = self._outage.seconds(self._clock.monotonic())
+            if self._outage.is_of_delivery:
+                log.info("alerts leave again, after %.0f s", seconds)
+            else:
+                log.info("the broker answers again, after %.0f s", seconds)
         self._outage.end()
         self._recorder.broker_answered()
 
@@ -190,9 +196,10 @@ class Loop:
         """Pause. Raises BrokerError when the outage is longer than the setting allows."""
         now = self._clock.monotonic()
         self._recorder.broker_failed(str(error), self._broker.lag())
-        if self._outage.begin(now):
+        if self._outage.begin(now, is_of_delivery=isinstance(error, RewoundError)):
             log.warning("%s: trying again", error)
         seconds = self._outage.seconds(now)
         if seconds > self._timeout_seconds:
-            raise BrokerError(f"the broker was lost for {seconds:.0f} s: {error}") from error
+            what = "nothing could be delivered" if self._outage.is_of_delivery else "the broker was lost"
+            raise BrokerError(f"{what} for {seconds:.0f} s: {error}") from error
         self._clock.sleep(PAUSE_SECONDS)

@@ -22,10 +22,12 @@ class Outage:
 
     since: float | None = None  # time of the first failed call; None while the broker works
     is_rewound: bool = False
+    is_of_delivery: bool = False  # whether the broker answered all the time, and only took no checkpoint
 
-    def begin(self, now: float) -> bool:
+    def begin(self, now: float, *, is_of_delivery: bool = False) -> bool:
         """Note that a call failed. Returns whether this begins a new outage."""
         is_new = self.since is None
+        self.is_of_delivery = is_of_delivery and (is_new or self.is_of_delivery)
         if is_new:
             self.since = now
         return is_new

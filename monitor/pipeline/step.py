@@ -19,7 +19,7 @@ from monitor.records.record import Checkpoint, Message, partition_slices
 from monitor.telemetry.facts import StepFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes, Observed
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from monitor.broker import Broker
     from monitor.model.scorer import Scorer
     from monitor.records.record import Records
+    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
     from monitor.telemetry.clock import Clock
     from monitor.telemetry.facts import Stage
@@ -82,19 +83,19 @@ class Pipeline:
         self._settings, self._clock = settings, clock
         self._origin = AlertOrigin(settings.beats_topic, model_id)
         self._thread = ThreadPoolExecutor(1, "score")
-        self._outdated: dict[int, tuple[bytes, ...]] = {}  # partition -> sources whose stored state is to be deleted
+        self._outdated: dict[int, Iterable[bytes]] = {}  # partition -> sources whose stored state is to be deleted
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
         self._episodes.revoke(partition)
         self._outdated.pop(partition, None)
 
-    def assign(self, partition: int, stream_time: int | None, restored: Restored) -> None:
+    def assign(self, partition: int, stream_time: StreamTime | None, restored: Restored) -> None:
         """Start to read a partition, or read it again from an earlier offset, with the restored state.
 
-        `stream_time` is the highest beat time before that offset, in ms since the epoch; None if it is not known.
+        `stream_time` is that before this offset; None if it is not known.
         """
-        self._episodes.assign(partition, stream_time, restored.sources)
+        self._episodes.assign(partition, stream_time, restored.sources, restored.outdated)
         self._outdated[partition] = restored.outdated
 
     def parse(self, records: Records) -> Parsed:
@@ -114,11 +115,14 @@ class Pipeline:
         return Parsed(beats, letters, offsets, shed, started, {"parse": self._clock.monotonic() - started})
 
     def _young(self, records: Records) -> Records:
-        """The records without those older than MONITOR_MAX_AGE_SECONDS; all where it is not set."""
+        """The records without those older than MONITOR_MAX_AGE_SECONDS; all where it is not set.
+
+        The age of a record without a time is not known: it stays.
+        """
         limit = self._settings.max_age_seconds
         if limit is None:
             return records
-        keep = records.time >= 1000 * (self._clock.wall() - limit)
+        keep = (records.time >= 1000 * (self._clock.wall() - limit)) | (records.time < 0)
         return records if keep.all() else records.select(keep)
 
     def start_scoring(self, parsed: Parsed) -> Parsed:
@@ -148,7 +152,8 @@ class Pipeline:
         small = replace(judged, beats=replace(parsed.beats, samples=parsed.beats.samples[:0].copy()))
         reasons = tuple(letter.reason for letter in parsed.letters)
         times = {**parsed.seconds, **stages}
-        return Step(checkpoint, StepFacts(small, observed.events, reasons, parsed.shed.total(), parsed.started, times))
+        shed, far_ahead = parsed.shed.total(), observed.far_ahead
+        return Step(checkpoint, StepFacts(small, observed.events, reasons, shed, far_ahead, parsed.started, times))
 
     def _judge(self, beats: Beats, scores: Scores) -> JudgedBeats:
         verdicts = self._thresholds.judge(beats.source, scores.score)
@@ -162,8 +167,11 @@ class Pipeline:
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
         messages += [letter.message for letter in parsed.letters]
-        written, deleted = episode_state.rows(observed.changes, self._outdated, settings.state_topic_name)
-        self._outdated = {}
+        # their episodes close at a beat
+        due = {
+            one: self._outdated.pop(one) for one, _ in partition_slices(judged.beats.partition) if one in self._outdated
+        }
+        written, deleted = episode_state.rows(observed.changes, due, settings.state_topic_name, settings.group_id)
         stream_times = {partition: self._episodes.stream_time(partition) for partition in offsets}
         known = {partition: time for partition, time in stream_times.items() if time is not None}
         return Checkpoint((*messages, *written), deleted, offsets, known)

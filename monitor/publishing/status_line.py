@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from monitor.log import printable
+from monitor.terminal import printable
 
 TERMINAL_SECONDS = 0.2
 FILE_SECONDS = 10.0

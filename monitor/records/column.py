@@ -123,12 +123,15 @@ class Column:
                 first = last
         return found
 
-    def objects(self) -> NDArray[np.object_]:
-        """The values as Python objects (n,), bytes or None; one NumPy pass for each size that occurs."""
+    def objects(self, limit: int) -> NDArray[np.object_]:
+        """The values as Python objects (n,), bytes or None; one NumPy pass for each size that occurs.
+
+        None also stands for a value of more than `limit` bytes: so the number of passes is bounded.
+        """
         found = np.full(len(self), None, np.object_)
         for size in np.unique(self.size).tolist():
             rows = np.flatnonzero(self.size == size)
-            if size >= 0:
+            if 0 <= size <= limit:
                 found[rows] = self._pieces(rows, size).tolist() if size else b""
         return found
 

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.records.stream_time import MAX_TIME_MS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from monitor.records.column import Column
+    from monitor.records.stream_time import StreamTime
 
 Headers = tuple[tuple[str, bytes], ...]
+GROUP_HEADER = "group"  # of a row of state: whose it is
+HEADER_BYTES = 10  # of the lengths of a name and a value on the wire, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,27 @@ class Assigned:
     """Where this member begins to read a partition: after an assignment, or again after a step that failed."""
 
     offset: int  # of the next record
-    stream_time: int | None  # highest beat time before that record, ms since the epoch; None: not committed
+    stream_time: StreamTime | None  # before that record; None: not committed
     state: Mapping[bytes, bytes]  # source -> its row of the state topic
     atomic: bool  # whether state and offsets are written in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Consecutive records of a partition that were not read, because they would take too much memory.
+
+    Among records they are one row, at `last_offset`, without key, value and headers.
+    """
+
+    first_offset: int
+    last_offset: int
+    why: str  # such as "more than 67108864 bytes after inflation"
+
+    def __str__(self) -> str:
+        """The offsets and the reason, as the beginning of a sentence."""
+        if self.first_offset == self.last_offset:
+            return f"the record at offset {self.last_offset} has {self.why}"
+        return f"the records at offsets {self.first_offset} to {self.last_offset} have {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +73,7 @@ class Records:
     headers: Sequence[Headers]
     assigned: Mapping[int, Assigned] = field(default_factory=dict)  # by partition: replaces all that was known of it
     revoked: frozenset[int] = frozenset()  # partitions that another member reads now
+    set_aside: Mapping[int, SetAside] = field(default_factory=dict)  # by row
     control_records: tuple[ControlRecord, ...] = ()  # since the last poll; in the first one, all that the topic holds
 
     def __len__(self) -> int:
@@ -68,6 +92,7 @@ class Records:
             tuple(map(self.headers.__getitem__, rows.tolist())),
             self.assigned,
             self.revoked,
+            {int(np.searchsorted(rows, row)): one for row, one in self.set_aside.items() if keep[row]},
             self.control_records,
         )
 
@@ -105,6 +130,12 @@ class Message:
     may_omit_value: bool = False  # when the broker finds it too large; otherwise all later messages would wait
     partition: int | None = None  # None: the key chooses it
 
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers as the broker counts them, at most: in UTF-8 no name has four times more."""
+        headers = sum(4 * len(name) + len(value or b"") + HEADER_BYTES for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -118,7 +149,7 @@ class Checkpoint:
     messages: tuple[Message, ...] = ()
     deletions: tuple[Message, ...] = ()
     offsets: Mapping[int, int] = field(default_factory=dict)  # partition -> offset of the next record to read
-    stream_times: Mapping[int, int] = field(default_factory=dict)  # partition -> highest beat time so far, ms
+    stream_times: Mapping[int, StreamTime] = field(default_factory=dict)  # by partition, after its last record
 
     def __bool__(self) -> bool:
         """Whether there is anything to deliver besides offsets."""
@@ -128,3 +159,8 @@ class Checkpoint:
 def rfc3339(ms: int) -> str:
     """A time in ms since the epoch as RFC 3339 text, in UTC with milliseconds: `2026-11-29T20:18:00.000Z`."""
     return f"{np.datetime64(ms, 'ms')}Z"
+
+
+def record_time(ms: int) -> str | None:
+    """The same of a record; None where it has no time, or one that RFC 3339 cannot write."""
+    return rfc3339(ms) if 0 <= ms <= MAX_TIME_MS else None

@@ -23,5 +23,6 @@ class StepFacts:
     events: Sequence[Event]  # each `row` is a row of `judged`
     reasons: tuple[str, ...]  # why records are not beats: one entry a dead letter
     shed_records: int  # left out as older than MONITOR_MAX_AGE_SECONDS
+    far_ahead: int  # beats with a time too far ahead of their partition's to be believed
     started: float  # monotonic seconds when the records had been read
     seconds: Mapping[Stage, float]  # time of the main thread in each stage so far: all but `deliver`

@@ -27,6 +27,7 @@ class Health:
 
     started: bool = False  # the model is loaded, the topics exist, the member has asked to join its group
     joined: bool = False  # this member belongs to its group
+    obstacle: str = ""  # what would keep an alarm from leaving although the broker answers
     broker_failure: str = ""  # why the broker is unavailable; empty while it answers
     last_step: float = field(default_factory=time.monotonic)
     last_progress: dict[int, float] = field(default_factory=dict)  # partition -> when it last moved on or had no lag
@@ -60,6 +61,8 @@ class Health:
             problems["start"] = "not finished: the model, the broker and the topics come first"
         elif self.broker_failure:
             problems["broker"] = self.broker_failure
+        elif self.obstacle:
+            problems["rights"] = self.obstacle
         elif not self.joined:
             problems["group"] = "this member has not joined yet"
         return problems

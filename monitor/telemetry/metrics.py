@@ -128,6 +128,11 @@ class Metrics:
             "Records left out because they are older than MONITOR_MAX_AGE_SECONDS. Rising: the monitor is too slow "
             "for these beats; add instances.",
         )
+        self.far_ahead_beats = self._counter(
+            "far_ahead_beats",
+            "Beats with a timestamp far ahead of their partition's other sources. They are judged, and do not move the "
+            "stream time. Rising: correct the clock of that publisher.",
+        )
         self.last_beats = self._gauge(
             "last_beats_timestamp_seconds",
             "When records were last read; 0: never. Old without lag: nobody publishes. Old with lag: look at the "
@@ -318,6 +323,7 @@ class PartitionSeries:
     beats: Counter
     lag_records: Gauge
     lag_seconds: Gauge
+    held_back: Gauge
     progress: Gauge
 
 
@@ -334,13 +340,18 @@ class PartitionMetrics:
         )
         self._lag_records = gauge(
             "lag_records",
-            "Records from the last judged one to the end of the partition. Growing: add instances, up to one for each "
-            "partition.",
+            "Records from the last committed one to the end of the partition. Growing: add instances, up to one for "
+            "each partition.",
         )
         self._lag_seconds = gauge(
             "lag_seconds",
             "Age of the last judged beat of a partition with lag; 0 without lag. This is how late alerts are. Growing: "
             "add instances.",
+        )
+        self._held_back = gauge(
+            "held_back_records",
+            "Records that an open transaction of a publisher holds back: no reader gets them before it ends. Above 0 "
+            "for a minute: end that transaction, or the publisher.",
         )
         self._progress = gauge(
             "partition_last_progress_timestamp_seconds",
@@ -357,6 +368,7 @@ class PartitionMetrics:
                 self._beats.labels(label),
                 self._lag_records.labels(label),
                 self._lag_seconds.labels(label),
+                self._held_back.labels(label),
                 self._progress.labels(label),
             )
         return self._series[partition]
@@ -365,5 +377,5 @@ class PartitionMetrics:
         """Remove the series of partitions that this instance no longer reads."""
         for partition in self._series.keys() & partitions:
             del self._series[partition]
-            for family in (self._beats, self._lag_records, self._lag_seconds, self._progress):
+            for family in (self._beats, self._lag_records, self._lag_seconds, self._held_back, self._progress):
                 family.remove(str(partition))

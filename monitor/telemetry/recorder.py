@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.alarms.alert import VERSION
-from monitor.log import printable
 from monitor.model.scorer import CAUSES
 from monitor.records.record import partition_slices
 from monitor.telemetry.clock import SYSTEM_CLOCK, Clock
 from monitor.telemetry.facts import STAGES
+from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,6 +44,7 @@ class Recorder:
         self._metrics, self._health, self._topic, self._clock = metrics, health, settings.beats_topic, clock
         self._assigned: frozenset[int] = frozenset()
         self._revoked: frozenset[int] = frozenset()  # at the last poll
+        self._assigned_at: dict[int, float] = {}  # partition -> seconds since the epoch
         self._judged_through: dict[int, int] = {}  # partition -> time of its last judged beat, ms since the epoch
         self._rejected: Counter[str] = Counter()  # records that are not beats, by reason, since the last log line
         self._rejected_logged = -REJECTED_LOG_SECONDS
@@ -96,12 +97,14 @@ class Recorder:
         self._metrics.partitions.drop(now_revoked)
         for partition in now_revoked:
             self._judged_through.pop(partition, None)
+            self._assigned_at.pop(partition, None)
         if assigned == self._assigned:
             return
         log.info("partitions of %s read here: %s", self._topic, sorted(assigned) or "none")
         self._metrics.rebalances.inc()
         self._metrics.assigned_partitions.set(len(assigned))
         for partition in assigned - self._assigned:
+            self._assigned_at[partition] = self._clock.wall()
             self._metrics.partitions.of(partition).progress.set(self._clock.wall())
         self._assigned = assigned
 
@@ -114,6 +117,13 @@ class Recorder:
                 log.warning("partition %d: a row of episode state is not used: %s", partition, fault)
                 log.debug("the source of this row: %s", source)
             self._metrics.state_ignored.inc(len(state.useless))
+        if void := {partition: len(state.outdated) for partition, state in restored.items() if state.outdated}:
+            log.warning(
+                "partitions go on before records that were judged already: %s was made again, or the group's offsets "
+                "were set back. Sources whose state is void, by partition: %s; their open episodes are closed",
+                self._topic,
+                void,
+            )
         offsets = {partition: one.offset for partition, one in sorted(assigned.items())}
         sources = sum(len(state.sources) for state in restored.values())
         log.info("partitions go on at their offsets %s, with episode state of %d sources", offsets, sources)
@@ -150,6 +160,7 @@ class Recorder:
         metrics.beats.inc(len(judged.beats))
         metrics.abnormal_beats.inc(int(judged.abnormal.sum()))
         metrics.shed_records.inc(facts.shed_records)
+        metrics.far_ahead_beats.inc(facts.far_ahead)
         metrics.score.observe(judged.score[scored])
         metrics.p_value.observe(judged.p_value[scored])
         for cause, count in zip(CAUSES, np.bincount(judged.cause_code, minlength=len(CAUSES) + 1)[1:], strict=True):
@@ -172,7 +183,10 @@ class Recorder:
         for event in facts.events:
             metrics.alerts.labels(event.kind, event.name).inc()
             log.debug("%s episode %s: %s", event.kind, event.name, event.source)
-            latency = now - int(beats.time[event.row]) / 1000
+            time = int(beats.time[event.row])
+            if time < 0:  # the record has none
+                continue
+            latency = now - time / 1000
             if latency < 0:  # a histogram's sum must not fall: Prometheus would take that for a restart
                 metrics.skewed_alerts.inc()
             metrics.alert_latency.observe(max(0.0, latency))
@@ -182,7 +196,8 @@ class Recorder:
         for partition, rows in partition_slices(beats.partition):
             if partition in self._revoked:  # while the step was being delivered
                 continue
-            self._judged_through[partition] = int(beats.time[rows.stop - 1])
+            if (time := int(beats.time[rows.stop - 1])) >= 0:  # else the record has no time
+                self._judged_through[partition] = time
             series = self._metrics.partitions.of(partition)
             series.beats.inc(rows.stop - rows.start)
             series.progress.set(now)
@@ -204,15 +219,25 @@ class Recorder:
             self._log_rejected()
             self._rejected_logged = now
 
+    def obstacle_seen(self, obstacle: str) -> None:
+        """`obstacle`: what would keep an alarm from leaving although the broker answers; empty: nothing is known."""
+        if obstacle and obstacle != self._health.obstacle:
+            log.error("not ready: %s", obstacle)
+        self._health.obstacle = obstacle
+
+    def records_held_back(self, records: Mapping[int, int]) -> None:
+        """`records`: those of each assigned partition that open transactions hold back from all readers."""
+        for partition in self._assigned & records.keys():
+            self._metrics.partitions.of(partition).held_back.set(records[partition])
+
     def _show_lag(self, lag: Mapping[int, int], progressed: Collection[int]) -> None:
         now = self._clock.wall()
         for partition, records in lag.items():
             series, judged_through = self._metrics.partitions.of(partition), self._judged_through.get(partition)
             series.lag_records.set(records)
-            if not records:
-                series.lag_seconds.set(0)
-            elif judged_through is not None:  # else the age of the records that wait is not known
-                series.lag_seconds.set(max(0.0, now - judged_through / 1000))
+            # before the first judged beat the age of the records is not known: they are older than the assignment
+            since = self._assigned_at.get(partition, now) if judged_through is None else judged_through / 1000
+            series.lag_seconds.set(max(0.0, now - since) if records else 0)
             if partition in progressed or not records:
                 series.progress.set(now)
 
@@ -252,6 +277,7 @@ class Recorder:
         self._metrics.broker_up.set(0)
         self._health.broker_failure = failure
         self._health.record_progress(lag, (), self._clock.monotonic())
+        self._show_lag({partition: records for partition, records in lag.items() if partition in self._assigned}, ())
 
 
 def _shown(settings: Settings) -> dict[str, str]:

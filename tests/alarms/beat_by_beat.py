@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from monitor.alarms.episodes import Observed, StateChange
 from monitor.alarms.rule import KINDS, QUIET, Event, SourceState
+from monitor.records.stream_time import Pace
+from monitor.records.stream_time import advance as advance_time
 
 
 def advance(episode, rule, cause, offset, time):
@@ -24,6 +28,11 @@ def advance(episode, rule, cause, offset, time):
         return episode, None
     opened = {"opened_offset": offset, "opened_at": time, "flagged_beats": flags, "seen_beats": episode.length}
     return episode._replace(**opened), "opened"
+
+
+def column(source, time):
+    """The columns of one beat."""
+    return np.array([source], object), np.array([time], np.int64)
 
 
 class BeatByBeat:
@@ -53,7 +62,7 @@ class BeatByBeat:
                 self.open[kind] += sign * episode.is_open
 
     def observe(self, beats, abnormal, unscorable):
-        events, changes = [], []
+        events, changes, far_ahead = [], [], 0
         for partition in dict.fromkeys(beats.partition.tolist()):
             batch = Batch(self.rule, self.sources.setdefault(partition, {}), self.stream_times.get(partition))
             for row in range(len(beats)):
@@ -61,26 +70,30 @@ class BeatByBeat:
                     beat = (beats.source[row], int(beats.offset[row]), int(beats.time[row]))
                     batch.beat(row, beat, bool(abnormal[row]), int(unscorable[row]))
             batch.expire()
-            self.stream_times[partition] = batch.now
+            self.stream_times[partition] = batch.stream_time
             events += sorted(batch.events, key=lambda event: event.row)
             changes += [StateChange(partition, source, batch.sources.get(source)) for source in batch.changed()]
+            far_ahead += batch.far_ahead
         for event in events:
             self.open[event.kind] += 1 if event.name == "opened" else -1
-        return Observed(events, changes)
+        return Observed(events, changes, far_ahead)
 
 
 class Batch:
     """What one batch does to the states of one partition's sources."""
 
     def __init__(self, rule, sources, stream_time):
-        self.rule, self.sources, self.now = rule, sources, stream_time
+        self.rule, self.sources, self.stream_time = rule, sources, stream_time
+        self.far_ahead = 0
         self.stream_times = {}  # row -> the partition's stream time at it
         self.events = []
         self.touched = {}  # source -> whether it had a state before
 
     def beat(self, row, beat, abnormal, unscorable):
         source, offset, time = beat
-        self.now = self.stream_times[row] = time if self.now is None else max(self.now, time)
+        moved = advance_time(self.stream_time, Pace.of_silence(self.rule.silence_ms), *column(source, time))
+        self.stream_time, self.far_ahead = moved.after, self.far_ahead + moved.far_ahead
+        self.now = self.stream_times[row] = moved.after.now
         state = self.sources.get(source)
         if state and offset <= state.offset:
             return  # read again

@@ -12,12 +12,15 @@ from monitor.alarms import episode_state
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.rule import EpisodeRule
 from monitor.beats.beat import Beats
+from monitor.records.stream_time import Pace, StreamTime, advance
 from tests.alarms.beat_by_beat import BeatByBeat
 
 RULES = [
     EpisodeRule(*numbers)
     for numbers in ((3, 5, 5, 60_000), (1, 1, 1, 60_000), (2, 4, 9, 5000), (4, 64, 2, 2**70), (2, 2, 3, 0))
 ]
+BRIEF = EpisodeRule(3, 5, 5, 4)
+PACE = Pace.of_silence(60_000)
 runs = st.lists(
     st.tuples(
         st.sampled_from("...AAFGB"),  # normal, abnormal, flat, unscorable for another reason, flat and abnormal
@@ -36,7 +39,9 @@ class Partition:
         self.number = number
         self.beats = [(verdict, source) for verdict, source, _, length in written for _ in range(length)]
         self.times = list(accumulate(gap if i == 0 else 1 for _, _, gap, length in written for i in range(length)))
-        self.stream_times = [None, *accumulate(self.times, max)]  # before each beat
+        self.stream_times = [None]  # before each beat
+        for time, (_, source) in zip(self.times, self.beats, strict=True):
+            self.stream_times.append(advance(self.stream_times[-1], PACE, *column((time, source))).after)
         self.read, self.state = 0, {}
 
     def poll(self, count):
@@ -51,6 +56,11 @@ class Partition:
             self.stream_times[self.read],
             {source: episode_state.decode(row) for source, row in self.state.items()},
         )
+
+
+def column(row):
+    """The columns of one beat, (time, source)."""
+    return np.array([row[1]], object), np.array([row[0]], np.int64)
 
 
 def batch(rows):
@@ -82,11 +92,11 @@ def agree(both, rows):
 
 
 def test_the_events_of_one_beat_are_in_the_order_in_which_they_were_noticed():
-    sources = [bytes([letter]) for letter in b"aaadddbbbda"]
-    times = [0, 1, 2, 3, 4, 5, 40_000, 40_001, 70_000, 70_001, 70_002]
-    events = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AAAAAAAAAAA", sources=sources, times=times)).events
+    sources = [bytes([letter]) for letter in b"aaadddbbbbbda"]
+    times = [0, 1, 2, 0, 0, 0, 3, 4, 5, 6, 7, 7, 7]
+    events = agree([Episodes(BRIEF), BeatByBeat(BRIEF)], play("AAAAAA..AAAAA", sources=sources, times=times)).events
     found = [(event.name, event.source, event.row) for event in events[2:]]
-    assert found == [("opened", b"b", 8), ("closed", b"d", 8), ("closed", b"a", 8)]
+    assert found == [("opened", b"b", 10), ("closed", b"d", 10), ("closed", b"a", 10)]
 
 
 def test_a_window_that_was_full_stays_so_while_the_other_kind_of_episode_goes_on():
@@ -102,9 +112,9 @@ def test_what_is_left_of_a_quiet_state_is_gone_a_beat_later():
 
 
 def test_states_change_in_the_order_of_beats_also_where_a_source_comes_back_after_a_silence():
-    both = [Episodes(RULES[0]), BeatByBeat(RULES[0])]
-    agree(both, play("AA", sources=[b"a", b"b"], times=[0, 60_000]))
-    changed = agree(both, play("A.", sources=[b"b", b"a"], times=[60_001, 60_002], first_offset=2)).changes
+    both = [Episodes(BRIEF), BeatByBeat(BRIEF)]
+    agree(both, play("A...A", sources=[b"a", b"x", b"x", b"x", b"b"], times=[0, 1, 2, 3, 4]))
+    changed = agree(both, play("A.", sources=[b"b", b"a"], times=[5, 5], first_offset=5)).changes
     assert [change.source for change in changed] == [b"b", b"a"]
 
 
@@ -112,7 +122,7 @@ def test_under_a_stricter_rule_after_a_restart_the_next_beat_may_open_an_episode
     (change,) = agree([Episodes(RULES[0]), BeatByBeat(RULES[0])], play("AA")).changes
     both = [Episodes(RULES[2]), BeatByBeat(RULES[2])]
     for episodes in both:
-        episodes.assign(0, 800, {change.source: change.state})
+        episodes.assign(0, StreamTime.at(800), {change.source: change.state})
     events = agree(both, play("F" + "." * 9, first_offset=2)).events
     assert [(event.name, event.row) for event in events] == [("opened", 1), ("closed", 9)]
 

@@ -67,7 +67,7 @@ def test_acknowledgements_are_left_alone():
         (b'{"false_alarm_rate": NaN}', "`false_alarm_rate` is nan"),
         (
             b'{"threshold": 1, "note": "' + b"x" * control_message.MAX_VALUE_BYTES + b'"}',
-            "bytes, where a control message has",
+            "it has more than the 65536 bytes that a control message has at most",
         ),
         (b'{"threshold": ' + b"[" * 30_000 + b"}", "nested too deeply"),
     ],

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,20 +86,59 @@ def test_counts_begin_with_the_window_that_opened_the_episode():
 
 
 def test_an_episode_ends_as_silent_once_the_partition_went_on_without_its_source():
-    verdicts, sources = "AAA...", [b"bed"] * 3 + [b"other"] * 3
-    times = [0, 800, 1600, 30_000, 61_600, 61_601]
-    assert play(verdicts, sources=sources, times=times) == [
+    verdicts, sources = "AAA" + "." * 80, [b"bed"] * 3 + [b"other"] * 80
+    assert play(verdicts, sources=sources) == [
         ("opened", "physiological", 2, False),
-        ("closed", "physiological", 5, True),
+        ("closed", "physiological", 78, True),
     ]
 
 
-def test_a_clock_that_runs_ahead_does_not_silence_the_others():
-    verdicts = ".AAA..AAA"
-    ahead, bed = b"ahead", b"bed"
-    sources = [ahead, bed, bed, bed, ahead, ahead, bed, bed, bed]
-    times = [600_000, 0, 800, 1600, 601_000, 602_000, 2400, 3200, 4000]
-    assert play(verdicts, sources=sources, times=times) == [("opened", "physiological", 3, False)]
+def with_wild(beats, wild_time, *, every=2):
+    """Abnormal beats of a bed, with a normal beat of another source after every second one; its times as given."""
+    rows = []
+    for beat in range(beats):
+        rows.append(("A", b"bed", 800 * beat))
+        if beat % every == every - 1:
+            rows.append((".", b"wild", wild_time(beat)))
+    verdicts, sources, times = zip(*rows, strict=True)
+    return play("".join(verdicts), sources=list(sources), times=times)
+
+
+@pytest.mark.parametrize(
+    "wild_time",
+    [
+        lambda beat: 800 * beat + 61_000,
+        lambda beat: 800 * beat + 61_000 * (beat // 2 + 1),
+        lambda beat: 800 * beat + 600_000,
+        lambda beat: 800 * beat + 2000 * beat,
+        lambda beat: 61_000 * (-1) ** (beat // 2) + 800 * beat,
+        lambda _: 2**62,
+        lambda _: 2**63 - 1,
+        lambda _: -1,
+        lambda beat: [2**62, 0, -1, 10**12][beat // 2 % 4],
+    ],
+)
+def test_no_clock_of_another_source_silences_a_bed(wild_time):
+    assert with_wild(100, wild_time) == [("opened", "physiological", 3, False)]
+
+
+def test_many_wrong_clocks_in_a_row_do_not_silence_a_bed():
+    rows = [("A", b"bed", 800 * beat) for beat in range(10)]
+    rows[2:2] = [(".", b"wild-%d" % (one % 5), 61_000 * one) for one in range(25)]
+    verdicts, sources, times = zip(*rows, strict=True)
+    events = play("".join(verdicts), sources=list(sources), times=times)
+    assert [(name, silent) for name, _, _, silent in events] == [("opened", False)]
+
+
+@pytest.mark.parametrize("wrong", [[2**62], [61_000], [600_000] * 3, [10**12, 10**12 + 1], [-1, 2**63 - 1]])
+def test_after_wrong_times_an_episode_of_a_source_that_stops_still_ends_as_silent(wrong):
+    times = [0, 800, 1600, *wrong, *(1600 + 400 * beat for beat in range(400))]
+    sources = [b"bed"] * 3 + [b"wild-%d" % one for one in range(len(wrong))] + [b"c", b"d"] * 200
+    verdicts = "AAA" + "." * (len(times) - 3)
+    assert [(event[0], event[3]) for event in play(verdicts, sources=sources, times=times)] == [
+        ("opened", False),
+        ("closed", True),
+    ]
 
 
 def test_sources_do_not_mix():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 
@@ -56,6 +57,19 @@ NOT_BEATS = {
     "1e999 in JSON": (b'{"samples": [' + b",".join([b"1e999"] * 140) + b"]}", "out-of-range"),
     "an integer of 5,000 digits": (b'{"samples": [' + b"1" * 5000 + b"]}", "out-of-range"),
     "65 KiB": (b"\xff" * 66_000, "too-large"),
+    "big-endian ADC counts": ((GOOD * 200 // 1).astype(">f4").tobytes(), "byte-order"),
+    "big-endian millivolts": (GOOD.astype(">f4").tobytes(), "byte-order"),
+    "integers of 32 bits": (np.arange(140, dtype="<i4").tobytes(), "byte-order"),
+    "positive integers of 16 bits": (np.full(280, 1024, "<i2").tobytes(), "byte-order"),
+    "JSON and NUL": (as_json(NUMBERS) + b"\0\0", "wrapped"),
+    "UTF-16": (as_json(NUMBERS).decode().encode("utf-16"), "wrapped"),
+    "UTF-16 without a mark": (as_json(NUMBERS).decode().encode("utf-16-le"), "wrapped"),
+    "gzip": (gzip.compress(as_json(NUMBERS)), "wrapped"),
+    "float32 in the frame of a registry": (b"\0\0\0\0\x07" + FLOAT32, "wrapped"),
+    "6,000 fields, the last twice": (
+        b"{%b}" % b",".join(b'"%d":1' % min(i, 5998) for i in range(6000)),
+        "duplicate-keys",
+    ),
 }
 
 
@@ -72,7 +86,35 @@ def test_every_reason_is_a_word_that_the_metrics_know():
     assert {reason for _, reason in NOT_BEATS.values()} | {"no-key", "bad-key"} == set(parse.REASONS)
 
 
-@pytest.mark.parametrize(("key", "reason"), [(None, "no-key"), (b"", "bad-key"), (b"bed \xff", "bad-key")])
+WRAPPED = {
+    "a byte-order mark": b"\xef\xbb\xbf" + as_json(NUMBERS),
+    "the frame of a schema registry": b"\0\0\0\0\x07" + as_json(NUMBERS),
+}
+
+
+@pytest.mark.parametrize("value", WRAPPED.values(), ids=WRAPPED.keys())
+def test_what_a_producer_puts_before_a_json_object_is_taken_off(value):
+    beats, rejected = parse.parse(records([FLOAT32, *[value] * 40]))
+    assert not rejected
+    np.testing.assert_allclose(beats.samples, [GOOD] * 41, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1, 1000, 32767, 1e6])
+def test_beats_in_any_unit_and_flat_lines_are_beats(scale):
+    values = [(GOOD * scale).astype("<f4").tobytes(), np.zeros(140, "<f4").tobytes(), (GOOD * 0 + scale).tobytes()]
+    assert not parse.parse(records(values))[1]
+
+
+def test_as_many_lengths_of_keys_as_records_cost_no_more_than_those_that_a_source_may_have():
+    beats, rejected = parse.parse(records([FLOAT32] * 600, keys=[b"k" * size for size in range(1, 601)]))
+    assert beats.source.tolist() == [b"k" * size for size in range(1, 257)]
+    assert {one.reason for one in rejected} == {"bad-key"}
+    assert "257 bytes, where a source has at most 256" in rejected[0].detail
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"), [(None, "no-key"), (b"", "bad-key"), (b"bed \xff", "bad-key"), (b"k" * 257, "bad-key")]
+)
 def test_a_record_without_a_usable_key_is_refused(key, reason):
     beats, rejected = parse.parse(
         records([FLOAT32] * 3, keys=[b"a", key, "Bett 7 \N{GREEK SMALL LETTER ALPHA}".encode()])

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tests.chaos.disturbed_run import run_disturbed
+from tests.chaos.hostile import run_hostile
 from tests.chaos.outage import run_outage
-from tests.chaos.scenarios import OUTAGE, SCENARIOS, SOAK, Scenario
+from tests.chaos.scenarios import HOSTILE, OUTAGE, SCENARIOS, SOAK, Scenario
 from tests.chaos.soak import run_soak
 from tests.chaos.testbed import Inputs
 
@@ -36,14 +37,16 @@ def _numbers(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option("--scenario", type=click.Choice([*SCENARIOS, "outage", "soak"]), default="all", show_default=True)
+@click.option(
+    "--scenario", type=click.Choice([*SCENARIOS, "hostile", "outage", "soak"]), default="all", show_default=True
+)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--model", type=click.Path(exists=True, path_type=Path), required=True, help="Model file.")
 @click.option("--data", type=FOLDER, required=True, help="Folder with ECG5000_TEST.tsv.")
 @click.option("--out", type=FOLDER, help="Where logs, Kafka's data and the report go (default: a new folder in /tmp).")
 @click.option("--delivery", type=click.Choice(["exactly-once", "at-least-once"]), help="Default: the monitor's own.")
 @click.option("--scores/--no-scores", default=None, help="Write and check the score of each beat.")
-@click.option("--seconds", type=float, help="Of the outage (600) or the soak (1200).")
+@click.option("--seconds", type=float, help="Of the outage (600), the soak (1200) or the attacks (90).")
 @_numbers
 def main(scenario: str, seed: int, out: Path | None, seconds: float | None, **given: Any) -> None:
     """Kill, freeze and restart monitors and Kafka; compare the output with that of an undisturbed run.
@@ -72,6 +75,8 @@ def _play(scenario: str, seed: int, inputs: Inputs, changed: dict[str, Any], sec
     if scenario == "outage":
         plan = replace(OUTAGE, **changed, outage_seconds=seconds or OUTAGE.outage_seconds)
         return run_outage(plan, seed, inputs)
+    if scenario == "hostile":
+        return run_hostile(replace(HOSTILE, **changed), seed, inputs, seconds or 90.0)
     if scenario == "soak":
         return run_soak(replace(SOAK, **changed), seed, inputs, seconds or 1200.0)
     return run_disturbed(scenario, replace(SCENARIOS[scenario], **changed), seed, inputs)

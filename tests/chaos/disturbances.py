@@ -137,10 +137,11 @@ class Disturbances:
 
     def _chosen_node(self) -> Node:
         cluster, settings = self._stage.cluster, self._stage.settings
-        member = self._rng.choice(self._stage.members).name
+        name = self._rng.choice(self._stage.members).name
+        member = settings.model_copy(update={"instance": name})
         ways: Sequence[Callable[[], Node | None]] = (
             lambda: cluster.leader_of(settings.beats_topic, self._rng.randrange(self._plan.partitions)),
-            lambda: cluster.coordinator_of(f"{settings.group_id}.{member}", "__transaction_state"),
+            lambda: cluster.coordinator_of(member.transactional_id, "__transaction_state"),
             lambda: cluster.coordinator_of(settings.group_id, "__consumer_offsets"),
         )
         found = ways[self.tally.node_kills % len(ways)]()

@@ -78,8 +78,8 @@ def records(stock: BeatPool, load: Load, topic: str) -> Iterator[tuple[Message, 
     start_ms = int(1000 * time.time()) - HOUR_MS - (load.beats // load.sources) * BEAT_MS
     bad = set(rng.sample(range(load.beats), load.bad))
     stream = bad_records(rng)
-    turns = ((turn, *one) for turn, row in enumerate(_turns(rng, load.sources)) for one in row)
-    beats = ((turn, source, code) for turn, source, code in turns if code != SILENT)
+    places = ((turn, *one) for turn, row in enumerate(turns(rng, load.sources)) for one in row)
+    beats = ((turn, source, code) for turn, source, code in places if code != SILENT)
     for count, (turn, source, code) in enumerate(islice(beats, load.beats)):
         at = start_ms + turn * BEAT_MS
         if rng.random() < JITTER_SHARE:
@@ -90,7 +90,7 @@ def records(stock: BeatPool, load: Load, topic: str) -> Iterator[tuple[Message, 
             yield Message(topic, source_name(source) if key == OWN else key, value, (("kind", kind.encode()),)), at
 
 
-def _turns(rng: random.Random, sources: int) -> Iterator[list[tuple[int, int]]]:
+def turns(rng: random.Random, sources: int) -> Iterator[list[tuple[int, int]]]:
     """Yield, for each round, the sources in order with the beat of each."""
     streams = [_source(random.Random(rng.random())) for _ in range(sources)]
     while True:

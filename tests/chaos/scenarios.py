@@ -64,5 +64,6 @@ SCENARIOS = {
         scores=True,
     ),
 }
+HOSTILE = Scenario(sources=40)
 OUTAGE = Scenario(beats=6000, bad=60, outage_seconds=600.0, batch_size=64)
 SOAK = Scenario(beats=30_000_000, sources=1000, bad=30_000, batch_size=2048, scores=True)  # more than it can read

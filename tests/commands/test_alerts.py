@@ -22,6 +22,7 @@ ALERT = {
     "samples": [0.0] * 70 + [4.0] * 70,
     "reconstruction": [0.0] * 140,
 }
+ENDLESS = orjson.dumps(ALERT | {"samples": [1e308] * 140, "reconstruction": None})  # their sum is infinite
 
 
 def test_an_alert_is_a_line_of_facts_and_two_curves_on_one_scale():
@@ -41,10 +42,14 @@ def test_a_flat_curve_is_drawn():
     assert len(readable(orjson.dumps(ALERT | {"samples": [1.0] * 140, "reconstruction": None})).splitlines()) == 2
 
 
-def test_a_source_cannot_send_control_sequences_to_the_terminal():
-    assert "\x1b" not in readable(orjson.dumps(ALERT | {"source": "\x1b[2Jbed"}))
+@pytest.mark.parametrize("field", ["source", "id", "event", "kind", "priority", "cause", "beat_time"])
+@pytest.mark.parametrize("sequence", ["\x1b[2J", "\x9b2J", "\u202e", "\u2028"])
+def test_no_field_can_send_control_sequences_to_the_terminal(field, sequence):
+    (facts, *_) = readable(orjson.dumps(ALERT | {field: f"{sequence}bed"})).split("\n")
+    assert facts.isprintable()
+    assert "bed" in facts.lower()
 
 
-@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"3", b'{"id": 1}', b'{"beats": 3}'])
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"3", b'{"id": 1}', b'{"beats": 3}', ENDLESS])
 def test_a_record_that_is_not_an_alert_is_reported(value):
     assert readable(value).startswith("(not an alert")

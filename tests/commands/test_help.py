@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from monitor import cli
 from monitor import commands as package
-from monitor.log import count_of
+from monitor.terminal import count_of
 from trainer import cli as trainer_cli
 
 PROGRAMS = {"ecg-monitor": cli.commands, "ecg-trainer": trainer_cli.commands}

@@ -12,6 +12,7 @@ from kafka.admin import MemberToRemove
 
 from monitor.broker import KafkaBroker, MemoryBroker, MemoryCluster, Publisher
 from monitor.records.record import Checkpoint, Message
+from monitor.records.stream_time import StreamTime
 from tests.brokers import read_committed
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class Case(Protocol):
     def committed(self) -> dict[int, int]:
         """The committed offsets of the group, of the partitions that have one."""
 
+    def extend(self, partitions: int) -> None:
+        """Give the beats and the state so many partitions."""
+
     def evict(self, broker: CheckedBroker) -> None:
         """Put the only member out of the group; it learns that by itself."""
 
@@ -102,6 +106,9 @@ class MemoryCase:
 
     def committed(self) -> dict[int, int]:
         return self.cluster.committed()
+
+    def extend(self, partitions: int) -> None:
+        self.cluster.extend(partitions)
 
     def evict(self, broker: CheckedBroker) -> None:
         self.cluster.evict(broker.inner)
@@ -138,6 +145,11 @@ class KafkaCase:
                 for one in range(self.partitions)
             }
         return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def extend(self, partitions: int) -> None:
+        self.require_kafka()
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
+            admin.create_partitions({self.settings.beats_topic: partitions})
 
     def evict(self, broker: CheckedBroker) -> None:  # noqa: ARG002 - it is the only one
         self.require_kafka()
@@ -233,4 +245,4 @@ def alerts(case: Case) -> list[bytes | None]:
 
 def step(case: Case, value: bytes, *state: Message, at: int, partition: int = 0, stream_time: int = 0) -> Checkpoint:
     """A checkpoint with an alert: `partition` is read up to the offset `at`."""
-    return Checkpoint((alert(case, value), *state), (), {partition: at}, {partition: stream_time})
+    return Checkpoint((alert(case, value), *state), (), {partition: at}, {partition: StreamTime.at(stream_time)})

@@ -16,6 +16,7 @@ import pytest
 from monitor.broker import MemoryBroker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
+from monitor.records.stream_time import StreamTime
 from tests.conftest import CLIENTS
 from tests.contract.broker_cases import (
     NOW_MS,
@@ -177,7 +178,9 @@ def test_the_next_member_goes_on_from_the_delivered_offset_stream_time_and_state
     with closing(one.open()) as broker:
         seen = read(one, broker, 1)
     assert seen.rows == [(0, 2, b"three")]
-    assert seen.assigned == {0: Assigned(2, 77, {b"bed": b"worse"}, one.settings.delivery == "exactly-once")}
+    assert seen.assigned == {
+        0: Assigned(2, StreamTime.at(77), {b"bed": b"worse"}, one.settings.delivery == "exactly-once")
+    }
 
 
 @both_modes
@@ -278,9 +281,11 @@ def test_offsets_without_messages_follow_when_the_member_leaves(case):
     one = case([b"one", b"two"], commit_interval_ms=NEVER_MS)
     with closing(one.open()) as broker:
         read(one, broker, 2)
-        broker.deliver(Checkpoint(offsets={0: 1}, stream_times={0: 77}))
+        broker.deliver(Checkpoint(offsets={0: 1}, stream_times={0: StreamTime.at(77)}))
     with closing(one.open()) as broker:
-        assert read(one, broker, 1).assigned == {0: Assigned(1, 77, {}, atomic=one.settings.delivery == "exactly-once")}
+        assert read(one, broker, 1).assigned == {
+            0: Assigned(1, StreamTime.at(77), {}, atomic=one.settings.delivery == "exactly-once")
+        }
 
 
 def test_offsets_without_messages_follow_with_the_polls(case):
@@ -400,7 +405,9 @@ def test_after_a_rewind_all_since_the_last_commit_is_read_again_and_assigned_say
         assert one.committed() == {0: 1}
         seen = read(one, broker, 2)
         assert seen.rows == [(0, 1, b"two"), (0, 2, b"three")]
-        assert seen.assigned == {0: Assigned(1, 7, {b"bed": b"open" if is_atomic else b"worse"}, is_atomic)}
+        assert seen.assigned == {
+            0: Assigned(1, StreamTime.at(7), {b"bed": b"open" if is_atomic else b"worse"}, is_atomic)
+        }
         deliver_in_the_end(one, broker, second)
         assert one.committed() == {0: 3}
     first, *others = alerts(one)
@@ -572,16 +579,51 @@ def test_a_member_has_joined_once_it_reads_and_not_while_its_partitions_are_to_b
 # What a broker says of itself
 
 
-def test_lag_counts_the_records_of_each_assigned_partition_that_were_not_read_yet(case):
+def test_lag_counts_the_records_of_each_assigned_partition_after_the_last_committed_one(case):
     one = case([b"one", b"two"], partitions=2, batch_size=2)
     with closing(one.open()) as broker:
         read(one, broker, 2)
-        poll_until(one, broker, lambda seen: not seen.rows and broker.lag() == {0: 0, 1: 0})
-        one.publish(beats(one.settings, [b"three", b"four", b"five"]))
-        records = broker.poll()  # the lag is that of the beginning of the poll or that of its end
-        assert broker.lag() in ({0: 3, 1: 0}, {0: 3 - len(records), 1: 0})
-        assert len(records) <= 2
+        poll_until(one, broker, lambda seen: not seen.rows and broker.lag() == {0: 2, 1: 0})
+        broker.deliver(step(one, b"alert", at=1))
+        assert broker.lag() == {0: 1, 1: 0}
+        broker.deliver(Checkpoint(offsets={0: 2}))
         poll_until(one, broker, lambda _: broker.lag() == {0: 0, 1: 0})
+        one.publish(beats(one.settings, [b"three", b"four", b"five"]))
+        poll_until(one, broker, lambda _: broker.lag() == {0: 3, 1: 0})
+        assert broker.held_back() == {0: 0, 1: 0}
+
+
+@both_modes
+def test_lag_counts_what_was_read_again_and_again_and_never_delivered(case):
+    one = case([b"one", b"two"], commit_interval_ms=NEVER_MS)
+    with closing(one.open()) as broker:
+        for _ in range(2):
+            read(one, broker, 2)
+            one.evict(broker)
+            with pytest.raises(RewoundError):
+                broker.deliver(step(one, b"alert", at=2))
+            assert broker.lag() in ({}, {0: 2})
+        poll_until(one, broker, lambda _: broker.lag() == {0: 2})
+
+
+@pytest.mark.parametrize("offset_reset", ["earliest", "latest"])
+def test_a_partition_that_appears_to_a_running_group_begins_at_its_first_record(case, offset_reset):
+    one = case([b"before"], offset_reset=offset_reset)
+    with closing(one.open()) as broker:
+        poll_until(one, broker, lambda seen: seen.assigned)
+        poll_until(one, broker, lambda _: one.committed())
+        one.extend(2)
+        one.publish(beats(one.settings, [b"first", b"second"], partition=1))
+        seen = poll_until(one, broker, lambda seen: 1 in seen.assigned and len(seen.values) >= 2)
+    assert [row for row in seen.rows if row[0] == 1] == [(1, 0, b"first"), (1, 1, b"second")]
+
+
+def test_a_new_group_that_begins_at_the_end_does_so_in_all_partitions(case):
+    one = case([b"before"], partitions=2, offset_reset="latest")
+    one.publish(beats(one.settings, [b"before"], partition=1))
+    with closing(one.open()) as broker:
+        seen = poll_until(one, broker, lambda seen: seen.assigned.keys() == {0, 1})
+        assert {partition: assigned.offset for partition, assigned in seen.assigned.items()} == {0: 1, 1: 1}
 
 
 def test_control_records_come_once_and_the_whole_past_with_the_first_poll(case):

@@ -13,10 +13,12 @@ from kafka.admin import MemberToRemove
 
 from monitor.broker import KafkaBroker, Publisher, kafka_client
 from monitor.broker.client import CommittedOffset
+from monitor.broker.limits import StepLimit
 from monitor.broker.reading.assignment import Assignment
 from monitor.broker.writing.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
+from monitor.records.stream_time import StreamTime
 from tests.brokers import read_committed
 from tests.conftest import CLIENTS
 from tests.fakes import kafka_broker
@@ -83,16 +85,16 @@ def test_messages_state_and_offsets_come_together_and_the_next_member_resumes_fr
     row = Message(settings.state_topic, b"bed", b"open", partition=0)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
-        broker.deliver(Checkpoint((alert(settings, b"one"), row), offsets={0: 2}, stream_times={0: 77}))
+        broker.deliver(Checkpoint((alert(settings, b"one"), row), offsets={0: 2}, stream_times={0: StreamTime.at(77)}))
     with closing(kafka_broker(settings)) as broker:
         assigned, _ = read(broker, 1)
-        assert assigned == {0: Assigned(2, 77, {b"bed": b"open"}, atomic=True)}
-        broker.deliver(Checkpoint((), (replace(row, value=None),), offsets={0: 3}, stream_times={0: 78}))
+        assert assigned == {0: Assigned(2, StreamTime.at(77), {b"bed": b"open"}, atomic=True)}
+        broker.deliver(Checkpoint((), (replace(row, value=None),), offsets={0: 3}, stream_times={0: StreamTime.at(78)}))
     with closing(kafka_broker(settings)) as broker:
         assigned = broker.poll().assigned
         while not assigned:
             assigned = broker.poll().assigned
-    assert assigned == {0: Assigned(3, 78, {}, atomic=True)}
+    assert assigned == {0: Assigned(3, StreamTime.at(78), {}, atomic=True)}
     assert alerts(settings) == [b"one"]
 
 
@@ -102,11 +104,11 @@ def test_what_was_begun_when_a_member_leaves_is_delivered_with_its_offset(make_s
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
-        broker.begin(Checkpoint((alert(settings, b"one"),), offsets={0: 2}, stream_times={0: 77}))
+        broker.begin(Checkpoint((alert(settings, b"one"),), offsets={0: 2}, stream_times={0: StreamTime.at(77)}))
     assert alerts(settings) == [b"one"]
     with closing(kafka_broker(settings)) as broker:
         assigned, found = read(broker, 1)
-        assert (assigned[0].offset, assigned[0].stream_time, found) == (2, 77, 1)
+        assert (assigned[0].offset, assigned[0].stream_time, found) == (2, StreamTime.at(77), 1)
 
 
 @pytest.mark.parametrize("begins", [True, False])
@@ -170,12 +172,12 @@ def test_a_partition_that_was_revoked_during_a_delivery_is_restored_where_that_d
     publish(settings, 3)
     with closing(kafka_broker(settings)) as broker:
         read(broker, 3)
-        first = Checkpoint((alert(settings, b"one"),), offsets={0: 2}, stream_times={0: 77})
+        first = Checkpoint((alert(settings, b"one"),), offsets={0: 2}, stream_times={0: StreamTime.at(77)})
         broker.begin(first)
         assignments[0].revoke_all()  # as the consumer does after a failure
         assigned, found = read(broker, 1)
         broker.deliver(first)
-    assert (assigned[0].offset, assigned[0].stream_time, found) == (2, 77, 1)
+    assert (assigned[0].offset, assigned[0].stream_time, found) == (2, StreamTime.at(77), 1)
 
 
 def test_a_member_of_an_older_generation_delivers_nothing_and_what_it_meant_to_commit_leaks_nowhere(make_settings):
@@ -203,7 +205,7 @@ def poll_until(groups, is_done):
     while not is_done():
         assert time.monotonic() < deadline
         for group in groups:
-            group.poll()
+            group.poll(StepLimit(100, 1_000_000))
 
 
 def test_a_member_that_was_put_out_of_the_group_commits_nothing(make_settings):
@@ -267,7 +269,7 @@ def test_a_restart_under_the_same_name_ends_what_the_dead_one_left_open(make_set
     settings = make_settings(partitions=1)
     dead = KafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
-        transactional_id=f"{settings.group_id}.{settings.instance}",
+        transactional_id=settings.transactional_id,
         transaction_timeout_ms=60_000,
     )
     dead.init_transactions()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, NewTopic
 
 from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.errors import BrokerError, RefusedError
-from monitor.records.record import Checkpoint, Message
+from monitor.records.record import Assigned, Checkpoint, Message
+from monitor.records.stream_time import StreamTime
+from tests.brokers import read_committed
 from tests.conftest import CLIENTS, settings_on
 from tests.fakes import kafka_broker
 
@@ -159,8 +161,8 @@ def test_a_group_may_change_its_client(make_settings, delivery):
             found.append((assigned[0].offset, assigned[0].stream_time))
             at = len(found)
             row = Message(settings.state_topic, b"bed", b"open", partition=0)
-            broker.deliver(Checkpoint((row,), (), {0: min(at, 3)}, {0: 70 + at}))
-    assert found == [(0, None), (1, 71), (2, 72), (3, 73)]
+            broker.deliver(Checkpoint((row,), (), {0: min(at, 3)}, {0: StreamTime.at(70 + at)}))
+    assert found == [(0, None), *((at, StreamTime.at(70 + at)) for at in (1, 2, 3))]
 
 
 def deliver_at_last(broker, delivery):
@@ -216,12 +218,39 @@ def read_until_assigned(broker):
     poll_until((broker,), broker.joined)
 
 
-def test_lag_counts_the_records_behind(make_settings):
-    settings = make_settings(partitions=1, batch_size=2)
-    publish(settings, [(b"%d" % count, []) for count in range(7)])
+@pytest.mark.usefixtures("kafka")
+def test_the_markers_of_a_publishers_transactions_are_no_lag(make_settings):
+    settings = make_settings(partitions=1)
+    with transaction(settings, 7) as producer:
+        producer.commit_transaction()
     with closing(kafka_broker(settings)) as broker:
-        read(broker, 1)
+        assert len(read(broker, 7)) == 7
+        poll_until((broker,), lambda: broker.lag() in ({0: 7}, {0: 8}))  # offsets, the marker may be one
+        broker.deliver(Checkpoint(offsets={0: 7}))
         poll_until((broker,), lambda: broker.lag() == {0: 0})
+
+
+@pytest.mark.usefixtures("kafka")
+def test_records_of_an_open_transaction_are_held_back_and_are_no_lag(make_settings):
+    settings = make_settings(partitions=1)
+    with transaction(settings, 50) as producer, closing(kafka_broker(settings)) as broker:
+        poll_until((broker,), lambda: broker.held_back() == {0: 50})
+        assert broker.lag() == {0: 0}
+        producer.commit_transaction()
+        assert len(read(broker, 50)) == 50
+        poll_until((broker,), lambda: broker.held_back() == {0: 0})
+
+
+@contextmanager
+def transaction(settings, count):
+    """A publisher with an open transaction of so many records."""
+    address, name = settings.bootstrap_servers, settings.group_id + ".publisher"
+    with closing(KafkaProducer(bootstrap_servers=address, transactional_id=name)) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        for number in range(count):
+            producer.send(settings.beats_topic, b"%d" % number, key=b"source", partition=0).get(timeout=10)
+        yield producer
 
 
 def test_topics_are_made_once_and_the_state_follows_the_beats(kafka):
@@ -254,3 +283,63 @@ def test_a_publisher_says_when_the_topic_is_not_there(kafka, client):
     settings = settings_on(kafka.address, kafka_client=client)
     with closing(Publisher(settings)) as publisher, pytest.raises(BrokerError, match=settings.beats_topic):
         publisher.send(Message(settings.beats_topic, b"k", b"v"))
+
+
+@pytest.mark.usefixtures("kafka")
+def test_the_state_topic_of_another_group_is_refused(make_settings):
+    settings = make_settings(partitions=1)
+    with closing(Publisher(settings)) as publisher:
+        publisher.send(Message(settings.state_topic_name, b"bed", b"row", (("group", b"other\x1b"),), partition=0))
+        publisher.flush()
+    with closing(kafka_broker(settings)) as broker, pytest.raises(RefusedError, match="episode state of group other"):
+        read_until_assigned(broker)
+
+
+@pytest.mark.usefixtures("kafka")
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+def test_a_time_that_the_broker_refuses_is_replaced(make_settings, delivery):
+    settings = make_settings(partitions=1, delivery=delivery)
+    resource = ConfigResource("TOPIC", settings.alerts_topic, {"message.timestamp.before.max.ms": "1"})
+    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        admin.alter_configs([resource])
+    with closing(kafka_broker(settings)) as broker:
+        read_until_assigned(broker)
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while time.monotonic() < deadline:
+            read_until_assigned(broker)
+            with suppress(BrokerError):
+                broker.deliver(Checkpoint((Message(settings.alerts_topic, b"bed", b"alert"),), offsets={0: 0}))
+                break
+    (alert,) = read_committed(settings, settings.alerts_topic)
+    assert abs(alert.timestamp - 1000 * time.time()) > 3_000_000
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_topic_that_was_made_again_begins_at_its_first_record_with_the_old_state(make_settings):
+    settings = make_settings(partitions=1)
+    publish(settings, [(b"one", []), (b"two", [])])
+    with closing(kafka_broker(settings)) as broker:
+        read(broker, 2)
+        row = Message(settings.state_topic_name, b"bed", b"open", partition=0)
+        broker.deliver(Checkpoint((row,), (), {0: 2}, {0: StreamTime.at(7)}))
+    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        admin.delete_topics([settings.beats_topic])
+        while not next(iter(create_topics(settings, TopicPlan(1, 1, 1)))).endswith("created, 1 partition"):
+            pass
+    publish(settings, [(b"new", [])])
+    with closing(kafka_broker(settings)) as broker:
+        assigned, deadline = {}, time.monotonic() + LIMIT_SECONDS
+        while not assigned and time.monotonic() < deadline:
+            assigned |= broker.poll().assigned
+    assert assigned == {0: Assigned(0, None, {b"bed": b"open"}, atomic=True)}
+
+
+def test_a_missing_topic_is_named_at_once(make_settings):
+    settings = make_settings(partitions=1)
+    began = time.monotonic()
+    with closing(Publisher(settings)) as publisher, pytest.raises(BrokerError) as caught:
+        publisher.send(Message("nowhere", b"bed", b""))
+    assert str(caught.value) == (
+        f"no topic nowhere at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
+    )
+    assert time.monotonic() - began < 4

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.beats.parse import REASONS, Rejected
 from monitor.deadletters.letter import (
-    MAX_KEPT_HEADER_BYTES,
+    MAX_LETTER_BYTES,
     OWN_HEADERS,
     Refusal,
     ReplayRules,
@@ -23,8 +23,8 @@ from monitor.deadletters.letter import (
     dead_letter,
     read,
     replay_message,
+    smaller,
     why_not_replayed,
-    without_value,
 )
 from monitor.records.column import Column
 from monitor.records.record import Records
@@ -78,21 +78,40 @@ def test_what_is_written_is_read_back_from_the_wire(key, value, headers, refusal
     records = Records(refusal.topic, *at, Column.of((key,)), Column.of((value,)), (headers,))
     message = dead_letter(records, Rejected(0, refusal.reason, refusal.detail), "ecg.dead-letters", 5000)
     for _ in range(omissions):
-        message = without_value(message)
+        message = smaller(message)
     lacks = [] if value is None else [f"value, {len(value)} bytes"]
-    lacks = [*lacks, "large headers", "large headers"][:omissions]
+    lacks = [*lacks, "key and headers"][:omissions]
     letter = read(stored(message))
     assert letter.refusal == replace(refusal, omitted=", ".join(lacks))
-    assert (letter.key, letter.value) == (key, None if omissions else value)
+    assert letter.value == (None if omissions else value)
+    if lacks[-1:] == ["key and headers"]:
+        assert (letter.key, letter.headers) == (None, ())
+        return
     replays = (("replays", headers[-1][1]),) if letter.rounds else ()
-    assert (*letter.headers, *replays) == headers
+    assert (letter.key, (*letter.headers, *replays)) == (key, headers)
 
 
-def test_a_letter_too_large_without_its_value_drops_long_headers_and_keeps_the_reason():
-    long = ("x", bytes(MAX_KEPT_HEADER_BYTES + 1))
-    letter = read(stored(without_value(without_value(refused(headers=(long, ("y", b"short")))))))
-    assert letter.headers == (("y", b"short"),)
-    assert (letter.refusal.reason, letter.refusal.omitted) == ("not-json", "value, 1 bytes, large headers")
+LONG = b"x" * MAX_LETTER_BYTES
+
+
+@pytest.mark.parametrize(
+    ("record", "lacks"),
+    [
+        ({"value": LONG}, "value, 1000000 bytes"),
+        ({"key": LONG}, "value, 1 bytes, key and headers"),
+        ({"key": LONG, "value": None}, "key and headers"),
+        ({"headers": (("x", LONG),)}, "value, 1 bytes, key and headers"),
+        ({"headers": (("x" * MAX_LETTER_BYTES, b""),)}, "value, 1 bytes, key and headers"),
+        ({"headers": (("", b""),) * 100_000}, "value, 1 bytes, key and headers"),
+        ({"key": LONG, "value": LONG, "headers": (("x", LONG),)}, "value, 1000000 bytes, key and headers"),
+    ],
+)
+def test_nothing_in_a_record_makes_its_letter_too_large_for_a_topic(record, lacks):
+    message = refused(**record)
+    assert message.size <= 1000
+    letter = read(stored(message))
+    assert letter.refusal.omitted == lacks
+    assert (letter.refusal.topic, letter.refusal.partition, letter.refusal.offset) == ("ecg.beats", 1, 42)
 
 
 def test_the_last_headers_with_our_names_are_ours():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from monitor.broker import Publisher
@@ -16,6 +16,8 @@ from tests.deploy.rulefiles import WATCHDOG
 from tests.deploy.traffic import FLAT, same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from monitor.settings import Settings
     from tests.deploy.traffic import BeatPool, Records
 
@@ -23,6 +25,7 @@ OLD_SECONDS = 1200
 LATE_SECONDS = 30
 EARLY_SECONDS = 2
 BACKLOG = 3000
+TRANSACTION_MS, SEND_SECONDS = 900_000, 30
 RUBBISH = b"this is none"
 HEALTHY, NOISY, SLOW, BROKEN, CUT_OFF, RESTLESS, SILENT = JOBS = [
     f"{name}/ecg-monitor" for name in ("healthy", "noisy", "slow", "broken", "cut-off", "restless", "silent")
@@ -34,6 +37,7 @@ FIRST = {
     Fired("EcgMonitorBehind", SLOW, CRITICAL),
     Fired("EcgMonitorPartitionStuck", BROKEN, CRITICAL),
     Fired("EcgMonitorNoBeats", SILENT, CRITICAL),
+    Fired("EcgMonitorRecordsHeldBack", SILENT, WARNING),
     Fired("EcgMonitorRecordsLost", NOISY, CRITICAL),
     Fired("EcgMonitorDeadLetterBurst", NOISY, CRITICAL),
     Fired("EcgMonitorAlertFlood", NOISY, CRITICAL),
@@ -84,6 +88,18 @@ def narrow(settings: Settings) -> None:
     resource = ConfigResource(ConfigResourceType.TOPIC, settings.alerts_topic, {"max.message.bytes": "200"})
     with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
         admin.alter_configs([resource])
+
+
+@contextmanager
+def held_back(settings: Settings) -> Iterator[None]:
+    """A publisher that does not end its transaction."""
+    servers, name = settings.bootstrap_servers, f"{settings.group_id}.publisher"
+    options = {"transactional_id": name, "transaction_timeout_ms": TRANSACTION_MS}
+    with closing(KafkaProducer(bootstrap_servers=servers, **options)) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(settings.beats_topic, FLAT, key=b"bed-1", partition=0).get(timeout=SEND_SECONDS)
+        yield
 
 
 def pile_up(settings: Settings, stock: BeatPool) -> None:

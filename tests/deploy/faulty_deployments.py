@@ -120,6 +120,7 @@ def all_faults_planted(program: str, deployments: FaultyDeployments) -> Iterator
         prometheus = deployments.stack.enter_context(Prometheus(program, deployments.folder, deployments.ports(), PACE))
         prometheus.wait_for(f'job:ecg_monitor_beats:rate5m{{job="{SILENT}"}} > 0')
     traffic.stop(SILENT)
+    deployments.stack.enter_context(faults.held_back(deployments.settings[SILENT]))
     for plant in (faulty_monitor.TIGHT, faulty_monitor.PAUSED):
         (deployments.folder / BROKEN / plant).touch()
     restless = deployments.stock.strangers(deployments.settings[RESTLESS].beats_topic, "restless", 5)

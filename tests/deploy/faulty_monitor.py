@@ -48,10 +48,10 @@ class FaultyScorer(Scorer):
 
 
 class FaultyGroup(ConfluentGroup):
-    def poll(self) -> Any:
+    def poll(self, *arguments: Any) -> Any:
         if PAUSED.exists():
             self._consumer.pause([tp for tp in self._consumer.assignment() if tp.partition == 0])
-        return super().poll()
+        return super().poll(*arguments)
 
 
 def replace(module: Any, name: str, sabotaged: type) -> None:

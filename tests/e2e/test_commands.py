@@ -108,7 +108,7 @@ def test_check_accepts_a_correct_setup(run, model_file):
     assert done.returncode == 0, done.stderr
     assert "loads and scores its golden beats" in done.stdout
     assert "its beats: from R to R, stretched to 140 samples" in done.stdout
-    assert "the topics are there" in done.stdout
+    assert "the topics and the rights are there" in done.stdout
 
 
 @pytest.mark.parametrize(

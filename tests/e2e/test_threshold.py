@@ -130,7 +130,7 @@ def test_an_invalid_record_is_shown_as_ignored_without_control_sequences(command
         (["--value", "1", "--false-alarm-rate", "0.1"], "give one of --value and --false-alarm-rate"),
         ([], "give one of --value and --false-alarm-rate"),
         (["--value", "1", "--source", ""], "the source has no name"),
-        (["--value", "1", "--note", "x" * 70_000], "bytes, where a control message has at most 65536"),
+        (["--value", "1", "--note", "x" * 70_000], "more than the 65536 bytes that a control message has at most"),
     ],
 )
 def test_an_invalid_threshold_is_refused_before_kafka_is_contacted(command, arguments, expected):

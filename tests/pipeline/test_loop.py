@@ -24,6 +24,7 @@ from monitor.pipeline.loop import Loop
 from monitor.pipeline.step import Components
 from monitor.records.column import Column
 from monitor.records.record import Assigned, ControlRecord
+from monitor.records.stream_time import StreamTime
 from monitor.settings import Settings
 from monitor.telemetry.facts import STAGES
 from monitor.telemetry.health import Health
@@ -395,7 +396,8 @@ def test_a_partition_revoked_during_its_delivery_leaves_no_series():
 
 def assigned(offset, clock=None, state=None, *, atomic=True):
     """What a poll reports of a partition that is assigned, for the first time or again."""
-    return replace(records([]), assigned={0: Assigned(offset, clock, state or {}, atomic)})
+    stream_time = None if clock is None else StreamTime.at(clock)
+    return replace(records([]), assigned={0: Assigned(offset, stream_time, state or {}, atomic)})
 
 
 def kept(bench):
@@ -409,7 +411,7 @@ def kept(bench):
 def test_a_monitor_that_takes_over_makes_the_same_decisions():
     first = Bench(records([ABNORMAL] * 2)).turn()
     assert first.alerts() == []
-    assert first.broker.stream_times == {0: 1000}
+    assert first.broker.stream_times[0].now == 1000
     second = Bench(assigned(2, 1000, kept(first)), records([ABNORMAL], first_offset=2, times=[2000])).turn(2)
     assert [alert["id"] for alert in second.alerts()] == ["physiological:ecg.beats:0:2"]
     third = Bench(assigned(3, 2000, kept(second)), records([NORMAL] * 5, first_offset=3)).turn()
@@ -520,15 +522,25 @@ def test_a_broker_that_accepts_no_delivery_ends_the_monitor_although_reads_work(
     log = [one for _ in range(9) for one in (assigned(0), records([ABNORMAL] * 3))]
     bench = Bench(*log, broker_timeout_seconds=0.01)
     bench.broker.rewinds = 1000
-    with pytest.raises(BrokerError, match="was lost for"):
+    with pytest.raises(BrokerError, match="nothing could be delivered for"):
         bench.turn(9)
+
+
+def test_a_broker_that_answered_all_the_time_does_not_answer_again(caplog):
+    caplog.set_level("INFO")
+    log = [one for _ in range(4) for one in (assigned(0), records([ABNORMAL] * 3))]
+    bench = Bench(*log)
+    bench.broker.rewinds = 2
+    bench.turn(6)
+    assert "alerts leave again, after" in caplog.text
+    assert "the broker answers again" not in caplog.text
 
 
 def test_steps_without_alerts_do_not_hide_failed_deliveries_of_alerts():
     log = [one for _ in range(9) for one in (assigned(0), records([NORMAL]), records([ABNORMAL] * 3, first_offset=1))]
     bench = Bench(*log, broker_timeout_seconds=0.01)
     bench.broker.rewinds = 1000
-    with pytest.raises(BrokerError, match="was lost for"):
+    with pytest.raises(BrokerError, match="nothing could be delivered for"):
         bench.turn(27)
 
 
@@ -552,6 +564,17 @@ def test_state_beyond_offsets_that_were_reset_is_ignored_and_deleted(clock, atom
     second = Bench(assigned(0, clock, kept(first), atomic=atomic), records([ABNORMAL] + [NORMAL] * 5)).turn(2)
     assert second.alerts() == []
     assert [(row.key, row.value, row.partition) for row in second.sent("ecg-monitor.state")] == [(b"source", None, 0)]
+
+
+def test_an_open_episode_whose_beats_are_gone_closes_at_the_next_beat():
+    first = Bench(records([ABNORMAL] * 3)).turn()
+    again = Bench(assigned(0, None, kept(first)), records([b"no beat"]), records([NORMAL], first_offset=1)).turn(2)
+    assert again.metric("episodes", kind="physiological") == 1
+    assert again.turn().metric("episodes", kind="physiological") == 0
+    (alert,) = again.alerts()
+    (opened,) = first.alerts()
+    assert (alert["event"], alert["cause"], alert["id"], alert["offset"]) == ("closed", "read-again", opened["id"], 1)
+    assert kept(again) == {}
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"schema":2}', b"\xff", b'{"schema":1,"offset":"x"}'])

@@ -15,7 +15,7 @@ values = st.lists(st.none() | st.binary(max_size=5), max_size=6)
 def test_values_come_back_in_their_order_by_every_way(parts, data):
     column, wanted = Column.join([Column.of(part) for part in parts]), [value for part in parts for value in part]
     assert list(column) == wanted
-    assert column.objects().tolist() == wanted
+    assert column.objects(100).tolist() == wanted
     assert [column[row] for row in range(len(wanted))] == wanted
     rows = [row for row in range(len(wanted)) if data.draw(st.booleans())]
     assert list(column.select(np.array(rows, np.intp))) == [wanted[row] for row in rows]

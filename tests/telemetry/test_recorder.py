@@ -47,7 +47,7 @@ class Scrape:
         judged = JudgedBeats(beats, score, *columns, ("",), np.zeros(len(beats), np.int8))
         started = self.time.monotonic
         self.time.advance(sum((seconds or {}).values()) + took)
-        self.recorder.step_delivered(StepFacts(judged, list(events), (), 0, started, seconds or {}), took)
+        self.recorder.step_delivered(StepFacts(judged, list(events), (), 0, 0, started, seconds or {}), took)
 
 
 @pytest.fixture
@@ -92,6 +92,42 @@ def test_progress_is_recorded_for_a_partition_that_moves_on_or_is_empty_and_not_
     scrape.progress(lag, {0})
     progress = {n: scrape("partition_last_progress_timestamp_seconds", partition=str(n)) for n in lag}
     assert progress == {0: 160.0, 1: 160.0, 2: 100.0}
+
+
+def test_lag_grows_while_the_broker_takes_nothing(scrape):
+    scrape.poll({0: 5})
+    scrape.time.advance(90)
+    scrape.recorder.broker_failed("it takes no alert", {0: 7})
+    assert (scrape("lag_records", partition="0"), scrape("lag_seconds", partition="0")) == (7, 90)
+
+
+def test_a_record_without_a_time_has_no_age_and_no_latency(scrape):
+    scrape.poll({0: 5})
+    scrape.deliver(records([BEAT], times=[-1]), events=[Event("opened", "physiological", b"source", 0, QUIET)])
+    scrape.progress({0: 5}, {0})
+    assert scrape("lag_seconds", partition="0") == 0
+    assert scrape("alert_latency_seconds_count") == 0
+
+
+def test_records_held_back_are_shown_for_the_partitions_that_are_read_here(scrape):
+    scrape.poll({0: 0})
+    scrape.recorder.records_held_back({0: 50, 1: 3})
+    assert scrape("held_back_records", partition="0") == 50
+    assert scrape("held_back_records", partition="1") is None
+    scrape.poll({}, revoked={0})
+    assert scrape("held_back_records", partition="0") is None
+
+
+def test_a_missing_right_is_logged_once_and_makes_the_monitor_not_ready(scrape, caplog):
+    scrape.recorder.loop_started()
+    scrape.progress({}, ())
+    assert scrape("ready") == 1
+    for _ in range(2):
+        scrape.recorder.obstacle_seen("this user has no right Write on ecg.alerts")
+    assert scrape("ready") == 0
+    assert caplog.text.count("no right Write on ecg.alerts") == 1
+    scrape.recorder.obstacle_seen("")
+    assert scrape("ready") == 1
 
 
 def test_each_stage_of_a_step_is_timed_once_and_they_add_up_to_the_step(scrape):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic, ResourceType
 
-from monitor.broker.client import ClientError, Failure, TopicFacts
+from monitor.broker.client import ClientError, Failure, GroupFacts, TopicFacts
 from monitor.broker.confluent.client_errors import name_of_cause, translated_errors
 from monitor.broker.confluent.connecting import close_admin, connect
 from monitor.broker.confluent.metadata import topic_metadata
@@ -29,20 +29,25 @@ class ConfluentAdmin:
     """Implements `client.AdminClient`."""
 
     def __init__(self, settings: Settings, wait_seconds: float) -> None:
-        self._admin, _ = connect(settings, wait_seconds)
+        self._admin, self._errors = connect(settings, wait_seconds)
 
     def topics(self) -> set[str]:
-        with translated_errors("listing topics"):
+        with self._errors.named(self._admin), translated_errors("listing topics"):
             return set(self._admin.list_topics(timeout=REQUEST_SECONDS).topics)
 
     def describe(self, topic: str) -> TopicFacts | None:
         try:
-            found = self._ask(f"looking at {topic}", topic, self._admin.describe_topics, TopicCollection([topic]))
+            found = self._ask(f"looking at {topic}", topic, self._describe_topics, TopicCollection([topic]))
         except ClientError as error:
             if name_of_cause(error) == _MISSING:
                 return None
             raise
-        return TopicFacts(str(found.topic_id), len(found.partitions), len(found.partitions[0].replicas))
+        replicas = len(found.partitions[0].replicas)
+        return TopicFacts(str(found.topic_id), len(found.partitions), replicas, _rights(found))
+
+    def describe_group(self, group: str) -> GroupFacts:
+        found = self._ask(f"looking at group {group}", group, self._describe_groups, [group])
+        return GroupFacts(frozenset(member.client_id for member in found.members), _rights(found))
 
     def create(self, topic: str, partitions: int, replication_factor: int, configs: Mapping[str, str]) -> bool:
         wanted = [NewTopic(topic, partitions, replication_factor, config=dict(configs))]
@@ -60,10 +65,17 @@ class ConfluentAdmin:
         self._ask(f"adding partitions to {topic}", topic, self._admin.create_partitions, wanted)
         self._await(topic, partitions)
 
+    def _describe_topics(self, wanted: Any, **options: Any) -> Any:
+        return self._admin.describe_topics(wanted, include_authorized_operations=True, **options)
+
+    def _describe_groups(self, wanted: Any, **options: Any) -> Any:
+        return self._admin.describe_consumer_groups(wanted, include_authorized_operations=True, **options)
+
     def _ask(self, what: str, key: Any, request: Any, wanted: Any) -> Any:
         with translated_errors(what):
             futures = request(wanted, request_timeout=REQUEST_SECONDS)
-        return answer(futures[key], what, REQUEST_SECONDS)
+        with self._errors.named(self._admin):
+            return answer(futures[key], what, REQUEST_SECONDS)
 
     def _await(self, topic: str, partitions: int) -> None:
         """Return when the broker that answers has so many partitions with a leader: other requests may come earlier."""
@@ -96,3 +108,8 @@ class ConfluentAdmin:
 
     def close(self) -> None:
         close_admin(self._admin)
+
+
+def _rights(found: Any) -> frozenset[str] | None:
+    """An old broker does not tell."""
+    return frozenset(one.name for one in found.authorized_operations) if found.authorized_operations else None

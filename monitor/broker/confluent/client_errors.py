@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 _NAMES = {
     Failure.LATE: "_TIMED_OUT _TIMED_OUT_QUEUE",
     Failure.TOO_LARGE: "MSG_SIZE_TOO_LARGE RECORD_LIST_TOO_LARGE",
-    Failure.BAD_RECORD: "INVALID_TIMESTAMP INVALID_RECORD _INVALID_DIFFERENT_RECORD",
+    Failure.BAD_TIME: "INVALID_TIMESTAMP",
+    Failure.BAD_RECORD: "INVALID_RECORD _INVALID_DIFFERENT_RECORD",
     Failure.FENCED: "_FENCED PRODUCER_FENCED INVALID_PRODUCER_EPOCH",
     Failure.OUT_OF_GROUP: "ILLEGAL_GENERATION UNKNOWN_MEMBER_ID FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH "
     "STALE_MEMBER_EPOCH _MAX_POLL_EXCEEDED _ASSIGNMENT_LOST",
@@ -51,7 +52,8 @@ def failure_of_kafka(error: KafkaError) -> Failure:
 def error_of(what: str, error: KafkaError) -> ClientError:
     """A sentence that says what was being done."""
     if error.name().endswith("_AUTHORIZATION_FAILED"):
-        return ClientError(f"{what}: not authorised ({error.str()}): grant this user access on the broker")
+        sentence = f"{what}: not authorised ({error.str()}): grant this user access on the broker"
+        return ClientError(sentence, Failure.UNAUTHORISED)
     return ClientError(f"{what}: {error.str()}", failure_of_kafka(error))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from confluent_kafka import Message
 
 from monitor.broker.blocks import RecordBlock
+from monitor.broker.limits import MAX_READ_BYTES
 from monitor.records.column import Column
-from monitor.records.record import partition_slices
+from monitor.records.record import SetAside, partition_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,5 +73,15 @@ def blocks_of(messages: list[Message]) -> Iterator[RecordBlock]:
 def _block(partition: int, messages: list[Message]) -> RecordBlock:
     offset = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
     time = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, len(messages))
+    set_aside = {}
+    if max(map(len, messages)) > MAX_READ_BYTES:
+        set_aside = {row: _large(one) for row, one in enumerate(messages) if len(one) > MAX_READ_BYTES}
+        nothing = Message(messages[0].topic(), partition)
+        messages = [nothing if row in set_aside else one for row, one in enumerate(messages)]
     key, value = (Column.of(list(map(read, messages))) for read in (Message.key, Message.value))
-    return RecordBlock(partition, offset, time, key, value, MessageHeaders(messages))
+    return RecordBlock(partition, offset, time, key, value, MessageHeaders(messages), set_aside)
+
+
+def _large(message: Message) -> SetAside:
+    offset = message.offset() or 0
+    return SetAside(offset, offset, f"{len(message)} bytes")

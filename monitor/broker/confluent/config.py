@@ -7,7 +7,14 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from monitor.broker.connection.tls import tls_context
-from monitor.broker.limits import MAX_REQUEST_BYTES, TRANSACTION_MS, WAIT_SECONDS, fetch_pace, heartbeat_ms
+from monitor.broker.limits import (
+    MAX_INFLATED_BYTES,
+    MAX_REQUEST_BYTES,
+    TRANSACTION_MS,
+    WAIT_SECONDS,
+    fetch_pace,
+    heartbeat_ms,
+)
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
@@ -40,7 +47,7 @@ def client_options(settings: Settings) -> ConfluentOptions:
     options = ConfluentOptions(
         {
             "bootstrap.servers": settings.bootstrap_servers,
-            "client.id": f"ecg-monitor-{settings.instance}",
+            "client.id": settings.client_id,
             "security.protocol": settings.security_protocol,
             "allow.auto.create.topics": False,
             "reconnect.backoff.max.ms": 1000,  # with the client's 10 s we would reconnect long after the broker is back
@@ -105,6 +112,7 @@ def group_options(settings: Settings) -> ConfluentOptions:
             "max.partition.fetch.bytes": FETCH_BYTES,
             "queued.min.messages": QUEUED_RECORDS,
             "queued.max.messages.kbytes": QUEUED_KIBIBYTES,
+            "fetch.error.backoff.ms": 100,  # a search for the end of a batch takes some 30 reads that fail
             "fetch.queue.backoff.ms": 2,  # with the client's second a full queue runs empty before it asks again
         }
     )
@@ -126,6 +134,7 @@ def _reading_options(settings: Settings) -> ConfluentOptions:
             # transaction that is still open, such as that of a frozen member
             "isolation.level": "read_committed",
             "check.crcs": True,
+            "receive.message.max.bytes": MAX_INFLATED_BYTES,  # also of a batch that was inflated, with zstd and lz4
         }
     )
 

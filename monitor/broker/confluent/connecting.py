@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,10 +22,13 @@ from confluent_kafka.admin import AdminClient
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.confluent.client_errors import failure_of_kafka, kafka_error, translated_settings
 from monitor.broker.confluent.config import client_options
-from monitor.broker.connection.diagnosis import Diagnosis, no_answer, printable
+from monitor.broker.connection.delay import reported_delay
+from monitor.broker.connection.diagnosis import Diagnosis, no_answer, not_resolved, printable
 from monitor.broker.connection.tls import tls_context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from confluent_kafka import KafkaError
 
     from monitor.settings import Settings
@@ -37,7 +41,7 @@ ALERT_SECONDS = 1.0
 _SPOKEN = re.compile(r"(?:\w+://)?(?P<where>\S+:\d+)/\w+: (?P<what>.+?)(?: \(after \d+ms in state \w+\).*)?", re.DOTALL)
 _REFRESH_FAILED = "Failed to acquire SASL OAUTHBEARER token: "
 _PASSING_TOKEN_ERRORS = {"", "server_error", "temporarily_unavailable"}
-_LOGIN_ERROR, _TLS_ERROR = "_AUTHENTICATION", "SSL routines"
+_LOGIN_ERROR, _TLS_ERROR, _NOT_RESOLVED = "_AUTHENTICATION", "SSL routines", "_RESOLVE"
 _UNKNOWN_MECHANISM = "Unsupported SASL mechanism"
 _UNREACHED = ("Connect to", "Failed to resolve")  # nobody to ask
 
@@ -72,7 +76,8 @@ class ConnectionErrors:
             return
         where, last = found["where"], (error.name(), printable(found["what"]))
         is_new, self._last[where] = self._last.get(where) != last, last
-        if self._is_connected and is_new and (last[0] == _LOGIN_ERROR or _TLS_ERROR in found["what"]):
+        is_explained = last[0] in {_LOGIN_ERROR, _NOT_RESOLVED} or _TLS_ERROR in found["what"]
+        if self._is_connected and is_new and is_explained:
             self._explain(where)
 
     def _hear_of_token(self, answer: str) -> None:
@@ -84,10 +89,26 @@ class ConnectionErrors:
     def _explain(self, where: str) -> None:
         """Log it without asking the server: a probe takes seconds, and the caller has other things to do."""
         name, text = self._last[where]
-        sentence = self._of_login(where, text) if name == _LOGIN_ERROR else f"Kafka at {where}: {text}"
+        sentence = f"Kafka at {where}: {text}"
+        if name == _LOGIN_ERROR:
+            sentence = self._of_login(where, text)
+        elif name == _NOT_RESOLVED:
+            sentence = not_resolved(where)
         if self._refusals.get(where) != sentence:
             self._refusals[where] = sentence
             log.warning("%s", sentence)
+
+    @contextmanager
+    def named(self, admin: AdminClient) -> Iterator[None]:
+        """Say in a ClientError what is wrong where a broker's own name for itself is not known here."""
+        try:
+            yield
+        except ClientError as error:
+            admin.poll(0)  # calls `hear`
+            for where, (name, _) in self._last.items():
+                if name == _NOT_RESOLVED:
+                    raise ClientError(not_resolved(where), error.failure) from error.__cause__
+            raise
 
     def connected(self) -> None:
         """From now on log what is wrong, instead of collecting it."""
@@ -192,7 +213,8 @@ def connect(settings: Settings, wait_seconds: float) -> tuple[AdminClient, Conne
     errors = ConnectionErrors(settings)
     admin = build(AdminClient, settings, client_options(settings), errors)
     try:
-        _reach(admin, settings, errors, time.monotonic() + min(wait_seconds, settings.broker_timeout_seconds))
+        with reported_delay(settings):
+            _reach(admin, settings, errors, time.monotonic() + min(wait_seconds, settings.broker_timeout_seconds))
     except ClientError:
         close_admin(admin)
         raise

@@ -5,26 +5,28 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
-from operator import attrgetter
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
 
+from monitor.broker.blocks import RecordBlock
 from monitor.broker.client import ClientError, CommittedOffset, Failure, Membership
 from monitor.broker.confluent.client_errors import close_quietly, error_of, translated_errors
 from monitor.broker.confluent.columns import blocks_of
 from monitor.broker.confluent.config import group_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
+from monitor.broker.confluent.metadata import partitions_of
 from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
+from monitor.broker.confluent.step_parts import parts
+from monitor.broker.limits import StepLimit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from confluent_kafka import KafkaError, Message
 
-    from monitor.broker.blocks import RecordBlock
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -35,9 +37,6 @@ CLOSE_SECONDS = 7.0  # the library waits 5 for the group's answer
 # `consume` calls back and goes on waiting for records: so often is looked at what the callbacks brought
 TURN_SECONDS, COMMIT_TURN_SECONDS = 0.1, 0.005
 PAUSE_SECONDS = 0.001
-# Messages that are taken and made into columns at once: 1.5 MB. With a whole step of them (14 MB) each of the seven
-# passes over them misses the cache, which costs 0.6 us of processor time a beat.
-PART = 2048
 _NOBODY = Membership("", None)
 
 
@@ -45,10 +44,10 @@ class ConfluentGroup:
     """Implements `client.GroupClient`. The library fetches a partition only after `start` has assigned it to it."""
 
     def __init__(self, settings: Settings, wait_seconds: float) -> None:
-        self._topic, self._batch_size = settings.beats_topic, settings.batch_size
+        self._topic = settings.beats_topic
         self._admin, errors = connect(settings, wait_seconds)
         bounds = PartitionBounds(self._admin, self._topic)
-        self.beginnings, self.ends = bounds.beginnings, bounds.ends
+        self.beginnings, self.ends, self.log_ends = bounds.beginnings, bounds.ends, bounds.log_ends
         self._rebalances, self._commits = Rebalances(), CommitAnswers()
         with ExitStack() as undo:
             undo.callback(close_admin, self._admin)
@@ -58,49 +57,47 @@ class ConfluentGroup:
             with translated_errors("joining the group"):
                 self._rebalances.subscribe(self._consumer, self._topic)
             undo.pop_all()
-        self._stream = RecordStream(self._consumer, "reading beats")
+        self._stream = RecordStream(self._consumer, self._topic, "reading beats", self.ends)
         self._stash: list[Message] = []  # came while a commit was waiting for its answer
         self._is_full = False
         self._member = _NOBODY
 
-    def poll(self) -> list[RecordBlock]:
+    def poll(self, limit: StepLimit) -> list[RecordBlock]:
         self._stream.raise_failure()
-        blocks = [block for messages in self._parts() for block in blocks_of(messages)]
+        blocks = [block for messages in self._parts(limit) for block in blocks_of(messages)]
         self._check_member()
         self._rebalances.is_news = False
         if not blocks:
             self._stream.raise_failure()
         positions = self._stream.positions
-        for partition in self._rebalances.gone():
-            positions.pop(partition, None)
-        blocks = sorted((block for block in blocks if block.partition in positions), key=attrgetter("partition"))
+        self._stream.end(self._rebalances.gone())
+        blocks = [block for block in blocks if block.partition in positions]
+        blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
+        blocks.sort(key=_place)
         for block in blocks:
             self._stream.move(block.partition, int(block.offset[-1]) + 1)
         return blocks
 
-    def _parts(self) -> Iterator[list[Message]]:
-        """The messages of one poll, in parts that are small enough for the processor's cache."""
-        messages, count = self._first_part(), 0
-        while messages:
-            count += len(messages)
-            yield messages
-            has_more = len(messages) >= PART and not self._stream.has_failed
-            messages = self._stream.take(min(PART, self._batch_size - count), 0) if has_more else []
-        self._is_full = count >= self._batch_size
-
-    def _first_part(self) -> list[Message]:
-        """What is there; otherwise what comes first, unless the last poll left something behind.
+    def _parts(self, limit: StepLimit) -> Iterator[list[Message]]:
+        """The messages that are there, in parts; otherwise what comes first, unless the last poll left something.
 
         Returns early after a rebalance, so that the caller can restore partitions.
         """
-        size, wait_seconds = min(PART, self._batch_size), 0.0 if self._is_full else POLL_SECONDS
-        messages, self._stash = self._stash[:size], self._stash[size:]
-        messages += self._stream.take(size - len(messages), 0)
-        deadline = time.monotonic() + wait_seconds
-        while not (messages or self._rebalances.is_news) and (left := deadline - time.monotonic()) > 0:
+        came, self._stash = self._stash[: limit.records], self._stash[limit.records :]
+        deadline = time.monotonic() + (0.0 if self._is_full else POLL_SECONDS)
+        any_came = False
+        for messages in parts(self._stream, limit, came):
+            any_came = True
+            yield messages
+        while not (any_came or self._is_news()) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
-            messages = self._stream.take(size, min(TURN_SECONDS, left))
-        return messages
+            if first := self._stream.take(1, min(TURN_SECONDS, left)):
+                any_came = True
+                yield from parts(self._stream, limit, first)
+        self._is_full = any_came and not self._stream.is_drained
+
+    def _is_news(self) -> bool:
+        return self._rebalances.is_news or self._stream.has_set_aside
 
     def _check_member(self) -> None:
         """Take over the membership, unless the group has removed this member since it last joined."""
@@ -129,7 +126,7 @@ class ConfluentGroup:
         with translated_errors("setting the offset"):
             self._unassign(offsets.keys())
             self._consumer.incremental_assign([TopicPartition(self._topic, *pair) for pair in offsets.items()])
-        self._stream.positions |= offsets
+        self._stream.begin(offsets)
 
     def stop(self, partition: int) -> None:
         with translated_errors("stopping a partition"):
@@ -138,8 +135,7 @@ class ConfluentGroup:
     def _unassign(self, partitions: Collection[int]) -> None:
         """Stop fetching these partitions, and drop their records that are not returned yet."""
         self._stash = [message for message in self._stash if message.partition() not in partitions]
-        for partition in partitions:
-            self._stream.positions.pop(partition, None)
+        self._stream.end(partitions)
         if assigned := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
             self._consumer.incremental_unassign(assigned)
 
@@ -151,6 +147,9 @@ class ConfluentGroup:
             if tp.error is not None:
                 raise error_of(what, tp.error)
         return {tp.partition: CommittedOffset(tp.offset, tp.metadata or "") if tp.offset >= 0 else None for tp in found}
+
+    def partitions(self) -> int:
+        return len(partitions_of(self._admin, self._topic))
 
     def positions(self) -> dict[int, int]:
         return dict(self._stream.positions)
@@ -188,6 +187,10 @@ class ConfluentGroup:
         if closing.is_alive():
             log.warning("the broker does not answer: the consumer is left to itself, and the group will miss it")
         close_admin(self._admin)
+
+
+def _place(block: RecordBlock) -> tuple[int, int]:
+    return block.partition, int(block.offset[0])
 
 
 class CommitAnswers:

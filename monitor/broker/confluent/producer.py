@@ -22,7 +22,7 @@ from monitor.broker.confluent.config import producer_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
 from monitor.broker.limits import BATCH_BYTES, WAIT_SECONDS
-from monitor.log import count_of
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

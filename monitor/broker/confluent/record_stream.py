@@ -1,22 +1,32 @@
-"""Takes records out of a consumer, and keeps the position in each partition that is read."""
+"""Takes records out of a consumer, and keeps the position in each partition that is read.
+
+It passes over batches that cannot be inflated, and says at which offsets they stand.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Message
+from confluent_kafka import Message, TopicPartition
 
 from monitor.broker.client import ClientError, Failure
+from monitor.broker.confluent.batch_search import BatchSearch
 from monitor.broker.confluent.client_errors import error_of, translated_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
     from confluent_kafka import Consumer, KafkaError
+
+    from monitor.records.record import SetAside
+
+    Ends = Callable[[Collection[int]], Mapping[int, int]]
 
 log = logging.getLogger(__name__)
 
 END = 2**63
-_END = "_PARTITION_EOF"
+_END, _NOT_INFLATED = "_PARTITION_EOF", "_BAD_COMPRESSION"
 # The library goes on by itself after these, and loses no record. After any other it may pass over records.
 _HARMLESS = {Failure.PASSING, Failure.LATE, Failure.OUT_OF_GROUP, Failure.REBALANCING}
 
@@ -24,10 +34,36 @@ _HARMLESS = {Failure.PASSING, Failure.LATE, Failure.OUT_OF_GROUP, Failure.REBALA
 class RecordStream:
     """The records of one consumer. `positions` has the next offset of each partition that is read."""
 
-    def __init__(self, consumer: Consumer, what: str) -> None:
-        self._consumer, self._what = consumer, what
+    def __init__(self, consumer: Consumer, topic: str, what: str, ends: Ends) -> None:
+        """`ends` asks for the offset after the last committed record of partitions."""
+        self._consumer, self._topic, self._what, self._ends = consumer, topic, what, ends
         self._failure: ClientError | None = None
+        self._searches: dict[int, BatchSearch] = {}
+        self._set_aside: list[tuple[int, SetAside]] = []
         self.positions: dict[int, int] = {}
+        self.is_drained = True  # whether the last call found fewer events than it was asked for
+
+    def begin(self, offsets: Mapping[int, int]) -> None:
+        """The consumer reads these partitions from these offsets on."""
+        self.end(offsets)
+        self.positions |= offsets
+
+    def end(self, partitions: Collection[int]) -> None:
+        """The consumer reads these partitions no more."""
+        for partition in partitions:
+            self.positions.pop(partition, None)
+            self._searches.pop(partition, None)
+
+    @property
+    def has_set_aside(self) -> bool:
+        """Whether `set_aside` has something to tell. Records that come after it would be in the wrong order."""
+        return bool(self._set_aside)
+
+    def set_aside(self) -> list[tuple[int, SetAside]]:
+        """The batches that were passed over since the last call, each with its partition."""
+        found = [pair for pair in self._set_aside if pair[0] in self.positions]
+        self._set_aside.clear()
+        return found
 
     def take(self, count: int, seconds: float) -> list[Message]:
         """Records that are there within `seconds`; at once with those that came when there is any event.
@@ -39,6 +75,9 @@ class RecordStream:
         with translated_errors(self._what):
             first = self._consumer.consume(1, seconds) if seconds > 0 else []
             messages = first + self._consumer.consume(count - len(first), 0) if count > len(first) else first
+        self.is_drained = len(messages) < count
+        if self._searches:
+            messages = self._without_searched(messages)
         errors = list(map(Message.error, messages))
         return self._records(messages, errors) if any(errors) else messages
 
@@ -46,7 +85,7 @@ class RecordStream:
         pairs = list(zip(messages, errors, strict=True))
         failed: dict[int | None, int] = {}  # partition -> offset of what cannot be read
         for message, error in pairs:
-            if error is not None and self._is_failure(message, error):
+            if error is not None and (self._is_search(message, error) or self._is_failure(message, error)):
                 failed[message.partition()] = message.offset() or 0
         records = [message for message, error in pairs if error is None]
         if not failed:
@@ -65,6 +104,44 @@ class RecordStream:
             return False
         self._failure = found
         return True
+
+    def _is_search(self, message: Message, error: KafkaError) -> bool:
+        """Whether this says that a batch cannot be inflated: then begin to search for its end."""
+        partition, first = message.partition(), message.offset()
+        if error.name() != _NOT_INFLATED or partition not in self.positions or first is None:
+            return False
+        inside, end = max(first, self.positions[partition]), self._ends([partition])[partition]
+        self._search_on(partition, BatchSearch(first, inside, max(end, inside + 1)))
+        return True
+
+    def _without_searched(self, messages: list[Message]) -> list[Message]:
+        """The messages of other partitions. The first one of a partition that is searched tells where to go on."""
+        searches = dict(self._searches)
+        first = {partition: one for one in reversed(messages) if (partition := one.partition()) in searches}
+        for partition, search in searches.items():
+            if partition in first and self._has_told(search, first[partition]):
+                self._search_on(partition, search)
+        return [message for message in messages if message.partition() not in searches]
+
+    def _has_told(self, search: BatchSearch, message: Message) -> bool:
+        error, offset = message.error(), message.offset() or 0
+        if error is not None and error.name() == _NOT_INFLATED:
+            search.failed(offset)
+        elif error is not None and error.name() != _END:
+            return False
+        else:
+            search.succeeded()
+        return True
+
+    def _search_on(self, partition: int, search: BatchSearch) -> None:
+        """Read where the search wants to, or behind the batch once it is done."""
+        self._searches[partition] = search
+        with translated_errors(self._what):
+            self._consumer.seek(TopicPartition(self._topic, partition, search.next_offset()))
+        if search.is_done:
+            del self._searches[partition]
+            self._set_aside.append((partition, search.found()))
+            self.move(partition, search.outside)
 
     def move(self, partition: int, offset: int) -> None:
         """Move the position of a partition forward. The end of a log comes together with the records before it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
@@ -15,6 +17,8 @@ from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
 from monitor.broker.confluent.offsets import PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
+from monitor.broker.confluent.step_parts import parts
+from monitor.broker.limits import READ_BYTES, StepLimit
 from monitor.broker.retry import COMMAND_SECONDS
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
 
 POLL_RECORDS = 10_000
 
@@ -33,21 +39,24 @@ class ConfluentTopic:
     def __init__(self, settings: Settings, topic: str, max_wait_ms: int) -> None:
         self._topic = topic
         self._admin, errors = connect(settings, COMMAND_SECONDS)
+        self._errors = errors
         bounds = PartitionBounds(self._admin, topic)
         self.beginnings, self.ends = bounds.beginnings, bounds.ends
         with ExitStack() as undo:
             undo.callback(close_admin, self._admin)
             self._consumer: Consumer = build(Consumer, settings, topic_options(settings, max_wait_ms), errors)
             undo.pop_all()
-        self._stream = RecordStream(self._consumer, f"reading {topic}")
+        self._stream = RecordStream(self._consumer, topic, f"reading {topic}", self.ends)
 
     def partitions(self) -> list[int]:
-        return sorted(partitions_of(self._admin, self._topic))
+        with self._errors.named(self._admin):
+            return sorted(partitions_of(self._admin, self._topic))
 
     def start(self, offsets: Mapping[int, int]) -> None:
         with translated_errors(f"opening {self._topic}"):
             self._consumer.assign([TopicPartition(self._topic, *pair) for pair in offsets.items()])
-        self._stream.positions = dict(offsets)
+        self._stream.end(self._stream.positions.copy())
+        self._stream.begin(offsets)
 
     def positions(self) -> dict[int, int]:
         return dict(self._stream.positions)
@@ -55,13 +64,21 @@ class ConfluentTopic:
     def poll(self, seconds: float) -> list[TopicRecord]:
         """Returns early, and without records, when a partition was read to its end."""
         self._stream.raise_failure()
-        messages = self._stream.take(POLL_RECORDS, seconds)
+        messages = self._taken([])
+        if not messages and (first := self._stream.take(1, seconds)):
+            messages = self._taken(first)
         if not messages:
             self._stream.raise_failure()
+        for partition, left_out in self._stream.set_aside():
+            log.warning("%s partition %d: %s: not read", self._topic, partition, left_out)
         records = list(map(_record, messages))
         for record in records:
             self._stream.move(record.partition, record.offset + 1)
         return records
+
+    def _taken(self, came: list[Message]) -> list[Message]:
+        """What came already, and the records that are there now."""
+        return [*chain.from_iterable(parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), came))]
 
     def close(self) -> None:
         close_quietly("the reader", self._consumer.close)

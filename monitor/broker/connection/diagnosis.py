@@ -83,6 +83,14 @@ def no_answer(settings: Settings, reason: str) -> str:
     )
 
 
+def not_resolved(where: str) -> str:
+    """The sentence for the address that a broker gives to its clients, where its host has no address here."""
+    return (
+        f"a broker calls itself {where}, and that name is not known here: change its advertised.listeners, or let this "
+        "machine resolve the name"
+    )
+
+
 def no_topic(missing: Sequence[str], where: str) -> str:
     """The sentence for topics that a cluster does not have."""
     return f"no topic {', '.join(missing)} at {where}: `ecg-monitor topics create` makes it"

@@ -18,9 +18,14 @@ it.
   tests/broker/kafka_python/test_sockets.py.
 - `tls_sockets`: closes a socket whose TLS handshake failed. The client leaves it open. Without: each failed attempt
   leaks a socket until the garbage collector finds it. tests/broker/kafka_python/test_tls_sockets.py.
-- `header_names`: reads records whose header names are not UTF-8. `poll` of the client raises on such a record and never
+- `batches`: reads records whose header names are not UTF-8. `poll` of the client raises on such a record and never
   returns from its next call. Without: such a record stops its partition, with an error.
   tests/contract/test_kafka.py, test_a_header_name_that_is_not_utf8_does_not_stop_its_partition.
+- `batches`, `inflation`: set a batch aside that inflates to more than 64 MiB, and a record of more than 1 MB or with
+  thousands of headers. The client takes all the memory that the batch asks for. Without: a record of 400 MB, 12 KB on
+  the wire, takes two gigabytes. tests/contract/test_hostile_records.py.
+- `step_bytes`: ends a poll at a number of bytes. The client counts records alone. Without: a step of large records
+  takes gigabytes. tests/contract/test_hostile_records.py.
 - `transactional`: limits the wait for offsets, commit and abort. The client waits without a limit. Without: a
   coordinator that never answers blocks the loop, `/healthz` reports it, and the supervisor restarts the process.
   tests/broker/kafka_python/test_transactional.py.

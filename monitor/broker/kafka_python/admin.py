@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from monitor.broker.client import TopicFacts
+from monitor.broker.client import ClientError, Failure, GroupFacts, TopicFacts
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
 
@@ -34,10 +34,21 @@ class KafkaPythonAdmin:
     def describe(self, topic: str) -> TopicFacts | None:
         with translated_errors(f"looking at {topic}"):
             (found,) = self._admin.describe_topics([topic])
-        partitions = found["partitions"]
+            if found["error_code"] not in {0, UnknownTopicOrPartitionError.errno}:
+                raise for_code(found["error_code"])(topic)
+        partitions, replicas = found["partitions"], 0
         if not partitions:
             return None
-        return TopicFacts(str(found["topic_id"]), len(partitions), len(partitions[0]["replica_nodes"]))
+        replicas = len(partitions[0]["replica_nodes"])
+        return TopicFacts(str(found["topic_id"]), len(partitions), replicas, _rights(found))
+
+    def describe_group(self, group: str) -> GroupFacts:
+        with translated_errors(f"looking at group {group}"):
+            found = self._admin.describe_groups([group], include_authorized_operations=True)[group]
+        if "GroupAuthorizationFailed" in (found.get("error") or ""):
+            raise ClientError(f"looking at group {group}: not authorised", Failure.UNAUTHORISED)
+        clients = frozenset(str(member["client_id"]) for member in found["members"])
+        return GroupFacts(clients, _rights(found))
 
     def create(self, topic: str, partitions: int, replication_factor: int, configs: Mapping[str, str]) -> bool:
         options = {"num_partitions": partitions, "replication_factor": replication_factor, "configs": dict(configs)}
@@ -68,3 +79,9 @@ class KafkaPythonAdmin:
 
     def close(self) -> None:
         close_quietly("the connection for questions", self._admin.close)
+
+
+def _rights(found: Mapping[str, Any]) -> frozenset[str] | None:
+    """The client gives none for a group that never had a member."""
+    names = found.get("authorized_operations")
+    return None if names is None else frozenset(names)

@@ -15,9 +15,10 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from monitor.broker.connection.diagnosis import not_resolved
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import UnreachableError
-from monitor.broker.kafka_python.explanation import explain, is_closed
+from monitor.broker.kafka_python.explanation import explain, is_closed, is_not_resolved
 from monitor.broker.kafka_python.io_thread import ends_the_process_on_a_defect
 from monitor.broker.kafka_python.sockets import patch_transport
 
@@ -97,6 +98,8 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         if not is_final and is_closed(error) and node_id not in self._refusals and not self.bootstrapped:
             answer = self._diagnosis.ask_port(server.host, server.port)
             sentence, is_final = (answer, True) if answer else (sentence, False)
+        if self.bootstrapped and is_not_resolved(error) and node_id not in self._failures:
+            log.warning("%s", not_resolved(f"{server.host}:{server.port}"))
         if is_final and self._refusals.get(node_id) != sentence:
             self._refusals[node_id] = sentence
             if self.bootstrapped:  # the caller only learns that something took too long

@@ -29,6 +29,7 @@ from snappy import UncompressError
 from zstandard import ZstdError
 
 from monitor.broker.client import ClientError, Failure
+from monitor.broker.connection.delay import reported_delay
 from monitor.broker.connection.diagnosis import no_answer
 from monitor.errors import CLIENT_PACKAGES, MonitorError, RefusedError, raised_in
 
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 _FAILURES: dict[type[KafkaError], Failure] = {
     MessageSizeTooLargeError: Failure.TOO_LARGE,
     RecordListTooLargeError: Failure.TOO_LARGE,
-    InvalidTimestampError: Failure.BAD_RECORD,
+    InvalidTimestampError: Failure.BAD_TIME,
     InvalidRecordError: Failure.BAD_RECORD,
     ProducerFencedError: Failure.FENCED,
     InvalidProducerEpochError: Failure.FENCED,
@@ -138,21 +139,27 @@ def translated_errors(what: str) -> AbstractContextManager[None]:
 
     def of_error(error: KafkaError) -> ClientError:
         if isinstance(error, AuthorizationError):
-            return ClientError(f"{what}: not authorised ({error}): grant this user access on the broker")
+            sentence = f"{what}: not authorised ({error}): grant this user access on the broker"
+            return ClientError(sentence, Failure.UNAUTHORISED)
         return ClientError(f"{what}: {error}", failure_of_kafka(error))
 
     return _translated(of_error, partial(_leak_error, what))
 
 
-def translated_connect_errors(settings: Settings) -> AbstractContextManager[None]:
-    """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a ClientError."""
+@contextmanager
+def translated_connect_errors(settings: Settings) -> Iterator[None]:
+    """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a ClientError.
+
+    Building takes as long as connecting: where that is long, the log says so.
+    """
 
     def of_leak(error: Exception) -> MonitorError:
         if isinstance(error, ValueError | OSError):
             return _unusable(settings, error)
         return _leak_error(f"Kafka at {settings.bootstrap_servers}", error)
 
-    return _translated(partial(_connect_error, settings), of_leak)
+    with _translated(partial(_connect_error, settings), of_leak), reported_delay(settings):
+        yield
 
 
 def _leak_error(what: str, error: Exception) -> ClientError:

@@ -19,7 +19,7 @@ def client_config(settings: Settings, wait_seconds: float) -> dict[str, Any]:
     """Options that all clients share; connecting may take `wait_seconds`."""
     config: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
-        "client_id": f"ecg-monitor-{settings.instance}",
+        "client_id": settings.client_id,
         "bootstrap_timeout_ms": int(1000 * min(wait_seconds, settings.broker_timeout_seconds)),
         "reconnect_backoff_max_ms": 1000,  # with the client's 30 s we would reconnect long after the broker is back
         "security_protocol": settings.security_protocol,

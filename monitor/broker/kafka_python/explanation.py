@@ -35,6 +35,11 @@ def explain(diagnosis: Diagnosis, error: Exception, host: str, port: int) -> tup
     return f"{where}: {_text(cause)}", False
 
 
+def is_not_resolved(error: Exception) -> bool:
+    """Whether the host of an address is not known here."""
+    return isinstance(error, KafkaConnectionError) and _text(error).startswith("DNS ")
+
+
 def is_closed(error: Exception) -> bool:
     """Whether the port closed the connection, so that `Diagnosis.ask_port` may find out why."""
     return isinstance(error, _CLOSED)

@@ -18,8 +18,9 @@ from monitor.broker.client import ClientError, CommittedOffset, Membership
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
-from monitor.broker.kafka_python.patches import accept_any_header_name
-from monitor.broker.limits import fetch_pace, heartbeat_ms
+from monitor.broker.kafka_python.not_read import NotRead
+from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
+from monitor.broker.limits import StepLimit, fetch_pace, heartbeat_ms
 from monitor.records.column import Column
 
 if TYPE_CHECKING:
@@ -46,16 +47,19 @@ class KafkaPythonGroup:
         self._started: set[int] = set()
         self._uncollected = 0  # bytes
         if known_versions.is_known():
-            accept_any_header_name()
+            read_any_batch()
         with translated_connect_errors(settings):
             self._consumer = _build(settings, wait_seconds)
+            self._bytes = limit_bytes(self._consumer, StepLimit.full(settings).bytes)
             self._consumer.subscribe([self._topic], listener=self._rebalances)
         self._member: ConsumerGroupMetadata = self._consumer.group_metadata()
         self._joined_as = self._member  # the last one in a stable group
 
-    def poll(self) -> list[RecordBlock]:
+    def poll(self, limit: StepLimit) -> list[RecordBlock]:
+        if self._bytes is not None:
+            self._bytes.limit = limit.bytes
         with translated_errors("reading beats"):
-            polled = self._consumer.poll(timeout_ms=POLL_MS)
+            polled = self._consumer.poll(timeout_ms=POLL_MS, max_records=limit.records)
         self._check_member()
         blocks = [_block(records) for tp, records in polled.items() if tp.partition in self._started]
         self._collect_garbage(blocks)
@@ -144,6 +148,18 @@ class KafkaPythonGroup:
             found = self._consumer.end_offsets(list(map(self._tp, partitions)), REQUEST_MS)
         return {tp.partition: offset for tp, offset in found.items()}
 
+    def log_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """As of the last fetch, of the partitions that are read."""
+        found = {}
+        for partition in self._started & set(partitions):
+            with suppress(ClientError), translated_errors("asking for the end of the log"):
+                found[partition] = self._consumer.highwater(self._tp(partition))
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def partitions(self) -> int:
+        with translated_errors(f"looking at {self._topic}"):
+            return len(self._consumer.partitions_for_topic(self._topic) or ())
+
     def positions(self) -> dict[int, int]:
         found = {}
         for tp in self._consumer.assignment():
@@ -196,7 +212,10 @@ def _block(records: Sequence[Any]) -> RecordBlock:
     _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*records, strict=True)
     # a first timestamp and its delta may add up to more than 64 bits
     time = np.array([(time + 2**63) % 2**64 - 2**63 for time in stamp], np.int64)
-    return RecordBlock(partition[0], np.array(offset, np.int64), time, Column.of(key), Column.of(value), headers)
+    columns = np.array(offset, np.int64), time, Column.of(key), Column.of(value), headers
+    if NotRead not in set(map(type, value)):
+        return RecordBlock(partition[0], *columns)
+    return RecordBlock(partition[0], *columns, {row: one.what for row, one in enumerate(value) if type(one) is NotRead})
 
 
 class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from monitor.broker.kafka_python import known_versions
+
 if TYPE_CHECKING:
+    from kafka import KafkaConsumer
+
     from monitor.broker.connection.diagnosis import Diagnosis
     from monitor.broker.kafka_python.bootstrap import Client
+    from monitor.broker.kafka_python.step_bytes import StepBytes
 
 
 def make_client(diagnosis: Diagnosis, **configs: Any) -> Client:
@@ -21,8 +26,17 @@ def make_client(diagnosis: Diagnosis, **configs: Any) -> Client:
     return Client(diagnosis, **configs)
 
 
-def accept_any_header_name() -> None:
-    """Let every consumer of this process read records whose header names are not UTF-8."""
-    from monitor.broker.kafka_python import header_names
+def read_any_batch() -> None:
+    """Let every consumer of this process read any batch, see `batches`."""
+    from monitor.broker.kafka_python import batches
 
-    header_names.accept_any_header_name()
+    batches.read_any_batch()
+
+
+def limit_bytes(consumer: KafkaConsumer, limit: int) -> StepBytes | None:
+    """The bound on the bytes of each poll of a consumer; None with a client that is not known."""
+    if not known_versions.is_known():
+        return None
+    from monitor.broker.kafka_python.step_bytes import StepBytes
+
+    return StepBytes(consumer, limit)

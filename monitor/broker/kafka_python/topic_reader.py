@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,17 @@ from monitor.broker.client import TopicRecord
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
-from monitor.broker.kafka_python.patches import accept_any_header_name
+from monitor.broker.kafka_python.not_read import NotRead
+from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
+from monitor.broker.limits import READ_BYTES
 from monitor.broker.retry import COMMAND_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
 
 REQUEST_MS = 5000
 POLL_RECORDS = 10_000
@@ -29,7 +34,7 @@ class KafkaPythonTopic:
     def __init__(self, settings: Settings, topic: str, max_wait_ms: int) -> None:
         self._topic = topic
         if known_versions.is_known():
-            accept_any_header_name()
+            read_any_batch()
         with translated_connect_errors(settings):
             self._consumer = KafkaConsumer(
                 **client_config(settings, COMMAND_SECONDS),
@@ -42,6 +47,7 @@ class KafkaPythonTopic:
                 fetch_max_wait_ms=max_wait_ms,
                 max_poll_records=POLL_RECORDS,
             )
+            limit_bytes(self._consumer, READ_BYTES)
 
     def partitions(self) -> list[int]:
         with translated_errors(f"opening {self._topic}"):
@@ -70,9 +76,14 @@ class KafkaPythonTopic:
     def poll(self, seconds: float) -> list[TopicRecord]:
         with translated_errors(f"reading {self._topic}"):
             polled = self._consumer.poll(timeout_ms=int(1000 * seconds))
+        records = list(chain.from_iterable(polled.values()))
+        for one in records:
+            if type(one.value) is NotRead:
+                log.warning("%s partition %d: %s: not read", self._topic, one.partition, one.value.what)
         return [
             TopicRecord(one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers))
-            for one in chain.from_iterable(polled.values())
+            for one in records
+            if type(one.value) is not NotRead
         ]
 
     def close(self) -> None:

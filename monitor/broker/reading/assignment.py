@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from monitor.broker.client import CommittedOffset
 from monitor.errors import BrokerError
 from monitor.records.record import Assigned, BrokerFacts
+from monitor.records.stream_time import StreamTime
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,24 +33,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
+LOOK_AGAIN_SECONDS = 0.2  # at a partition that was held back: a look takes some 10 ms
 MAX_RETRY_SECONDS = 20.0
 STALL_SECONDS = 30.0  # less than /healthz waits before it names the partition
 CHECK_GAP_SECONDS = 10.0  # no check for so long, as while the broker is unavailable: begin again
-METADATA_PREFIX = "clock="
+_METADATA = re.compile(r"(?:clock=([-\d,]+))?(?: ?of=(\d{1,9}))?\0?")  # confluent-kafka 2.16.1 commits one more byte
 
 
-def offset_to_commit(offset: int, stream_time: int | None) -> CommittedOffset:
-    """An offset to commit, with the partition's stream time in its metadata, so that both change together."""
-    return CommittedOffset(offset, "" if stream_time is None else f"{METADATA_PREFIX}{stream_time}")
+def offset_to_commit(offset: int, stream_time: StreamTime | None, partitions: int = 0) -> CommittedOffset:
+    """An offset to commit, with the partition's stream time in its metadata, so that both change together.
+
+    `partitions`: how many the topic had when the group began to read this one; 0: not known.
+    """
+    clock = [] if stream_time is None else [f"clock={stream_time.text()}"]
+    return CommittedOffset(offset, " ".join([*clock, *([f"of={partitions}"] if partitions else [])]))
 
 
-def committed_stream_time(metadata: str) -> int | None:
+def committed_stream_time(metadata: str) -> StreamTime | None:
     """The stream time that was committed with an offset; None where another program committed it."""
-    metadata = metadata.rstrip("\0")  # confluent-kafka 2.16.1 commits one more byte
-    text = metadata.removeprefix(METADATA_PREFIX)
-    if text == metadata or not text.removeprefix("-").isdecimal():
-        return None
-    return stream_time if abs(stream_time := int(text[:20])) < 2**63 else None
+    found = _METADATA.fullmatch(metadata)
+    return None if found is None or found[1] is None else StreamTime.parse(found[1])
+
+
+def committed_partitions(metadata: str) -> int:
+    """The number of partitions that was committed with an offset; 0 where none was."""
+    found = _METADATA.fullmatch(metadata)
+    return 0 if found is None or found[2] is None else int(found[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,11 @@ class Assignment:
         self._facts = BrokerFacts()
         self._is_atomic = settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}
+        self._committed: dict[int, int] = {}  # also of partitions that are to be restored again
+        self._known: dict[int, int] = {}  # partition -> how many the topic had when the group began to read it
         self._revoked: set[int] = set()
         self._retry: dict[int, Retry] = {}
+        self._held_back: dict[int, float] = {}  # partition -> when to look again
         self._moved: dict[int, tuple[int, float]] = {}  # partition -> next offset, and since when it is that
         self._checked = 0.0
 
@@ -83,6 +96,7 @@ class Assignment:
         """Drop what is known of these partitions."""
         for partition in partitions:
             self._retry.pop(partition, None)
+            self._held_back.pop(partition, None)
             if self._next.pop(partition, None) is not None:
                 self._revoked.add(partition)
 
@@ -98,6 +112,24 @@ class Assignment:
         """What happened since the last call."""
         facts, self._facts = self._facts, BrokerFacts()
         return facts
+
+    def to_commit(self, partition: int, offset: int, stream_time: StreamTime | None) -> CommittedOffset:
+        """An offset of a partition to commit, with its metadata."""
+        return offset_to_commit(offset, stream_time, self._known.get(partition, 0))
+
+    def delivered(self, offsets: Mapping[int, CommittedOffset]) -> None:
+        """These offsets are committed."""
+        self._committed |= {partition: one.offset for partition, one in offsets.items()}
+
+    def waiting(self, partition: int, position: int, end: int) -> int:
+        """Records from the last committed one to the end of the partition.
+
+        `position` is that of the client. It moves past records that are not returned, such as the markers of
+        transactions: it counts where all that was read is committed.
+        """
+        read = self._next.get(partition, position)
+        committed = self._committed.get(partition, read)
+        return max(0, max(end, read) - (max(position, read) if committed == read else committed))
 
     def stalled(self, lag: Mapping[int, int], now: float) -> list[int]:
         """Partitions that have records waiting but have brought none for STALL_SECONDS; called once a second.
@@ -120,9 +152,10 @@ class Assignment:
 
         A partition whose leader is down, or in which a member left a transaction open, cannot be restored now. It is
         tried again at a later poll. A poll stops at the first such partition, so that it delays neither the other
-        partitions nor the group for long. Raises BrokerError when no partition at all is restored.
+        partitions nor the group for long. A partition that an open transaction holds back is not even tried.
+        Raises BrokerError when no partition at all is restored.
         """
-        wanted = sorted(client.assignment() - self._next.keys())
+        wanted = self._without_held_back(client, sorted(client.assignment() - self._next.keys()))
         fresh = [partition for partition in wanted if partition not in self._retry]
         try:
             if fresh:
@@ -140,6 +173,24 @@ class Assignment:
                 self._put_off(client, partition, error)
                 break
         return assigned
+
+    def _without_held_back(self, client: GroupClient, wanted: list[int]) -> list[int]:
+        """The partitions whose state can be read now. Looks at most every LOOK_AGAIN_SECONDS."""
+        now = time.monotonic()
+        due = [partition for partition in wanted if self._held_back.get(partition, 0.0) <= now]
+        if not due:
+            return []
+        held_back = self._state.held_back(due)
+        for partition in held_back:
+            if partition not in self._held_back:
+                log.warning("partition %d waits for an open transaction on the state topic to end", partition)
+                with contextlib.suppress(BrokerError):
+                    client.stop(partition)
+            self._held_back[partition] = now + LOOK_AGAIN_SECONDS
+        free = [partition for partition in due if partition not in held_back]
+        for partition in free:
+            self._held_back.pop(partition, None)
+        return free
 
     def _put_off(self, client: GroupClient, partition: int, error: BrokerError) -> None:
         """Try it again later, with a longer pause each time."""
@@ -167,7 +218,7 @@ class Assignment:
         client.start({partition: position.offset for partition, position in positions.items()})
         for partition in wanted:
             self._retry.pop(partition, None)
-            self._next[partition] = positions[partition].offset
+            self._next[partition] = self._committed[partition] = positions[partition].offset
         self._facts += BrokerFacts(restored_sources=sum(map(len, states.values())))
         return {
             partition: Assigned(
@@ -177,10 +228,11 @@ class Assignment:
         }
 
     def _positions(self, client: GroupClient, wanted: list[int]) -> dict[int, CommittedOffset]:
-        first, end = client.beginnings(wanted), client.ends(wanted)
+        first, end, known = client.beginnings(wanted), client.ends(wanted), client.committed(wanted)
         policy = first if self._settings.offset_reset == "earliest" else end
+        policy = policy | {partition: first[partition] for partition in self._appeared(client, known)}
         positions = {}
-        for partition, committed in client.committed(wanted).items():
+        for partition, committed in known.items():
             if committed is None:
                 positions[partition] = offset_to_commit(policy[partition], None)
             elif first[partition] <= committed.offset and (committed.offset <= end[partition] or not self._is_atomic):
@@ -190,6 +242,23 @@ class Assignment:
                 stream_time = committed_stream_time(committed.metadata)
                 positions[partition] = offset_to_commit(policy[partition], stream_time)
         return positions
+
+    def _appeared(self, client: GroupClient, committed: Mapping[int, CommittedOffset | None]) -> set[int]:
+        """The partitions without a committed offset that the topic did not have when the group began to read it.
+
+        They begin at their first record, whatever MONITOR_OFFSET_RESET says: their beats came while the group was
+        reading. Each offset is committed with the number of partitions that its group found.
+        """
+        for partition, one in committed.items():
+            self._known[partition] = 0 if one is None else committed_partitions(one.metadata)
+        if all(self._known[partition] for partition in committed):
+            return set()
+        count = max(client.partitions(), 1 + max(committed))
+        new = {partition for partition, one in committed.items() if one is None}
+        before = client.committed(set(range(count)) - new) if new else {}
+        began = max((committed_partitions(one.metadata) for one in before.values() if one is not None), default=0)
+        self._known |= {partition: count for partition in committed if not self._known[partition]}
+        return {partition for partition in new if began and partition >= began}
 
     def expects(self, client: GroupClient, partition: int, offsets: NDArray[np.int64]) -> bool:
         """Whether records may be judged: their partition is restored, and they follow what was read before.

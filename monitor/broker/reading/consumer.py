@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.broker.blocks import join
 from monitor.broker.client import Failure, failure_of
+from monitor.broker.limits import StepLimit
 from monitor.broker.reading.assignment import Assignment
 from monitor.broker.retry import START_SECONDS
 from monitor.errors import BrokerError, RewoundError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from monitor.broker.client import CommittedOffset, KafkaClient, Membership
     from monitor.broker.reading.state_topic import StateTopic
     from monitor.records.record import Assigned, BrokerFacts, Records
+    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,21 +38,24 @@ class GroupConsumer:
         self._settings, self._client = settings, client
         self._topic = settings.beats_topic
         self._assignment = Assignment(settings, state)
-        self._lag: dict[int, int] = {}
+        self._ends: dict[int, tuple[int, int]] = {}  # partition -> position of the client, end; about a second old
+        self._held_back: dict[int, int] = {}
         self._failure: BrokerError | None = None  # of the last request for the lag
         self._lag_asked = self._stable = time.monotonic()
         self._is_broken = False
         self._refusals = 0  # in a row
+        self._limit = StepLimit.full(settings)
+        self._brought: float | None = None  # when the last poll brought records
         self._group = client.group(settings, START_SECONDS)
 
     def poll(self) -> Records:
         """Records of restored partitions, and where those begin that were restored now."""
         if self._is_broken:  # the broker was unavailable at the last try to rebuild
             self._rebuild()
-        self._update_lag()
+        self.look_at_lag()
         assigned = self._restore()
         try:
-            blocks = self._group.poll()
+            blocks = self._group.poll(self._adapted_limit())
             self._assignment.revoke(self._group.changed())
             blocks = [block for block in blocks if self._assignment.expects(self._group, block.partition, block.offset)]
         except BrokerError as error:
@@ -61,7 +66,18 @@ class GroupConsumer:
         if self._failure is not None and not blocks and not assigned:  # an empty poll does not show that Kafka answers
             raise self._failure
         self._failure = None
+        self._brought = time.monotonic() if blocks else None
         return join(self._topic, blocks, assigned, self._assignment.revoked())
+
+    def _adapted_limit(self) -> StepLimit:
+        """What this poll may bring, by the time that has passed since the last one brought records."""
+        if self._brought is not None:
+            before, seconds = self._limit, time.monotonic() - self._brought
+            self._limit = before.after(seconds, StepLimit.full(self._settings))
+            if self._limit.records < before.records:
+                log.debug("a step of %.1f s: the next one has %d records at most", seconds, self._limit.records)
+            self._brought = None
+        return self._limit
 
     def has_more(self) -> bool:
         """Whether the next poll returns at once; False where the client cannot tell."""
@@ -86,13 +102,15 @@ class GroupConsumer:
             self._failure = error
             return {}
 
-    def _update_lag(self) -> None:
+    def look_at_lag(self) -> None:
         """Once a second, ask for the ends of the partitions: this also tells an idle broker from one that fails."""
         now = time.monotonic()
         if now - self._lag_asked < LAG_SECONDS:
             return
         try:
-            ends = self._group.ends(self._group.assignment() or {0})
+            partitions = self._group.assignment() or {0}
+            log_ends = self._group.log_ends(partitions)  # first: what comes in between is not held back
+            ends = self._group.ends(partitions)
         except BrokerError as error:
             self._failure, self._stable = error, now
             return
@@ -100,9 +118,11 @@ class GroupConsumer:
             self._lag_asked = time.monotonic()  # so that a poll comes between two requests that time out
         self._failure = None
         positions = self._group.positions()
-        self._lag = {one: max(0, ends[one] - position) for one, position in positions.items() if one in ends}
+        self._ends = {one: (position, ends[one]) for one, position in positions.items() if one in ends}
+        self._held_back = {one: max(0, log_ends.get(one, 0) - end) for one, (_, end) in self._ends.items()}
         self._watch_membership(now)
-        if stalled := self._assignment.stalled(self._lag, now):
+        unread = {one: max(0, end - position) for one, (position, end) in self._ends.items()}
+        if stalled := self._assignment.stalled(unread, now):
             log.warning("records wait in partitions %s, and none come: joining again", stalled)
             self._is_broken = True
 
@@ -134,9 +154,14 @@ class GroupConsumer:
             log.warning("nothing can be delivered as this member of group %s: joining again", self._settings.group_id)
             self._is_broken = True
 
-    def delivered(self) -> None:
-        """A checkpoint was delivered, so the group accepts this member."""
+    def delivered(self, offsets: Mapping[int, CommittedOffset]) -> None:
+        """A checkpoint was delivered with these offsets, so the group accepts this member."""
         self._refusals = 0
+        self._assignment.delivered(offsets)
+
+    def to_commit(self, partition: int, offset: int, stream_time: StreamTime | None) -> CommittedOffset:
+        """An offset of a partition to commit, with its metadata."""
+        return self._assignment.to_commit(partition, offset, stream_time)
 
     def is_idle(self) -> bool:
         """Whether it has joined the group without getting a partition."""
@@ -147,7 +172,10 @@ class GroupConsumer:
         return self._assignment.has(partition)
 
     def lag(self) -> Mapping[int, int]:
-        return self._lag
+        return {partition: self._assignment.waiting(partition, *ends) for partition, ends in self._ends.items()}
+
+    def held_back(self) -> Mapping[int, int]:
+        return self._held_back
 
     def facts(self) -> BrokerFacts:
         return self._assignment.facts()

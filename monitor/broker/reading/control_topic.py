@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from monitor.alarms.control_message import MAX_KEY_BYTES, MAX_VALUE_BYTES
 from monitor.broker.client import Failure, failure_of
 from monitor.broker.reading.reader import Reader
 from monitor.broker.retry import retry_while_unavailable
@@ -76,4 +77,7 @@ class ControlTopic:
 
 
 def _control_record(record: TopicRecord) -> ControlRecord:
-    return ControlRecord(record.key, record.value, record.offset)
+    """The record, cut to what `control_message.read` refuses as too large: others cannot fill the memory."""
+    key, value = record.key, record.value
+    key = None if key is None else key[: MAX_KEY_BYTES + 1]
+    return ControlRecord(key, None if value is None else value[: MAX_VALUE_BYTES + 1], record.offset)

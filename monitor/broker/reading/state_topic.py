@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.alarms.episode_state import MAX_ROW_BYTES
+from monitor.beats.beat import MAX_KEY_BYTES
 from monitor.broker.reading.reader import read_to_end
 from monitor.broker.retry import COMMAND_SECONDS
 from monitor.broker.topics import extend_state
-from monitor.errors import BrokerError
+from monitor.errors import BrokerError, RefusedError
+from monitor.records.record import GROUP_HEADER
+from monitor.terminal import printable
 
 if TYPE_CHECKING:
-    from monitor.broker.client import AdminClient, KafkaClient, TopicClient
+    from monitor.broker.client import AdminClient, KafkaClient, TopicClient, TopicRecord
     from monitor.settings import Settings
 
-IDLE_SECONDS = 4.0  # without a row: the open transaction of a dying member holds the end back; try again later
+IDLE_SECONDS = 4.0  # without a row: a transaction that began meanwhile holds the end back; try again later
 POLL_SECONDS = 0.2
 WAIT_MS = 10  # the broker answers a fetch at the end of a log after this time: a restore waits for it
 
@@ -28,10 +32,10 @@ class StateTopic:
         self._admin: AdminClient | None = None
 
     def read(self, partitions: list[int]) -> dict[int, dict[bytes, bytes]]:
-        """The last value of each source in each of the partitions.
+        """The last value of each source in each of the partitions, which are not `held_back`.
 
-        It reads all committed rows up to the end of everything written. Raises BrokerError while a transaction that a
-        dying member left open holds that end back.
+        It reads all committed rows up to the end of everything written. Raises BrokerError while a transaction that
+        began meanwhile holds that end back.
         """
         try:
             return self._read(partitions)
@@ -39,20 +43,51 @@ class StateTopic:
             self.close()
             raise
 
+    def held_back(self, partitions: list[int]) -> set[int]:
+        """The partitions in which an open transaction holds the last rows back, as of now; it does not wait for them.
+
+        A member that died leaves one open for up to 10 s, anybody else for as long as the broker allows.
+        """
+        try:
+            ends = self._ends(partitions)
+            committed = self._ready_consumer().ends(ends) if ends else {}
+        except BrokerError:
+            self.close()
+            raise
+        return {partition for partition, end in ends.items() if committed.get(partition, 0) < end}
+
+    def _ready_consumer(self) -> TopicClient:
+        if self._consumer is None:
+            self._consumer = self._client.topic(self._settings, self._topic, WAIT_MS)
+        return self._consumer
+
     def _read(self, wanted: list[int]) -> dict[int, dict[bytes, bytes]]:
         rows: dict[int, dict[bytes, bytes]] = {partition: {} for partition in wanted}
         ends = self._ends(wanted)
         if not ends:
             return rows
-        consumer = self._consumer = self._consumer or self._client.topic(self._settings, self._topic, WAIT_MS)
+        consumer = self._ready_consumer()
         consumer.start(consumer.beginnings(ends))
         for record in read_to_end(consumer, self._topic, ends, idle_seconds=IDLE_SECONDS, poll_seconds=POLL_SECONDS):
             if record.key is not None:  # Kafka takes no other into a compacted topic
-                rows[record.partition].pop(record.key, None)
+                # cut to what `episode_state.restore` refuses, so that others cannot fill the memory
+                key = record.key[: MAX_KEY_BYTES + 1]
+                rows[record.partition].pop(key, None)
                 if record.value is not None:
-                    rows[record.partition][record.key] = record.value
+                    self._check_group(record)
+                    rows[record.partition][key] = record.value[: MAX_ROW_BYTES + 1]
         consumer.start({})  # else it goes on asking for rows
         return rows
+
+    def _check_group(self, record: TopicRecord) -> None:
+        """Raise RefusedError for another group's row: each would take the other's episodes for its own."""
+        own = self._settings.group_id.encode()
+        for name, value in record.headers:
+            if name == GROUP_HEADER and value != own:
+                raise RefusedError(
+                    f"{self._topic} has the episode state of group {printable(value[:100].decode(errors='replace'))}: "
+                    f"name another MONITOR_STATE_TOPIC for group {self._settings.group_id}"
+                )
 
     def _ends(self, wanted: list[int]) -> dict[int, int]:
         """The end of each partition that has records, uncommitted ones included."""

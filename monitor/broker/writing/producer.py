@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.limits import WAIT_SECONDS
 from monitor.broker.retry import START_SECONDS
-from monitor.deadletters.letter import without_value
+from monitor.broker.writing.output_time import OutputTime
+from monitor.deadletters.letter import smaller
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class AcknowledgedProducer:
         self._batch: tuple[Message, ...] = ()
         self._unsent: list[Message] = []
         self._sending: Sending | None = None
+        self._time = OutputTime()
 
     def deliver(self, messages: tuple[Message, ...]) -> None:
         """Return when the broker has acknowledged every message.
@@ -39,7 +41,7 @@ class AcknowledgedProducer:
         if messages is not self._batch:
             self._batch, self._unsent, self._sending = messages, list(messages), None
         if self._unsent:
-            self._sending, self._unsent = self._ready().send(self._unsent), []
+            self._sending, self._unsent = self._send(self._unsent), []
         try:
             self._wait()
         except ClientError as error:
@@ -59,6 +61,9 @@ class AcknowledgedProducer:
             self._send_alone(self._sending)
         self._sending = None
 
+    def _send(self, messages: list[Message]) -> Sending:
+        return self._ready().send(messages, self._time.times(len(messages)))
+
     def _ready(self) -> ProducerClient:
         if self._producer is None:
             self._producer = self._client.producer(self._settings, WAIT_SECONDS)
@@ -74,8 +79,10 @@ class AcknowledgedProducer:
         self._unsent, self._sending = failed.unacknowledged(), None
         while self._unsent:
             try:
-                self._ready().send(self._unsent[:1]).wait(time.monotonic() + WAIT_SECONDS)
+                self._send(self._unsent[:1]).wait(time.monotonic() + WAIT_SECONDS)
             except ClientError as error:
+                if error.failure is Failure.BAD_TIME:
+                    self._time.refuse()
                 if error.failure is Failure.TOO_LARGE:
                     self._unsent[0] = _smaller(self._unsent[0])
                     self.close()
@@ -89,7 +96,6 @@ class AcknowledgedProducer:
 
 
 def _smaller(message: Message) -> Message:
-    """What to send of a record that is too large for its topic: its value is left out, and a header says so."""
-    size = len(message.value or b"")
-    log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", size, message.topic)
-    return without_value(message) if message.may_omit_value else message
+    """What to send of a message that is too large for its topic: of a dead letter less, and a header says so."""
+    log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", message.size, message.topic)
+    return smaller(message) if message.may_omit_value else message

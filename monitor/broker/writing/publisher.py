@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.broker.choice import kafka_client
@@ -31,6 +32,7 @@ class Publisher:
     """Sends records; `flush` raises when the broker did not accept one of them."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._producer = kafka_client(settings).producer(settings, COMMAND_SECONDS, linger_ms=LINGER_MS)
         self._sent: list[tuple[StampedMessage, Sending]] = []  # not acknowledged yet, as far as `flush` knows
         self._topics: set[str] = set()  # that are there
@@ -45,13 +47,14 @@ class Publisher:
             self.flush()
 
     def find(self, topic: str) -> None:
-        """Raise BrokerError for a missing topic: the clients would look for it until the message expires."""
+        """Raise BrokerError for a missing topic: a producer would look for it until the message expires."""
         try:
-            found = self._producer.partitions(topic)
+            with closing(kafka_client(self._settings).admin(self._settings, COMMAND_SECONDS)) as admin:
+                found = admin.describe(topic)
         except ClientError as error:
             raise BrokerError(f"publishing to {topic}: {error}") from error
-        if not found:
-            raise BrokerError(no_topic([topic], "its broker"))
+        if found is None:
+            raise BrokerError(no_topic([topic], self._settings.bootstrap_servers))
         self._topics.add(topic)
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
-_REFUSED = {Failure.TOO_LARGE, Failure.BATCH_TOO_LARGE, Failure.BAD_RECORD}
+_REFUSED = {Failure.TOO_LARGE, Failure.BATCH_TOO_LARGE, Failure.BAD_RECORD, Failure.BAD_TIME}
 
 
 @dataclass(frozen=True, slots=True)

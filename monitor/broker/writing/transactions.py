@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.limits import TRANSACTION_MS, WAIT_SECONDS
 from monitor.broker.retry import START_SECONDS
-from monitor.deadletters.letter import without_value
+from monitor.broker.writing.output_time import OutputTime
+from monitor.deadletters.letter import smaller
 from monitor.errors import RefusedError, RewoundError
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class TransactionalProducer:
 
     def __init__(self, settings: Settings, client: KafkaClient) -> None:
         self._settings, self._client = settings, client
-        self._name = f"{settings.group_id}.{settings.instance}"
+        self._name = settings.transactional_id
         self._producer: ProducerClient | None = None  # with transactions begun
+        self._time = OutputTime()
         self._too_large: int | None = None  # bytes that the broker has refused before
         self._fenced: deque[float] = deque(maxlen=FENCED_TIMES)
         self._connect_seconds = START_SECONDS
@@ -76,6 +78,8 @@ class TransactionalProducer:
         except ClientError as error:
             self.close()
             self._remember_size(error, sent)
+            if error.failure is Failure.BAD_TIME:
+                self._time.refuse()
             if error.failure is Failure.FENCED:
                 self._check_name(time.monotonic() - began)
             raise RewoundError(f"a transaction failed: {error}") from error
@@ -86,26 +90,26 @@ class TransactionalProducer:
         deadline = time.monotonic() + DELIVER_SECONDS
         producer = self._ready()
         producer.begin()
-        producer.send(messages).wait(deadline)
+        producer.send(messages, self._time.times(len(messages))).wait(deadline)
         producer.send_offsets(self._settings.beats_topic, offsets, member, deadline - time.monotonic())
         producer.commit(deadline - time.monotonic())
 
     def _shortened(self, message: Message) -> Message:
-        """The message; without its value where it is a dead letter as large as one that the broker has refused."""
+        """The message; made smaller where it is a dead letter as large as one that the broker has refused."""
         for _ in range(2):
-            if self._too_large is not None and message.may_omit_value and _size(message) >= self._too_large:
-                message = without_value(message)
+            if self._too_large is not None and message.may_omit_value and message.size >= self._too_large:
+                message = smaller(message)
         return message
 
     def _remember_size(self, error: ClientError, messages: Sequence[Message]) -> None:
         if error.failure is Failure.TOO_LARGE:
-            largest = max(messages, key=_size)
+            largest = max(messages, key=lambda message: message.size)
             log.error(
                 "the broker refuses %d bytes for %s: raise max.message.bytes of that topic",
-                _size(largest),
+                largest.size,
                 largest.topic,
             )
-            omissible = [_size(message) for message in messages if message.may_omit_value]
+            omissible = [message.size for message in messages if message.may_omit_value]
             self._too_large = max(omissible) if omissible else self._too_large
 
     def _check_name(self, seconds: float) -> None:
@@ -127,8 +131,3 @@ class TransactionalProducer:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.discard()
-
-
-def _size(message: Message) -> int:
-    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
-    return len(message.key or b"") + len(message.value or b"") + headers

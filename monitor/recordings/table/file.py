@@ -94,7 +94,10 @@ def _times(path: Path, layout: Layout, lines: Lines) -> NDArray[np.float64]:
 
 
 def _seconds(path: Path, layout: Layout, lines: Lines, timing: Timing) -> float:
-    """How long the table is: from the first time to the last, or by the number of its rows."""
+    """How long the table is: from the first time to the last, or by the number of its rows.
+
+    Raises RecordingError where the first time or the last one is missing.
+    """
     rows, last = 0, lines
     for block in rows_of(path, layout):
         filled = [number for number, line in enumerate(block.lines) if line and not line.isspace()]
@@ -104,6 +107,8 @@ def _seconds(path: Path, layout: Layout, lines: Lines, timing: Timing) -> float:
         return rows / timing.hz
     first, end = _times(path, layout, Lines(lines.first, lines.lines[:1])), _times(path, layout, last)
     span = float(end[-1] - first[0]) / timing.per_second + 1 / timing.hz
+    if not math.isfinite(span):
+        raise RecordingError(f"{path}: its first time or its last one is missing: remove such rows")
     days = math.ceil((rows / timing.hz - span) / DAY_SECONDS - 0.5)  # times of day begin again at midnight
     span += DAY_SECONDS * max(0, days) if layout.time.is_clock else 0.0
     return round(span * timing.hz) / timing.hz

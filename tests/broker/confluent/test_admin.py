@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.confluent import admin
 from monitor.broker.confluent.admin import ConfluentAdmin
+from monitor.broker.confluent.connecting import ConnectionErrors
 from monitor.settings import Settings
 
 NO_LEADER, DENIED = KafkaError(5), KafkaError(29)
@@ -45,7 +46,7 @@ def topic(*leaders, error=None):
 def wait(monkeypatch):
     def wait(*answers):
         client = Scripted(*answers)
-        monkeypatch.setattr(admin, "connect", lambda _settings, _seconds: (client, None))
+        monkeypatch.setattr(admin, "connect", lambda settings, _seconds: (client, ConnectionErrors(settings)))
         ConfluentAdmin(Settings(), 1).extend("beats", 2)
         return len(client.answers)
 

@@ -26,7 +26,7 @@ CODES = {KafkaError(code).name(): code for code in range(-200, 150)}
         ("_TIMED_OUT", Failure.LATE),
         ("MSG_SIZE_TOO_LARGE", Failure.TOO_LARGE),
         ("RECORD_LIST_TOO_LARGE", Failure.TOO_LARGE),
-        ("INVALID_TIMESTAMP", Failure.BAD_RECORD),
+        ("INVALID_TIMESTAMP", Failure.BAD_TIME),
         ("INVALID_RECORD", Failure.BAD_RECORD),
         ("_FENCED", Failure.FENCED),
         ("PRODUCER_FENCED", Failure.FENCED),

@@ -9,9 +9,12 @@ from monitor.broker.client import ClientError, Failure, Membership
 from monitor.broker.confluent import group
 from monitor.broker.confluent.connecting import ConnectionErrors
 from monitor.broker.confluent.group import CommitAnswers, ConfluentGroup, Rebalances
+from monitor.broker.limits import StepLimit
 from monitor.errors import RefusedError
 from monitor.settings import Settings
 from tests.broker.confluent.scripted import ScriptedAdmin
+
+LIMIT = StepLimit(100, 1000)
 
 
 class Scripted:
@@ -136,7 +139,7 @@ def reading(monkeypatch, *events):
     consumer, login = Reading(), {"sasl_username": "monitor", "sasl_password": "s3ntinel"}
     member = ConfluentGroup(Settings(security_protocol="SASL_PLAINTEXT", **login), 1)
     consumer.rebalance("on_assign", 0)
-    member.poll()
+    member.poll(LIMIT)
     member.start({0: 0})
     consumer.events = list(events)
     return member, consumer, built[0]
@@ -146,7 +149,7 @@ def test_no_record_after_a_damaged_one_is_returned(monkeypatch):
     damaged, later = Message("beats", 0, 2, error=KafkaError(-199)), Message("beats", 0, 3, b"bed", b"beat")
     member, consumer, _ = reading(monkeypatch, damaged, later)
     with pytest.raises(ClientError) as caught:
-        member.poll()
+        member.poll(LIMIT)
     assert caught.value.failure is Failure.UNREADABLE
     assert consumer.events == [later]
 

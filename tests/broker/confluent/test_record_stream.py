@@ -31,7 +31,7 @@ def event(name, partition, offset=0):
 
 
 def stream(*messages, **positions):
-    made = RecordStream(Scripted(*messages), "reading beats")
+    made = RecordStream(Scripted(*messages), "beats", "reading beats", lambda wanted: dict.fromkeys(wanted, 100))
     made.positions = {int(name.removeprefix("p")): offset for name, offset in positions.items()}
     return made
 

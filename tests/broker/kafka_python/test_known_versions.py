@@ -15,7 +15,15 @@ import kafka
 import pytest
 
 from monitor.broker import Publisher
-from monitor.broker.kafka_python import bootstrap, config, header_names, known_versions, sockets, transactional
+from monitor.broker.kafka_python import (
+    batches,
+    bootstrap,
+    config,
+    known_versions,
+    sockets,
+    step_bytes,
+    transactional,
+)
 from monitor.records.record import Message
 from tests.conftest import REPOSITORY
 
@@ -112,7 +120,7 @@ def test_no_module_that_imports_internals_of_the_client_is_imported_before_a_pat
     program = f"import sys, monitor.broker.kafka_python.client; {shown}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     loaded = {name.rpartition(".")[2] for name in done.stdout.split()}
-    assert not loaded & {"bootstrap", "header_names", "sockets"}
+    assert not loaded & {"bootstrap", "batches", "sockets"}
     for name in loaded:
         top = ast.parse((PATCHES / f"{name}.py").read_text(encoding="utf-8")).body
         imported = {node.module for node in top if isinstance(node, ast.ImportFrom)}
@@ -125,7 +133,8 @@ def test_no_module_that_imports_internals_of_the_client_is_imported_before_a_pat
 
 
 ENTRANCES = {
-    "any header name": header_names.accept_any_header_name,
+    "any batch": batches.read_any_batch,
+    "bytes of a poll": lambda: step_bytes.StepBytes(MagicMock(), 1),
     "a transport": lambda: sockets.patch_transport(MagicMock()),
     "a transport, as the client's manager imports it": lambda: bootstrap.patch_transport(MagicMock()),
     "a TLS socket": lambda: config.close_after_failed_handshakes(MagicMock()),

@@ -10,6 +10,7 @@ import pytest
 from monitor.broker.client import ClientError, CommittedOffset
 from monitor.broker.reading.assignment import Assignment, committed_stream_time, offset_to_commit
 from monitor.errors import BrokerError
+from monitor.records.stream_time import StreamTime
 from monitor.settings import Settings
 
 
@@ -17,12 +18,15 @@ class Group:
     """What an Assignment asks of a client; partitions in `bad` do not answer."""
 
     def __init__(self, partitions, bad=()):
-        self.partitions = list(partitions)
+        self.given = list(partitions)
         self.bad = set(bad)
         self.offsets, self.stopped = {}, set()
 
     def assignment(self):
-        return frozenset(self.partitions)
+        return frozenset(self.given)
+
+    def partitions(self):
+        return len(self.given)
 
     def beginnings(self, wanted):
         if self.bad & set(wanted):
@@ -44,7 +48,14 @@ class Group:
 
 
 class Store:
+    def __init__(self, held_back=()):
+        self.held = set(held_back)
+
+    def held_back(self, partitions):
+        return self.held & set(partitions)
+
     def read(self, partitions):
+        assert not self.held & set(partitions), "it would wait for them"
         return {partition: {} for partition in partitions}
 
 
@@ -109,7 +120,24 @@ def test_a_partition_that_brings_nothing_although_records_wait_is_told_after_a_w
     assert told[-1] == [0]
 
 
+@pytest.mark.usefixtures("assignment")
+def test_a_partition_held_back_by_an_open_transaction_is_not_waited_for(caplog):
+    store, group = Store({1}), Group(range(3))
+    assignment = Assignment(Settings(), store)
+    assert assignment.restore(group).keys() == {0, 2}
+    for _ in range(100):
+        assert not assignment.restore(group)
+    assert group.stopped == {1}
+    assert len(caplog.messages) == 1
+    store.held.clear()
+    found = [assignment.restore(group) for _ in range(100)]
+    assert next(filter(None, found)).keys() == {1}
+
+
 class FailingStore:
+    def held_back(self, _):
+        return set()
+
     def read(self, _):
         raise ClientError("an open transaction")
 
@@ -129,7 +157,7 @@ def test_what_stood_still_while_nobody_looked_is_not_blamed(assignment):
     assert assignment.stalled({0: 5}, 100) == assignment.stalled({0: 5}, 700) == []
 
 
-@pytest.mark.parametrize("stream_time", [None, 0, -5, 1_764_000_000_000])
+@pytest.mark.parametrize("stream_time", [None, StreamTime.at(0), StreamTime(7, -9, 3, 2, 1, -5, 4)])
 def test_the_stream_time_is_committed_with_the_offset(stream_time):
     assert committed_stream_time(offset_to_commit(7, stream_time).metadata) == stream_time
 

@@ -115,7 +115,13 @@ def test_cells_without_a_number_are_nan(tmp_path):
     np.testing.assert_array_equal(open_recording(tmp_path / "rec.csv", hz=250).samples, [1, *[np.nan] * 4, 3])
 
 
-BAD = {  # content, what is given, what is said
+BAD = {
+    "one row without a time": ("time,II (mV)\nnan,0.1\n", {"hz": 250}, "its first time or its last one is missing"),
+    "a last row without a time": (
+        "time,II (mV)\n" + "".join(f"{i / 250},0.1\n" for i in range(200_000)) + "nan,0.1\n",
+        {},
+        "its first time or its last one is missing",
+    ),  # content, what is given, what is said
     "no rate": ("II (mV)\n1\n2\n", {}, r"give the samples a second \(hz\)"),
     "no unit": ("II\n1\n2\n", {"hz": 250}, "'II' has no unit in the table"),
     "another unit": ("II\n1\n2\n", {"hz": 250, "unit": "bpm"}, "'II' has the unit 'bpm'"),

@@ -1,0 +1,38 @@
+"""Takes records out of a stream up to a number of bytes, which the library itself does not count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.broker.confluent.record_stream import RecordStream
+    from monitor.broker.limits import StepLimit
+
+# Records between two looks at their bytes, the second as long as they are small: 0.7 MB of beats. The caller makes
+# columns of each part while the processor's cache holds it; with a whole step (14 MB) a beat costs 0.6 us more.
+FIRST_RECORDS, RECORDS_AT_ONCE = 64, 1024
+
+
+def parts(stream: RecordStream, limit: StepLimit, came: list[Message]) -> Iterator[list[Message]]:
+    """What came already, and then the records that are there, up to the limit; the last part may pass its bytes."""
+    if came:
+        yield came
+    left, room, at_once = limit.records - len(came), limit.bytes - size_of(came), FIRST_RECORDS
+    while left > 0 and room > 0 and not (stream.has_set_aside or stream.has_failed):  # what follows would be too early
+        messages = stream.take(min(at_once, left), 0)
+        size = size_of(messages)
+        left, room = left - len(messages), room - size
+        if messages:
+            yield messages
+        if stream.is_drained:
+            return
+        at_once = max(FIRST_RECORDS, min(RECORDS_AT_ONCE, room * len(messages) // max(1, size)))
+
+
+def size_of(messages: list[Message]) -> int:
+    """Bytes of keys and values."""
+    return sum(map(len, messages)) + sum(map(len, filter(None, map(Message.key, messages))))

@@ -1,0 +1,201 @@
+"""The stream time of a partition: how far its records' own time has moved, as far as it can be believed.
+
+Stream time is for measuring silence, so that only its movement matters. Each rule keeps a publisher with a wrong clock
+from moving it:
+
+- A record moves it by at most `step_ms`. What a record's time has jumped beyond that is skipped: it is not silence.
+- A source moves it at most `lead_ms` past the time that any other source has reached.
+- A record more than `lead_ms` away from the position is a stray, and moves nothing. Only STRAYS strays of alternating
+  sources in a row, all on one side, show that the whole stream has jumped: the position follows, and the jump is
+  skipped.
+- A record without a time (-1), or with one after the year 9999, moves nothing.
+
+Every rule depends on the records and their order alone, so that a replay, a takeover and another cut into batches give
+the same. Times are in ms since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NO_TIME = -1  # Kafka's timestamp of a record that has none
+MAX_TIME_MS = 253_402_300_799_999  # the last that RFC 3339 can write
+STRAYS = 64
+STEPS, LEADS = 30, 2  # a silence takes at least 30 records; nobody runs ahead of all others by more than two silences
+ROWS = 1024  # looked at together
+FEW_ROWS = 8
+END = 2**63 - 1
+
+
+class Pace(NamedTuple):
+    """How far one record, and one source, may move the stream time, in ms."""
+
+    step_ms: int
+    lead_ms: int
+
+    @classmethod
+    def of_silence(cls, silence_ms: int) -> Pace:
+        """So that no record alone, and no jump, ends as silent what is silent after `silence_ms`."""
+        return cls(max(1, silence_ms // STEPS), LEADS * silence_ms)
+
+
+class StreamTime(NamedTuple):
+    """The stream time after a record, and what the rules need to know of the records before. It fits into one line."""
+
+    now: int
+    skipped: int = 0  # the position, in the records' own time, is `now + skipped`
+    lead: int = NO_TIME  # highest time of the source that is ahead of all others; NO_TIME: no record had a time
+    second: int = NO_TIME  # highest time of all other sources
+    leader: int = 0  # CRC-32 of the source that is ahead
+    strays: int = 0  # in a row, counted at each change of their source; negative: behind the position
+    stray: int = 0  # CRC-32 of the source of the last stray
+
+    @classmethod
+    def at(cls, time: int, source: bytes = b"") -> StreamTime:
+        """The stream time at the first record."""
+        return cls(0) if not _is_time(time) else cls(time, 0, time, time, crc32(source))
+
+    def text(self) -> str:
+        """Its numbers, with `,` between them."""
+        return ",".join(map(str, self))
+
+    @classmethod
+    def parse(cls, text: str) -> StreamTime | None:
+        """What `text` has written. One number is that of an older version. None for anything else."""
+        parts = text[:200].split(",")
+        if not all(part.removeprefix("-").isdecimal() for part in parts) or len(parts) not in {1, len(cls._fields)}:
+            return None
+        numbers = tuple(map(int, parts))
+        if max(map(abs, numbers)) >= 2**63:
+            return None
+        return cls.at(numbers[0]) if len(parts) == 1 else cls(*numbers)
+
+
+class Advance(NamedTuple):
+    """The effect of n records."""
+
+    after: StreamTime
+    column: NDArray[np.int64]  # (n,), the stream time at each
+    far_ahead: int  # records that were too far ahead to be believed
+
+
+def advance(before: StreamTime | None, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance:
+    """The stream time at each of n > 0 records of one partition, with their sources (n,) and times (n,)."""
+    after, far_ahead = before or StreamTime.at(int(time[0]), source[0]), 0
+    column = np.empty(len(time), np.int64)
+    for first in range(0, len(time), ROWS):
+        rows = slice(first, first + ROWS)
+        beats = after, pace, source[rows], time[rows]
+        some = _together(*beats) or _alone(*beats) or _one_by_one(*beats)
+        after, column[rows], far_ahead = some.after, some.column, far_ahead + some.far_ahead
+    return Advance(after, column, far_ahead)
+
+
+def _together(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance | None:
+    """The same as `_one_by_one` where the highest believed time is the position at every record; else None."""
+    now, skipped, lead, second, leader, _, _ = before
+    if len(time) < FEW_ROWS or now + skipped != lead:
+        return None
+    rows = _believed(before, pace, time)
+    if rows is None:
+        return None
+    times, sources = (time, source) if len(rows) == len(time) else (time[rows], source[rows])
+    highest = np.maximum(np.maximum.accumulate(times), lead)
+    end, slowest = int(highest[-1]), int(times.min())
+    step = max(int(highest[0]) - lead, int((highest[1:] - highest[:-1]).max(initial=0)))
+    if end == lead or step > pace.step_ms or end - second > pace.lead_ms or end - slowest > pace.lead_ms:
+        return None
+    ahead = sources[int(times.argmax())]
+    second = int(times[sources != ahead].max(initial=second))
+    if crc32(ahead) != leader:
+        second = max(second, lead)
+    after = StreamTime(end - skipped, skipped, end, second, crc32(ahead))
+    if times is time:
+        return Advance(after, highest - skipped, 0)
+    strays = np.delete(time, rows)
+    if int(strays[strays > lead].min(initial=END)) - end <= pace.lead_ms:
+        return None
+    column = highest[np.searchsorted(rows, np.arange(len(time)), side="right") - 1] - skipped
+    return Advance(after, column, int((strays > lead).sum()))
+
+
+def _believed(before: StreamTime, pace: Pace, time: NDArray[np.int64]) -> NDArray[np.intp] | None:
+    """Rows of records near the position; None where the strays among them may have an effect."""
+    position = before.now + before.skipped
+    rows = np.flatnonzero((time >= position - pace.lead_ms) & (time <= min(position + pace.lead_ms, MAX_TIME_MS)))
+    is_calm = len(rows) > 0 and rows[0] == 0 and rows[-1] == len(time) - 1
+    return rows if is_calm and int((rows[1:] - rows[:-1]).max(initial=0)) < STRAYS else None
+
+
+def _alone(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance | None:
+    """The same where all records are of one source that was too far ahead of all others before; else None."""
+    is_same = before.strays > 0 and before.stray == before.leader == crc32(source[0]) and (source == source[0]).all()
+    if not is_same or int(time.min()) - before.now - before.skipped <= pace.lead_ms or int(time.max()) > MAX_TIME_MS:
+        return None
+    highest = np.maximum(np.maximum.accumulate(time), before.lead)
+    if max(int(highest[0]) - before.lead, int((highest[1:] - highest[:-1]).max(initial=0))) > pace.lead_ms:
+        return None
+    return Advance(before._replace(lead=int(highest[-1])), np.full(len(time), before.now), 0)
+
+
+def _one_by_one(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance:
+    after, column, far_ahead = before, [], 0
+    for name, moment in zip(source.tolist(), time.tolist(), strict=True):
+        if 0 <= moment <= MAX_TIME_MS:
+            gap = moment - after.now - after.skipped
+            if abs(gap) <= pace.lead_ms and after.lead != NO_TIME:
+                after = _after(after, pace, crc32(name), moment)
+            elif after.lead == NO_TIME:
+                after = _at(after, moment, crc32(name))
+            else:
+                far_ahead += min(gap, moment - after.lead) > pace.lead_ms
+                after = _after_stray(after, pace, crc32(name), moment)
+        else:
+            far_ahead += moment > MAX_TIME_MS
+        column.append(after.now)
+    return Advance(after, np.array(column, np.int64), far_ahead)
+
+
+def _after(before: StreamTime, pace: Pace, source: int, time: int) -> StreamTime:
+    """After a record that is near the position."""
+    now, skipped, lead, second, leader, _, _ = before
+    if source == leader:
+        lead = max(lead, time)
+    elif time > lead:
+        lead, second, leader = time, lead, source
+    else:
+        second = max(second, time)
+    position = now + skipped
+    alone = min(lead, position + pace.step_ms, second + pace.lead_ms) if source == leader else second
+    move = max(second, alone, position) - position
+    counted = min(move, pace.step_ms)
+    return StreamTime(now + counted, skipped + move - counted, lead, second, leader)
+
+
+def _after_stray(before: StreamTime, pace: Pace, source: int, time: int) -> StreamTime:
+    """After a record that is far from the position."""
+    strays, side = before.strays, 1 if time > before.now + before.skipped else -1
+    if strays * side <= 0:
+        strays = side
+    elif source != before.stray:
+        strays += side
+    if abs(strays) >= STRAYS:
+        return _at(before, time, source)
+    if source == before.leader and time - before.lead <= pace.lead_ms:  # a source that is alone goes on by itself
+        before = before._replace(lead=max(before.lead, time))
+    return before._replace(strays=strays, stray=source)
+
+
+def _at(before: StreamTime, time: int, source: int) -> StreamTime:
+    """The position is at this time now; the stream time does not move."""
+    return StreamTime(before.now, time - before.now, time, time, source)
+
+
+def _is_time(time: int) -> bool:
+    return 0 <= time <= MAX_TIME_MS

@@ -1,0 +1,32 @@
+"""How much a step may bring, after slow and after quick ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.broker.limits import StepLimit
+from monitor.settings import Settings
+
+FULL = StepLimit.full(Settings())
+
+
+def test_a_step_that_timed_out_is_halved_down_to_few_records_and_grows_again_after_quick_ones():
+    limits = [FULL]
+    for _ in range(20):
+        limits.append(limits[-1].after(8.5, FULL))
+    assert limits[1] == StepLimit(FULL.records // 2, FULL.bytes // 2)
+    assert limits[-1] == StepLimit(16, 64 * 1024)
+    for _ in range(20):
+        limits.append(limits[-1].after(0.1, FULL))
+    assert limits[-1] == FULL
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.9])
+def test_between_slow_and_quick_it_stays(seconds):
+    assert StepLimit(100, 1000).after(seconds, FULL) == StepLimit(100, 1000)
+
+
+def test_a_step_of_few_records_is_never_made_larger_than_the_setting():
+    full = StepLimit.full(Settings(batch_size=4))
+    assert full.after(9, full) == full.after(0, full).after(9, full)
+    assert full.after(9, full).records == 4
