@@ -73,7 +73,11 @@ def clock_moment(cell: str) -> datetime | None:
 
 
 def named_time(name: str, unit: str | None) -> tuple[float | None, bool] | None:
-    """What the name of a time column says: units a second, and whether it counts samples; None for other columns."""
+    """What the name and the unit of a column say; None if it holds no times.
+
+    Otherwise how many of its units are a second, 1000 for ms and None if no unit is named, and whether it counts
+    samples.
+    """
     words = re.findall(r"[a-z\u00b5\u03bc]+|#", f"{name} {unit or ''}".casefold())
     per_second = next((UNIT_WORDS[word] for word in words if word in UNIT_WORDS), None)
     if any(word in TIME_WORDS for word in words) or (words and all(word in UNIT_WORDS for word in words)):
