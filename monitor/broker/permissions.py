@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ASK_SECONDS, RETRY_SECONDS = 60.0, 5.0
+ASK_SECONDS, RETRY_SECONDS = 60.0, 5.0  # to the next question, after an answer and after none
 CHECK_KEY = b"ecg-monitor check"
 BAD_CLOCK = (
     "the broker refuses records with the time of this machine: the two clocks differ by more than it allows "
@@ -31,9 +31,10 @@ BAD_CLOCK = (
 
 
 def missing_rights(settings: Settings, admin: AdminClient) -> list[str]:
-    """The rights that this user lacks, each as `Write on ecg.alerts`. What the broker does not tell is not listed.
+    """The rights that this user lacks, each as `Write on ecg.alerts`; not those of which the broker does not tell.
 
-    The right on the transactional id is not asked for here: no client can.
+    The right on the transactional id is not among them: no client can ask for it. Raises ClientError where the broker
+    does not answer.
     """
     found = []
     for topic, needed in _needed(settings):
@@ -51,6 +52,7 @@ def missing_rights(settings: Settings, admin: AdminClient) -> list[str]:
 
 
 def _needed(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each topic with the rights that the monitor needs on it."""
     yield settings.beats_topic, ("Read",)
     yield settings.control_topic, ("Read",)
     yield settings.state_topic_name, ("Read", "Write")
@@ -61,11 +63,12 @@ def _needed(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _lacking(needed: Collection[str], rights: Collection[str] | None, of: str) -> list[str]:
+    """The needed rights that are not among `rights`; none where the broker does not tell them (None)."""
     return [] if rights is None else [f"{right} on {of}" for right in needed if right.upper() not in rights]
 
 
 def _undescribed(error: ClientError, needed: Collection[str], of: str) -> list[str]:
-    """Each of these rights includes that of describing: where that is missing, all are."""
+    """All needed rights, if describing was not authorised: each of them includes it. Raises any other error."""
     if error.failure is not Failure.UNAUTHORISED:
         raise error
     return [f"{right} on {of}" for right in needed]
@@ -81,7 +84,7 @@ class RightsWatch:
         self.obstacle = ""  # a sentence; empty while nothing is known to be missing
 
     def look(self) -> None:
-        """Ask where it is time to. A broker that does not answer is noticed by others."""
+        """Ask, if ASK_SECONDS have passed. A broker that does not answer is no obstacle here: polls report it."""
         now = time.monotonic()
         if now - self._asked < ASK_SECONDS:
             return
@@ -119,7 +122,7 @@ def check_delivery(settings: Settings) -> None:
 
 
 def _runs(settings: Settings, group: GroupFacts) -> bool:
-    """Whether a monitor of this name runs. It has all rights, and our transaction would end its own."""
+    """Whether a monitor of this name runs. It has all rights then, and a transaction of ours would end its own."""
     return settings.client_id in group.clients
 
 

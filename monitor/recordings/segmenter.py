@@ -180,7 +180,7 @@ class Segmenter:
         return [peaks[bounds[number] : bounds[number + 1]] for number in range(self._leads)]
 
     def _cut(self, known: Kept, end: int, found: list[tuple[int, FoundBeat]]) -> Segments:
-        """The windows of beats that are over by now, of those that were waiting and of new ones, each with its lead.
+        """The beats, waiting or newly found, whose windows have ended at sample `end`; the others wait on.
 
         Windows that begin before the first sample or touch an invalid one are left out.
         """

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 COMMIT_SECONDS = 5.0
 CLOSE_SECONDS = 7.0  # the library waits 5 for the group's answer
-# `consume` calls back and goes on waiting for records: so often is looked at what the callbacks brought
+# `consume` goes on waiting for records after it has called back. So one wait is short, and then what came is looked at.
 TURN_SECONDS, COMMIT_TURN_SECONDS = 0.1, 0.005
 PAUSE_SECONDS = 0.001
 _NOBODY = Membership("", None)
@@ -79,9 +79,10 @@ class ConfluentGroup:
         return blocks
 
     def _parts(self, limit: StepLimit) -> Iterator[list[Message]]:
-        """The messages that are there, in parts; otherwise what comes first, unless the last poll left something.
+        """The messages of one poll, in parts: those that are there, or else the first that come within POLL_SECONDS.
 
-        Returns early after a rebalance, so that the caller can restore partitions.
+        It does not wait if the last poll left messages. It returns early after a rebalance, so that the caller can
+        restore partitions.
         """
         came, self._stash = self._stash[: limit.records], self._stash[limit.records :]
         deadline = time.monotonic() + (0.0 if self._is_full else POLL_SECONDS)
@@ -97,6 +98,7 @@ class ConfluentGroup:
         self._is_full = any_came and not self._stream.is_drained
 
     def _is_news(self) -> bool:
+        """Whether something else than a record has come, so that the poll ends."""
         return self._rebalances.is_news or self._stream.has_set_aside
 
     def _check_member(self) -> None:
@@ -163,7 +165,7 @@ class ConfluentGroup:
         if not offsets:
             return
         if self._consumer.memberid() != self._member.member_id or not self._member.member_id:
-            # the broker takes offsets of nobody while the group is empty
+            # while the group is empty, the broker accepts offsets without a member
             raise ClientError("committing offsets: this member is out of the group", Failure.OUT_OF_GROUP)
         given = [TopicPartition(self._topic, one, *offset) for one, offset in offsets.items()]
         with translated_errors("committing offsets"):
@@ -212,7 +214,8 @@ class Rebalances:
 
     def __init__(self) -> None:
         self.assigned: set[int] = set()
-        self.is_settled = self.is_news = False
+        self.is_settled = False  # whether an assignment came after the last revocation
+        self.is_news = False  # whether either came since the last poll
         self.joined = _NOBODY  # in the generation that was joined last
         self._changed: set[int] = set()
         self._gone: set[int] = set()
@@ -248,6 +251,7 @@ class Rebalances:
         self._changed |= self.assigned
 
     def changed(self) -> set[int]:
+        """Partitions that were assigned or revoked since the last call, which must be restored again."""
         changed, self._changed = self._changed, set()
         return changed
 

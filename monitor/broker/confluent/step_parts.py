@@ -18,11 +18,15 @@ FIRST_RECORDS, RECORDS_AT_ONCE = 64, 1024
 
 
 def parts(stream: RecordStream, limit: StepLimit, came: list[Message]) -> Iterator[list[Message]]:
-    """What came already, and then the records that are there, up to the limit; the last part may pass its bytes."""
+    """The messages of one poll, in parts: those that `came` before, then those that wait in the library.
+
+    It stops at the limit; the last part may go beyond its bytes. It also stops where the stream sets records aside or
+    fails.
+    """
     if came:
         yield came
     left, room, at_once = limit.records - len(came), limit.bytes - size_of(came), FIRST_RECORDS
-    while left > 0 and room > 0 and not (stream.has_set_aside or stream.has_failed):  # what follows would be too early
+    while left > 0 and room > 0 and not (stream.has_set_aside or stream.has_failed):  # the rest is for later
         messages = stream.take(min(at_once, left), 0)
         size = size_of(messages)
         left, room = left - len(messages), room - size

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 POLL_MS = 1000  # with less, a poll that times out during a join can leave the member without partitions for good
 REQUEST_MS = 3000
 COMMIT_TIMEOUT_MS = 5000
-FETCH_BYTES = 4 * 1024 * 1024
-FETCH_STEPS = 16
-COLLECT_BYTES = 64 * 1024 * 1024
+FETCH_BYTES = 4 * 1024 * 1024  # of one partition in one answer, at most
+FETCH_STEPS = 16  # or so many full steps, if they have fewer bytes
+COLLECT_BYTES = 64 * 1024 * 1024  # of records, between two collections of garbage
 
 
 class KafkaPythonGroup:
@@ -85,7 +85,7 @@ class KafkaPythonGroup:
             self._joined_as = self._member
 
     def _collect_garbage(self, blocks: list[RecordBlock]) -> None:
-        """Collect garbage after so many bytes: the client leaves the broker's answers in cycles of futures and frames.
+        """Collect garbage after COLLECT_BYTES: the client leaves the broker's answers in cycles of futures and frames.
 
         These are few objects with many bytes, and the collector by itself counts objects.
         """
@@ -124,7 +124,7 @@ class KafkaPythonGroup:
         self._started |= offsets.keys()
 
     def stop(self, partition: int) -> None:
-        """Pause, with some offset: until a partition has one, the client asks the group for it at every poll."""
+        """Pause the partition. It also gets an offset, or the client would ask the group for one at every poll."""
         self._started.discard(partition)
         with translated_errors("pausing"):
             self._consumer.seek(self._tp(partition), 0)
@@ -200,7 +200,7 @@ def _build(settings: Settings, wait_seconds: float) -> KafkaConsumer:
         max_poll_records=settings.batch_size,
         fetch_min_bytes=min_bytes,
         fetch_max_wait_ms=wait_ms,
-        # the fetch of one partition is returned before that of the next: not more than some steps of it
+        # the client returns all that it fetched of one partition before it turns to the next
         max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
         metadata_max_age_ms=30_000,  # so that added partitions are found
         metrics_enabled=False,

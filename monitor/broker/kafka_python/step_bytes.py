@@ -16,7 +16,7 @@ _SIZES = tuple(map(attrgetter, ("serialized_key_size", "serialized_value_size", 
 
 
 class StepBytes:
-    """The bound of one consumer; `limit` may change between two polls."""
+    """Bounds each poll of one consumer to `limit` bytes, which may change between two polls."""
 
     def __init__(self, consumer: Any, limit: int) -> None:
         known_versions.require_known()
@@ -25,7 +25,10 @@ class StepBytes:
         consumer._fetcher._append = self._bounded_append
 
     def _bounded_append(self, drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:  # noqa: FBT001
-        """Take records of one partition, as the client calls it in a loop until it has `max_records` in all."""
+        """Take records of one partition; returns how many. The client calls it in a loop until `max_records` came.
+
+        Once the bytes are used up it returns `max_records`, which ends that loop.
+        """
         if not drained:  # the first call of a poll
             self._left = self.limit
         count = int(self._append(drained, part, min(max_records, RECORDS_AT_ONCE), update_offsets))

@@ -193,7 +193,7 @@ class Assignment:
         return free
 
     def _put_off(self, client: GroupClient, partition: int, error: BrokerError) -> None:
-        """Try it again later, with a longer pause each time."""
+        """Try it again later, with a longer pause each time. Raises the error if no partition at all is restored."""
         before = self._retry.get(partition, Retry())
         seconds = min(RETRY_SECONDS * 2**before.times, MAX_RETRY_SECONDS)
         self._retry[partition] = Retry(time.monotonic() + seconds, before.times + 1)
@@ -213,6 +213,7 @@ class Assignment:
             self._facts += BrokerFacts(restore_seconds=(time.monotonic() - began,))
 
     def _restored(self, client: GroupClient, wanted: list[int]) -> dict[int, Assigned]:
+        """Find where to read on, read the episode state, and let the client fetch the partitions."""
         positions = self._positions(client, wanted)
         states = self._state.read(wanted)
         client.start({partition: position.offset for partition, position in positions.items()})
@@ -228,6 +229,7 @@ class Assignment:
         }
 
     def _positions(self, client: GroupClient, wanted: list[int]) -> dict[int, CommittedOffset]:
+        """Where to read each partition from: the committed offset, or as MONITOR_OFFSET_RESET says."""
         first, end, known = client.beginnings(wanted), client.ends(wanted), client.committed(wanted)
         policy = first if self._settings.offset_reset == "earliest" else end
         policy = policy | {partition: first[partition] for partition in self._appeared(client, known)}
@@ -279,6 +281,7 @@ class Assignment:
         return True
 
     def _report_gap(self, partition: int, expected: int, offset: int, first: int) -> None:
+        """Count and log lost records, unless `expected` is still kept: then the gap to `offset` is a usual one."""
         if first <= expected <= offset:
             return
         lost = max(0, offset - expected)
