@@ -183,6 +183,7 @@ class ConfluentGroup:
 
     def close(self) -> None:
         """Close the consumer, but wait at most CLOSE_SECONDS: the library waits without limit for a commit's answer."""
+        self._rebalances.is_closing = True
         closing = Thread(target=close_quietly, args=("the consumer", self._consumer.close), name="close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
@@ -216,6 +217,7 @@ class Rebalances:
         self.assigned: set[int] = set()
         self.is_settled = False  # whether an assignment came after the last revocation
         self.is_news = False  # whether either came since the last poll
+        self.is_closing = False
         self.joined = _NOBODY  # in the generation that was joined last
         self._changed: set[int] = set()
         self._gone: set[int] = set()
@@ -244,7 +246,8 @@ class Rebalances:
         self.assigned -= revoked
         self._changed |= revoked
         self._gone |= revoked
-        consumer.incremental_unassign([tp for tp in consumer.assignment() if tp.partition in revoked])
+        if not self.is_closing:  # the library does it then, and a consumer that is closed cannot be asked
+            consumer.incremental_unassign([tp for tp in consumer.assignment() if tp.partition in revoked])
 
     def void(self) -> None:
         """Let all partitions be restored again."""
