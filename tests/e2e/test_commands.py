@@ -125,6 +125,7 @@ def test_every_command_has_help(run, arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(DEMO_SECONDS)
 def test_the_demo_ends_by_itself_with_all_beats_a_picture_and_recordings_where_there_are_some(ecg_data, tmp_path):
     recordings = ecg_data.parent / "mitdb"  # where there are none, the demo says so
     command = [sys.executable, "-m", "monitor", "demo", "--data", str(ecg_data), "--out", str(tmp_path)]
