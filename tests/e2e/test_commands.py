@@ -17,7 +17,7 @@ from tests.commands.test_alerts import ALERT
 from tests.conftest import REPOSITORY
 from tests.e2e.daemon import TOPICS, clean_environment, read_all
 
-LIMIT_SECONDS = 240
+LIMIT_SECONDS, DEMO_SECONDS = 240, 900
 
 
 @pytest.fixture
@@ -125,18 +125,28 @@ def test_every_command_has_help(run, arguments):
 
 
 @pytest.mark.slow
-def test_the_demo_ends_by_itself_with_all_beats_and_a_picture(ecg_data, tmp_path):
+@pytest.mark.timeout(DEMO_SECONDS)
+def test_the_demo_ends_by_itself_with_all_beats_a_picture_and_recordings_where_there_are_some(ecg_data, tmp_path):
+    recordings = ecg_data.parent / "mitdb"  # where there are none, the demo says so
     command = [sys.executable, "-m", "monitor", "demo", "--data", str(ecg_data), "--out", str(tmp_path)]
+    command += ["--recordings", str(recordings)]
     done = subprocess.run(
         command,
         cwd=REPOSITORY,
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=LIMIT_SECONDS,
+        timeout=DEMO_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20,000 published, 20,000 scored, 0 not scored, 0 scored twice" in done.stdout
     assert "20 published, 20 dead letters" in done.stdout
     assert (tmp_path / "worst-beats.png").read_bytes().startswith(b"\x89PNG")
+    last = next((line.split() for line in done.stdout.splitlines() if line.startswith(" all 5")), None)
+    if recordings.is_dir():
+        assert last is not None
+        assert (last[2], last[3]) == ("2.5", "4")  # hours, and runs of ventricular beats
+        assert int(last[5]) == sum(map(int, last[6:9])) > 0  # alarms
+    else:
+        assert "this demo has shown ECG5000 only" in done.stdout

@@ -45,7 +45,7 @@ KINDS = {
     10: "set aside",
 }  # fmt: skip
 
-ASIDE_CLASS = 10
+VENTRICULAR_CLASS, ASIDE_CLASS = 7, 10
 
 
 @dataclass(frozen=True, slots=True)

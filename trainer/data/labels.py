@@ -22,16 +22,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.beats.beat_file import NORMAL_CLASS
+from monitor.recordings.beat_symbols import NORMAL_SYMBOLS, REACH_SECONDS, VENTRICULAR_SYMBOLS
+from trainer.data.datasets import VENTRICULAR_CLASS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.recordings import Annotations
 
-VENTRICULAR_CLASS = 7
-CODES = {NORMAL_CLASS: "NLRBejn", 6: "AaJS", VENTRICULAR_CLASS: "VEr", 8: "F", 9: "/fQ?"}  # numbers of datasets.KINDS
+CODES = {  # by the numbers of datasets.KINDS
+    NORMAL_CLASS: NORMAL_SYMBOLS,
+    6: "AaJS",
+    VENTRICULAR_CLASS: VENTRICULAR_SYMBOLS,
+    8: "F",
+    9: "/fQ?",
+}
 CLASS_OF = {code: number for number, codes in CODES.items() for code in codes}
-REACH_SECONDS = 0.15  # the match window of AAMI EC57
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from monitor.model.fit import LARGEST_SHARE
-from trainer.data.labels import VENTRICULAR_CLASS
+from trainer.data.datasets import VENTRICULAR_CLASS
 from trainer.threshold import people
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.data.labels import VENTRICULAR_CLASS
+from trainer.data.datasets import VENTRICULAR_CLASS
 from trainer.evaluation import by_patient
 from trainer.fitting import scoring
 from trainer.report import plots
