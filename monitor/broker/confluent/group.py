@@ -17,9 +17,9 @@ from monitor.broker.confluent.columns import blocks_of
 from monitor.broker.confluent.config import group_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
-from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
+from monitor.broker.confluent.offsets import PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
-from monitor.broker.confluent.step_parts import parts
+from monitor.broker.confluent.step_parts import parts, weight_of
 from monitor.broker.limits import StepLimit
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ class ConfluentGroup:
         came, self._stash = self._stash[: limit.records], self._stash[limit.records :]
         deadline = time.monotonic() + (0.0 if self._is_full else POLL_SECONDS)
         any_came = False
-        for messages in parts(self._stream, limit, came):
+        for messages in parts(self._stream, limit, came, weight_of):
             any_came = True
             yield messages
         while not (any_came or self._is_news()) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
             if first := self._stream.take(1, min(TURN_SECONDS, left)):
                 any_came = True
-                yield from parts(self._stream, limit, first)
+                yield from parts(self._stream, limit, first, weight_of)
         self._is_full = any_came and not self._stream.is_drained
 
     def _is_news(self) -> bool:
@@ -139,10 +139,10 @@ class ConfluentGroup:
         if assigned := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
             self._consumer.incremental_unassign(assigned)
 
-    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
+    def committed(self, partitions: Collection[int], seconds: float) -> dict[int, CommittedOffset | None]:
         what = "asking for committed offsets"
         with translated_errors(what):
-            found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], REQUEST_SECONDS)
+            found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], seconds)
         for tp in found:
             if tp.error is not None:
                 raise error_of(what, tp.error)
