@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.beats.beat import FLOAT32_BYTES
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.settings import Settings
 
 WAIT_SECONDS = 5.0  # for acknowledgements, before the loop looks around
@@ -19,12 +23,17 @@ MAX_READ_BYTES = 1_000_000  # of the value of one record: no dead letter holds m
 READ_BYTES = 8 * 1024 * 1024  # of one poll for records of other topics than the beats
 RECORD_BYTES = 1024  # what a record of a full step may take on average; a beat as float32 takes 560
 LEAST_BYTES, LEAST_RECORDS = 64 * 1024, 16  # of a step, after many slow ones
-SLOW_SECONDS, QUICK_SECONDS = 2.0, 0.5  # of a step: longer is slow, shorter is quick
+LEAST_STEP_BYTES = 4 * 1024 * 1024  # of a full step, however few records it may have: some hundred JSON beats
+# What a value counts that is no float32 beat: its bytes times a factor, and at least so many bytes. The second factor is
+# that of values of more bytes than LARGE_BYTES, which no JSON beat has.
+OTHER_FACTOR, OTHER_BYTES = 4, 4096
+LARGE_FACTOR, LARGE_BYTES = 8, 4096
+SLOW_SECONDS, QUICK_SECONDS = 1.0, 0.25  # of a step: longer is slow, shorter is quick
 
 
 @dataclass(frozen=True, slots=True)
 class StepLimit:
-    """How much one poll may bring: at most `records`, and no further record once they have `bytes`."""
+    """How much one poll may bring: `records` at most, and none after those that have `bytes`, counted by `weight`."""
 
     records: int
     bytes: int
@@ -32,7 +41,7 @@ class StepLimit:
     @classmethod
     def full(cls, settings: Settings) -> StepLimit:
         """The limit of a step while all is well."""
-        return cls(settings.batch_size, max(1024 * 1024, settings.batch_size * RECORD_BYTES))
+        return cls(settings.batch_size, max(LEAST_STEP_BYTES, settings.batch_size * RECORD_BYTES))
 
     def after(self, seconds: float, full: StepLimit) -> StepLimit:
         """The limit of the next step, after one that took `seconds`.
@@ -46,6 +55,23 @@ class StepLimit:
         if seconds < QUICK_SECONDS:
             return StepLimit(min(full.records, 2 * self.records), min(full.bytes, 2 * self.bytes))
         return self
+
+
+def weight(sizes: Sequence[int]) -> int:
+    """What values of these sizes, in bytes, count towards the bytes of a step.
+
+    A float32 beat counts its bytes. Anything else costs more time: the worst JSON 0.2 µs a byte, the shortest piece of
+    junk 0.1 ms with its dead letter. Counted like this, a step of junk takes about as long as one of beats.
+    """
+    if sizes.count(FLOAT32_BYTES) == len(sizes):
+        return sum(sizes)
+    return sum(map(_weight, sizes))
+
+
+def _weight(size: int) -> int:
+    if size == FLOAT32_BYTES:
+        return size
+    return LARGE_FACTOR * size if size > LARGE_BYTES else max(OTHER_BYTES, OTHER_FACTOR * size)
 
 
 def fetch_pace(max_wait_ms: int) -> tuple[int, int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from math import inf
 from typing import TYPE_CHECKING
 
 from monitor.broker.choice import kafka_client
@@ -75,31 +77,50 @@ def _undescribed(error: ClientError, needed: Collection[str], of: str) -> list[s
 
 
 class RightsWatch:
-    """Asks once a minute whether a right is missing: the first alarm would be too late to learn that."""
+    """Asks once a minute whether a right is missing: the first alarm would be too late to learn that.
+
+    It asks on a thread of its own: there are up to seven questions, and a slow broker may take seconds for each.
+    """
 
     def __init__(self, settings: Settings, client: KafkaClient) -> None:
         self._settings, self._client = settings, client
-        self._admin: AdminClient | None = None
-        self._asked = -ASK_SECONDS
+        self._thread = ThreadPoolExecutor(1, "rights")
+        self._admin: AdminClient | None = None  # of that thread
+        self._due = -inf
+        self._answer: Future[list[str]] | None = None
         self.obstacle = ""  # a sentence; empty while nothing is known to be missing
 
     def look(self) -> None:
-        """Ask, if ASK_SECONDS have passed. A broker that does not answer is no obstacle here: polls report it."""
+        """Take the last answer, and ask again where ASK_SECONDS have passed. It never waits for the broker."""
         now = time.monotonic()
-        if now - self._asked < ASK_SECONDS:
-            return
-        self._asked = now
+        if self._answer is None:
+            if now >= self._due:
+                self._answer = self._thread.submit(self._ask)
+        elif self._answer.done():
+            self._due = now + (ASK_SECONDS if self._taken(self._answer) else RETRY_SECONDS)
+            self._answer = None
+
+    def _ask(self) -> list[str]:
+        self._admin = self._admin or self._client.admin(self._settings, WAIT_SECONDS)
+        return missing_rights(self._settings, self._admin)
+
+    def _taken(self, answer: Future[list[str]]) -> bool:
+        """Whether it is an answer. A broker that does not answer is noticed by others."""
         try:
-            self._admin = self._admin or self._client.admin(self._settings, WAIT_SECONDS)
-            missing = missing_rights(self._settings, self._admin)
-            self.obstacle = lacks(missing) if missing else ""
+            missing = answer.result()
         except ClientError as error:
             log.debug("asking for the rights: %s", error)
-            self._asked = now - ASK_SECONDS + RETRY_SECONDS
-            self.close()
+            self._close_admin()
+            return False
+        self.obstacle = lacks(missing) if missing else ""
+        return True
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, after the question that is being asked."""
+        self._thread.shutdown()
+        self._close_admin()
+
+    def _close_admin(self) -> None:
         if self._admin is not None:
             self._admin.close()
         self._admin = None

@@ -17,9 +17,9 @@ from monitor.broker.confluent.columns import blocks_of
 from monitor.broker.confluent.config import group_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
-from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
+from monitor.broker.confluent.offsets import PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
-from monitor.broker.confluent.step_parts import parts
+from monitor.broker.confluent.step_parts import fitting, parts, weight_of
 from monitor.broker.limits import StepLimit
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ConfluentGroup:
                 self._rebalances.subscribe(self._consumer, self._topic)
             undo.pop_all()
         self._stream = RecordStream(self._consumer, self._topic, "reading beats", self.ends)
-        self._stash: list[Message] = []  # came while a commit was waiting for its answer
+        self._stash: list[Message] = []  # came while a commit waited for its answer, or beyond what fits into a step
         self._is_full = False
         self._member = _NOBODY
 
@@ -72,7 +72,8 @@ class ConfluentGroup:
         positions = self._stream.positions
         self._stream.end(self._rebalances.gone())
         blocks = [block for block in blocks if block.partition in positions]
-        blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
+        if not self._stash:  # else it may have records from before what was set aside
+            blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
         blocks.sort(key=_place)
         for block in blocks:
             self._stream.move(block.partition, int(block.offset[-1]) + 1)
@@ -87,15 +88,25 @@ class ConfluentGroup:
         came, self._stash = self._stash[: limit.records], self._stash[limit.records :]
         deadline = time.monotonic() + (0.0 if self._is_full else POLL_SECONDS)
         any_came = False
-        for messages in parts(self._stream, limit, came):
+        for messages in self._fitting_parts(limit, came):
             any_came = True
             yield messages
         while not (any_came or self._is_news()) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
             if first := self._stream.take(1, min(TURN_SECONDS, left)):
                 any_came = True
-                yield from parts(self._stream, limit, first)
-        self._is_full = any_came and not self._stream.is_drained
+                yield from self._fitting_parts(limit, first)
+        self._is_full = any_came and (bool(self._stash) or not self._stream.is_drained)
+
+    def _fitting_parts(self, limit: StepLimit, came: list[Message]) -> Iterator[list[Message]]:
+        """The parts of a step. What is beyond its bytes is kept for the next poll: a part may be many steps of junk."""
+        room = limit.bytes
+        for messages in parts(self._stream, limit, came, weight_of):
+            size = weight_of(messages)
+            count = fitting(messages, room) if size > room else len(messages)
+            self._stash = messages[count:] + self._stash
+            room -= size
+            yield messages[:count]
 
     def _is_news(self) -> bool:
         """Whether something else than a record has come, so that the poll ends."""
@@ -141,10 +152,10 @@ class ConfluentGroup:
         if assigned := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
             self._consumer.incremental_unassign(assigned)
 
-    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
+    def committed(self, partitions: Collection[int], seconds: float) -> dict[int, CommittedOffset | None]:
         what = "asking for committed offsets"
         with translated_errors(what):
-            found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], REQUEST_SECONDS)
+            found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], seconds)
         for tp in found:
             if tp.error is not None:
                 raise error_of(what, tp.error)

@@ -130,11 +130,11 @@ class KafkaPythonGroup:
             self._consumer.seek(self._tp(partition), 0)
             self._consumer.pause(self._tp(partition))
 
-    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
+    def committed(self, partitions: Collection[int], seconds: float) -> dict[int, CommittedOffset | None]:
         found: dict[int, CommittedOffset | None] = {}
         with translated_errors("asking for committed offsets"):
             for partition in partitions:
-                offset = self._consumer.committed(self._tp(partition), metadata=True, timeout_ms=REQUEST_MS)
+                offset = self._consumer.committed(self._tp(partition), metadata=True, timeout_ms=int(1000 * seconds))
                 found[partition] = None if offset is None else CommittedOffset(offset.offset, offset.metadata or "")
         return found
 

@@ -10,9 +10,11 @@ from operator import attrgetter
 from typing import Any
 
 from monitor.broker.kafka_python import known_versions
+from monitor.broker.limits import weight
 
-RECORDS_AT_ONCE = 64  # between two looks at their bytes
-_SIZES = tuple(map(attrgetter, ("serialized_key_size", "serialized_value_size", "serialized_header_size")))
+RECORDS_AT_ONCE = 32  # between two looks at their bytes
+_VALUE_SIZE = attrgetter("serialized_value_size")
+_OTHER_SIZES = tuple(map(attrgetter, ("serialized_key_size", "serialized_header_size")))
 
 
 class StepBytes:
@@ -34,5 +36,6 @@ class StepBytes:
         count = int(self._append(drained, part, min(max_records, RECORDS_AT_ONCE), update_offsets))
         if count:
             taken = drained[part.topic_partition][-count:]
-            self._left -= sum(sum(map(size, taken)) for size in _SIZES)
+            self._left -= weight(list(map(_VALUE_SIZE, taken)))
+            self._left -= sum(sum(map(size, taken)) for size in _OTHER_SIZES)
         return count if self._left > 0 else max_records

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
 LOOK_AGAIN_SECONDS = 0.2  # at a partition that was held back: a look takes some 10 ms
 MAX_RETRY_SECONDS = 20.0
+# For committed offsets, which an open transaction of the group may hold back: while other partitions wait for the next
+# poll, not long at first. A broker that needs longer gets twice the time at each try.
+FIRST_WAIT_SECONDS, WAIT_SECONDS = 0.5, 3.0
 STALL_SECONDS = 30.0  # less than /healthz waits before it names the partition
 CHECK_GAP_SECONDS = 10.0  # no check for so long, as while the broker is unavailable: begin again
 _METADATA = re.compile(r"(?:clock=([-\d,]+))?(?: ?of=(\d{1,9}))?\0?")  # confluent-kafka 2.16.1 commits one more byte
@@ -230,7 +233,8 @@ class Assignment:
 
     def _positions(self, client: GroupClient, wanted: list[int]) -> dict[int, CommittedOffset]:
         """Where to read each partition from: the committed offset, or as MONITOR_OFFSET_RESET says."""
-        first, end, known = client.beginnings(wanted), client.ends(wanted), client.committed(wanted)
+        first, end = client.beginnings(wanted), client.ends(wanted)
+        known = client.committed(wanted, self._patience(wanted))
         policy = first if self._settings.offset_reset == "earliest" else end
         policy = policy | {partition: first[partition] for partition in self._appeared(client, known)}
         positions = {}
@@ -245,6 +249,11 @@ class Assignment:
                 positions[partition] = offset_to_commit(policy[partition], stream_time)
         return positions
 
+    def _patience(self, wanted: Collection[int]) -> float:
+        """How long to wait for the committed offsets of these partitions, in seconds."""
+        tries = max(self._retry.get(partition, Retry()).times for partition in wanted)
+        return min(FIRST_WAIT_SECONDS * 2**tries, WAIT_SECONDS) if self._next else WAIT_SECONDS
+
     def _appeared(self, client: GroupClient, committed: Mapping[int, CommittedOffset | None]) -> set[int]:
         """The partitions without a committed offset that the topic did not have when the group began to read it.
 
@@ -257,7 +266,7 @@ class Assignment:
             return set()
         count = max(client.partitions(), 1 + max(committed))
         new = {partition for partition, one in committed.items() if one is None}
-        before = client.committed(set(range(count)) - new) if new else {}
+        before = client.committed(set(range(count)) - new, WAIT_SECONDS) if new else {}
         began = max((committed_partitions(one.metadata) for one in before.values() if one is not None), default=0)
         self._known |= {partition: count for partition in committed if not self._known[partition]}
         return {partition for partition in new if began and partition >= began}

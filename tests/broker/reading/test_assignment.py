@@ -20,7 +20,8 @@ class Group:
     def __init__(self, partitions, bad=()):
         self.given = list(partitions)
         self.bad = set(bad)
-        self.offsets, self.stopped = {}, set()
+        self.pending = set()  # an open transaction holds their committed offsets back
+        self.offsets, self.stopped, self.waits = {}, set(), []
 
     def assignment(self):
         return frozenset(self.given)
@@ -36,7 +37,10 @@ class Group:
     def ends(self, wanted):
         return dict.fromkeys(wanted, 100)
 
-    def committed(self, wanted):
+    def committed(self, wanted, seconds):
+        self.waits.append(seconds)
+        if self.pending & set(wanted):
+            raise ClientError("an open transaction of the group")
         return {partition: CommittedOffset(10 + partition, "clock=5") for partition in wanted}
 
     def start(self, offsets):
@@ -95,6 +99,19 @@ def test_it_is_restored_once_that_is_possible(assignment):
         restored |= assignment.restore(group)
     assert restored[1].offset == group.offsets[1] == 11
     assert group.stopped == set()
+
+
+def test_committed_offsets_that_a_transaction_holds_back_are_waited_for_longer_each_time(assignment):
+    group = Group([0])
+    assignment.restore(group)
+    assert group.waits == [3.0]  # nothing else could be read meanwhile
+    group.given, group.pending, group.waits = [0, 1], {1}, []
+    for _ in range(20_000):
+        assignment.restore(group)
+    assert group.waits[:5] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert max(group.waits) == 3.0
+    group.pending.clear()
+    assert next(filter(None, (assignment.restore(group) for _ in range(20_000)))).keys() == {1}
 
 
 def test_with_nothing_left_to_read_it_says_why(assignment):
