@@ -24,8 +24,8 @@ READ_BYTES = 8 * 1024 * 1024  # of one poll for records of other topics than the
 RECORD_BYTES = 1024  # what a record of a full step may take on average; a beat as float32 takes 560
 LEAST_BYTES, LEAST_RECORDS = 64 * 1024, 16  # of a step, after many slow ones
 LEAST_STEP_BYTES = 4 * 1024 * 1024  # of a full step, however few records it may have: some hundred JSON beats
-# What a value counts that is no float32 beat: its bytes times a factor, and at least so many bytes. The second factor is
-# that of values of more bytes than LARGE_BYTES, which no JSON beat has.
+# What a value counts that is no float32 beat: its bytes times OTHER_FACTOR, and at least OTHER_BYTES. With more bytes
+# than LARGE_BYTES it is hardly a beat, and counts its bytes times LARGE_FACTOR.
 OTHER_FACTOR, OTHER_BYTES = 4, 4096
 LARGE_FACTOR, LARGE_BYTES = 8, 4096
 SLOW_SECONDS, QUICK_SECONDS = 1.0, 0.25  # of a step: longer is slow, shorter is quick
