@@ -154,8 +154,12 @@ class ConfluentGroup:
 
     def committed(self, partitions: Collection[int], seconds: float) -> dict[int, CommittedOffset | None]:
         what = "asking for committed offsets"
-        with translated_errors(what):
-            found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], seconds)
+        try:
+            with translated_errors(what):
+                found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], seconds)
+        except UnicodeDecodeError as error:
+            # of metadata without a zero byte at its end the library reads more than there is; another time it may not
+            raise ClientError(f"{what}: their metadata, of another program, cannot be read", Failure.PASSING) from error
         for tp in found:
             if tp.error is not None:
                 raise error_of(what, tp.error)

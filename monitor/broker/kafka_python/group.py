@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import MemberState
 
@@ -19,6 +19,7 @@ from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
 from monitor.broker.kafka_python.not_read import NotRead
+from monitor.broker.kafka_python.offsets import to_commit
 from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
 from monitor.broker.limits import StepLimit, fetch_pace, heartbeat_ms
 from monitor.records.column import Column
@@ -169,9 +170,7 @@ class KafkaPythonGroup:
         return {partition: offset for partition, offset in found.items() if offset is not None}
 
     def commit(self, offsets: Mapping[int, CommittedOffset]) -> None:
-        given = {
-            self._tp(one): OffsetAndMetadata(offset.offset, offset.metadata, -1) for one, offset in offsets.items()
-        }
+        given = {self._tp(one): to_commit(offset) for one, offset in offsets.items()}
         with translated_errors("committing offsets"):
             self._consumer.commit(given, timeout_ms=COMMIT_TIMEOUT_MS)
 

@@ -40,7 +40,12 @@ MAX_RETRY_SECONDS = 20.0
 FIRST_WAIT_SECONDS, WAIT_SECONDS = 0.5, 3.0
 STALL_SECONDS = 30.0  # less than /healthz waits before it names the partition
 CHECK_GAP_SECONDS = 10.0  # no check for so long, as while the broker is unavailable: begin again
-_METADATA = re.compile(r"(?:clock=([-\d,]+))?(?: ?of=(\d{1,9}))?\0?")  # confluent-kafka 2.16.1 commits one more byte
+# What follows the semicolon is not ours: confluent-kafka 2.16.1 commits one more byte, and may read more than there is.
+# An older version committed a time alone, of 13 digits until the year 2286.
+_METADATA, _OLDER = (
+    re.compile(r"(?:clock=([-\d,]+))?(?: ?of=(\d{1,9}))?;.*", re.DOTALL),
+    re.compile(r"clock=(-?\d{1,13})\0?"),
+)
 
 
 def offset_to_commit(offset: int, stream_time: StreamTime | None, partitions: int = 0) -> CommittedOffset:
@@ -49,12 +54,13 @@ def offset_to_commit(offset: int, stream_time: StreamTime | None, partitions: in
     `partitions`: how many the topic had when the group began to read this one; 0: not known.
     """
     clock = [] if stream_time is None else [f"clock={stream_time.text()}"]
-    return CommittedOffset(offset, " ".join([*clock, *([f"of={partitions}"] if partitions else [])]))
+    known = [f"of={partitions}"] if partitions else []
+    return CommittedOffset(offset, " ".join([*clock, *known]) + ";")
 
 
 def committed_stream_time(metadata: str) -> StreamTime | None:
     """The stream time that was committed with an offset; None where another program committed it."""
-    found = _METADATA.fullmatch(metadata)
+    found = _METADATA.fullmatch(metadata) or _OLDER.fullmatch(metadata)
     return None if found is None or found[1] is None else StreamTime.parse(found[1])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.broker.client import ClientError, CommittedOffset
-from monitor.broker.reading.assignment import Assignment, committed_stream_time, offset_to_commit
+from monitor.broker.reading.assignment import Assignment, committed_partitions, committed_stream_time, offset_to_commit
 from monitor.errors import BrokerError
 from monitor.records.stream_time import StreamTime
 from monitor.settings import Settings
@@ -179,6 +179,20 @@ def test_the_stream_time_is_committed_with_the_offset(stream_time):
     assert committed_stream_time(offset_to_commit(7, stream_time).metadata) == stream_time
 
 
-@pytest.mark.parametrize("metadata", ["", "x", "clock=", "clock=x", "clock=1.5", "clock=" + "9" * 40])
+@pytest.mark.parametrize("after", ["\0", "7", " of=3;", "\n\u00a3"])
+def test_what_a_client_adds_to_the_metadata_is_not_read(after):
+    metadata = offset_to_commit(7, StreamTime.at(1_764_489_600_000), 2).metadata + after
+    assert committed_stream_time(metadata) == StreamTime.at(1_764_489_600_000)
+    assert committed_partitions(metadata) == 2
+
+
+@pytest.mark.parametrize("metadata", ["clock=1764489600000", "clock=1764489600000\0"])
+def test_the_metadata_of_an_older_version_is_read(metadata):
+    assert committed_stream_time(metadata) == StreamTime.at(1_764_489_600_000)
+
+
+@pytest.mark.parametrize(
+    "metadata", ["", ";", "x", "clock=;", "clock=x;", "clock=1.5;", "clock=" + "9" * 40 + ";", "clock=17644896000007"]
+)
 def test_metadata_of_somebody_else_is_no_clock(metadata):
     assert committed_stream_time(metadata) is None
