@@ -116,13 +116,14 @@ def _together(before: StreamTime, pace: Pace, source: NDArray[np.object_], time:
     highest = np.maximum(np.maximum.accumulate(times), lead)
     end, slowest = int(highest[-1]), int(times.min())
     step = max(int(highest[0]) - lead, int((highest[1:] - highest[:-1]).max(initial=0)))
-    if end == lead or step > pace.step_ms or end - second > pace.lead_ms or end - slowest > pace.lead_ms:
+    if step > pace.step_ms or end - second > pace.lead_ms or end - slowest > pace.lead_ms:
         return None
-    ahead = sources[int(times.argmax())]
-    second = int(times[sources != ahead].max(initial=second))
-    if crc32(ahead) != leader:
-        second = max(second, lead)
-    after = StreamTime(end - skipped, skipped, end, second, crc32(ahead))
+    ahead, best = sources[int(times.argmax())], int(times.max())
+    is_leader = crc32(ahead) == leader
+    second = int(times[sources != ahead].max(initial=second)) if is_leader or best > lead else max(second, best)
+    if best > lead and not is_leader:
+        second, leader = max(second, lead), crc32(ahead)
+    after = StreamTime(end - skipped, skipped, end, second, leader)
     if times is time:
         return Advance(after, highest - skipped, 0)
     strays = np.delete(time, rows)
