@@ -173,5 +173,6 @@ def _print(model: Model, out: Path, patients: Sequence[PatientFigures]) -> None:
     if patients:
         click.echo("\n".join((by_patient.table(patients), *by_patient.summary(patients, manifest.threshold))))
     click.echo(conformal.sentence(manifest.threshold))
-    click.echo(false_alarms.sentence(manifest.threshold))
+    shares = by_patient.normal_shares(patients)
+    click.echo(false_alarms.of_people(shares) if shares else false_alarms.sentence(manifest.threshold))
     click.echo(f"wrote {out} (model {manifest.model_id})")
