@@ -169,7 +169,8 @@ def _print(model: Model, out: Path, patients: Sequence[PatientFigures]) -> None:
         click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal {kind}; {thresholds}.")
         click.echo(figures.table(found))
         if not patients:
-            plausibility.warn(found.rows[0].recall, found.rows[0].false_positive_rate)
+            plausibility.warn_of_recall(found.rows[0].recall)
+            plausibility.warn_of_misfit(found.rows[0].false_positive_rate, manifest.window.cut)
     if patients:
         click.echo("\n".join((by_patient.table(patients), *by_patient.summary(patients, manifest.threshold))))
     click.echo(conformal.sentence(manifest.threshold))
