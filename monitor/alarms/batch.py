@@ -60,7 +60,10 @@ class BatchObserver:
         self.changes: dict[bytes, SourceState | None] = {}  # the state after the batch where it changed; None: over
 
     def run(self, *, is_reread: bool) -> None:
-        """Apply the rule to the batch. `is_reread`: some of its beats may have been observed before."""
+        """Apply the rule to the batch: `events` and `changes` tell what came of it.
+
+        `is_reread`: some of its beats may have been observed before.
+        """
         results = [self._source_after(source, runs) for source, runs in self._runs(is_reread=is_reread)]
         results.sort(key=itemgetter(0))  # in the order in which their states changed first
         remaining = []
@@ -145,9 +148,9 @@ class BatchObserver:
         return sources, rows, of[rows]
 
     def _source_after(self, source: bytes, runs: list[Run]) -> tuple[int, bytes, SourceState | None]:
-        """The offset at which its state changed first, the source, and its state after these runs.
+        """The offset at which the state of a source changed first, the source, and its state after these runs.
 
-        `shape` is the state of the physiological kind, `signal` that of the technical kind.
+        The offset is -1 if the state never changed, the state None if nothing needs to be remembered.
         """
         state, first_change = self._sources.get(source), -1
         for position, now, offset, time, abnormal, unscorable, following, last_time, last_offset in runs:
@@ -157,21 +160,23 @@ class BatchObserver:
             if state is None and not abnormal and not unscorable:
                 continue
             first_change = offset if first_change < 0 else first_change
-            shape, signal = (QUIET, QUIET) if state is None else state.episodes
+            physiological, technical = (QUIET, QUIET) if state is None else state.episodes
             start, beats = position + 1, following
-            if unscorable:  # such a beat says nothing about the shape: the physiological state stays as it is
-                signal = self._after_flagged(source, "technical", signal, unscorable, (position, offset, time))
+            if unscorable:  # such a beat does not show the heart: the physiological state stays
+                technical = self._after_flagged(source, "technical", technical, unscorable, (position, offset, time))
             elif abnormal:
-                shape = self._after_flagged(source, "physiological", shape, 1, (position, offset, time))
-                signal = signal if signal is QUIET else self._after_unflagged(source, "technical", signal, position, 1)
+                physiological = self._after_flagged(source, "physiological", physiological, 1, (position, offset, time))
+                technical = (
+                    QUIET if technical is QUIET else self._after_unflagged(source, "technical", technical, position, 1)
+                )
             else:
                 start, beats = position, following + 1
-            if beats and shape is not QUIET:
-                shape = self._after_unflagged(source, "physiological", shape, start, beats)
-            if beats and signal is not QUIET:
-                signal = self._after_unflagged(source, "technical", signal, start, beats)
-            is_over = shape.is_quiet and signal.is_quiet
-            state = None if is_over else SourceState((shape, signal), last_time, last_offset)
+            if beats and physiological is not QUIET:
+                physiological = self._after_unflagged(source, "physiological", physiological, start, beats)
+            if beats and technical is not QUIET:
+                technical = self._after_unflagged(source, "technical", technical, start, beats)
+            is_over = physiological.is_quiet and technical.is_quiet
+            state = None if is_over else SourceState((physiological, technical), last_time, last_offset)
         return first_change, source, state
 
     def _after_flagged(

@@ -1,7 +1,7 @@
 """NumPy's files as tables: NPY with one array, and NPZ with an array of beats and perhaps one of labels.
 
-What is packed is unpacked into a temporary file, up to a bound, and mapped from there: so neither a false header nor a
-small file with huge contents takes memory.
+What is packed is unpacked into a temporary file, up to a bound. A file is mapped, and copied into memory once its size
+is checked: so neither a false header nor a small file with huge contents takes memory.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def _chosen(name: str, members: list[str]) -> tuple[str, str | None]:
 
 
 def _unpacked(name: str, packed: ByteSource) -> NDArray[np.float64]:
+    """The array in packed bytes, unpacked into a temporary file. Raises RefusedError for more than MAX_BYTES."""
     size = 0
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
         while chunk := packed.read(CHUNK_BYTES):
@@ -90,7 +91,7 @@ def _unpacked(name: str, packed: ByteSource) -> NDArray[np.float64]:
 
 
 def _array(name: str, path: Path) -> NDArray[np.float64]:
-    """The array in a file. It is mapped into memory, so that a header with a false size allocates nothing."""
+    """The array in a file, copied into memory: the file may go. Raises RefusedError if it is not one of numbers."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except DAMAGED as error:
@@ -108,9 +109,9 @@ def _table(name: str, array: NDArray[np.float64], rules: ReadingRules) -> BeatTa
         raise RefusedError(f"{name}: float64 of shape {array.shape}, where numbers (n, {SAMPLES}) are expected")
     rows, width = array.shape
     if rows in (SAMPLES, LABELLED) and width not in (SAMPLES, LABELLED) and not rules.resample:
-        raise RefusedError(f"{name}: shape {array.shape}: a beat a row is expected, and not a beat a column")
+        raise RefusedError(f"{name}: shape {array.shape}: a beat in each row is expected, not in each column")
     if not rows:
-        raise RefusedError(f"{name}: shape {array.shape}, where a row a beat with {EXPECTED}, is expected")
+        raise RefusedError(f"{name}: shape {array.shape}, where a row for each beat is expected, with {EXPECTED}")
     beat_table.check_width(f"{name}: shape {array.shape}", width, rules)
     return BeatTable(f"{name}: row", range(1, rows + 1), array)
 

@@ -48,12 +48,13 @@ class ReadingRules:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a column of labels stands: a message with a gap for the number of the row, and the numbers (n,)."""
+    """Where a column of labels stands in its file, for messages."""
 
-    text: str
-    numbers: Sequence[int]
+    text: str  # such as "beats.csv: line {}, column 3", with {} for the number of the line
+    numbers: Sequence[int]  # (n,), of each row's line
 
     def refused(self, row: int, rest: str) -> RefusedError:
+        """The error for a row, from 0: where it stands, and `rest`."""
         return RefusedError(f"{self.text.format(self.numbers[row])} {rest}")
 
 
@@ -62,7 +63,7 @@ class Labels:
     """What a column of labels says of n beats."""
 
     abnormal: NDArray[np.bool_]  # (n,)
-    classes: NDArray[np.int8] | None  # (n,), 1 to 5 as in ECG5000
+    classes: NDArray[np.int8] | None  # (n,), 1 to 5 as in ECG5000; None: the labels say only normal or abnormal
     notes: tuple[str, ...] = ()
 
 
@@ -117,19 +118,20 @@ def check_name(file: str, name: str, rules: ReadingRules) -> None:
 
 
 def _chosen(place: Place, cells: Cells, rules: ReadingRules) -> Labels:
-    """Labels of which a person has said which ones are normal."""
+    """The labels where `--normal-label` says which ones are normal. Raises RefusedError if none of them occurs."""
     normal = _is_normal(cells, rules)
     if not normal.any():
         wanted = ", ".join(rules.normal_labels)
-        raise place.refused(0, f"and the others hold no label {wanted!r}; the labels are {_listed(cells, ~normal)}")
+        raise place.refused(0, f"and all other rows hold no label {wanted!r}; the labels are {_listed(cells, ~normal)}")
     return Labels(~normal, None, (_note(cells, normal),))
 
 
 def _words(place: Place, words: Sequence[str]) -> Labels:
+    """The labels where they are words. Raises RefusedError if none of NORMAL_WORDS occurs."""
     normal = np.array([word.strip().lower() in NORMAL_WORDS for word in words])
     if not normal.any():
-        everything = np.ones(len(words), np.bool_)
-        raise place.refused(0, f"and no label says normal; the labels are {_listed(words, everything)}; {ASK}")
+        found = _listed(words, ~normal)
+        raise place.refused(0, f"and all other rows hold no label for normal; the labels are {found}; {ASK}")
     return Labels(~normal, None, (_note(words, normal),))
 
 

@@ -20,7 +20,7 @@ _KNOWN = (
     (b"\x1f\x8b", "gzip: let the producer compress its batches instead"),
     (b"\x28\xb5\x2f\xfd", "zstd: let the producer compress its batches instead"),
 )
-_FLOATS_IN_FRAME = 565  # bytes
+_FLOATS_IN_FRAME = 565  # bytes: the frame and 140 float32
 
 Value = TypeVar("Value", bytes, bytes | None)
 
@@ -36,7 +36,7 @@ def unwrapped(value: Value) -> Value:
 
 
 def wrapping(value: bytes) -> str:
-    """What is around the content of a value that is not JSON, as a sentence; empty where nothing is known to be."""
+    """How a value that is not JSON is wrapped, and what to do about it, in a sentence; empty if that is not known."""
     size = f"{len(value)} bytes that"
     for beginning, what in _KNOWN:
         if value.startswith(beginning):

@@ -113,8 +113,11 @@ class GroupClient(Protocol):
     def stop(self, partition: int) -> None:
         """Read no record of an assigned partition until `start`."""
 
-    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
-        """What the group has committed. Waits for transactions that commit offsets of these partitions."""
+    def committed(self, partitions: Collection[int], seconds: float) -> dict[int, CommittedOffset | None]:
+        """What the group has committed. Waits for transactions that commit offsets of these partitions.
+
+        It waits at most so long; for several partitions, a client may do so for each.
+        """
 
     def beginnings(self, partitions: Collection[int]) -> dict[int, int]:
         """Offset of the oldest record of each partition."""

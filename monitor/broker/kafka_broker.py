@@ -122,10 +122,11 @@ class KafkaBroker:
 
     def _commit_when_due(self) -> None:
         is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
-        if self._pending and is_due and self._consumer.stable():  # a join changes the generation before the partitions
+        if self._pending and is_due and self._consumer.stable():  # else the generation may be newer than the partitions
             self._commit(Checkpoint())
 
     def _commit(self, checkpoint: Checkpoint) -> None:
+        """Deliver a checkpoint with all offsets that are due; an empty checkpoint commits these alone."""
         _, offsets, before = self._begun or _BegunCheckpoint(checkpoint, self._due(checkpoint), dict(self._pending))
         self._begun = None
         if not offsets and not checkpoint:
@@ -139,7 +140,7 @@ class KafkaBroker:
             raise
         except BrokerError:
             self._facts += BrokerFacts(commit_failures=1)
-            self._consumer.look_at_lag()  # nothing is polled before it is delivered
+            self._consumer.look_at_lag()  # there is no poll until this checkpoint is delivered
             raise
         for partition, offset in offsets.items():
             if self._pending.get(partition) is before.get(partition):  # else it was restored meanwhile

@@ -5,26 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.beats.beat import FLOAT32_BYTES
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.settings import Settings
 
 WAIT_SECONDS = 5.0  # for acknowledgements, before the loop looks around
 TRANSACTION_MS = 10_000  # after this the broker ends the transaction of a monitor that died, and readers go on
 MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
-BATCH_BYTES = 128 * 1024  # so that one batch holds the state of a partition: of several, each waits for the last
-COLLECTED_BYTES = 64 * 1024
-LEAST_WAIT_MS, IDLE_WAIT_MS = 5, 100
+BATCH_BYTES = 128 * 1024  # of a batch that is sent; fits the state of a partition: a second batch waits for the first
+COLLECTED_BYTES = 64 * 1024  # of beats that the broker collects before it answers a fetch
+LEAST_WAIT_MS, IDLE_WAIT_MS = 5, 100  # see fetch_pace
 MAX_INFLATED_BYTES = 64 * 1024 * 1024  # of one batch of records
 MAX_READ_BYTES = 1_000_000  # of the value of one record: no dead letter holds more
 READ_BYTES = 8 * 1024 * 1024  # of one poll for records of other topics than the beats
 RECORD_BYTES = 1024  # what a record of a full step may take on average; a beat as float32 takes 560
-LEAST_BYTES, LEAST_RECORDS = 64 * 1024, 16
-SLOW_SECONDS, QUICK_SECONDS = 2.0, 0.5
+LEAST_BYTES, LEAST_RECORDS = 64 * 1024, 16  # of a step, after many slow ones
+LEAST_STEP_BYTES = 4 * 1024 * 1024  # of a full step, however few records it may have: some hundred JSON beats
+# What a value counts that is no float32 beat: its bytes times OTHER_FACTOR, and at least OTHER_BYTES. With more bytes
+# than LARGE_BYTES it is hardly a beat, and counts its bytes times LARGE_FACTOR.
+OTHER_FACTOR, OTHER_BYTES = 4, 4096
+LARGE_FACTOR, LARGE_BYTES = 8, 4096
+SLOW_SECONDS, QUICK_SECONDS = 1.0, 0.25  # of a step: longer is slow, shorter is quick
 
 
 @dataclass(frozen=True, slots=True)
 class StepLimit:
-    """How much one poll may bring: so many records, and no further one once they have so many bytes."""
+    """How much one poll may bring: `records` at most, and none after those that have `bytes`, counted by `weight`."""
 
     records: int
     bytes: int
@@ -32,14 +41,13 @@ class StepLimit:
     @classmethod
     def full(cls, settings: Settings) -> StepLimit:
         """The limit of a step while all is well."""
-        return cls(settings.batch_size, max(1024 * 1024, settings.batch_size * RECORD_BYTES))
+        return cls(settings.batch_size, max(LEAST_STEP_BYTES, settings.batch_size * RECORD_BYTES))
 
     def after(self, seconds: float, full: StepLimit) -> StepLimit:
-        """The next limit after a step that took so long.
+        """The limit of the next step, after one that took `seconds`.
 
-        Half of it after a slow one, such as one whose delivery has timed out: what costs more time than usual, such as
-        objects with thousands of fields, then holds up other sources for a bounded time. Twice as much after a quick
-        one. Between the two times it stays.
+        A slow step halves it: records that cost more time than usual, such as objects with thousands of fields, then
+        hold up other sources for a bounded time. A quick step doubles it, up to `full`. After any other step it stays.
         """
         if seconds > SLOW_SECONDS:
             records = max(min(LEAST_RECORDS, full.records), self.records // 2)
@@ -49,11 +57,28 @@ class StepLimit:
         return self
 
 
-def fetch_pace(max_wait_ms: int) -> tuple[int, int]:
-    """When the broker answers a fetch: once so many bytes are there, or after so many milliseconds.
+def weight(sizes: Sequence[int]) -> int:
+    """What values of these sizes, in bytes, count towards the bytes of a step.
 
-    An answer for each beat would take five times the processor time. With a shorter time than LEAST_WAIT_MS an idle
-    consumer would ask too often: then each beat is an answer, and the time is only how often an idle one asks.
+    A float32 beat counts its bytes. Anything else costs more time: the worst JSON 0.2 µs a byte, the shortest piece of
+    junk 0.1 ms with its dead letter. Counted like this, a step of junk takes about as long as one of beats.
+    """
+    if sizes.count(FLOAT32_BYTES) == len(sizes):
+        return sum(sizes)
+    return sum(map(_weight, sizes))
+
+
+def _weight(size: int) -> int:
+    if size == FLOAT32_BYTES:
+        return size
+    return LARGE_FACTOR * size if size > LARGE_BYTES else max(OTHER_BYTES, OTHER_FACTOR * size)
+
+
+def fetch_pace(max_wait_ms: int) -> tuple[int, int]:
+    """The bytes that the broker collects before it answers a fetch, and the ms after which it answers anyway.
+
+    An answer for each beat takes five times the processor time. Below LEAST_WAIT_MS the broker answers with each beat
+    all the same, since an idle consumer would ask too often: an idle one then asks every IDLE_WAIT_MS.
     """
     if max_wait_ms < LEAST_WAIT_MS:
         return 1, IDLE_WAIT_MS
@@ -61,5 +86,5 @@ def fetch_pace(max_wait_ms: int) -> tuple[int, int]:
 
 
 def heartbeat_ms(session_timeout_ms: int) -> int:
-    """How often a member of the group reports: three times in a session, every 3 s at least."""
+    """The ms between two heartbeats of a member: a third of the session time-out, from 100 ms to 3 s."""
     return max(100, min(3000, session_timeout_ms // 3))

@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.broker.blocks import RecordBlock, join
 from monitor.broker.limits import StepLimit
+from monitor.broker.memory_group import CommittedPlace, MemoryGroup
 from monitor.broker.protocol import Broker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.column import Column
@@ -32,17 +34,9 @@ from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-class _Place(NamedTuple):
-    """A committed offset, with the stream time that was committed with it."""
-
-    offset: int  # of the next record to read
-    stream_time: StreamTime | None
 
 
 class StoredRecord(NamedTuple):
@@ -66,56 +60,6 @@ class _Topic:
         if message.partition not in range(len(self.partitions)):
             raise BrokerError(f"no partition {message.partition} in {message.topic}: it has {len(self.partitions)}")
         return message
-
-    def append(self, partition: int, record: StoredRecord) -> None:
-        self.partitions[partition].append(record)
-        self.arrivals.append(record.message)
-
-
-class MemoryGroup:
-    """The consumer group: its members, the partition that each one holds, and the committed offsets."""
-
-    def __init__(self, partitions: int) -> None:
-        self.committed: dict[int, _Place] = {}
-        self.partitions = partitions
-        self.began_with: int | None = None  # partitions when the first member joined
-        self._members: list[MemoryBroker] = []
-        self._holders: dict[int, MemoryBroker] = {}
-
-    def has(self, member: MemoryBroker) -> bool:
-        return any(one is member for one in self._members)
-
-    def join(self, member: MemoryBroker) -> None:
-        if self.began_with is None:
-            self.began_with = self.partitions
-        if not self.has(member):
-            self._members.append(member)
-
-    def leave(self, member: MemoryBroker) -> None:
-        self._members = [one for one in self._members if one is not member]
-        self._holders = {partition: one for partition, one in self._holders.items() if one is not member}
-
-    def held(self, member: MemoryBroker) -> set[int]:
-        return {partition for partition, one in self._holders.items() if one is member}
-
-    def rebalance(self, member: MemoryBroker) -> None:
-        """Bring this member nearer to its fair share: it gives up what is too much, or takes what nobody holds.
-
-        A partition changes hands in two steps, as in Kafka's cooperative protocol: its holder gives it up at a poll
-        of its own, and only then another member can take it.
-        """
-        held, share = sorted(self.held(member)), self._share(member)
-        for partition in held[share:]:
-            del self._holders[partition]
-        free = [partition for partition in range(self.partitions) if partition not in self._holders]
-        self._holders |= dict.fromkeys(free[: max(0, share - len(held))], member)
-
-    def _share(self, member: MemoryBroker) -> int:
-        """How many partitions this member should have. If the division leaves a rest, those with most keep one more."""
-        ranked = sorted(self._members, key=lambda one: -len(self.held(one)))
-        rank = next(rank for rank, one in enumerate(ranked) if one is member)
-        each, more = divmod(self.partitions, len(ranked))
-        return each + (rank < more)
 
 
 class MemoryCluster:
@@ -149,9 +93,10 @@ class MemoryCluster:
 
     def publish_all(self, messages: Iterable[Message], timestamp_ms: int = 0) -> None:
         """Append all messages. Raises BrokerError and appends none if a topic or a partition does not exist."""
-        placed = [self._topic(message.topic).placed(message) for message in messages]
-        for message in placed:
-            self._topic(message.topic).append(message.partition or 0, StoredRecord(message, timestamp_ms))
+        for message in [self._topic(message.topic).placed(message) for message in messages]:
+            topic = self._topic(message.topic)
+            topic.partitions[message.partition or 0].append(StoredRecord(message, timestamp_ms))
+            topic.arrivals.append(message)
 
     def messages(self, topic: str) -> tuple[Message, ...]:
         """Everything in a topic in the order it came, each message with its partition.
@@ -184,7 +129,7 @@ class MemoryCluster:
         """For each partition with a committed offset, that offset: the number of the next record to read."""
         return {partition: place.offset for partition, place in sorted(self.group.committed.items())}
 
-    def start_of(self, partition: int) -> _Place:
+    def start_of(self, partition: int) -> CommittedPlace:
         """Where a member begins to read a partition: at the committed offset, else as MONITOR_OFFSET_RESET says.
 
         A partition that the group did not find when it began is read from its first record.
@@ -193,7 +138,7 @@ class MemoryCluster:
         is_new = began_with is not None and partition >= began_with
         is_earliest = is_new or self.settings.offset_reset == "earliest"
         first = 0 if is_earliest else len(self.rows(self.settings.beats_topic, partition))
-        return self.group.committed.get(partition, _Place(first, None))
+        return self.group.committed.get(partition, CommittedPlace(first, None))
 
     def evict(self, member: MemoryBroker) -> None:
         """Put a member out of the group, as Kafka does with one that does not answer: its partitions become free.
@@ -206,13 +151,6 @@ class MemoryCluster:
         if name not in self._topics:
             raise BrokerError(f"no topic {name} in this cluster: it has {', '.join(sorted(self._topics))}")
         return self._topics[name]
-
-
-class _MemoryDelivery(NamedTuple):
-    """A checkpoint that was begun, and the error that `deliver` has to raise for it, if any."""
-
-    checkpoint: Checkpoint
-    error: BrokerError | None
 
 
 class MemoryBroker(Broker):
@@ -230,8 +168,9 @@ class MemoryBroker(Broker):
         self._next: dict[int, int] = {}  # assigned partition -> offset of the next record to read
         self._reported: set[int] = set()  # partitions that the caller knows as assigned
         self._committed: dict[int, int] = {}  # offset of each partition when it was assigned, or committed since
-        self._pending: dict[int, _Place] = {}  # offsets to commit with the next checkpoint or poll
-        self._begun: _MemoryDelivery | None = None
+        self._pending: dict[int, CommittedPlace] = {}  # offsets to commit with the next checkpoint or poll
+        self._begun: Checkpoint | None = None
+        self._error: BrokerError | None = None  # of what was begun, for `deliver` to raise
         self._sent: Checkpoint | None = None  # its messages are out; used only for at-least-once delivery
         self._delivered: Checkpoint | None = None
         self._facts = BrokerFacts()
@@ -287,58 +226,37 @@ class MemoryBroker(Broker):
     def _read(self, assigned: Mapping[int, Assigned], revoked: frozenset[int]) -> Records:
         """The next records, `batch_size` at most; a partition that brought some comes last in the next poll."""
         topic, limit = self._settings.beats_topic, StepLimit.full(self._settings)
-        left, room = limit.records, limit.bytes
-        partitions: list[int] = []
-        offsets: list[int] = []
-        found: list[StoredRecord] = []
+        left, room, blocks = limit.records, limit.bytes, list[RecordBlock]()
         for partition, offset in tuple(self._next.items()):
             some = self._cluster.rows(topic, partition)[offset : offset + left] if room > 0 else []
             bytes_through = list(accumulate(one.message.size for one in some))
             some = some[: bisect_left(bytes_through, room) + 1]
             if some:
-                room -= bytes_through[len(some) - 1]
-                partitions += [partition] * len(some)
-                offsets += range(offset, offset + len(some))
-                found += some
-                left -= len(some)
-                del self._next[partition]
-                self._next[partition] = offset + len(some)
-        return Records(
-            topic,
-            np.array(partitions, np.int32),
-            np.array(offsets, np.int64),
-            np.array([row.timestamp_ms for row in found], np.int64),
-            Column.of([row.message.key for row in found]),
-            Column.of([row.message.value for row in found]),
-            tuple(row.message.headers for row in found),
-            assigned,
-            revoked,
-            control_records=self._control_records(),
-        )
+                left, room = left - len(some), room - bytes_through[len(some) - 1]
+                blocks.append(_block(partition, offset, some))
+                self._next[partition] = self._next.pop(partition) + len(some)
+        records = join(topic, blocks, assigned, revoked)
+        return replace(records, control_records=self._control_records())
 
     def _control_records(self) -> tuple[ControlRecord, ...]:
-        rows = self._cluster.rows(self._settings.control_topic, 0)
-        first, self._control_offset = self._control_offset, len(rows)
-        return tuple(
-            ControlRecord(rows[offset].message.key, rows[offset].message.value, offset)
-            for offset in range(first, len(rows))
-        )
+        messages = self._cluster.messages(self._settings.control_topic)
+        first, self._control_offset = self._control_offset, len(messages)
+        return tuple(ControlRecord(one.key, one.value, first + place) for place, one in enumerate(messages[first:]))
 
     def has_more(self) -> bool:
         topic = self._settings.beats_topic
         return any(offset < len(self._cluster.rows(topic, one)) for one, offset in self._next.items())
 
     def begin(self, checkpoint: Checkpoint) -> None:
-        """Deliver all of it (exactly once) or only its messages (at least once). `deliver` raises an error of this."""
         if not checkpoint or checkpoint is self._delivered:
             return
         self._check_begun(checkpoint)
         if self._begun is None:
-            self._begun = _MemoryDelivery(checkpoint, None)
+            self._begun, self._error = checkpoint, None
             try:
                 self._start(checkpoint)
             except BrokerError as error:
-                self._begun = _MemoryDelivery(checkpoint, error)
+                self._error = error
 
     def deliver(self, checkpoint: Checkpoint) -> None:
         if checkpoint is self._delivered:
@@ -352,7 +270,7 @@ class MemoryBroker(Broker):
 
     def _check_begun(self, checkpoint: Checkpoint) -> None:
         """Raises ValueError where the caller breaks the contract: that is no fault of the broker."""
-        if self._begun is not None and self._begun.checkpoint is not checkpoint:
+        if self._begun is not None and self._begun is not checkpoint:
             raise ValueError("another checkpoint was begun: deliver that one first")
 
     def _finish(self, checkpoint: Checkpoint) -> None:
@@ -360,8 +278,8 @@ class MemoryBroker(Broker):
         try:
             if begun is None:
                 self._start(checkpoint)
-            elif begun.error is not None:
-                raise begun.error
+            elif self._error is not None:
+                raise self._error
             if not self._is_atomic:
                 self._raise_failure()
                 self._commit(self._pending | _places(checkpoint))
@@ -397,7 +315,7 @@ class MemoryBroker(Broker):
         if not self._cluster.group.has(self):
             raise RewoundError("this member is out of the group: its last beats are read again")
 
-    def _commit(self, places: Mapping[int, _Place]) -> None:
+    def _commit(self, places: Mapping[int, CommittedPlace]) -> None:
         """Commit the offsets of the partitions that this member still has; the others are another member's to read."""
         mine = {one: place for one, place in places.items() if one in self._next}
         self._cluster.group.committed |= mine
@@ -436,12 +354,24 @@ class MemoryBroker(Broker):
         """Commit what was begun or delivered, and leave the group; what cannot be committed will be read again."""
         try:
             if self._begun is not None:
-                self.deliver(self._begun.checkpoint)
+                self.deliver(self._begun)
         except BrokerError as error:
             log.warning("%s: the last beats will be read again", error)
         self._commit_pending()
         self._cluster.group.leave(self)
 
 
-def _places(checkpoint: Checkpoint) -> dict[int, _Place]:
-    return {one: _Place(offset, checkpoint.stream_times.get(one)) for one, offset in checkpoint.offsets.items()}
+def _places(checkpoint: Checkpoint) -> dict[int, CommittedPlace]:
+    return {one: CommittedPlace(offset, checkpoint.stream_times.get(one)) for one, offset in checkpoint.offsets.items()}
+
+
+def _block(partition: int, offset: int, rows: list[StoredRecord]) -> RecordBlock:
+    """The rows of a partition from `offset` on."""
+    return RecordBlock(
+        partition,
+        np.arange(offset, offset + len(rows)),
+        np.array([row.timestamp_ms for row in rows], np.int64),
+        Column.of([row.message.key for row in rows]),
+        Column.of([row.message.value for row in rows]),
+        tuple(row.message.headers for row in rows),
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from math import inf
 from typing import TYPE_CHECKING
 
 from monitor.broker.choice import kafka_client
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ASK_SECONDS, RETRY_SECONDS = 60.0, 5.0
+ASK_SECONDS, RETRY_SECONDS = 60.0, 5.0  # to the next question, after an answer and after none
 CHECK_KEY = b"ecg-monitor check"
 BAD_CLOCK = (
     "the broker refuses records with the time of this machine: the two clocks differ by more than it allows "
@@ -31,9 +33,10 @@ BAD_CLOCK = (
 
 
 def missing_rights(settings: Settings, admin: AdminClient) -> list[str]:
-    """The rights that this user lacks, each as `Write on ecg.alerts`. What the broker does not tell is not listed.
+    """The rights that this user lacks, each as `Write on ecg.alerts`; not those of which the broker does not tell.
 
-    The right on the transactional id is not asked for here: no client can.
+    The right on the transactional id is not among them: no client can ask for it. Raises ClientError where the broker
+    does not answer.
     """
     found = []
     for topic, needed in _needed(settings):
@@ -51,6 +54,7 @@ def missing_rights(settings: Settings, admin: AdminClient) -> list[str]:
 
 
 def _needed(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each topic with the rights that the monitor needs on it."""
     yield settings.beats_topic, ("Read",)
     yield settings.control_topic, ("Read",)
     yield settings.state_topic_name, ("Read", "Write")
@@ -61,42 +65,62 @@ def _needed(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _lacking(needed: Collection[str], rights: Collection[str] | None, of: str) -> list[str]:
+    """The needed rights that are not among `rights`; none where the broker does not tell them (None)."""
     return [] if rights is None else [f"{right} on {of}" for right in needed if right.upper() not in rights]
 
 
 def _undescribed(error: ClientError, needed: Collection[str], of: str) -> list[str]:
-    """Each of these rights includes that of describing: where that is missing, all are."""
+    """All needed rights, if describing was not authorised: each of them includes it. Raises any other error."""
     if error.failure is not Failure.UNAUTHORISED:
         raise error
     return [f"{right} on {of}" for right in needed]
 
 
 class RightsWatch:
-    """Asks once a minute whether a right is missing: the first alarm would be too late to learn that."""
+    """Asks once a minute whether a right is missing: the first alarm would be too late to learn that.
+
+    It asks on a thread of its own: there are up to seven questions, and a slow broker may take seconds for each.
+    """
 
     def __init__(self, settings: Settings, client: KafkaClient) -> None:
         self._settings, self._client = settings, client
-        self._admin: AdminClient | None = None
-        self._asked = -ASK_SECONDS
+        self._thread = ThreadPoolExecutor(1, "rights")
+        self._admin: AdminClient | None = None  # of that thread
+        self._due = -inf
+        self._answer: Future[list[str]] | None = None
         self.obstacle = ""  # a sentence; empty while nothing is known to be missing
 
     def look(self) -> None:
-        """Ask where it is time to. A broker that does not answer is noticed by others."""
+        """Take the last answer, and ask again where ASK_SECONDS have passed. It never waits for the broker."""
         now = time.monotonic()
-        if now - self._asked < ASK_SECONDS:
-            return
-        self._asked = now
+        if self._answer is None:
+            if now >= self._due:
+                self._answer = self._thread.submit(self._ask)
+        elif self._answer.done():
+            self._due = now + (ASK_SECONDS if self._taken(self._answer) else RETRY_SECONDS)
+            self._answer = None
+
+    def _ask(self) -> list[str]:
+        self._admin = self._admin or self._client.admin(self._settings, WAIT_SECONDS)
+        return missing_rights(self._settings, self._admin)
+
+    def _taken(self, answer: Future[list[str]]) -> bool:
+        """Whether it is an answer. A broker that does not answer is noticed by others."""
         try:
-            self._admin = self._admin or self._client.admin(self._settings, WAIT_SECONDS)
-            missing = missing_rights(self._settings, self._admin)
-            self.obstacle = lacks(missing) if missing else ""
+            missing = answer.result()
         except ClientError as error:
             log.debug("asking for the rights: %s", error)
-            self._asked = now - ASK_SECONDS + RETRY_SECONDS
-            self.close()
+            self._close_admin()
+            return False
+        self.obstacle = lacks(missing) if missing else ""
+        return True
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, after the question that is being asked."""
+        self._thread.shutdown()
+        self._close_admin()
+
+    def _close_admin(self) -> None:
         if self._admin is not None:
             self._admin.close()
         self._admin = None
@@ -119,7 +143,7 @@ def check_delivery(settings: Settings) -> None:
 
 
 def _runs(settings: Settings, group: GroupFacts) -> bool:
-    """Whether a monitor of this name runs. It has all rights, and our transaction would end its own."""
+    """Whether a monitor of this name runs. It has all rights then, and a transaction of ours would end its own."""
     return settings.client_id in group.clients
 
 

@@ -325,7 +325,10 @@ def _say_published(count: int, whose: str, config: Settings) -> None:
 
 
 def _warn_of_age(config: Settings, first_ms: int, kept_ms: int | None) -> None:
-    """Kafka deletes records by their own timestamps, and a monitor may leave old beats out."""
+    """Print a warning if the first beat is so old that Kafka deletes it soon, or that a monitor leaves it out.
+
+    `first_ms` is its time in ms since the epoch; `kept_ms` is how long the topic keeps records, None without a limit.
+    """
     age_ms = 1000 * datetime.now(UTC).timestamp() - first_ms
     if kept_ms is not None and age_ms > kept_ms:
         show(

@@ -97,6 +97,7 @@ class LiveFeed:
             self._report()
 
     def _send(self, beats: LiveBeats) -> None:
+        """Give each beat to the publisher, with the wall-clock time of its R peak."""
         key, topic = self._target.source.encode(), self._target.topic
         since_epoch = self._clock.wall() - self._clock.monotonic()
         for time, samples in zip(beats.time.tolist(), beats.samples, strict=True):

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import butter, sosfilt, sosfreqz
+from scipy.signal import butter, lfilter, sosfreqz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE_HZ = 250
-BAND_HZ = (0.5, 40.0)
+BAND_HZ = (0.5, 40.0)  # of the band-pass
 QRS_HZ = 15.0  # where a QRS complex has most of its power
 SHORT, LONG, SMOOTH = 7, 23, 21  # moving averages in samples: 28, 92 and 84 ms
 DETAIL_DELAY = (LONG - 1) // 2  # samples by which `detail` lags behind `signal`
 ENVELOPE_DELAY = DETAIL_DELAY + (SMOOTH - 1) // 2
 STEPS_PER_MV = 2**16  # resolution of the whole numbers: 15 nV, far below the noise of any amplifier
-MAX_MV = 2.0**20
-HISTORY = LONG + SMOOTH
+MAX_MV = 2.0**20  # a sample beyond this is invalid
+HISTORY = LONG + SMOOTH  # samples of `signal` that the moving averages look back on
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class LeadFilter:
     def __init__(self, hz: float, leads: int = 1) -> None:
         self._hz = hz
         self._sections = butter(2, BAND_HZ, "bandpass", fs=hz, output="sos")
+        self._coefficients = [(section[:3].copy(), section[3:].copy()) for section in self._sections]
         self.memory = FilterMemory(
             np.zeros((len(self._sections), leads, 2)),
             np.zeros(leads),
@@ -76,65 +77,90 @@ class LeadFilter:
     def feed(self, raw: NDArray[np.float64]) -> Filtered:
         """Filter a chunk (leads, n) in mV, n > 0. An invalid sample is replaced by the last valid one before it."""
         memory = self.memory
-        is_finite = np.abs(raw) <= MAX_MV  # not so for NaN
-        filled = self._filled(raw, is_finite)
-        signal, memory.sections = sosfilt(self._sections, filled, zi=memory.sections)
-        np.maximum(np.minimum(signal, MAX_MV, out=signal), -MAX_MV, out=signal)
-        signal, is_valid = self._resampled(signal, is_finite)
-        new = signal.shape[1]
-        whole = np.zeros((len(raw), 1 + HISTORY + new), np.int64)  # a zero before it, so that sums can be subtracted
+        is_valid = None if np.abs(raw).max() <= MAX_MV else np.abs(raw) <= MAX_MV  # not so for NaN
+        passed = self._passed(self._filled(raw, is_valid))
+        signal, is_valid = self._resampled(passed, is_valid)
+        whole = np.zeros((len(raw), 1 + HISTORY + signal.shape[1]), np.int64)  # a zero before it, for the sums
         whole[:, 1 : 1 + HISTORY] = memory.history
         whole[:, 1 + HISTORY :] = np.rint(signal * STEPS_PER_MV)
         memory.history = whole[:, -HISTORY:].copy()
-        sums = np.cumsum(whole, axis=1)
-        long = sums[:, LONG:] - sums[:, :-LONG]
-        offset = (LONG - SHORT) // 2  # the short average is centred in the long one
-        short = sums[:, offset + SHORT : -offset] - sums[:, offset : -offset - SHORT]
-        detail = LONG * short - SHORT * long
-        magnitude = np.zeros((len(raw), 1 + detail.shape[1]), np.int64)
-        np.abs(detail, out=magnitude[:, 1:])
-        magnitude = np.cumsum(magnitude, axis=1)
-        envelope = magnitude[:, SMOOTH:] - magnitude[:, :-SMOOTH]
-        return Filtered(signal, detail[:, detail.shape[1] - new :], envelope[:, envelope.shape[1] - new :], is_valid)
+        return Filtered(signal, *_averaged(whole, signal.shape[1]), is_valid)
 
-    def _filled(self, raw: NDArray[np.float64], is_finite: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _filled(self, raw: NDArray[np.float64], is_valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+        """The chunk (leads, n) with invalid samples replaced, less the first valid sample of each lead; 0 before it."""
         memory = self.memory
-        if not is_finite.all():
-            place = np.where(is_finite, np.arange(1, raw.shape[1] + 1), 0)
+        if is_valid is not None:
+            place = np.where(is_valid, np.arange(1, raw.shape[1] + 1), 0)
             np.maximum.accumulate(place, axis=1, out=place)
-            before = np.concatenate([memory.held[:, None], np.where(is_finite, raw, 0.0)], axis=1)
+            before = np.concatenate([memory.held[:, None], np.where(is_valid, raw, 0.0)], axis=1)
             raw = np.take_along_axis(before, place, axis=1)
         is_new = np.isnan(memory.base)
-        if is_new.any():
-            starts = is_new & is_finite.any(axis=1)
-            memory.base[starts] = raw[starts, np.argmax(is_finite, axis=1)[starts]]
+        if np.count_nonzero(is_new):
+            first = np.zeros(len(raw), np.intp) if is_valid is None else np.argmax(is_valid, axis=1)
+            starts = is_new if is_valid is None else is_new & is_valid.any(axis=1)
+            memory.base[starts] = raw[starts, first[starts]]
             is_new = np.isnan(memory.base)
         memory.held = raw[:, -1].copy()
         filled = raw - memory.base[:, None]
         filled[is_new] = 0.0
         return filled
 
+    def _passed(self, filled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The band-pass of these samples (leads, n), behind the last one before: (leads, 1 + n).
+
+        `lfilter` for each section gives what `sosfilt` gives, at a fraction of the cost of a call.
+        """
+        memory, states = self.memory, []
+        for (numerator, denominator), state in zip(self._coefficients, memory.sections, strict=True):
+            filled, left = lfilter(numerator, denominator, filled, axis=1, zi=state)
+            states.append(left)
+        memory.sections = np.array(states)
+        passed = np.empty((filled.shape[0], 1 + filled.shape[1]))
+        passed[:, 0] = memory.last
+        np.minimum(filled, MAX_MV, out=filled)
+        np.maximum(filled, -MAX_MV, out=passed[:, 1:])
+        memory.last = passed[:, -1].copy()
+        return passed
+
     def _resampled(
-        self, signal: NDArray[np.float64], is_finite: NDArray[np.bool_]
+        self, passed: NDArray[np.float64], is_valid: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The signal and its validity at 250 Hz, by linear interpolation between two neighbouring raw samples."""
         memory = self.memory
-        known = np.concatenate([memory.last[:, None], signal], axis=1)
-        known_valid = np.concatenate([memory.last_valid[:, None], is_finite], axis=1)
-        first = memory.raw_count - 1  # index of the first column of `known`
-        memory.raw_count += signal.shape[1]
+        first = memory.raw_count - 1  # number of the first column of `passed`
+        memory.raw_count += passed.shape[1] - 1
         end = output_samples(memory.raw_count, self._hz)
-        points = np.arange(memory.count, max(end, memory.count))
-        position = points * (self._hz / RATE_HZ)
+        position = np.arange(memory.count, max(end, memory.count)) * (self._hz / RATE_HZ)
+        memory.count += len(position)
         below = np.minimum(position.astype(np.intp), memory.raw_count - 1)
-        fraction = position - below
+        position -= below
         left = below - first
-        right = np.minimum(left + 1, signal.shape[1])
-        memory.count += len(points)
-        memory.last, memory.last_valid = signal[:, -1].copy(), is_finite[:, -1].copy()
-        value = known.take(left, axis=1)
-        value += (known.take(right, axis=1) - value) * fraction
-        return value, known_valid.take(left, axis=1) & known_valid.take(right, axis=1)
+        right = np.minimum(left + 1, passed.shape[1] - 1)
+        before = memory.last_valid
+        memory.last_valid = np.ones(len(passed), np.bool_) if is_valid is None else is_valid[:, -1].copy()
+        signal = passed.take(left, axis=1)
+        signal += (passed.take(right, axis=1) - signal) * position
+        if is_valid is None and before.all():
+            return signal, np.ones(signal.shape, np.bool_)
+        valid = np.ones(passed.shape, np.bool_)
+        valid[:, 0] = before
+        if is_valid is not None:
+            valid[:, 1:] = is_valid
+        return signal, valid.take(left, axis=1) & valid.take(right, axis=1)
+
+
+def _averaged(whole: NDArray[np.int64], new: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`detail` and `envelope` for the last `new` of the samples."""
+    sums = whole.cumsum(axis=1)
+    offset = (LONG - SHORT) // 2  # the short average is centred in the long one
+    detail = sums[:, offset + SHORT : -offset] - sums[:, offset : -offset - SHORT]
+    detail *= LONG
+    detail -= SHORT * (sums[:, LONG:] - sums[:, :-LONG])
+    magnitude = np.zeros((len(whole), 1 + detail.shape[1]), np.int64)
+    np.abs(detail, out=magnitude[:, 1:])
+    magnitude = magnitude.cumsum(axis=1)
+    envelope = magnitude[:, SMOOTH:] - magnitude[:, :-SMOOTH]
+    return detail[:, detail.shape[1] - new :], envelope[:, envelope.shape[1] - new :]
 
 
 def output_samples(raw_samples: int, hz: float) -> int:

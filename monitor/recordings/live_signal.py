@@ -53,11 +53,11 @@ class LiveSignal:
         return self._found(self._decoder.feed(data), now)
 
     def end_of_input(self, now: float) -> LiveBeats:
-        """Decode what is left: the beats found with it. Raises RecordingError where it is a part of a sample."""
+        """The beats found with the bytes that are left. Raises RecordingError if these are a part of a sample."""
         return self._found(self._decoder.finish(), now)
 
     def finish(self, now: float) -> LiveBeats:
-        """The last beats, also after an error. After that nothing more can be fed."""
+        """The beats that were still waiting for later samples, also after an error. Then nothing more can be fed."""
         return self._timed(self._segmenter.finish(), now)
 
     def _found(self, samples: NDArray[np.float64], now: float) -> LiveBeats:
@@ -67,7 +67,7 @@ class LiveSignal:
         return self._timed(self._segmenter.feed(samples), now)
 
     def _timed(self, found: Segments, now: float) -> LiveBeats:
-        """A corrected clock may put a beat before the one before it, or ahead of now."""
+        """The beats with their times, which never fall and never lie ahead of now, although the clock is corrected."""
         if not len(found):
             return LiveBeats(found.samples, found.time)
         time = np.minimum(self._clock.zero + found.time, now)

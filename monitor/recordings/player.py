@@ -86,6 +86,7 @@ class Timetable:
 
     @classmethod
     def of(cls, beds: Sequence[Bed], speed: float) -> Timetable:
+        """The timetable of all beds, from the first sample of any to the last one."""
         return cls(min(bed.start_ms for bed in beds), max(bed.end_ms for bed in beds), speed)
 
     def due_seconds(self, time_ms: int) -> float:
@@ -97,7 +98,7 @@ class Timetable:
         return self.first_ms + round(1000 * passed_seconds * self.speed)
 
     def ahead_ms(self, now_ms: int) -> int:
-        """How far a time is ahead of the clock at most when its beat is sent, if the start is now."""
+        """The most that the time of a beat is ahead of the clock when it is sent, if the start is now."""
         last_sent_ms = now_ms + round(1000 * self.due_seconds(self.last_ms))
         return max(self.first_ms - now_ms, self.last_ms - last_sent_ms)
 

@@ -30,7 +30,7 @@ class SampleClock:
         self._last = 0.0  # when samples came last
         self._since: float | None = None  # start of the window
         self._delay = 0.0  # the least in the window
-        self.early_seconds = 0.0  # so much later the last samples were due
+        self.early_seconds = 0.0  # by which the last samples came too early; the caller waits so long
 
     @property
     def signal_seconds(self) -> float:
@@ -49,13 +49,14 @@ class SampleClock:
         self._move_back(-delay)
 
     def _move_back(self, early: float) -> None:
+        """Move the zero back by what samples came early, in seconds, as far as it may."""
         move = max(0.0, min(early, self._may_move_back))
         self.zero -= move
         self._may_move_back -= move
         self.early_seconds = max(0.0, early - move)
 
     def _watch(self, delay: float, now: float) -> None:
-        """At the end of a window move the zero forward."""
+        """Note the least delay of a window, and move the zero forward at its end."""
         if self._since is None:
             self._since, self._delay = now, delay
             return

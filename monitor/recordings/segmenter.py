@@ -12,7 +12,6 @@ from monitor.beats.beat import SAMPLES
 from monitor.beats.window import R_CENTRED, Window
 from monitor.recordings.detector import (
     PEAK_FINAL,
-    PEAK_REACH,
     START,
     BeatDetector,
     FoundBeat,
@@ -66,7 +65,9 @@ class Segmenter:
         if window.kind != "r-centred":
             raise ValueError(f"beats are cut around R here, but the window is {window}")
         self._hz, self._leads, self._window = float(hz), leads, window
-        self._offsets = window.seconds_from_r * RATE_HZ
+        offsets = window.seconds_from_r * RATE_HZ  # samples of the window, counted from R: the whole part and the rest
+        self._below = np.floor(offsets).astype(np.int64)
+        self._fraction = offsets - self._below
         self._filter = LeadFilter(hz, leads)
         self._delay = self._filter.delay_seconds
         self._is_finished = False
@@ -168,39 +169,38 @@ class Segmenter:
     def _peaks(self, known: Kept, end: int) -> list[list[Peak]]:
         """The new peaks of each lead: those up to PEAK_FINAL before the end that were not examined before."""
         width = known.envelope.shape[1]
-        examined = known.examined - (end - width)  # its index in `envelope`
-        start = examined - PEAK_REACH - 1
-        is_peak = find_peaks(known.envelope[:, start:])[:, PEAK_REACH + 1 : width - PEAK_FINAL - start]
-        lead, at = np.nonzero(is_peak)
-        at += examined - (width - known.detail.shape[1])  # its index in `detail`
-        detail = known.detail
-        envelope = known.envelope[:, width - detail.shape[1] :]
-        peaks = measured(detail, envelope, lead, at, end - detail.shape[1])
+        lead, at = find_peaks(known.envelope, known.examined - (end - width))
+        detail, heights = known.detail, known.envelope[lead, at]
+        shorter = width - detail.shape[1]
+        peaks = measured(detail, heights, lead, at - shorter, end - detail.shape[1])
         bounds = np.searchsorted(lead, np.arange(self._leads + 1)).tolist()
         return [peaks[bounds[number] : bounds[number + 1]] for number in range(self._leads)]
 
     def _cut(self, known: Kept, end: int, found: list[tuple[int, FoundBeat]]) -> Segments:
-        """The windows of beats that are over by now, of those that were waiting and of new ones, each with its lead.
+        """The beats, waiting or newly found, whose windows have ended at sample `end`; the others wait on.
 
         Windows that begin before the first sample or touch an invalid one are left out.
         """
-        below = np.floor(self._offsets).astype(np.int64)
-        start, stop = int(below[0]), int(below[-1]) + 2  # of the samples that a window needs
-        beats = sorted(self._waiting + found, key=lambda one: one[0])
+        start, stop = int(self._below[0]), int(self._below[-1]) + 2  # of the samples that a window needs
+        beats = sorted(self._waiting + found, key=lambda one: one[0]) if self._leads > 1 else self._waiting + found
         self._waiting = [one for one in beats if one[1].r + stop > end]
-        first = end - known.signal.shape[1]
-        least = max(0, first) - start
+        width = known.signal.shape[1]
+        least = max(0, end - width) - start
         whole = [(lead, beat.r, beat.before) for lead, beat in beats if least <= beat.r <= end - stop]
         if not whole:
             return joined([])
-        lead, r, before = np.array(whole, np.int64).T
-        place = r[:, None] - first
-        is_valid = known.valid[lead[:, None], place + np.arange(start, stop)].all(axis=1)
-        lead, r, before, at = lead[is_valid], r[is_valid], before[is_valid], place[is_valid] + below
-        samples = known.signal[lead[:, None], at]
-        samples += (known.signal[lead[:, None], at + 1] - samples) * (self._offsets - below)
-        samples -= samples.mean(axis=1, keepdims=True)
-        rr = np.where(before < 0, np.nan, (r - before) / RATE_HZ)
+        columns = np.array(whole, np.int64).T
+        place = columns[0] * width + columns[1] - (end - width)  # of R, in all leads one after the other
+        if not known.valid.all():
+            is_valid = known.valid.take(place[:, None] + np.arange(start, stop)).all(axis=1)
+            columns, place = columns[:, is_valid], place[is_valid]
+        lead, r, before = columns
+        at = place[:, None] + self._below
+        samples = known.signal.take(at)
+        samples += (known.signal.take(at + 1) - samples) * self._fraction
+        samples -= np.add.reduce(samples, axis=1, keepdims=True) / SAMPLES
+        rr = (r - before) / RATE_HZ
+        rr[before < 0] = np.nan
         return Segments(lead, r / RATE_HZ - self._delay, rr, samples.astype(np.float32))
 
 

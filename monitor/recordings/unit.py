@@ -10,7 +10,7 @@ EXPECTED_UNITS = "uV, mV, V, nV, or adc/N for N counts to the mV"
 
 
 def mv_in(unit: str) -> float | None:
-    """How many mV one of a unit is, whatever the case of its letters; None for something else than a voltage.
+    """The factor from a unit to mV; the case of its letters does not matter. None for what is no voltage.
 
     `adc/200` means counts of an analogue-to-digital converter, 200 of which are 1 mV.
     """

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from monitor.records.stream_time import StreamTime
 
 Headers = tuple[tuple[str, bytes], ...]
-GROUP_HEADER = "group"  # of a row of state: whose it is
-HEADER_BYTES = 10  # of the lengths of a name and a value on the wire, at most
+GROUP_HEADER = "group"  # of a row of episode state: names the group that wrote it
+HEADER_BYTES = 10  # of one header, besides its name and value: the most that their lengths take
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,12 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
-    may_omit_value: bool = False  # when the broker finds it too large; otherwise all later messages would wait
+    may_omit_value: bool = False  # whether it may go without its value if it is too large: later messages wait for it
     partition: int | None = None  # None: the key chooses it
 
     @property
     def size(self) -> int:
-        """Bytes of key, value and headers as the broker counts them, at most: in UTF-8 no name has four times more."""
+        """Bytes of key, value and headers; the broker counts no more. UTF-8 takes up to 4 bytes for a character."""
         headers = sum(4 * len(name) + len(value or b"") + HEADER_BYTES for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 
@@ -162,5 +162,5 @@ def rfc3339(ms: int) -> str:
 
 
 def record_time(ms: int) -> str | None:
-    """The same of a record; None where it has no time, or one that RFC 3339 cannot write."""
+    """The time of a record as RFC 3339 text; None where it has no time, or one after the year 9999."""
     return rfc3339(ms) if 0 <= ms <= MAX_TIME_MS else None

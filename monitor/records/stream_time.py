@@ -1,17 +1,18 @@
-"""The stream time of a partition: how far its records' own time has moved, as far as it can be believed.
+"""The stream time of a partition: how far time has moved in its records, as far as their times can be believed.
 
-Stream time is for measuring silence, so that only its movement matters. Each rule keeps a publisher with a wrong clock
-from moving it:
+The monitor measures silence in stream time, so only its movement matters. The *position* is the time that the records
+have reached. These rules keep a publisher with a wrong clock from moving stream time far:
 
-- A record moves it by at most `step_ms`. What a record's time has jumped beyond that is skipped: it is not silence.
-- A source moves it at most `lead_ms` past the time that any other source has reached.
-- A record more than `lead_ms` away from the position is a stray, and moves nothing. Only STRAYS strays of alternating
-  sources in a row, all on one side, show that the whole stream has jumped: the position follows, and the jump is
-  skipped.
+- A record moves stream time by at most `step_ms`. If its time is further ahead, the position follows it, and the rest
+  of the way is skipped: a jump is not silence.
+- A source moves it at most `lead_ms` past the highest time of any other source.
+- A record more than `lead_ms` away from the position is a *stray*, and moves nothing. Strays show that the whole stream
+  has jumped if they come in a row, all on one side, from alternating sources, STRAYS of them: then the position follows
+  the last one, and the jump is skipped.
 - A record without a time (-1), or with one after the year 9999, moves nothing.
 
-Every rule depends on the records and their order alone, so that a replay, a takeover and another cut into batches give
-the same. Times are in ms since the epoch.
+The rules look at the records and their order alone. So stream time is the same after a replay, for another member, and
+however the records are cut into batches. Times are in ms since the epoch.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 NO_TIME = -1  # Kafka's timestamp of a record that has none
 MAX_TIME_MS = 253_402_300_799_999  # the last that RFC 3339 can write
 STRAYS = 64
-STEPS, LEADS = 30, 2  # a silence takes at least 30 records; nobody runs ahead of all others by more than two silences
-ROWS = 1024  # looked at together
-FEW_ROWS = 8
-END = 2**63 - 1
+STEPS, LEADS = 30, 2  # a silence takes at least 30 records; a source is ahead of the others by two silences at most
+ROWS = 1024  # records that are looked at together
+FEW_ROWS = 8  # fewer are looked at one by one
+END = 2**63 - 1  # later than any time
 
 
 class Pace(NamedTuple):
@@ -41,14 +42,14 @@ class Pace(NamedTuple):
 
     @classmethod
     def of_silence(cls, silence_ms: int) -> Pace:
-        """So that no record alone, and no jump, ends as silent what is silent after `silence_ms`."""
+        """The pace at which neither one record nor one jump makes up a silence, which lasts `silence_ms`."""
         return cls(max(1, silence_ms // STEPS), LEADS * silence_ms)
 
 
 class StreamTime(NamedTuple):
-    """The stream time after a record, and what the rules need to know of the records before. It fits into one line."""
+    """The stream time after a record, and what the rules need to know of the records before."""
 
-    now: int
+    now: int  # the stream time
     skipped: int = 0  # the position, in the records' own time, is `now + skipped`
     lead: int = NO_TIME  # highest time of the source that is ahead of all others; NO_TIME: no record had a time
     second: int = NO_TIME  # highest time of all other sources
@@ -58,16 +59,16 @@ class StreamTime(NamedTuple):
 
     @classmethod
     def at(cls, time: int, source: bytes = b"") -> StreamTime:
-        """The stream time at the first record."""
+        """The stream time after the first record of a partition; 0 if that has no time."""
         return cls(0) if not _is_time(time) else cls(time, 0, time, time, crc32(source))
 
     def text(self) -> str:
-        """Its numbers, with `,` between them."""
+        """Its numbers in one line, with `,` between them: the form that is committed with an offset."""
         return ",".join(map(str, self))
 
     @classmethod
     def parse(cls, text: str) -> StreamTime | None:
-        """What `text` has written. One number is that of an older version. None for anything else."""
+        """The stream time that `text` wrote; an older version wrote `now` alone. None for any other text."""
         parts = text[:200].split(",")
         if not all(part.removeprefix("-").isdecimal() for part in parts) or len(parts) not in {1, len(cls._fields)}:
             return None
@@ -86,7 +87,10 @@ class Advance(NamedTuple):
 
 
 def advance(before: StreamTime | None, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance:
-    """The stream time at each of n > 0 records of one partition, with their sources (n,) and times (n,)."""
+    """The stream time at each of n > 0 records of one partition, with their sources (n,) and times (n,).
+
+    `before` is the stream time after the record before them; None if it is not known.
+    """
     after, far_ahead = before or StreamTime.at(int(time[0]), source[0]), 0
     column = np.empty(len(time), np.int64)
     for first in range(0, len(time), ROWS):
@@ -98,7 +102,10 @@ def advance(before: StreamTime | None, pace: Pace, source: NDArray[np.object_], 
 
 
 def _together(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance | None:
-    """The same as `_one_by_one` where the highest believed time is the position at every record; else None."""
+    """The same as `_one_by_one`, but quicker, for the usual case; None in any other case.
+
+    In the usual case the position is, at every record, the highest time of the records that are no strays.
+    """
     now, skipped, lead, second, leader, _, _ = before
     if len(time) < FEW_ROWS or now + skipped != lead:
         return None
@@ -126,7 +133,7 @@ def _together(before: StreamTime, pace: Pace, source: NDArray[np.object_], time:
 
 
 def _believed(before: StreamTime, pace: Pace, time: NDArray[np.int64]) -> NDArray[np.intp] | None:
-    """Rows of records near the position; None where the strays among them may have an effect."""
+    """The rows of records near the position; None where the strays among them may have an effect."""
     position = before.now + before.skipped
     rows = np.flatnonzero((time >= position - pace.lead_ms) & (time <= min(position + pace.lead_ms, MAX_TIME_MS)))
     is_calm = len(rows) > 0 and rows[0] == 0 and rows[-1] == len(time) - 1
@@ -134,7 +141,7 @@ def _believed(before: StreamTime, pace: Pace, time: NDArray[np.int64]) -> NDArra
 
 
 def _alone(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance | None:
-    """The same where all records are of one source that was too far ahead of all others before; else None."""
+    """The same as `_one_by_one`, if all are strays of the one source that was too far ahead before; else None."""
     is_same = before.strays > 0 and before.stray == before.leader == crc32(source[0]) and (source == source[0]).all()
     if not is_same or int(time.min()) - before.now - before.skipped <= pace.lead_ms or int(time.max()) > MAX_TIME_MS:
         return None
@@ -145,6 +152,7 @@ def _alone(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: ND
 
 
 def _one_by_one(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance:
+    """The rules of this module, applied to one record after the other."""
     after, column, far_ahead = before, [], 0
     for name, moment in zip(source.tolist(), time.tolist(), strict=True):
         if 0 <= moment <= MAX_TIME_MS:
@@ -163,7 +171,7 @@ def _one_by_one(before: StreamTime, pace: Pace, source: NDArray[np.object_], tim
 
 
 def _after(before: StreamTime, pace: Pace, source: int, time: int) -> StreamTime:
-    """After a record that is near the position."""
+    """The stream time after a record that is no stray. `source` is a CRC-32."""
     now, skipped, lead, second, leader, _, _ = before
     if source == leader:
         lead = max(lead, time)
@@ -179,7 +187,7 @@ def _after(before: StreamTime, pace: Pace, source: int, time: int) -> StreamTime
 
 
 def _after_stray(before: StreamTime, pace: Pace, source: int, time: int) -> StreamTime:
-    """After a record that is far from the position."""
+    """The stream time after a stray. `source` is a CRC-32."""
     strays, side = before.strays, 1 if time > before.now + before.skipped else -1
     if strays * side <= 0:
         strays = side
@@ -187,13 +195,13 @@ def _after_stray(before: StreamTime, pace: Pace, source: int, time: int) -> Stre
         strays += side
     if abs(strays) >= STRAYS:
         return _at(before, time, source)
-    if source == before.leader and time - before.lead <= pace.lead_ms:  # a source that is alone goes on by itself
+    if source == before.leader and time - before.lead <= pace.lead_ms:  # the leader's own time goes on
         before = before._replace(lead=max(before.lead, time))
     return before._replace(strays=strays, stray=source)
 
 
 def _at(before: StreamTime, time: int, source: int) -> StreamTime:
-    """The position is at this time now; the stream time does not move."""
+    """Set the position to this time; the stream time does not move."""
     return StreamTime(before.now, time - before.now, time, time, source)
 
 

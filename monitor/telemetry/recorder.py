@@ -93,6 +93,7 @@ class Recorder:
         self._set_assignment(frozenset(lag), records.revoked)
 
     def _set_assignment(self, assigned: frozenset[int], revoked: Collection[int]) -> None:
+        """Begin to show the partitions that are new, and stop to show those that are gone."""
         now_revoked = self._revoked = (self._assigned | set(revoked)) - assigned
         self._metrics.partitions.drop(now_revoked)
         for partition in now_revoked:
@@ -172,6 +173,7 @@ class Recorder:
         self._count_partitions(facts)
 
     def _observe_times(self, facts: StepFacts, deliver_seconds: float) -> None:
+        """Show how long each stage of the step took, and the whole step."""
         seconds: dict[Stage, float] = {**facts.seconds, "deliver": deliver_seconds}
         for stage, spent in seconds.items():
             self._stages[stage].observe(spent)
@@ -192,12 +194,13 @@ class Recorder:
             metrics.alert_latency.observe(max(0.0, latency))
 
     def _count_partitions(self, facts: StepFacts) -> None:
+        """Show the beats and the progress of each partition that the step read and that is still assigned."""
         beats, now = facts.judged.beats, self._clock.wall()
         for partition, rows in partition_slices(beats.partition):
-            if partition in self._revoked:  # while the step was being delivered
+            if partition in self._revoked:  # since the step read it: its metrics are gone
                 continue
-            if (time := int(beats.time[rows.stop - 1])) >= 0:  # else the record has no time
-                self._judged_through[partition] = time
+            if (time_ms := int(beats.time[rows.stop - 1])) >= 0:  # -1: the record has no time
+                self._judged_through[partition] = time_ms
             series = self._metrics.partitions.of(partition)
             series.beats.inc(rows.stop - rows.start)
             series.progress.set(now)
@@ -231,6 +234,7 @@ class Recorder:
             self._metrics.partitions.of(partition).held_back.set(records[partition])
 
     def _show_lag(self, lag: Mapping[int, int], progressed: Collection[int]) -> None:
+        """Show for each partition how many records wait, and for how many seconds the oldest may have waited."""
         now = self._clock.wall()
         for partition, records in lag.items():
             series, judged_through = self._metrics.partitions.of(partition), self._judged_through.get(partition)

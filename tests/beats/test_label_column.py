@@ -68,7 +68,7 @@ def test_labels_before_the_samples_are_found_and_said(read):
 @pytest.mark.parametrize(
     ("labels", "normal", "message"),
     [
-        (of("A", "B"), (), r"no label says normal; the labels are A \(5\), B \(3\); --normal-label says"),
+        (of("A", "B"), (), r"all other rows hold no label for normal; the labels are A \(5\), B \(3\)"),
         (of(0, 4), (), "column 141 is 4, where the label 0 or 1 is expected; --normal-label says"),
         (of(0, 1), ("2",), r"no label '2'; the labels are 0 \(5\), 1 \(3\)"),
         (of("N", "V"), ("Q",), r"no label 'Q'; the labels are N \(5\), V \(3\)"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.broker.limits import StepLimit
+from monitor.beats.beat import FLOAT32_BYTES
+from monitor.broker.limits import StepLimit, weight
 from monitor.settings import Settings
 
 FULL = StepLimit.full(Settings())
@@ -21,7 +22,7 @@ def test_a_step_that_timed_out_is_halved_down_to_few_records_and_grows_again_aft
     assert limits[-1] == FULL
 
 
-@pytest.mark.parametrize("seconds", [0.6, 1.9])
+@pytest.mark.parametrize("seconds", [0.3, 0.9])
 def test_between_slow_and_quick_it_stays(seconds):
     assert StepLimit(100, 1000).after(seconds, FULL) == StepLimit(100, 1000)
 
@@ -30,3 +31,15 @@ def test_a_step_of_few_records_is_never_made_larger_than_the_setting():
     full = StepLimit.full(Settings(batch_size=4))
     assert full.after(9, full) == full.after(0, full).after(9, full)
     assert full.after(9, full).records == 4
+
+
+def test_beats_count_their_bytes_and_everything_else_more():
+    assert weight([FLOAT32_BYTES] * 100) == 100 * FLOAT32_BYTES
+    assert weight([FLOAT32_BYTES, 1, 1500, 60_000]) == FLOAT32_BYTES + 4096 + 6000 + 480_000
+    assert weight([]) == 0
+
+
+def test_a_full_step_has_all_its_float32_beats_and_a_fraction_of_its_junk():
+    assert FULL.bytes // weight([FLOAT32_BYTES]) > FULL.records
+    assert FULL.bytes // weight([1]) == FULL.records // 4
+    assert FULL.bytes // weight([60_000]) < 40

@@ -78,6 +78,9 @@ class Case(Protocol):
     def extend(self, partitions: int) -> None:
         """Give the beats and the state so many partitions."""
 
+    def has_member(self) -> bool:
+        """Whether the group has a member. One that was evicted may read on before it joins again."""
+
     def evict(self, broker: CheckedBroker) -> None:
         """Put the only member out of the group; it learns that by itself."""
 
@@ -109,6 +112,9 @@ class MemoryCase:
 
     def extend(self, partitions: int) -> None:
         self.cluster.extend(partitions)
+
+    def has_member(self) -> bool:
+        return True
 
     def evict(self, broker: CheckedBroker) -> None:
         self.cluster.evict(broker.inner)
@@ -150,6 +156,11 @@ class KafkaCase:
         self.require_kafka()
         with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
             admin.create_partitions({self.settings.beats_topic: partitions})
+
+    def has_member(self) -> bool:
+        self.require_kafka()
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
+            return bool(admin.describe_groups([self.settings.group_id])[self.settings.group_id]["members"])
 
     def evict(self, broker: CheckedBroker) -> None:  # noqa: ARG002 - it is the only one
         self.require_kafka()

@@ -598,7 +598,7 @@ def test_lag_counts_what_was_read_again_and_again_and_never_delivered(case):
     one = case([b"one", b"two"], commit_interval_ms=NEVER_MS)
     with closing(one.open()) as broker:
         for _ in range(2):
-            read(one, broker, 2)
+            poll_until(one, broker, lambda seen: seen.assigned and len(seen.rows) >= 2 and one.has_member())
             one.evict(broker)
             with pytest.raises(RewoundError):
                 broker.deliver(step(one, b"alert", at=2))

@@ -10,6 +10,8 @@ from contextlib import closing
 
 import numpy as np
 from click.testing import CliRunner
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
 
 from monitor import cli
 from monitor.beats.parse import Rejected
@@ -49,6 +51,12 @@ class DeadLetterCommands:
             for message in letters:
                 publisher.send(message)
             publisher.flush()
+
+    def limit_beats(self, size):
+        """Let the broker refuse beats of more than so many bytes."""
+        resource = ConfigResource("TOPIC", self.settings.beats_topic, {"max.message.bytes": str(size)})
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
+            admin.alter_configs([resource])
 
     def letter(self, value, reason="not-json", *, key=b"bed", headers=(), topic=None, partition=0):
         at = [np.array([number]) for number in (partition, 7, 1000)]

@@ -17,6 +17,7 @@ from tests.e2e.daemon import Daemon, read_all
 from tests.e2e.dead_letter_commands import put_back
 
 LIMIT_SECONDS = 90
+MANY = 4000  # letters: a replay of so many is still going on when the first of them are seen
 
 
 class Overtaken(broker.Replayer):
@@ -33,7 +34,8 @@ class Overtaken(broker.Replayer):
 
 @pytest.mark.usefixtures("kafka")
 def test_a_replay_that_was_replaced_while_it_had_no_producer_duplicates_nothing(dead_letters, monkeypatch):
-    dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
+    dead_letters.limit_beats(10_000)
+    dead_letters.write(dead_letters.letter(b"x" * 20_000 if count == 3 else b"%d" % count) for count in range(8))
     monkeypatch.setattr(broker, "Replayer", Overtaken)
     Overtaken.meddle = lambda: dead_letters.run("replay", code=1)
     output, _ = dead_letters.run("replay", code=1)
@@ -44,7 +46,8 @@ def test_a_replay_that_was_replaced_while_it_had_no_producer_duplicates_nothing(
 
 @pytest.mark.usefixtures("kafka")
 def test_a_letter_that_the_broker_refuses_does_not_block_the_others(dead_letters):
-    dead_letters.write(dead_letters.letter(b"x" * 1_500_000 if count == 3 else b"%d" % count) for count in range(8))
+    dead_letters.limit_beats(10_000)
+    dead_letters.write(dead_letters.letter(b"x" * 20_000 if count == 3 else b"%d" % count) for count in range(8))
     output, stderr = dead_letters.run("replay", code=1)
     assert put_back(output) == 7
     assert "refused by the broker: 1" in output
@@ -70,7 +73,7 @@ def test_a_replay_killed_at_any_moment_goes_on_where_it_was(dead_letters):
 
 @pytest.mark.usefixtures("kafka")
 def test_a_second_replay_takes_over_and_the_first_reports_it(dead_letters):
-    dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(1500))
+    dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(MANY))
     first = dead_letters.start()
     try:
         while not dead_letters.beats():
@@ -85,12 +88,12 @@ def test_a_second_replay_takes_over_and_the_first_reports_it(dead_letters):
     assert first.returncode == 1
     assert "has started and goes on where this one was" in first_output
     assert "Traceback" not in first_output
-    assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
+    assert dead_letters.values() == Counter(b"%d" % number for number in range(MANY))
 
 
 @pytest.mark.usefixtures("kafka")
 def test_ctrl_c_reports_the_progress_and_leaves_no_open_transaction(dead_letters):
-    dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(1500))
+    dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(MANY))
     process = dead_letters.start()
     try:
         while not dead_letters.beats():
@@ -103,7 +106,7 @@ def test_ctrl_c_reports_the_progress_and_leaves_no_open_transaction(dead_letters
     assert "interrupted: run it again" in output
     assert "Traceback" not in output
     dead_letters.run("replay")
-    assert dead_letters.values() == Counter(b"%d" % number for number in range(1500))
+    assert dead_letters.values() == Counter(b"%d" % number for number in range(MANY))
 
 
 def test_ledger_entries_of_deleted_letters_are_removed(dead_letters, kafka):

@@ -16,6 +16,7 @@ import pytest
 from trainer import cli
 from trainer.commands import ecg
 from trainer.data import datasets
+from trainer.fitting.preparation import prepared
 from trainer.fitting.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -111,4 +112,4 @@ def idx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_model(ecg_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model]:
     """A model of ECG5000 that was trained for two epochs, and its file."""
     path = tmp_path_factory.mktemp("quick") / "m"
-    return path, ecg.train(ecg_data, path, Recipe(epochs=2, noise_sd=0.2), "cpu")
+    return path, ecg.train(prepared(ecg_data), path, Recipe(epochs=2, noise_sd=0.2), "cpu")

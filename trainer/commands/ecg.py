@@ -8,16 +8,13 @@ import click
 
 from monitor.errors import RefusedError
 from trainer import destination, options, progress
-from trainer.data.signals import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from monitor.beats.beat_file import ReadingRules
     from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset
-    from trainer.data.signals import Signals
     from trainer.evaluation.by_patient import Judged, PatientFigures
     from trainer.fitting.recipe import Recipe
     from trainer.threshold.rule import ThresholdRule
@@ -84,48 +81,43 @@ def ecg(
     destination.probe(out, None if report is None else report / "index.html")
     from monitor.beats.beat_file import ReadingRules
     from trainer.data.signals import Signals
-    from trainer.fitting import recipe
+    from trainer.fitting import preparation, recipe
     from trainer.threshold.conformal import Budget
     from trainer.threshold.rule import ThresholdRule
 
     chosen = recipe.chosen(network, noise, epochs=1 if quick else epochs, seed=seed)
     rule = ThresholdRule.parse(threshold_rule, Budget(false_alarm_rate, confidence))
     rules, signals = ReadingRules(normal_labels, resample=resample), Signals(leads, hz, unit)
-    train(data, out, chosen, device, rule, report=report, rules=rules, signals=signals)
+    train(preparation.prepared(data, rules, signals), out, chosen, device, rule, report=report)
 
 
 def train(
-    source: Path,
+    dataset: Dataset,
     out: Path,
     recipe: Recipe,
     device: str,
     rule: ThresholdRule | None = None,
     *,
     report: Path | None = None,
-    rules: ReadingRules | None = None,
-    signals: Signals = ALL,
 ) -> Model:
-    """Train on the normal beats of `source`, write the model to `out` and, if wanted, its report into a folder.
+    """Train on prepared beats, write the model to `out` and, if wanted, its report into a folder.
 
-    The rules say how a file of beats is understood. Without a `rule` the default false-alarm budget sets the threshold.
-    Raises RefusedError if the beats or the device cannot be used.
+    Without a `rule` the default false-alarm budget sets the threshold. Raises RefusedError if the beats or the device
+    cannot be used.
     """
     import torch
 
-    from monitor.beats.beat_file import PLAIN
     from monitor.model import artifact
     from trainer import interrupt
-    from trainer.fitting import preparation
     from trainer.threshold import people
     from trainer.threshold.rule import ThresholdRule
 
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
     rule = ThresholdRule() if rule is None else rule
-    dataset = preparation.prepared(source, rules or PLAIN, signals)
     part = dataset.train
     if rule.needs_labels and not part.abnormal.any():
         raise RefusedError(
-            f"{source}: the threshold rule {rule.kind} needs labelled abnormal training beats; there are none"
+            f"{dataset.name}: the threshold rule {rule.kind} needs labelled abnormal training beats; there are none"
         )
     if rule.kind == "budget" and part.patients is None:
         rule.budget.require(len(part.normal_samples))

@@ -42,10 +42,10 @@ CLASS_OF = {code: number for number, codes in CODES.items() for code in codes}
 
 @dataclass(frozen=True, slots=True)
 class BeatLabels:
-    """The class (n,) of each beat, 0 where no annotation is near, and how many annotated beats were not found."""
+    """What the annotations say of n beats."""
 
-    classes: NDArray[np.int8]
-    not_found: int
+    classes: NDArray[np.int8]  # (n,), numbers of datasets.KINDS; 0: no annotation is near
+    not_found: int  # annotated beats without one of the n beats
 
 
 def of_beats(annotations: Annotations | None) -> Annotations | None:
@@ -54,10 +54,11 @@ def of_beats(annotations: Annotations | None) -> Annotations | None:
 
 
 def matched(seconds: NDArray[np.float64], annotations: Annotations) -> BeatLabels:
-    """The classes of beats at `seconds` (n,), ascending.
+    """The classes (n,) of beats whose R peaks are at `seconds` (n,), ascending, since the first sample.
 
     A beat has the class of the annotated beat that is nearest to it, at most REACH_SECONDS away. An annotated beat
-    gives its class to one beat only, the nearest.
+    gives its class to one beat only, the nearest. A beat without an annotation has class 0. An annotated beat that
+    gives its class to none counts as not found.
     """
     is_beat = np.array([symbol in CLASS_OF for symbol in annotations.symbols], np.bool_)
     known = annotations.seconds[is_beat]
@@ -69,12 +70,13 @@ def matched(seconds: NDArray[np.float64], annotations: Annotations) -> BeatLabel
     distance = np.abs(seconds - known[nearest])
     order = np.argsort(distance, kind="stable")
     order = order[distance[order] <= REACH_SECONDS]
-    beats_of, first = np.unique(nearest[order], return_index=True)
-    classes[order[first]] = numbers[beats_of]
-    return BeatLabels(classes, len(known) - len(beats_of))
+    found, first = np.unique(nearest[order], return_index=True)  # of each annotated beat the nearest beat comes first
+    classes[order[first]] = numbers[found]
+    return BeatLabels(classes, len(known) - len(found))
 
 
 def _nearest(seconds: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.int64]:
+    """For each of `seconds` (n,), the row of the nearest of `known` (k,), k > 0, ascending."""
     after = np.searchsorted(known, seconds).clip(0, len(known) - 1)
     before = (after - 1).clip(0)
     return np.where(np.abs(known[before] - seconds) <= np.abs(known[after] - seconds), before, after)

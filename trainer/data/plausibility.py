@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from monitor.beats.window import Window
     from trainer.data.datasets import DatasetPart
 
-MOST_BEATS = 2000  # are looked at, evenly spaced
-LEAST_BEATS = 10  # of a kind
+MOST_BEATS = 2000  # that are looked at, evenly spaced
+LEAST_BEATS = 10  # of a kind, or nothing is said
 TIGHTER = 0.9  # of the spread of normal beats: ECG5000 has 1.21, with labels the other way round 0.83
 # Two groups: how far their centres are apart, in standard deviations of a beat, and how wide the gap between the inner
 # tenths of both is, as a share of that. Normal beats of ECG5000: 0.48 and 0.21, of eight MIT-BIH records at most 0.33
 # apart; with 10 % abnormal beats of ECG5000 among them: 0.75 and 0.24; records 106, 119 and 208 with theirs: over 0.98.
 LEAST_DISTANCE, LEAST_GAP = 0.6, 0.22
-STEPS = 50
-LOW_RECALL = 0.5
+STEPS = 50  # of k-means, at most
+LOW_RECALL = 0.5  # below: a warning
 
 
 def doubt(part: DatasetPart) -> str:
@@ -63,6 +63,7 @@ def warn_of_misfit(share: float, window: Window) -> None:
 
 
 def _on_labels(normal: float, abnormal: float) -> str:
+    """The warning if the abnormal beats have a clearly smaller spread than the normal ones."""
     if abnormal >= TIGHTER * normal:
         return ""
     return (
@@ -72,6 +73,7 @@ def _on_labels(normal: float, abnormal: float) -> str:
 
 
 def _on_groups(samples: NDArray[np.float32]) -> str:
+    """The warning if beats (n, 140) without labels fall into two groups that lie apart."""
     if len(samples) < 2 * LEAST_BEATS:
         return ""
     shapes = _shapes(samples)

@@ -42,8 +42,8 @@ PREFERRED = ("MLII", "II")
 MAX_RECORDINGS = 2000
 MAX_PIECES = 48 * 60  # of a minute: longer recordings are read up to here
 MOST = 20_000  # normal beats of a whole data set, about: more make the training slow and the network no better
-MOST_OF_A_LEAD, LEAST_OF_A_LEAD = 500, 20
-LEAST_PATIENTS, LEAST_NORMALS = 2, 10  # so many people with so many normal beats, or beats count one by one
+MOST_OF_A_LEAD, LEAST_OF_A_LEAD = 500, 20  # between these: beats of one class that one lead gives
+LEAST_PATIENTS, LEAST_NORMALS = 2, 10  # people with so many normal beats; with fewer, beats count one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ def _has(names: Sequence[str], lead: str) -> bool:
 
 
 def _beats(patient: str, recording: Recording, most: int) -> LeadBeats:
+    """Find the beats of one lead and their classes, and keep at most `most` of each class."""
     found = _segments(recording)
     classes, unlabelled, not_found = np.full(len(found), NORMAL_CLASS, np.int8), 0, 0
     is_strange = np.zeros(len(found), np.bool_)
@@ -148,6 +149,7 @@ def _thinned(classes: NDArray[np.int8], among: NDArray[np.bool_], most: int) -> 
 
 
 def _normals_of_patients(part: DatasetPart) -> list[int]:
+    """The number of normal beats of each patient."""
     names = np.empty(0, np.str_) if part.patients is None else part.patients[~part.abnormal]
     return [int(number) for number in np.unique(names, return_counts=True)[1]]
 

@@ -48,6 +48,7 @@ def distinct(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _same(samples: NDArray[np.float32]) -> NDArray[np.int64]:
+    """For each beat the row of the first one with equal samples."""
     rows = np.ascontiguousarray(samples + np.float32(0))  # no difference between 0 and -0
     _, first, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     return np.asarray(first[group.reshape(-1)], np.int64)

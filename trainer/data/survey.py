@@ -53,6 +53,7 @@ def extent(leads: Sequence[LeadSurvey]) -> str:
 
 
 def _annotated(leads: Sequence[LeadSurvey]) -> list[str]:
+    """A sentence on the leads with annotations, if there are any."""
     labelled = [each for each in leads if each.annotated]
     if not labelled:
         return []
@@ -68,6 +69,7 @@ def _annotated(leads: Sequence[LeadSurvey]) -> list[str]:
 
 
 def _without(leads: Sequence[LeadSurvey]) -> list[str]:
+    """A sentence on the leads without annotations, if there are any."""
     others = [each for each in leads if not each.annotated]
     if not others:
         return []

@@ -128,7 +128,7 @@ def rebuild(config: DenoiserConfig, weights: Mapping[str, NDArray[np.float32]]) 
     return network.requires_grad_(requires_grad=False).eval()
 
 
-def fitted(network: nn.Module, noisy: Tensor) -> Tensor:
+def of_any_size(network: nn.Module, noisy: Tensor) -> Tensor:
     """The network's output for pictures (n, c, h, w) of any size.
 
     The edge pixels are repeated to reach a multiple of STRIDE, and what was added is cut off again.
@@ -142,7 +142,7 @@ def fitted(network: nn.Module, noisy: Tensor) -> Tensor:
 def apply(network: nn.Module, noisy: Tensor) -> Tensor:
     """Pictures (n, c, h, w) of any size with values in [0, 1], denoised and clipped to [0, 1]."""
     with torch.inference_mode():
-        return fitted(network, noisy).clamp(0, 1)
+        return of_any_size(network, noisy).clamp(0, 1)
 
 
 def dead_filters(network: nn.Module, noisy: Tensor) -> int:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from monitor.errors import RefusedError
 from trainer.denoiser.muon import Muon
-from trainer.denoiser.network import DenoiserConfig, apply, build, fitted, inner_weights
+from trainer.denoiser.network import DenoiserConfig, apply, build, inner_weights, of_any_size
 from trainer.denoiser.noise import Corruption
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class _Trainee:
 
     def _step(self, clean: Tensor, noisy: Tensor) -> float:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            found = fitted(self.network, noisy.to(memory_format=torch.channels_last))
+            found = of_any_size(self.network, noisy.to(memory_format=torch.channels_last))
         loss = functional.mse_loss(found.float(), clean)
         self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types

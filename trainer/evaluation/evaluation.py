@@ -1,7 +1,7 @@
 """The evaluation of a newly trained model on beats by which nothing was chosen.
 
-They are the test part of its data set. Where patients are known, there is none: each patient is judged by networks and
-thresholds of the other patients, so that nobody is evaluated on what was learnt from them.
+These beats are the test part of its data set. Where patients are known there is no test part: each patient is judged
+by networks and a threshold that were made from the other patients.
 """
 
 from __future__ import annotations

@@ -212,7 +212,10 @@ def _histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], found
 
 
 def calibration(model: Model, found: ScoredSplit) -> Section | None:
-    """Whether thresholds by a false-alarm budget keep it, tried on the calibration scores alone."""
+    """Whether thresholds by a false-alarm budget keep it, tried on random halves of the calibration scores.
+
+    None if the model's threshold has no budget, or keeps it by people, or if there are too few scores.
+    """
     check = findings.budget_check(model, found)
     if check is None:
         return None

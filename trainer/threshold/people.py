@@ -1,11 +1,12 @@
 """The threshold that holds for new people, as far as the people at hand can say.
 
-Beats of one person resemble each other, so a thousand beats of twenty people are not a thousand independent ones. A
-person is. Each person has an own value: the score above which lies the budget's share of this person's normal beats.
-The threshold is the k-th highest of these K values. A new person from the same population is as likely as any of the
-K to have the highest value, so their own share is above the budget with probability k / (K + 1); k is the largest for
-which this is at most 1 - confidence. So a person is what a beat is in `conformal`. Conformal prediction with groups:
-Dunn, Wasserman and Ramdas (2023), doi:10.1080/01621459.2022.2060112.
+Beats of one person resemble each other, so a thousand beats of twenty people are not a thousand independent ones; the
+twenty people are independent. Each person has a value: the score above which lies the budget's share of the person's
+normal beats. The threshold is the k-th highest of the values of K people. A new person from the same population may
+rank anywhere among them with the same probability. So more than the budget's share of that person's normal beats is
+flagged with probability k / (K + 1); k is the largest number for which this is at most 1 - confidence. The same
+argument is made for beats in `conformal`. Conformal prediction with groups: Dunn, Wasserman and Ramdas (2023),
+doi:10.1080/01621459.2022.2060112.
 """
 
 from __future__ import annotations

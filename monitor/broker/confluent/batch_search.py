@@ -17,19 +17,20 @@ WHY = f"more than {MAX_INFLATED_BYTES} bytes after inflation, or cannot be infla
 
 @dataclass(slots=True)
 class BatchSearch:
-    """The search in one partition. All numbers are offsets, but `stride`."""
+    """The search for the end of one batch."""
 
-    first: int  # of the batch
-    inside: int  # the highest one that is known to be in it
-    outside: int  # the lowest one that is known to be behind it
-    stride: int = 1
+    first: int  # offset of the batch's first record
+    inside: int  # the highest offset that is known to be in the batch
+    outside: int  # the lowest offset that is known to be behind it
+    stride: int = 1  # how far behind `inside` to read next, in offsets
 
     @property
     def is_done(self) -> bool:
+        """Whether `inside` is the last offset of the batch."""
         return self.outside - self.inside <= 1
 
     def next_offset(self) -> int:
-        """Where to read next: behind the batch if the search is done."""
+        """The offset to read next: the first one behind the batch if the search is done."""
         if self.is_done:
             return self.outside
         return min(self.inside + self.stride, (self.inside + self.outside) // 2)
@@ -47,5 +48,5 @@ class BatchSearch:
         self.outside = self.next_offset()
 
     def found(self) -> SetAside:
-        """What the search has found out, once it is done."""
+        """The batch as records that were not read, once the search is done."""
         return SetAside(self.first, self.inside, WHY)

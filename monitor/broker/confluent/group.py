@@ -17,9 +17,9 @@ from monitor.broker.confluent.columns import blocks_of
 from monitor.broker.confluent.config import group_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
-from monitor.broker.confluent.offsets import REQUEST_SECONDS, PartitionBounds
+from monitor.broker.confluent.offsets import PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
-from monitor.broker.confluent.step_parts import parts
+from monitor.broker.confluent.step_parts import fitting, parts, weight_of
 from monitor.broker.limits import StepLimit
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 COMMIT_SECONDS = 5.0
 CLOSE_SECONDS = 7.0  # the library waits 5 for the group's answer
-# `consume` calls back and goes on waiting for records: so often is looked at what the callbacks brought
+# `consume` goes on waiting for records after it has called back. So one wait is short, and then what came is looked at.
 TURN_SECONDS, COMMIT_TURN_SECONDS = 0.1, 0.005
 PAUSE_SECONDS = 0.001
 _NOBODY = Membership("", None)
@@ -58,7 +58,7 @@ class ConfluentGroup:
                 self._rebalances.subscribe(self._consumer, self._topic)
             undo.pop_all()
         self._stream = RecordStream(self._consumer, self._topic, "reading beats", self.ends)
-        self._stash: list[Message] = []  # came while a commit was waiting for its answer
+        self._stash: list[Message] = []  # came while a commit waited for its answer, or beyond what fits into a step
         self._is_full = False
         self._member = _NOBODY
 
@@ -72,31 +72,44 @@ class ConfluentGroup:
         positions = self._stream.positions
         self._stream.end(self._rebalances.gone())
         blocks = [block for block in blocks if block.partition in positions]
-        blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
+        if not self._stash:  # else it may have records from before what was set aside
+            blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
         blocks.sort(key=_place)
         for block in blocks:
             self._stream.move(block.partition, int(block.offset[-1]) + 1)
         return blocks
 
     def _parts(self, limit: StepLimit) -> Iterator[list[Message]]:
-        """The messages that are there, in parts; otherwise what comes first, unless the last poll left something.
+        """The messages of one poll, in parts: those that are there, or else the first that come within POLL_SECONDS.
 
-        Returns early after a rebalance, so that the caller can restore partitions.
+        It does not wait if the last poll left messages. It returns early after a rebalance, so that the caller can
+        restore partitions.
         """
         came, self._stash = self._stash[: limit.records], self._stash[limit.records :]
         deadline = time.monotonic() + (0.0 if self._is_full else POLL_SECONDS)
         any_came = False
-        for messages in parts(self._stream, limit, came):
+        for messages in self._fitting_parts(limit, came):
             any_came = True
             yield messages
         while not (any_came or self._is_news()) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
             if first := self._stream.take(1, min(TURN_SECONDS, left)):
                 any_came = True
-                yield from parts(self._stream, limit, first)
-        self._is_full = any_came and not self._stream.is_drained
+                yield from self._fitting_parts(limit, first)
+        self._is_full = any_came and (bool(self._stash) or not self._stream.is_drained)
+
+    def _fitting_parts(self, limit: StepLimit, came: list[Message]) -> Iterator[list[Message]]:
+        """The parts of a step. What is beyond its bytes is kept for the next poll: a part may be many steps of junk."""
+        room = limit.bytes
+        for messages in parts(self._stream, limit, came, weight_of):
+            size = weight_of(messages)
+            count = fitting(messages, room) if size > room else len(messages)
+            self._stash = messages[count:] + self._stash
+            room -= size
+            yield messages[:count]
 
     def _is_news(self) -> bool:
+        """Whether something else than a record has come, so that the poll ends."""
         return self._rebalances.is_news or self._stream.has_set_aside
 
     def _check_member(self) -> None:
@@ -139,10 +152,14 @@ class ConfluentGroup:
         if assigned := [tp for tp in self._consumer.assignment() if tp.partition in partitions]:
             self._consumer.incremental_unassign(assigned)
 
-    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
+    def committed(self, partitions: Collection[int], seconds: float) -> dict[int, CommittedOffset | None]:
         what = "asking for committed offsets"
-        with translated_errors(what):
-            found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], REQUEST_SECONDS)
+        try:
+            with translated_errors(what):
+                found = self._consumer.committed([TopicPartition(self._topic, one) for one in partitions], seconds)
+        except UnicodeDecodeError as error:
+            # of metadata without a zero byte at its end the library reads more than there is; another time it may not
+            raise ClientError(f"{what}: their metadata, of another program, cannot be read", Failure.PASSING) from error
         for tp in found:
             if tp.error is not None:
                 raise error_of(what, tp.error)
@@ -163,7 +180,7 @@ class ConfluentGroup:
         if not offsets:
             return
         if self._consumer.memberid() != self._member.member_id or not self._member.member_id:
-            # the broker takes offsets of nobody while the group is empty
+            # while the group is empty, the broker accepts offsets without a member
             raise ClientError("committing offsets: this member is out of the group", Failure.OUT_OF_GROUP)
         given = [TopicPartition(self._topic, one, *offset) for one, offset in offsets.items()]
         with translated_errors("committing offsets"):
@@ -181,6 +198,7 @@ class ConfluentGroup:
 
     def close(self) -> None:
         """Close the consumer, but wait at most CLOSE_SECONDS: the library waits without limit for a commit's answer."""
+        self._rebalances.is_closing = True
         closing = Thread(target=close_quietly, args=("the consumer", self._consumer.close), name="close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
@@ -212,7 +230,9 @@ class Rebalances:
 
     def __init__(self) -> None:
         self.assigned: set[int] = set()
-        self.is_settled = self.is_news = False
+        self.is_settled = False  # whether an assignment came after the last revocation
+        self.is_news = False  # whether either came since the last poll
+        self.is_closing = False
         self.joined = _NOBODY  # in the generation that was joined last
         self._changed: set[int] = set()
         self._gone: set[int] = set()
@@ -241,13 +261,15 @@ class Rebalances:
         self.assigned -= revoked
         self._changed |= revoked
         self._gone |= revoked
-        consumer.incremental_unassign([tp for tp in consumer.assignment() if tp.partition in revoked])
+        if not self.is_closing:  # the library does it then, and a consumer that is closed cannot be asked
+            consumer.incremental_unassign([tp for tp in consumer.assignment() if tp.partition in revoked])
 
     def void(self) -> None:
         """Let all partitions be restored again."""
         self._changed |= self.assigned
 
     def changed(self) -> set[int]:
+        """Partitions that were assigned or revoked since the last call, which must be restored again."""
         changed, self._changed = self._changed, set()
         return changed
 

@@ -95,8 +95,8 @@ class ConfluentSending:
 
     def __init__(self, reports: DeliveryReports, messages: Sequence[Message]) -> None:
         self._reports = reports
-        self._unacknowledged = dict(enumerate(messages))
-        self._failed = 0
+        self._unacknowledged = dict(enumerate(messages))  # without an answer, or failed
+        self._failed = 0  # of these
         self._error: KafkaError | None = None  # of the first message that failed
 
     def hear(self, number: int, error: KafkaError | None, _delivered: Delivered | None = None) -> None:
@@ -108,7 +108,11 @@ class ConfluentSending:
         self._error = self._error or error
 
     def wait(self, deadline: float) -> None:
-        """Wait until each message has an answer, so that all that failed are known together."""
+        """Wait until each message is confirmed or has failed, or until `deadline`, in seconds of the monotonic clock.
+
+        Raises ClientError for the first message that failed; if none failed and answers are missing, with
+        `Failure.LATE`. It waits for all, so that `unacknowledged` is complete.
+        """
         self._reports.serve()
         while len(self._unacknowledged) > self._failed and (left := deadline - time.monotonic()) > 0:
             self._reports.serve(min(TURN_SECONDS, left))

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-END = 2**63
-_END, _NOT_INFLATED = "_PARTITION_EOF", "_BAD_COMPRESSION"
+END = 2**63  # beyond any offset
+_END, _NOT_INFLATED = "_PARTITION_EOF", "_BAD_COMPRESSION"  # names of errors of librdkafka
 # The library goes on by itself after these, and loses no record. After any other it may pass over records.
 _HARMLESS = {Failure.PASSING, Failure.LATE, Failure.OUT_OF_GROUP, Failure.REBALANCING}
 
@@ -35,7 +35,7 @@ class RecordStream:
     """The records of one consumer. `positions` has the next offset of each partition that is read."""
 
     def __init__(self, consumer: Consumer, topic: str, what: str, ends: Ends) -> None:
-        """`ends` asks for the offset after the last committed record of partitions."""
+        """`what` says what is done, for messages. `ends` asks for the end of the committed records of partitions."""
         self._consumer, self._topic, self._what, self._ends = consumer, topic, what, ends
         self._failure: ClientError | None = None
         self._searches: dict[int, BatchSearch] = {}
@@ -66,9 +66,10 @@ class RecordStream:
         return found
 
     def take(self, count: int, seconds: float) -> list[Message]:
-        """Records that are there within `seconds`; at once with those that came when there is any event.
+        """At most `count` records: waits up to `seconds` for the first event, and takes what is there with it.
 
-        An error is kept for `raise_failure`: what came before it is returned first. Calls the consumer's callbacks.
+        An event is a record, an error or the end of a log. An error is kept for `raise_failure`, so that the records
+        before it are returned first. Calls the consumer's callbacks.
         """
         if count <= 0:
             return []
@@ -82,6 +83,7 @@ class RecordStream:
         return self._records(messages, errors) if any(errors) else messages
 
     def _records(self, messages: list[Message], errors: list[KafkaError | None]) -> list[Message]:
+        """The records among the events; of a partition with a record that cannot be read, only those before it."""
         pairs = list(zip(messages, errors, strict=True))
         failed: dict[int | None, int] = {}  # partition -> offset of what cannot be read
         for message, error in pairs:
@@ -93,6 +95,7 @@ class RecordStream:
         return [one for one in records if (one.offset() or 0) < failed.get(one.partition(), END)]
 
     def _is_failure(self, message: Message, error: KafkaError) -> bool:
+        """Whether an error means that the next record of its partition cannot be read; it is kept then."""
         if error.name() == _END:
             partition, offset = message.partition(), message.offset()
             if partition is not None and offset is not None:
@@ -115,7 +118,7 @@ class RecordStream:
         return True
 
     def _without_searched(self, messages: list[Message]) -> list[Message]:
-        """The messages of other partitions. The first one of a partition that is searched tells where to go on."""
+        """The messages of partitions without a search. In the others the first one tells the search where to go on."""
         searches = dict(self._searches)
         first = {partition: one for one in reversed(messages) if (partition := one.partition()) in searches}
         for partition, search in searches.items():
@@ -124,6 +127,7 @@ class RecordStream:
         return [message for message in messages if message.partition() not in searches]
 
     def _has_told(self, search: BatchSearch, message: Message) -> bool:
+        """Tell a search what came from its partition; False for an error that says nothing about the batch."""
         error, offset = message.error(), message.offset() or 0
         if error is not None and error.name() == _NOT_INFLATED:
             search.failed(offset)
@@ -144,7 +148,7 @@ class RecordStream:
             self.move(partition, search.outside)
 
     def move(self, partition: int, offset: int) -> None:
-        """Move the position of a partition forward. The end of a log comes together with the records before it."""
+        """Move the position of a partition forward, never back: the end of a log comes with the records before it."""
         if partition in self.positions:
             self.positions[partition] = max(self.positions[partition], offset)
 

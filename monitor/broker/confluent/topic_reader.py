@@ -17,7 +17,7 @@ from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
 from monitor.broker.confluent.offsets import PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
-from monitor.broker.confluent.step_parts import parts
+from monitor.broker.confluent.step_parts import bytes_of, parts
 from monitor.broker.limits import READ_BYTES, StepLimit
 from monitor.broker.retry import COMMAND_SECONDS
 
@@ -78,7 +78,7 @@ class ConfluentTopic:
 
     def _taken(self, came: list[Message]) -> list[Message]:
         """What came already, and the records that are there now."""
-        return [*chain.from_iterable(parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), came))]
+        return [*chain.from_iterable(parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), came, bytes_of))]
 
     def close(self) -> None:
         close_quietly("the reader", self._consumer.close)

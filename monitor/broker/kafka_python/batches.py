@@ -22,7 +22,7 @@ from monitor.broker.kafka_python.not_read import NotRead
 from monitor.broker.limits import MAX_INFLATED_BYTES, MAX_READ_BYTES
 from monitor.records.record import SetAside
 
-MAX_HEADERS = 1000  # of one record, in a batch that is large: each header takes 2 bytes there and 200 here
+MAX_HEADERS = 1000  # of one record in a large batch: a header takes 2 bytes there and 200 in memory
 
 
 class _LenientBytes(bytearray):
@@ -37,6 +37,8 @@ class _LenientBytes(bytearray):
 
 
 class _BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]
+    """A batch in which one record stands for what is too large to be read: for the whole batch, or for a record."""
+
     _buffer: Any
     _pos: int
     _decompressed: bool
@@ -93,6 +95,6 @@ class _BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]
 
 
 def read_any_batch() -> None:
-    """Patch every consumer of this process."""
+    """Make every consumer of this process read batches in this way. Raises what `require_known` raises."""
     known_versions.require_known()
     memory_records.DefaultRecordBatch = _BoundedBatch

@@ -80,6 +80,7 @@ class UnreachableError(KafkaError):  # type: ignore[misc]
 
 
 def _is_leak(error: Exception) -> bool:
+    """Whether an error of the client's own code is none of its KafkaErrors."""
     return isinstance(error, LEAKS) and raised_in(error) in CLIENT_PACKAGES
 
 
@@ -148,12 +149,13 @@ def translated_errors(what: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def translated_connect_errors(settings: Settings) -> Iterator[None]:
-    """Turn the failure to build a client into one sentence: a RefusedError for its settings, else a ClientError.
+    """Turn an error that the block raises while it builds a client into one sentence for people.
 
-    Building takes as long as connecting: where that is long, the log says so.
+    Settings that the client cannot use become a RefusedError, all else a ClientError. Building a client connects it:
+    while that takes long, the log says so.
     """
 
-    def of_leak(error: Exception) -> MonitorError:
+    def of_leak(error: Exception) -> MonitorError:  # ValueError, OSError: such as a certificate that cannot be read
         if isinstance(error, ValueError | OSError):
             return _unusable(settings, error)
         return _leak_error(f"Kafka at {settings.bootstrap_servers}", error)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import MemberState
 
@@ -19,6 +19,7 @@ from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
 from monitor.broker.kafka_python.not_read import NotRead
+from monitor.broker.kafka_python.offsets import to_commit
 from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
 from monitor.broker.limits import StepLimit, fetch_pace, heartbeat_ms
 from monitor.records.column import Column
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 POLL_MS = 1000  # with less, a poll that times out during a join can leave the member without partitions for good
 REQUEST_MS = 3000
 COMMIT_TIMEOUT_MS = 5000
-FETCH_BYTES = 4 * 1024 * 1024
-FETCH_STEPS = 16
-COLLECT_BYTES = 64 * 1024 * 1024
+FETCH_BYTES = 4 * 1024 * 1024  # of one partition in one answer, at most
+FETCH_STEPS = 16  # or so many full steps, if they have fewer bytes
+COLLECT_BYTES = 64 * 1024 * 1024  # of records, between two collections of garbage
 
 
 class KafkaPythonGroup:
@@ -85,7 +86,7 @@ class KafkaPythonGroup:
             self._joined_as = self._member
 
     def _collect_garbage(self, blocks: list[RecordBlock]) -> None:
-        """Collect garbage after so many bytes: the client leaves the broker's answers in cycles of futures and frames.
+        """Collect garbage after COLLECT_BYTES: the client leaves the broker's answers in cycles of futures and frames.
 
         These are few objects with many bytes, and the collector by itself counts objects.
         """
@@ -124,17 +125,17 @@ class KafkaPythonGroup:
         self._started |= offsets.keys()
 
     def stop(self, partition: int) -> None:
-        """Pause, with some offset: until a partition has one, the client asks the group for it at every poll."""
+        """Pause the partition. It also gets an offset, or the client would ask the group for one at every poll."""
         self._started.discard(partition)
         with translated_errors("pausing"):
             self._consumer.seek(self._tp(partition), 0)
             self._consumer.pause(self._tp(partition))
 
-    def committed(self, partitions: Collection[int]) -> dict[int, CommittedOffset | None]:
+    def committed(self, partitions: Collection[int], seconds: float) -> dict[int, CommittedOffset | None]:
         found: dict[int, CommittedOffset | None] = {}
         with translated_errors("asking for committed offsets"):
             for partition in partitions:
-                offset = self._consumer.committed(self._tp(partition), metadata=True, timeout_ms=REQUEST_MS)
+                offset = self._consumer.committed(self._tp(partition), metadata=True, timeout_ms=int(1000 * seconds))
                 found[partition] = None if offset is None else CommittedOffset(offset.offset, offset.metadata or "")
         return found
 
@@ -169,9 +170,7 @@ class KafkaPythonGroup:
         return {partition: offset for partition, offset in found.items() if offset is not None}
 
     def commit(self, offsets: Mapping[int, CommittedOffset]) -> None:
-        given = {
-            self._tp(one): OffsetAndMetadata(offset.offset, offset.metadata, -1) for one, offset in offsets.items()
-        }
+        given = {self._tp(one): to_commit(offset) for one, offset in offsets.items()}
         with translated_errors("committing offsets"):
             self._consumer.commit(given, timeout_ms=COMMIT_TIMEOUT_MS)
 
@@ -200,7 +199,7 @@ def _build(settings: Settings, wait_seconds: float) -> KafkaConsumer:
         max_poll_records=settings.batch_size,
         fetch_min_bytes=min_bytes,
         fetch_max_wait_ms=wait_ms,
-        # the fetch of one partition is returned before that of the next: not more than some steps of it
+        # the client returns all that it fetched of one partition before it turns to the next
         max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
         metadata_max_age_ms=30_000,  # so that added partitions are found
         metrics_enabled=False,

@@ -1,7 +1,7 @@
 """Inflates the records of a batch within a bound. For correctness.
 
-kafka-python 3.0.12 inflates a batch whatever it becomes: a record of 400 MB takes 12 KB on the wire with zstd, and two
-gigabytes of memory here. It also cuts blocks of snappy out of a copy of all that follows them, for each block.
+kafka-python 3.0.12 inflates a batch without a bound: with zstd a record of 400 MB takes 12 KB on the wire, and two
+gigabytes of memory here. For each block of snappy it also copies all blocks that follow.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _zstd(data: memoryview, limit: int) -> Iterator[bytes]:
 
 
 def _snappy(data: memoryview, limit: int) -> Iterator[bytes]:
-    """Each block says at its beginning how many bytes come out of it."""
+    """The inflated blocks: those after the framing of Java's snappy, or the one block without it."""
     if bytes(data[: len(_XERIAL)]) != _XERIAL or len(data) <= _XERIAL_BYTES:
         yield _snappy_block(data, limit)
         return
@@ -108,6 +108,7 @@ def _snappy(data: memoryview, limit: int) -> Iterator[bytes]:
 
 
 def _snappy_block(block: memoryview, limit: int) -> bytes:
+    """What one block inflates to. Its first bytes say how many bytes that are, 7 bits in each, the lowest first."""
     size = 0
     for place, byte in enumerate(block[:_VARINT_BYTES]):
         size |= (byte % _CONTINUED) << 7 * place

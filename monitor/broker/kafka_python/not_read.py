@@ -8,7 +8,7 @@ from monitor.records.record import SetAside
 
 
 class NotRead(bytes):
-    """An empty value, as the client's own code expects one, that says what was not read."""
+    """An empty value that says what was not read. It is of bytes, because the client's own code expects bytes."""
 
     what: SetAside
 

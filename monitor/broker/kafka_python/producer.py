@@ -6,12 +6,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaProducer, OffsetAndMetadata, Serializer, TopicPartition
+from kafka import KafkaProducer, Serializer, TopicPartition
 from kafka.errors import InvalidProducerEpochError, ProducerFencedError
 
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
+from monitor.broker.kafka_python.offsets import to_commit
 from monitor.broker.kafka_python.transactional import transaction_calls
 from monitor.broker.limits import BATCH_BYTES, MAX_REQUEST_BYTES, TRANSACTION_MS, WAIT_SECONDS
 
@@ -139,7 +140,7 @@ class KafkaPythonProducer:
     def send_offsets(
         self, topic: str, offsets: Mapping[int, CommittedOffset], member: Membership, seconds: float
     ) -> None:
-        given = {TopicPartition(topic, one): OffsetAndMetadata(*offset, -1) for one, offset in offsets.items()}
+        given = {TopicPartition(topic, one): to_commit(offset) for one, offset in offsets.items()}
         with translated_errors("adding offsets to a transaction"):
             self._calls.send_offsets(given, member.token, seconds)
 

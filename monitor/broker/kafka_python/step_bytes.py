@@ -10,13 +10,15 @@ from operator import attrgetter
 from typing import Any
 
 from monitor.broker.kafka_python import known_versions
+from monitor.broker.limits import weight
 
-RECORDS_AT_ONCE = 64  # between two looks at their bytes
-_SIZES = tuple(map(attrgetter, ("serialized_key_size", "serialized_value_size", "serialized_header_size")))
+RECORDS_AT_ONCE = 32  # between two looks at their bytes
+_VALUE_SIZE = attrgetter("serialized_value_size")
+_OTHER_SIZES = tuple(map(attrgetter, ("serialized_key_size", "serialized_header_size")))
 
 
 class StepBytes:
-    """The bound of one consumer; `limit` may change between two polls."""
+    """Bounds each poll of one consumer to `limit` bytes, which may change between two polls."""
 
     def __init__(self, consumer: Any, limit: int) -> None:
         known_versions.require_known()
@@ -25,11 +27,15 @@ class StepBytes:
         consumer._fetcher._append = self._bounded_append
 
     def _bounded_append(self, drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:  # noqa: FBT001
-        """Take records of one partition, as the client calls it in a loop until it has `max_records` in all."""
+        """Take records of one partition; returns how many. The client calls it in a loop until `max_records` came.
+
+        Once the bytes are used up it returns `max_records`, which ends that loop.
+        """
         if not drained:  # the first call of a poll
             self._left = self.limit
         count = int(self._append(drained, part, min(max_records, RECORDS_AT_ONCE), update_offsets))
         if count:
             taken = drained[part.topic_partition][-count:]
-            self._left -= sum(sum(map(size, taken)) for size in _SIZES)
+            self._left -= weight(list(map(_VALUE_SIZE, taken)))
+            self._left -= sum(sum(map(size, taken)) for size in _OTHER_SIZES)
         return count if self._left > 0 else max_records

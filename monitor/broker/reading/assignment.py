@@ -35,9 +35,17 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0  # an open transaction of a dead member ends after 10 s, and the broker looks every 10 s
 LOOK_AGAIN_SECONDS = 0.2  # at a partition that was held back: a look takes some 10 ms
 MAX_RETRY_SECONDS = 20.0
+# For committed offsets, which an open transaction of the group may hold back: while other partitions wait for the next
+# poll, not long at first. A broker that needs longer gets twice the time at each try.
+FIRST_WAIT_SECONDS, WAIT_SECONDS = 0.5, 3.0
 STALL_SECONDS = 30.0  # less than /healthz waits before it names the partition
 CHECK_GAP_SECONDS = 10.0  # no check for so long, as while the broker is unavailable: begin again
-_METADATA = re.compile(r"(?:clock=([-\d,]+))?(?: ?of=(\d{1,9}))?\0?")  # confluent-kafka 2.16.1 commits one more byte
+# What follows the semicolon is not ours: confluent-kafka 2.16.1 commits one more byte, and may read more than there is.
+# An older version committed a time alone, of 13 digits until the year 2286.
+_METADATA, _OLDER = (
+    re.compile(r"(?:clock=([-\d,]+))?(?: ?of=(\d{1,9}))?;.*", re.DOTALL),
+    re.compile(r"clock=(-?\d{1,13})\0?"),
+)
 
 
 def offset_to_commit(offset: int, stream_time: StreamTime | None, partitions: int = 0) -> CommittedOffset:
@@ -46,12 +54,13 @@ def offset_to_commit(offset: int, stream_time: StreamTime | None, partitions: in
     `partitions`: how many the topic had when the group began to read this one; 0: not known.
     """
     clock = [] if stream_time is None else [f"clock={stream_time.text()}"]
-    return CommittedOffset(offset, " ".join([*clock, *([f"of={partitions}"] if partitions else [])]))
+    known = [f"of={partitions}"] if partitions else []
+    return CommittedOffset(offset, " ".join([*clock, *known]) + ";")
 
 
 def committed_stream_time(metadata: str) -> StreamTime | None:
     """The stream time that was committed with an offset; None where another program committed it."""
-    found = _METADATA.fullmatch(metadata)
+    found = _METADATA.fullmatch(metadata) or _OLDER.fullmatch(metadata)
     return None if found is None or found[1] is None else StreamTime.parse(found[1])
 
 
@@ -193,7 +202,7 @@ class Assignment:
         return free
 
     def _put_off(self, client: GroupClient, partition: int, error: BrokerError) -> None:
-        """Try it again later, with a longer pause each time."""
+        """Try it again later, with a longer pause each time. Raises the error if no partition at all is restored."""
         before = self._retry.get(partition, Retry())
         seconds = min(RETRY_SECONDS * 2**before.times, MAX_RETRY_SECONDS)
         self._retry[partition] = Retry(time.monotonic() + seconds, before.times + 1)
@@ -213,6 +222,7 @@ class Assignment:
             self._facts += BrokerFacts(restore_seconds=(time.monotonic() - began,))
 
     def _restored(self, client: GroupClient, wanted: list[int]) -> dict[int, Assigned]:
+        """Find where to read on, read the episode state, and let the client fetch the partitions."""
         positions = self._positions(client, wanted)
         states = self._state.read(wanted)
         client.start({partition: position.offset for partition, position in positions.items()})
@@ -228,7 +238,9 @@ class Assignment:
         }
 
     def _positions(self, client: GroupClient, wanted: list[int]) -> dict[int, CommittedOffset]:
-        first, end, known = client.beginnings(wanted), client.ends(wanted), client.committed(wanted)
+        """Where to read each partition from: the committed offset, or as MONITOR_OFFSET_RESET says."""
+        first, end = client.beginnings(wanted), client.ends(wanted)
+        known = client.committed(wanted, self._patience(wanted))
         policy = first if self._settings.offset_reset == "earliest" else end
         policy = policy | {partition: first[partition] for partition in self._appeared(client, known)}
         positions = {}
@@ -243,6 +255,11 @@ class Assignment:
                 positions[partition] = offset_to_commit(policy[partition], stream_time)
         return positions
 
+    def _patience(self, wanted: Collection[int]) -> float:
+        """How long to wait for the committed offsets of these partitions, in seconds."""
+        tries = max(self._retry.get(partition, Retry()).times for partition in wanted)
+        return min(FIRST_WAIT_SECONDS * 2**tries, WAIT_SECONDS) if self._next else WAIT_SECONDS
+
     def _appeared(self, client: GroupClient, committed: Mapping[int, CommittedOffset | None]) -> set[int]:
         """The partitions without a committed offset that the topic did not have when the group began to read it.
 
@@ -255,7 +272,7 @@ class Assignment:
             return set()
         count = max(client.partitions(), 1 + max(committed))
         new = {partition for partition, one in committed.items() if one is None}
-        before = client.committed(set(range(count)) - new) if new else {}
+        before = client.committed(set(range(count)) - new, WAIT_SECONDS) if new else {}
         began = max((committed_partitions(one.metadata) for one in before.values() if one is not None), default=0)
         self._known |= {partition: count for partition in committed if not self._known[partition]}
         return {partition for partition in new if began and partition >= began}
@@ -279,6 +296,7 @@ class Assignment:
         return True
 
     def _report_gap(self, partition: int, expected: int, offset: int, first: int) -> None:
+        """Count and log lost records, unless `expected` is still kept: then the gap to `offset` is a usual one."""
         if first <= expected <= offset:
             return
         lost = max(0, offset - expected)

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LAG_SECONDS = 1.0
-STUCK_SECONDS = 30.0
-REBUILD_SECONDS = 5.0
-REFUSALS = 3
-_UNUSABLE = {Failure.BROKEN, Failure.UNREADABLE}
+LAG_SECONDS = 1.0  # between two questions for the lag
+STUCK_SECONDS = 30.0  # outside the group, before the client is built again
+REBUILD_SECONDS = 5.0  # for the new client to connect
+REFUSALS = 3  # of offsets in a row, before the client is built again
+_UNUSABLE = {Failure.BROKEN, Failure.UNREADABLE}  # after these failures the next poll of the client would not return
 
 
 class GroupConsumer:
@@ -136,6 +136,7 @@ class GroupConsumer:
             self._rebuild()
 
     def _rebuild(self) -> None:
+        """Build the client again: a new member joins, and all partitions are restored. Raises BrokerError."""
         self._is_broken = True
         self.close()
         self._assignment.revoke_all()
@@ -189,7 +190,10 @@ class GroupConsumer:
         return self.stable() and self._has_all()
 
     def commit(self, offsets: Mapping[int, CommittedOffset]) -> bool:
-        """Commit offsets outside of a transaction; False when the group rebalances, and the caller must try again."""
+        """Commit offsets outside a transaction; False if the group rebalances, so that the caller must try again.
+
+        Raises RewoundError if this member is out of the group, BrokerError for any other failure.
+        """
         try:
             self._group.commit(offsets)
         except BrokerError as error:

@@ -62,6 +62,7 @@ class StateTopic:
         return self._consumer
 
     def _read(self, wanted: list[int]) -> dict[int, dict[bytes, bytes]]:
+        """The rows by partition and source, the source that was written last at the end."""
         rows: dict[int, dict[bytes, bytes]] = {partition: {} for partition in wanted}
         ends = self._ends(wanted)
         if not ends:

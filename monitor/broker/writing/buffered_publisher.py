@@ -137,6 +137,7 @@ class BufferedPublisher:
             self._keep([])
 
     def _failed(self, error: BrokerError) -> None:
+        """Keep what is to be sent again, and pause. Raises the error if Kafka will never take a record."""
         failure = failure_of(error)
         if failure in _FINAL:
             raise error
@@ -148,6 +149,7 @@ class BufferedPublisher:
         self._is_given_up.wait(self._pause_seconds)
 
     def _keep(self, left: list[StampedMessage]) -> None:
+        """Count the records in hand as published, but those that are left."""
         with self._changed:
             self.published += len(self._in_hand) - len(left)
             self._in_hand = left

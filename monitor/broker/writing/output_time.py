@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
-FARTHEST = 22  # the last step is 120 years
+FARTHEST = 22  # refusals: the last step is 120 years, then the first one comes again
 
 
 class OutputTime:
@@ -26,7 +26,7 @@ class OutputTime:
         self._refused = 0
 
     def times(self, count: int) -> Sequence[int | None]:
-        """The times of so many records, ms since the epoch; none: the client takes that of this machine."""
+        """The times to send `count` records with, ms since the epoch; empty: the client takes this machine's time."""
         return [int(1000 * time.time()) + shift_ms(self._refused)] * count if self._refused else ()
 
     def refuse(self) -> None:
@@ -40,6 +40,6 @@ class OutputTime:
 
 
 def shift_ms(refused: int) -> int:
-    """How far from this machine's time, after so many refusals, at least one."""
+    """How far the times are from this machine's, in ms, after so many refusals, at least one."""
     earlier, step = refused % 2, (refused - 1) // 2
     return (-1 if earlier else 1) * int(4**step * HOUR_MS)

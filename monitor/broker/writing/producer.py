@@ -96,6 +96,6 @@ class AcknowledgedProducer:
 
 
 def _smaller(message: Message) -> Message:
-    """What to send of a message that is too large for its topic: of a dead letter less, and a header says so."""
+    """The message to send in place of one that is too large: a smaller dead letter, or the same message again."""
     log.error("the broker refuses %d bytes for %s: raise max.message.bytes of that topic", message.size, message.topic)
     return smaller(message) if message.may_omit_value else message

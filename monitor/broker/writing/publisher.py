@@ -35,7 +35,7 @@ class Publisher:
         self._settings = settings
         self._producer = kafka_client(settings).producer(settings, COMMAND_SECONDS, linger_ms=LINGER_MS)
         self._sent: list[tuple[StampedMessage, Sending]] = []  # not acknowledged yet, as far as `flush` knows
-        self._topics: set[str] = set()  # that are there
+        self._topics: set[str] = set()  # of which is known that they exist
         self.acknowledged = 0  # records, as of the last `flush`
 
     def send(self, message: Message, timestamp_ms: int | None = None) -> None:

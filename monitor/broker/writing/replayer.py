@@ -119,12 +119,13 @@ class Replayer:
         return None
 
     def _begin(self) -> None:
+        """Begin a transaction, where there are any."""
         if self._is_transactional:
             self._producer.begin()
             self._is_open = True
 
     def _placed(self, returns: Sequence[ReturnedRecord]) -> list[Message]:
-        """With the partitions that the records came from, where the other beats of their sources are."""
+        """The messages for the partitions that the records came from, as the other beats of their sources are there."""
         messages = [returned.message for returned in returns]
         known = {topic: self._producer.partitions(topic) for topic in {message.topic for message in messages}}
         return [
@@ -136,6 +137,7 @@ class Replayer:
         self._producer.send(messages, times_ms).wait(time.monotonic() + DELIVER_SECONDS)
 
     def _end(self) -> None:
+        """Commit the transaction. Raises BrokerError where the broker does not answer in time."""
         if not self._is_transactional:
             return
         try:

@@ -96,7 +96,7 @@ class TransactionalProducer:
 
     def _shortened(self, message: Message) -> Message:
         """The message; made smaller where it is a dead letter as large as one that the broker has refused."""
-        for _ in range(2):
+        for _ in range(2):  # without the value, and if that is too large still, without key and headers
             if self._too_large is not None and message.may_omit_value and message.size >= self._too_large:
                 message = smaller(message)
         return message

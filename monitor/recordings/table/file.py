@@ -66,7 +66,7 @@ def _place(path: Path, layout: Layout, choice: TableChoice) -> int:
 
 
 def _scale(path: Path, name: str, unit: str) -> float:
-    """How many mV one of a unit is."""
+    """The factor from `unit` to mV. Raises RecordingError where the unit of lead `name` is unknown or missing."""
     factor = mv_in(unit)
     if factor is None:
         said = f"has the unit {unit!r}" if unit else "has no unit in the table"

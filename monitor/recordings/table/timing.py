@@ -43,8 +43,8 @@ class TimeColumn:
 class Timing:
     """What a time column means."""
 
-    per_second: float
-    hz: float
+    per_second: float  # units of the column in a second; samples a second where it counts samples
+    hz: float  # of the lead
     resolution: float  # of the times, in samples
     is_clock: bool = False  # whether the times may begin again at midnight
 
@@ -73,7 +73,11 @@ def clock_moment(cell: str) -> datetime | None:
 
 
 def named_time(name: str, unit: str | None) -> tuple[float | None, bool] | None:
-    """What the name of a time column says: units a second, and whether it counts samples; None for other columns."""
+    """What the name and the unit of a column say; None if it holds no times.
+
+    Otherwise how many of its units are a second, 1000 for ms and None if no unit is named, and whether it counts
+    samples.
+    """
     words = re.findall(r"[a-z\u00b5\u03bc]+|#", f"{name} {unit or ''}".casefold())
     per_second = next((UNIT_WORDS[word] for word in words if word in UNIT_WORDS), None)
     if any(word in TIME_WORDS for word in words) or (words and all(word in UNIT_WORDS for word in words)):
@@ -82,9 +86,11 @@ def named_time(name: str, unit: str | None) -> tuple[float | None, bool] | None:
 
 
 def timing_of(path: Path, column: TimeColumn, times: NDArray[np.float64], hz: float | None) -> Timing:
-    """What the first times (n,) of a column say, held against a rate that the user gave.
+    """The unit and the rate of a time column, from its first times (n,) and from `hz`, if the user gave it.
 
-    Raises RecordingError where they contradict each other, or leave open which unit the times have.
+    The column counts samples if its name says so. It also does if its name tells no unit, the times go in steps of 1,
+    and milliseconds would contradict `hz`. Raises RecordingError where the times contradict `hz`, and where it is open
+    which unit they have.
     """
     step = _step(path, times, is_clock=column.is_clock)
     if column.is_number or (column.per_second is None and hz is not None and step == 1 and not _fits(1e3, step, hz)):
@@ -118,6 +124,7 @@ def _past_midnight(steps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fits(unit: float, step: float, hz: float) -> bool:
+    """Whether such steps give the rate `hz`, if a second has so many units."""
     return abs(unit / step / hz - 1) <= RATE_TOLERANCE
 
 
@@ -140,7 +147,7 @@ def _usual(units: tuple[float, ...], step: float) -> list[float]:
 
 
 def _whole(hz: float, error: float) -> float:
-    """The rate, or a whole number that it may be."""
+    """The rate, or the nearest whole number if the rate may be that; `error` is a share of the rate."""
     return float(round(hz)) if abs(hz - round(hz)) <= hz * max(WHOLE_TOLERANCE, error) else hz
 
 

@@ -154,6 +154,18 @@ def test_no_record_after_a_damaged_one_is_returned(monkeypatch):
     assert consumer.events == [later]
 
 
+def test_what_is_beyond_the_bytes_of_a_step_comes_with_the_next_ones_and_in_order(monkeypatch):
+    junk = [Message("beats", 0, offset, b"bed", b"z" * 60_000) for offset in range(40)]
+    member, consumer, _ = reading(monkeypatch)
+    consumer.events = [junk]
+    consumer.consume = lambda count, _seconds: consumer.events.pop(0) if count > 1 and consumer.events else []
+    steps = []
+    while not steps or member.has_more():
+        steps.append([int(offset) for block in member.poll(StepLimit(100, 2_000_000)) for offset in block.offset])
+    assert [offset for step in steps for offset in step] == list(range(40))
+    assert max(map(len, steps)) == 5  # each counts 480,000
+
+
 def test_the_text_of_the_options_of_a_member_has_no_password(monkeypatch):
     *_, options = reading(monkeypatch)
     assert "on_commit" in options

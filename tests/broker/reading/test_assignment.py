@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.broker.client import ClientError, CommittedOffset
-from monitor.broker.reading.assignment import Assignment, committed_stream_time, offset_to_commit
+from monitor.broker.reading.assignment import Assignment, committed_partitions, committed_stream_time, offset_to_commit
 from monitor.errors import BrokerError
 from monitor.records.stream_time import StreamTime
 from monitor.settings import Settings
@@ -20,7 +20,8 @@ class Group:
     def __init__(self, partitions, bad=()):
         self.given = list(partitions)
         self.bad = set(bad)
-        self.offsets, self.stopped = {}, set()
+        self.pending = set()  # an open transaction holds their committed offsets back
+        self.offsets, self.stopped, self.waits = {}, set(), []
 
     def assignment(self):
         return frozenset(self.given)
@@ -36,7 +37,10 @@ class Group:
     def ends(self, wanted):
         return dict.fromkeys(wanted, 100)
 
-    def committed(self, wanted):
+    def committed(self, wanted, seconds):
+        self.waits.append(seconds)
+        if self.pending & set(wanted):
+            raise ClientError("an open transaction of the group")
         return {partition: CommittedOffset(10 + partition, "clock=5") for partition in wanted}
 
     def start(self, offsets):
@@ -95,6 +99,19 @@ def test_it_is_restored_once_that_is_possible(assignment):
         restored |= assignment.restore(group)
     assert restored[1].offset == group.offsets[1] == 11
     assert group.stopped == set()
+
+
+def test_committed_offsets_that_a_transaction_holds_back_are_waited_for_longer_each_time(assignment):
+    group = Group([0])
+    assignment.restore(group)
+    assert group.waits == [3.0]  # nothing else could be read meanwhile
+    group.given, group.pending, group.waits = [0, 1], {1}, []
+    for _ in range(20_000):
+        assignment.restore(group)
+    assert group.waits[:5] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert max(group.waits) == 3.0
+    group.pending.clear()
+    assert next(filter(None, (assignment.restore(group) for _ in range(20_000)))).keys() == {1}
 
 
 def test_with_nothing_left_to_read_it_says_why(assignment):
@@ -162,6 +179,20 @@ def test_the_stream_time_is_committed_with_the_offset(stream_time):
     assert committed_stream_time(offset_to_commit(7, stream_time).metadata) == stream_time
 
 
-@pytest.mark.parametrize("metadata", ["", "x", "clock=", "clock=x", "clock=1.5", "clock=" + "9" * 40])
+@pytest.mark.parametrize("after", ["\0", "7", " of=3;", "\n\u00a3"])
+def test_what_a_client_adds_to_the_metadata_is_not_read(after):
+    metadata = offset_to_commit(7, StreamTime.at(1_764_489_600_000), 2).metadata + after
+    assert committed_stream_time(metadata) == StreamTime.at(1_764_489_600_000)
+    assert committed_partitions(metadata) == 2
+
+
+@pytest.mark.parametrize("metadata", ["clock=1764489600000", "clock=1764489600000\0"])
+def test_the_metadata_of_an_older_version_is_read(metadata):
+    assert committed_stream_time(metadata) == StreamTime.at(1_764_489_600_000)
+
+
+@pytest.mark.parametrize(
+    "metadata", ["", ";", "x", "clock=;", "clock=x;", "clock=1.5;", "clock=" + "9" * 40 + ";", "clock=17644896000007"]
+)
 def test_metadata_of_somebody_else_is_no_clock(metadata):
     assert committed_stream_time(metadata) is None

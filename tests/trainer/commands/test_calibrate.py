@@ -7,13 +7,14 @@ import pytest
 
 from monitor.model import artifact
 from trainer.commands import ecg
+from trainer.fitting.preparation import prepared
 from trainer.fitting.recipe import Recipe
 
 
 @pytest.fixture
 def trained(own_beats, tmp_path):
     """A model of a person's own beats."""
-    ecg.train(own_beats(60, labels=False), tmp_path / "m", Recipe(epochs=2), "cpu")
+    ecg.train(prepared(own_beats(60, labels=False)), tmp_path / "m", Recipe(epochs=2), "cpu")
     return tmp_path / "m"
 
 

@@ -15,6 +15,7 @@ from monitor.model import artifact
 from monitor.model.scorer import Scorer
 from tests.trainer.conftest import REPOSITORY
 from trainer.commands import ecg
+from trainer.fitting.preparation import prepared
 from trainer.fitting.recipe import Recipe
 from trainer.threshold.rule import ThresholdRule
 
@@ -26,7 +27,7 @@ def trained(tmp_path, capsys):
     """The manifest of a model trained within this process, and the messages of the training."""
 
     def train(beats, epochs=2):
-        ecg.train(beats, tmp_path / "m", Recipe(epochs=epochs), "cpu")
+        ecg.train(prepared(beats), tmp_path / "m", Recipe(epochs=epochs), "cpu")
         return artifact.load(tmp_path / "m", "cpu").manifest, capsys.readouterr().out
 
     return train
@@ -186,7 +187,7 @@ class Impatient(ThresholdRule):
 
 def test_a_second_ctrl_c_ends_it_at_once_with_nothing_written(own_beats, tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
-        ecg.train(own_beats(40), tmp_path / "out" / "m", Interrupted(), "cpu", Impatient())
+        ecg.train(prepared(own_beats(40)), tmp_path / "out" / "m", Interrupted(), "cpu", Impatient())
     assert "press Ctrl-C again to write nothing" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 

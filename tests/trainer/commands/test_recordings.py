@@ -12,6 +12,7 @@ from monitor.model import artifact
 from tests.trainer import recordings as made
 from trainer.commands import ecg
 from trainer.data import reading
+from trainer.fitting.preparation import prepared
 from trainer.fitting.recipe import Recipe
 
 
@@ -37,7 +38,7 @@ def others(tmp_path_factory):
 def population(people, tmp_path_factory):
     """A model of the six people with its report."""
     folder = tmp_path_factory.mktemp("population")
-    ecg.train(people, folder / "m", Recipe(epochs=30), "cpu", report=folder / "report")
+    ecg.train(prepared(people), folder / "m", Recipe(epochs=30), "cpu", report=folder / "report")
     return folder
 
 
@@ -114,7 +115,7 @@ def test_one_recording_makes_a_model_of_one_person(command, people, tmp_path):
 def test_beats_set_aside_are_shown_and_not_learnt(tmp_path, capsys):
     for name, width in (("a", 1.0), ("b", 1.2)):
         made.write(tmp_path, name, width=width, annotated=False)
-    model = ecg.train(tmp_path, tmp_path / "m", Recipe(epochs=1), "cpu", report=tmp_path / "report")
+    model = ecg.train(prepared(tmp_path), tmp_path / "m", Recipe(epochs=1), "cpu", report=tmp_path / "report")
     assert model.manifest.data.normals == len(reading.read(tmp_path).train)
     assert "Beats set aside" in (tmp_path / "report" / "index.html").read_text()
     assert (tmp_path / "report" / "set-aside.png").exists()
@@ -123,7 +124,7 @@ def test_beats_set_aside_are_shown_and_not_learnt(tmp_path, capsys):
 
 def test_the_same_seed_makes_the_same_model(people, tmp_path):
     for name in "ab":
-        ecg.train(people, tmp_path / name, Recipe(epochs=1), "cpu")
+        ecg.train(prepared(people), tmp_path / name, Recipe(epochs=1), "cpu")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 

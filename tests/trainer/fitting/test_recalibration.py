@@ -11,6 +11,7 @@ from monitor.errors import RefusedError
 from monitor.model import artifact
 from trainer.commands import ecg
 from trainer.fitting import recalibration
+from trainer.fitting.preparation import prepared
 from trainer.fitting.recalibration import Recalibration
 from trainer.fitting.recipe import Recipe
 from trainer.threshold.conformal import Budget
@@ -19,7 +20,7 @@ from trainer.threshold.conformal import Budget
 @pytest.fixture
 def trained(own_beats, tmp_path):
     path = tmp_path / "m"
-    return path, ecg.train(own_beats(60, labels=False), path, Recipe(epochs=2), "cpu")
+    return path, ecg.train(prepared(own_beats(60, labels=False)), path, Recipe(epochs=2), "cpu")
 
 
 def test_the_network_and_its_id_stay_and_the_threshold_is_that_of_the_new_beats(trained, own_beats, tmp_path):
@@ -55,7 +56,7 @@ def test_beats_that_the_model_was_fitted_on_are_refused(trained, own_beats, tmp_
 def official(ecg_data, tmp_path_factory):
     """A model of ECG5000's 500 training beats."""
     path = tmp_path_factory.mktemp("official") / "m"
-    ecg.train(ecg_data, path, Recipe(epochs=1), "cpu")
+    ecg.train(prepared(ecg_data), path, Recipe(epochs=1), "cpu")
     return path
 
 

@@ -15,6 +15,7 @@ from monitor.errors import RefusedError
 from monitor.model import artifact
 from trainer.commands import ecg
 from trainer.data import datasets
+from trainer.fitting.preparation import prepared
 from trainer.fitting.recipe import Recipe
 from trainer.report import findings, report
 
@@ -198,7 +199,7 @@ def test_the_command_writes_the_report_and_the_same_model_as_without_it(command,
     done = command("ecg", *words)
     assert done.returncode == 0, done.stderr
     assert f"wrote {tmp_path / 'deep' / 'report' / 'index.html'}" in done.stdout
-    ecg.train(beats, tmp_path / "without", Recipe(epochs=1), "cpu")
+    ecg.train(prepared(beats), tmp_path / "without", Recipe(epochs=1), "cpu")
     assert (tmp_path / "m").read_bytes() == (tmp_path / "without").read_bytes()
 
 
