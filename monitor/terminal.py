@@ -9,9 +9,14 @@ from __future__ import annotations
 
 
 def count_of(number: int, noun: str) -> str:
-    """A number with its noun: 1 beat, 2 beats, 2 entries."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    """A number with its noun, thousands set apart: 1 beat, 2,000 beats, 2 entries, 2 people."""
+    return f"{number:,} {noun if number == 1 else _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun == "person":
+        return "people"
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
 
 
 def printable(text: str) -> str:

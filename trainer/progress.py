@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from trainer.wording import count
+from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,17 +41,17 @@ class Phase:
 
     def begun(self) -> str:
         """The line at the beginning."""
-        return f"{self.name}: {count(self.steps, self.unit)}" if self.steps else self.name
+        return f"{self.name}: {count_of(self.steps, self.unit)}" if self.steps else self.name
 
     def after(self, done: int, left: float | None, words: str) -> str:
         """The line after so many steps, with the seconds that are left if they are known."""
-        of_all = f"{done:,} of {count(self.steps, self.unit)}" if self.steps else count(done, self.unit)
+        of_all = f"{done:,} of {count_of(self.steps, self.unit)}" if self.steps else count_of(done, self.unit)
         remaining = [] if left is None else [f"about {_clock(left)} left"]
         return ", ".join([f"{self.name}: {of_all}", *remaining, *filter(None, [words])])
 
     def ended(self, done: int, seconds: float) -> str:
         """The line at the end."""
-        early = f"after {done:,} of {count(self.steps, self.unit)}, " if done < self.steps else ""
+        early = f"after {done:,} of {count_of(self.steps, self.unit)}, " if done < self.steps else ""
         return f"{self.name}: {early}done in {_clock(seconds)}"
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from monitor.api import ScoreResult, ScoringModel
     from monitor.beats.window import Window
+    from monitor.recordings import Annotations, Segments
     from monitor.settings import Settings
 
 CHUNK_BEATS = 4096  # scored and printed at once
@@ -51,10 +52,14 @@ class BeatRow:
 
 @dataclass(frozen=True, slots=True)
 class BeatsToScore:
-    """n beats of a file: samples (n, 140), labels (n,) where there are any, times of R (n,) where they are known."""
+    """n beats of a file: samples (n, 140), labels (n,), and times of R (n,) where they are known.
+
+    A beat without a label is neither normal nor abnormal.
+    """
 
     samples: NDArray[np.float32]
-    abnormal: NDArray[np.bool_] | None = None
+    normal: NDArray[np.bool_]
+    abnormal: NDArray[np.bool_]
     seconds: NDArray[np.float64] | None = None
 
 
@@ -72,20 +77,25 @@ class ScoreCounts:
     fitting: int = 0  # beats with a score that are not labelled as abnormal
     fitting_flagged: int = 0
 
-    def add(self, result: ScoreResult, is_abnormal: NDArray[np.bool_] | None) -> None:
-        """Count beats (n,) with their labels, which are None in a file without labels."""
+    def add(self, result: ScoreResult, beats: BeatsToScore) -> None:
+        """Count beats with their results."""
         self.beats += len(result)
         self.flagged += int(result.abnormal.sum())
         is_scored = ~np.isnan(result.score)
         self.unscored += int((~is_scored).sum())
-        should_fit = is_scored if is_abnormal is None else is_scored & ~is_abnormal
+        should_fit = is_scored & ~beats.abnormal
         self.fitting += int(should_fit.sum())
         self.fitting_flagged += int(result.abnormal[should_fit].sum())
-        if is_abnormal is not None:
-            self.abnormal += int(is_abnormal.sum())
-            self.abnormal_flagged += int(result.abnormal[is_abnormal].sum())
-            self.normal += int((~is_abnormal).sum())
-            self.normal_flagged += int(result.abnormal[~is_abnormal].sum())
+        self.abnormal += int(beats.abnormal.sum())
+        self.abnormal_flagged += int(result.abnormal[beats.abnormal].sum())
+        self.normal += int(beats.normal.sum())
+        self.normal_flagged += int(result.abnormal[beats.normal].sum())
+
+    def misfit(self, window: Window) -> str | None:
+        """A sentence if the model does not seem to fit these beats."""
+        if self.normal:
+            return misfit(self.normal_flagged, self.normal, window, labelled=True)
+        return misfit(self.fitting_flagged, self.fitting, window)
 
     def summary(self, threshold: float) -> Iterator[str]:
         """Lines of text for people."""
@@ -98,8 +108,6 @@ class ScoreCounts:
             if total:
                 share = flagged / total
                 yield f"{name}: {share:.4f} ({flagged} of {total} labelled {kind} lie above the threshold)"
-        if self.normal_flagged > self.normal / 2:
-            yield "warning: the model does not know such beats, or the labels are the other way round (--normal-label)"
 
 
 @click.command()
@@ -127,8 +135,11 @@ def score(
 
     FILE... is a recording (WFDB, EDF or BDF), whose beats are found and cut as the model expects them. Or it is a file
     of beats: ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy, with one beat in each row, 140 samples and an
-    optional label. Prints one row for each beat, and a summary at the end. If the files have labels, the summary
-    compares the verdicts with them. With --json and --csv the summary goes to standard error.
+    optional label. Prints one row for each beat, and a summary at the end. With --json and --csv the summary goes to
+    standard error.
+
+    If the files have labels, or the recordings annotations, the summary compares the verdicts with them. Annotations
+    of class N of AAMI EC57 are normal, all other beats abnormal.
     """
     if as_json and as_csv:
         raise click.UsageError("give one of --json and --csv")
@@ -151,7 +162,7 @@ def score(
         of_file = ScoreCounts()
         for row, chunk, result in _results(beats, scoring, used, (counts, of_file)):
             show("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
-        if note := misfit(of_file.fitting_flagged, of_file.fitting, scoring.window):
+        if note := of_file.misfit(scoring.window):
             notes.append(f"{printable(name)}: {note}.")
     for line in (*counts.summary(scoring.threshold if used is None else used), *notes):
         show(line, err=form is not None)
@@ -181,7 +192,9 @@ def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
         show(printable(note), err=True)
     places = range(0, len(found.samples), CHUNK_BEATS)
     chunks = [slice(place, place + CHUNK_BEATS) for place in places]
-    return (BeatsToScore(found.samples[one], None if found.abnormal is None else found.abnormal[one]) for one in chunks)
+    nothing = np.zeros(len(found.samples), np.bool_)
+    abnormal, normal = (nothing, nothing) if found.abnormal is None else (found.abnormal, ~found.abnormal)
+    return (BeatsToScore(found.samples[one], normal[one], abnormal[one]) for one in chunks)
 
 
 def _cut(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]:
@@ -199,7 +212,18 @@ def _cut(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]
     except ValueError as error:
         raise RefusedError(f"{file}: {error}") from None
     found = chain(map(segmenter.feed, recording.pieces()), (segmenter.finish() for _ in range(1)))
-    return (BeatsToScore(beats.samples, seconds=beats.time) for beats in found if len(beats))
+    return _labelled((beats for beats in found if len(beats)), recording.annotations)
+
+
+def _labelled(found: Iterator[Segments], annotations: Annotations | None) -> Iterator[BeatsToScore]:
+    """Beats with the labels of the annotations that are near them."""
+    from monitor.recordings.beat_symbols import NORMAL_SYMBOLS, BeatSymbols  # noqa: PLC0415 - the extra `recordings`
+
+    known = None if annotations is None else BeatSymbols(annotations)
+    for beats in found:
+        symbols = ["" if known is None else known.near(seconds) for seconds in beats.time.tolist()]
+        normal = np.array([symbol in NORMAL_SYMBOLS for symbol in symbols], np.bool_)
+        yield BeatsToScore(beats.samples, normal, np.array(list(map(bool, symbols)), np.bool_) & ~normal, beats.time)
 
 
 def _results(
@@ -216,7 +240,7 @@ def _results(
         except ValueError as error:
             raise RefusedError(str(error)) from None
         for each in counts:
-            each.add(result, chunk.abnormal)
+            each.add(result, chunk)
         yield row, chunk, result
         row += len(result)
 

@@ -12,13 +12,14 @@ from monitor.beats.beat import encode
 from monitor.beats.window import Window
 from monitor.broker import BUFFER_RECORDS, BufferedPublisher, Loss
 from monitor.errors import BrokerError, RefusedError
-from monitor.publishing.status_line import StatusLine, beats_text, clock_text, time_text
+from monitor.publishing.status_line import StatusLine, clock_text, time_text
 from monitor.publishing.stop_request import StopRequest
 from monitor.recordings.live_signal import LiveBeats, LiveSignal
 from monitor.recordings.sample_decoder import SampleForm, decoder
 from monitor.recordings.unit import EXPECTED_UNITS, mv_in
 from monitor.records.record import Message
 from monitor.telemetry.clock import Clock
+from monitor.terminal import count_of
 
 CHUNK_BYTES = 64 * 1024  # what a pipe holds
 TURN_SECONDS = 0.2  # between two looks at whether to stop
@@ -124,7 +125,9 @@ class LiveFeed:
     def _found(self) -> str:
         dropped = self._publisher.dropped.count
         more = f", {dropped:,} dropped" if dropped else ""
-        return f"{self._target.source}: {clock_text(self._signal.seconds)}, {beats_text(self._signal.beats)}{more}"
+        return (
+            f"{self._target.source}: {clock_text(self._signal.seconds)}, {count_of(self._signal.beats, 'beat')}{more}"
+        )
 
     def _end(self, close_seconds: float) -> list[str]:
         """Publish the last beats, and say what was published and what was not."""
@@ -144,4 +147,4 @@ def _loss_text(loss: Loss, what: str) -> str:
     if not loss.count:
         return ""
     was = "was" if loss.count == 1 else "were"
-    return f"{beats_text(loss.count)} {was} {what}, from {time_text(loss.first_ms)} to {time_text(loss.last_ms)}"
+    return f"{count_of(loss.count, 'beat')} {was} {what}, from {time_text(loss.first_ms)} to {time_text(loss.last_ms)}"

@@ -14,11 +14,12 @@ from monitor.beats.window import R_CENTRED, Window
 from monitor.broker import TimeLimits
 from monitor.errors import RecordingError, RefusedError
 from monitor.publishing.source import check_source
-from monitor.publishing.status_line import StatusLine, beats_text, clock_text, time_text
+from monitor.publishing.status_line import StatusLine, clock_text, time_text
 from monitor.recordings import Recording, open_recording
 from monitor.recordings.player import AUTOMATIC, Bed, PlayedBeat, StartChoice, Timetable, play, start_times
 from monitor.records.record import Message
 from monitor.telemetry.clock import Clock
+from monitor.terminal import count_of
 
 TURN_SECONDS = 0.2  # between two looks at the clock while a beat is waited for
 FLUSH_SECONDS = 1.0  # so that a failure is noticed while few beats are sent
@@ -121,7 +122,7 @@ class Playback:
         name = self._beds[0].source if len(self._beds) == 1 else f"{len(self._beds)} beds"
         first_ms, last_ms = self.timetable.first_ms, self.timetable.last_ms
         place = f"{clock_text((self._reached_ms - first_ms) / 1000)} of {clock_text((last_ms - first_ms) / 1000)}"
-        return f"{name}: {place}, {beats_text(sum(self._counts.values()))}"
+        return f"{name}: {place}, {count_of(sum(self._counts.values()), 'beat')}"
 
     def result(self) -> list[str]:
         """A line for each bed: how much of it was played, and how many beats it has."""
@@ -131,7 +132,7 @@ class Playback:
         count, played_ms = self._counts[bed.source], min(max(self._reached_ms, bed.start_ms), bed.end_ms) - bed.start_ms
         place = f"{clock_text(played_ms / 1000)} of {clock_text(bed.recording.seconds)}"
         advice = "" if count else f": look at the lead, the unit and the rate of {bed.recording.path}"
-        return f"{bed.source}: {place}, {beats_text(count)}{advice}"
+        return f"{bed.source}: {place}, {count_of(count, 'beat')}{advice}"
 
 
 def _check_ahead(ahead_ms: int, limits: TimeLimits) -> None:

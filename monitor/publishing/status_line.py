@@ -55,11 +55,6 @@ def clock_text(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def beats_text(count: int) -> str:
-    """A number of beats: 1 beat, 2,271 beats."""
-    return f"{count:,} beat{'' if count == 1 else 's'}"
-
-
 def time_text(time_ms: int) -> str:
     """A time in ms since the epoch, for people: 2026-11-24T10:00:00Z."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -57,4 +57,5 @@ def test_a_shell_can_complete_a_command(name, start, found):
 
 
 def test_a_number_has_its_noun_in_the_right_form():
-    assert [count_of(number, "beat") for number in (0, 1, 2)] == ["0 beats", "1 beat", "2 beats"]
+    assert [count_of(number, "beat") for number in (0, 1, 2271)] == ["0 beats", "1 beat", "2,271 beats"]
+    assert [count_of(2, noun) for noun in ("entry", "person")] == ["2 entries", "2 people"]

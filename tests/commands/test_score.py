@@ -18,6 +18,7 @@ from monitor.model import artifact
 from monitor.model.manifest import WindowSpec
 from tests import models
 from tests.conftest import REPOSITORY
+from tests.recordings import files
 
 
 @pytest.fixture
@@ -169,6 +170,18 @@ def test_a_recording_is_cut_as_the_model_expects_and_each_beat_has_its_time(comm
     assert command("100.hea", "--model", "around-r", "--csv")[1].count("\n") == len(times) + 1
 
 
+def test_verdicts_are_compared_with_the_annotations_of_a_recording(command, tmp_path):
+    recorded(tmp_path)
+    files.write_annotations(tmp_path / "100.atr", *((250 * beat + 100, 5 if beat % 4 else 1, "") for beat in range(40)))
+    code, out, _ = command("100", "--model", "around-r", "--threshold", "1e-6")
+    assert code == 0
+    *_, recall, rate = out.splitlines()
+    assert recall.startswith("recall: 1.0000 (")
+    assert recall.endswith(" labelled abnormal lie above the threshold)")
+    assert rate.startswith("false-alarm rate: 1.0000 (")
+    assert int(recall.split()[4]) > 2 * int(rate.split()[5])
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -187,17 +200,17 @@ def test_a_recording_that_cannot_be_cut_is_refused(command, tmp_path, arguments,
 def test_beats_that_do_not_fit_are_named_with_the_window_that_the_model_wants(command):
     _, out, _ = command("beats.npy", "--threshold", "1e-6")
     assert out.splitlines()[-1] == (
-        "beats.npy: the model does not seem to fit: 59 of 59 beats that should mostly be normal lie above the "
-        "threshold. It expects beats that are cut so: from R to R, stretched to 140 samples. Either these are cut in "
-        "another way, or they come from a patient or a lead that the model has not learnt."
+        "beats.npy: 59 of 59 beats that should mostly be normal lie above the threshold: the model does not know such "
+        "beats. It expects beats that are cut so: from R to R, stretched to 140 samples, of patients and leads like "
+        "those that it has learnt. These are others."
     )
-    assert "not seem to fit" not in command("beats.npy")[1]
+    assert "does not know" not in command("beats.npy")[1]
 
 
 def test_beats_that_are_labelled_abnormal_do_not_make_a_model_unfit(command, tmp_path):
     np.save(tmp_path / "strange.npy", np.column_stack([beats(), np.zeros(60)]))
     code, out, _ = command("strange.npy", "--threshold", "1e-6")
-    assert (code, "not seem to fit" in out) == (0, False)
+    assert (code, "does not know" in out) == (0, False)
 
 
 def test_a_reader_that_stops_early_ends_it_quietly(command, tmp_path):

@@ -50,7 +50,7 @@ def test_publish_sends_every_beat_of_a_file(run, ecg_data, name, form):
     done = run("publish", ecg_data / name, "--sources", "7", "--format", form)
     assert done.returncode == 0, done.stderr
     found = read_all(run.settings, run.settings.beats_topic)
-    assert f"{len(found)} beats of 7 sources published" in done.stdout
+    assert f"{len(found):,} beats of 7 sources published" in done.stdout
     assert len(found) in {500, 4500, 5000}
     assert len({record.key for record in found}) == 7
     assert {record.headers[0][0] for record in found} == {"label"}

@@ -161,9 +161,11 @@ def _print(model: Model, out: Path, patients: Sequence[PatientFigures]) -> None:
         click.echo(f"Evaluated on {found.normals:,} normal and {found.abnormals:,} abnormal {kind}; {thresholds}.")
         click.echo(figures.table(found))
         if not patients:
-            plausibility.warn(found.rows[0].recall, found.rows[0].false_positive_rate)
+            plausibility.warn_of_recall(found.rows[0].recall)
+            plausibility.warn_of_misfit(found.rows[0].false_positive_rate, manifest.window.cut)
     if patients:
         click.echo("\n".join((by_patient.table(patients), *by_patient.summary(patients, manifest.threshold))))
     click.echo(conformal.sentence(manifest.threshold))
-    click.echo(false_alarms.sentence(manifest.threshold))
+    shares = by_patient.normal_shares(patients)
+    click.echo(false_alarms.of_people(shares) if shares else false_alarms.sentence(manifest.threshold))
     click.echo(f"wrote {out} (model {manifest.model_id})")

@@ -11,6 +11,7 @@ import click
 import numpy as np
 import torch
 
+from monitor.model import fit
 from monitor.model.normalise import normalise
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ TIGHTER = 0.9  # of the spread of normal beats: ECG5000 has 1.21, with labels th
 LEAST_DISTANCE, LEAST_GAP = 0.6, 0.22
 STEPS = 50  # of k-means, at most
 LOW_RECALL = 0.5  # below: a warning
-HIGH_RATE = 0.5  # of false alarms; above: a warning
 
 
 def doubt(part: DatasetPart) -> str:
@@ -42,22 +42,22 @@ def doubt(part: DatasetPart) -> str:
     return "" if part.abnormal.any() else _on_groups(normals)
 
 
-def warn(recall: float, false_alarm_rate: float = 0.0, window: Window | None = None) -> None:
-    """Print a warning for few labelled abnormal beats that are found, and for many normal ones that are flagged.
-
-    `window` is how the model expects beats to be cut.
-    """
+def warn_of_recall(recall: float) -> None:
+    """Print a warning if few of the beats labelled abnormal are found."""
     if recall < LOW_RECALL:
         click.echo(
             f"warning: only {recall:.1%} of the beats labelled abnormal are found. Are the labels the other way round? "
             "1 is taken as normal; --normal-label names another label. If not, this model is of little use",
             err=True,
         )
-    if false_alarm_rate > HIGH_RATE:
+
+
+def warn_of_misfit(share: float, window: Window) -> None:
+    """Print a warning if most of the beats labelled normal are flagged. `window` is that of the model."""
+    if fit.is_misfit(share):
         click.echo(
-            f"warning: {false_alarm_rate:.1%} of the beats labelled normal are flagged: the model does not know such "
-            "beats (other patients, leads or windows), or the labels are the other way round. Train on such beats"
-            + (f". The model expects beats cut so: {window}" if window else ""),
+            f"warning: {share:.1%} of the beats labelled normal are flagged: "
+            f"{fit.unknown_beats(window, labelled=True)}. Train on such beats",
             err=True,
         )
 

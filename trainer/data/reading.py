@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.errors import RefusedError
+from monitor.publishing.file_kind import RECORDING_SUFFIXES, TABLE_SUFFIXES, is_named_as_recording
 from trainer.data import datasets
 from trainer.data.signals import ALL, Signals
 
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
     from trainer.data.datasets import Dataset
 
-RECORDINGS = (".hea", ".dat", ".edf", ".bdf")
-TABLES = (".csv", ".tsv", ".txt")
-IN_FOLDERS = (*RECORDINGS, ".csv")
+IN_FOLDERS = (*RECORDING_SUFFIXES, ".csv")
 
 
 def read(path: Path, signals: Signals = ALL, rules: ReadingRules = PLAIN) -> Dataset:
@@ -41,6 +40,6 @@ def is_recordings(path: Path, signals: Signals = ALL) -> bool:
     """
     if path.is_dir():
         return not datasets.holds_ecg5000(path) and any(each.suffix.lower() in IN_FOLDERS for each in path.iterdir())
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in TABLE_SUFFIXES:
         return signals != ALL
-    return path.suffix.lower() in RECORDINGS or path.with_name(f"{path.name}.hea").is_file()
+    return is_named_as_recording(path)

@@ -18,6 +18,7 @@ import numpy as np
 from monitor.beats.beat_file import NORMAL_CLASS
 from monitor.beats.window import R_CENTRED
 from monitor.errors import RefusedError
+from monitor.publishing.file_kind import RECORDING_SUFFIXES
 from monitor.recordings import Segmenter, lead_names, open_recording
 from monitor.recordings.recording import PIECE_SECONDS
 from monitor.recordings.segmenter import joined
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from monitor.recordings.segmenter import Segments
     from trainer.data.signals import Signals
 
-SUFFIXES = (".hea", ".edf", ".bdf", ".csv")
+SUFFIXES = (*(suffix for suffix in RECORDING_SUFFIXES if suffix != ".dat"), ".csv")  # a .dat belongs to its .hea
 PREFERRED = ("MLII", "II")
 MAX_RECORDINGS = 2000
 MAX_PIECES = 48 * 60  # of a minute: longer recordings are read up to here

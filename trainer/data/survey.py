@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.terminal import count_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,8 +47,8 @@ def extent(leads: Sequence[LeadSurvey]) -> str:
     names = ", ".join(f"{name} {count}" for name, count in Counter(each.lead for each in leads).most_common())
     hours = sum(each.seconds for each in leads) / SECONDS_PER_HOUR
     return (
-        f"{_count(patients(leads), 'person', 'people')}, {_count(recordings, 'recording', 'recordings')}, "
-        f"{_count(len(leads), 'lead', 'leads')} ({names}), {hours:.1f} hours of signal"
+        f"{count_of(patients(leads), 'person')}, {count_of(recordings, 'recording')}, "
+        f"{count_of(len(leads), 'lead')} ({names}), {hours:.1f} hours of signal"
     )
 
 
@@ -56,7 +58,7 @@ def _annotated(leads: Sequence[LeadSurvey]) -> list[str]:
     if not labelled:
         return []
     unlabelled, not_found = sum(each.unlabelled for each in labelled), sum(each.not_found for each in labelled)
-    counted = _count(len(labelled), "lead", "leads")
+    counted = count_of(len(labelled), "lead")
     return [
         (
             f"{counted} with annotations: normal is class N of AAMI EC57 (codes N, L, R, B, e, j, n), other classes "
@@ -74,11 +76,7 @@ def _without(leads: Sequence[LeadSurvey]) -> list[str]:
     aside = sum(each.aside for each in others)
     return [
         (
-            f"{_count(len(others), 'lead', 'leads')} without annotations: all beats are taken as normal but {aside:,} "
+            f"{count_of(len(others), 'lead')} without annotations: all beats are taken as normal but {aside:,} "
             "that do not look like the typical beat of their lead; these are set aside"
         )
     ]
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"

@@ -10,11 +10,11 @@ import click
 import torch
 
 from monitor.model.network import resolve
+from monitor.terminal import count_of
 from trainer import destination, interrupt, progress
 from trainer.denoiser import artifact, images, report, score, training
 from trainer.denoiser.artifact import DenoiserManifest, DenoiserModel
 from trainer.denoiser.network import DenoiserConfig, dead_filters
-from trainer.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def run(job: DenoiserJob, recipe: ImageRecipe) -> DenoiserModel:
         with progress.phase("test"):
             rows = _rows(pictures, recipe, fits)
             table = [score.quality(name, rows["clean"], values) for name, values in list(rows.items())[1:]]
-        click.echo(f"Tested on {count(len(rows['clean']), 'picture')}; each method gets the same noisy ones:")
+        click.echo(f"Tested on {count_of(len(rows['clean']), 'picture')}; each method gets the same noisy ones:")
         click.echo(score.table(table))
         model = DenoiserModel(_first(fits).network, _manifest(pictures, recipe, fits, table))
         artifact.save(job.out, model)
@@ -106,8 +106,8 @@ def _prepared(job: DenoiserJob, channels: int) -> ImageSet:
         click.echo(note)
     pictures = pictures.first(QUICK_TRAIN, QUICK_OTHERS) if job.quick else pictures
     click.echo(
-        f"{pictures.name}: {count(len(pictures.train), 'picture')} to train on, {len(pictures.validation):,} to choose "
-        f"the best epoch by, {len(pictures.test):,} to test on"
+        f"{pictures.name}: {count_of(len(pictures.train), 'picture')} to train on, {len(pictures.validation):,} to "
+        f"choose the best epoch by, {len(pictures.test):,} to test on"
     )
     return pictures
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from monitor.model.fit import LARGEST_SHARE
+from monitor.terminal import count_of
 from trainer.data.datasets import VENTRICULAR_CLASS
 from trainer.threshold import people
 
@@ -94,15 +95,20 @@ def _share(above: Bools) -> float | None:
     return float(above.mean()) if len(above) else None
 
 
+def normal_shares(found: Sequence[PatientFigures]) -> tuple[float, ...]:
+    """The share of each patient's normal beats that is flagged; patients without such beats are left out."""
+    return tuple(_known(each.false_positive_rate for each in found))
+
+
 def summary(found: Sequence[PatientFigures], threshold: ThresholdSpec) -> tuple[str, ...]:
     """The figures in words: over patients, not over beats, so that nobody counts more than others."""
-    rates = np.array(_known(each.false_positive_rate for each in found))
+    rates = np.array(normal_shares(found))
     texts = []
     if len(rates):
         over = int((rates > threshold.false_alarm_rate).sum())
         texts.append(
-            f"Normal beats flagged, by patient: median {np.median(rates):.2%}, worst {rates.max():.1%}; {over} of "
-            f"{len(rates)} patients have more than {threshold.false_alarm_rate:.1%}."
+            f"Normal beats flagged, by patient: median {np.median(rates):.2%}, worst {rates.max():.1%}; more than "
+            f"{threshold.false_alarm_rate:.1%} in {over} of {count_of(len(rates), 'patient')}."
         )
     unfit = [each.patient for each in found if (each.false_positive_rate or 0.0) > LARGEST_SHARE]
     if unfit:
@@ -114,9 +120,9 @@ def summary(found: Sequence[PatientFigures], threshold: ThresholdSpec) -> tuple[
     areas, recalls = _known(each.ventricular_auc for each in enough), _known(each.ventricular_recall for each in enough)
     if areas:
         texts.append(
-            f"Ventricular beats beside normal ones, {len(areas)} patients with {LEAST_VENTRICULAR} or more: AUC "
-            f"median {np.median(areas):.4f}, mean {np.mean(areas):.4f}, worst {min(areas):.4f}; share flagged median "
-            f"{np.median(recalls):.1%}, mean {np.mean(recalls):.1%}."
+            f"Ventricular beats beside normal ones in {count_of(len(areas), 'patient')} with {LEAST_VENTRICULAR} or "
+            f"more: AUC median {np.median(areas):.4f}, mean {np.mean(areas):.4f}, worst {min(areas):.4f}; share "
+            f"flagged median {np.median(recalls):.1%}, mean {np.mean(recalls):.1%}."
         )
     return tuple(texts)
 

@@ -99,7 +99,8 @@ def compare(model_file: Path, task: EvaluationTask, json_file: Path | None, *, s
     results = [_result(name, rows) for name, rows in runs.items()]
     _print(task, results, _thresholds(model, task))
     ours = results[0].measures
-    plausibility.warn(ours["recall"].mean, ours["false_positive_rate"].mean, model.manifest.window.cut)
+    plausibility.warn_of_recall(ours["recall"].mean)
+    plausibility.warn_of_misfit(ours["false_positive_rate"].mean, model.manifest.window.cut)
     _write(task, results, json_file)
     return results
 

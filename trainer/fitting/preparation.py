@@ -10,10 +10,10 @@ import numpy as np
 
 from monitor.beats.beat_file import PLAIN
 from monitor.errors import RefusedError
+from monitor.terminal import count_of
 from trainer.data import datasets, plausibility, reading, repeats
 from trainer.data.signals import ALL
 from trainer.fitting import scoring
-from trainer.wording import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def require_normals(source: Path, normals: int, purpose: str) -> None:
     """Raises RefusedError if there are fewer than MIN_NORMALS normal beats to `purpose`."""
     if normals < MIN_NORMALS:
         raise RefusedError(
-            f"{source}: {count(normals, 'distinct normal beat')} to {purpose}, but at least {MIN_NORMALS} are needed"
+            f"{source}: {count_of(normals, 'distinct normal beat')} to {purpose}, but at least {MIN_NORMALS} are needed"
         )
 
 
@@ -73,7 +73,7 @@ def scorable(part: DatasetPart, name: str) -> DatasetPart:
     """The beats that are neither flat nor saturated. Prints how many are left out."""
     kept = scoring.scorable(part.samples)
     if not kept.all():
-        click.echo(f"{count(int((~kept).sum()), f'{name} beat')} flat or saturated: left out")
+        click.echo(f"{count_of(int((~kept).sum()), f'{name} beat')} flat or saturated: left out")
     return part.only(kept)
 
 
@@ -94,17 +94,17 @@ def separated(train: DatasetPart, test: DatasetPart) -> tuple[DatasetPart, Datas
     _say_repeats(len(train), int((~kept[: len(train)]).sum()), "training")
     _say_contradictions(datasets.joined(train, test), original)
     if of_train.any():
-        click.echo(f"{count(int(of_train.sum()), 'test beat')} repeated from the training part: left out")
+        click.echo(f"{count_of(int(of_train.sum()), 'test beat')} repeated from the training part: left out")
     return train.only(kept[: len(train)]), test.only(~of_train)
 
 
 def _say_repeats(beats: int, repeated: int, name: str) -> None:
     if repeated:
-        share = f"{repeated:,} of {count(beats, f'{name} beat')}"
+        share = f"{repeated:,} of {count_of(beats, f'{name} beat')}"
         click.echo(f"{share} repeat another one ({REPEATS}): left out, so that no beat counts twice")
 
 
 def _say_contradictions(part: DatasetPart, original: NDArray[np.int64]) -> None:
     both = int((part.abnormal != part.abnormal[original]).sum())
     if both:
-        click.echo(f"warning: {count(both, 'beat')} labelled both normal and abnormal", err=True)
+        click.echo(f"warning: {count_of(both, 'beat')} labelled both normal and abnormal", err=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.errors import RefusedError
-from monitor.model import artifact
+from monitor.model import artifact, fit
 from trainer import destination
 from trainer.data import datasets, plausibility, reading
 from trainer.data.signals import ALL, Signals
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 RULE = "false-alarm budget, conformal rank on held-out normal beats"
 RULE_FOR_PEOPLE = f"{conformal.FOR_PEOPLE}, by the shares of held-out people"
-
-
-MOST_ABOVE = 0.5  # of normal beats above the model's threshold; more, and the model does not know such beats
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ def _held_out(dataset: Dataset, task: Recalibration, model: Model) -> DatasetPar
 def _require_fit(normal: NDArray[np.float32], model: Model, task: Recalibration) -> None:
     """Raises RefusedError if most normal beats lie above the model's own threshold."""
     above = float((normal > np.float32(model.manifest.threshold.value)).mean())
-    if above <= MOST_ABOVE:
+    if not fit.is_misfit(above):
         return
     sentence = (
         f"{task.source}: {above:.1%} of these normal beats lie above the model's threshold "
@@ -121,7 +118,7 @@ def _print_recall(abnormal: NDArray[np.float32], threshold: ThresholdSpec) -> No
         f"recall: {found / len(abnormal):.4f} ({found:,} of {len(abnormal):,} labelled abnormal beats lie above the "
         "new threshold)"
     )
-    plausibility.warn(found / len(abnormal))
+    plausibility.warn_of_recall(found / len(abnormal))
 
 
 def _print(threshold: ThresholdSpec, model_id: str, out: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.evaluation import by_patient
 from trainer.evaluation.evaluation import thresholds
 from trainer.report import curves, findings, plots
 from trainer.report.page import PageFigure, Section, Table
@@ -47,16 +48,25 @@ def head(model: Model, dataset: Dataset, found: ScoredSplit) -> Section:
         "How they are cut": str(manifest.window.cut),
         "Tested on": _tested_on(found),
         "Threshold": conformal.sentence(threshold),
-        "False alarms": false_alarms.sentence(threshold),
+        **_false_alarms(model, found),
     }
-    if found.labelled:
-        facts["False alarms in the test"] = false_alarms.measured(_ours(model).false_positive_rate)
     early = (
         f"The training was stopped by hand after {manifest.training.get('epochs')} epochs. "
         "With more epochs the model would probably be better."
     )
     notes = (early if manifest.training.get("interrupted") else "", *dataset.notes)
     return Section("The model", tuple(filter(None, notes)), Table((), tuple(facts.items())))
+
+
+def _false_alarms(model: Model, found: ScoredSplit) -> dict[str, str]:
+    """What the threshold promises and what the test says; of people only what was measured on each of them."""
+    if found.above is not None:
+        shares = by_patient.normal_shares(by_patient.figures(found.part, found.scores, found.above))
+        return {"False alarms": false_alarms.of_people(shares)}
+    facts = {"False alarms": false_alarms.sentence(model.manifest.threshold)}
+    if found.labelled:
+        facts["False alarms in the test"] = false_alarms.measured(_ours(model).false_positive_rate)
+    return facts
 
 
 def _tested_on(found: ScoredSplit) -> str:

@@ -2,7 +2,8 @@
 
 The monitor raises an alarm when 3 of the last 5 beats are flagged, and closes it after 5 beats in a row that are not.
 These are its default episode rule. Each normal beat is taken to be flagged with the same probability, independently of
-the others. Real errors come in clusters, so the real number of alarms differs.
+the others. Real errors come in clusters, so the real number of alarms differs. For people whom a model does not know
+this would be far off, so that only what was measured on people is said of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.threshold.conformal import FOR_PEOPLE
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.model.manifest import ThresholdSpec
 
 BEATS_PER_MINUTE = 75
@@ -22,6 +27,11 @@ OPEN, WINDOW, CLOSE = 3, 5, 5  # the monitor's default episode rule: OPEN of WIN
 def sentence(threshold: ThresholdSpec) -> str:
     """What the threshold costs in false alarms: at most, if it keeps a budget; else as on the training beats."""
     rate = threshold.false_alarm_rate
+    if threshold.rule.startswith(FOR_PEOPLE):
+        return (
+            f"At {BEATS_PER_MINUTE} beats/min {rate:.1%} are {rate * BEATS_PER_HOUR:.0f} wrongly flagged beats per "
+            "hour. How many alarms these make cannot be said: the beats of one person are not independent."
+        )
     if threshold.confidence:
         return f"At {BEATS_PER_MINUTE} beats/min this threshold allows up to {per_hour(rate)}, {_ASSUMPTION}."
     return (
@@ -35,6 +45,20 @@ def measured(rate: float) -> str:
     return (
         f"At {BEATS_PER_MINUTE} beats/min the {rate:.2%} of normal test beats that were flagged are {per_hour(rate)}, "
         f"{_ASSUMPTION}."
+    )
+
+
+def of_people(rates: Sequence[float]) -> str:
+    """What was measured on people: the share of each one's normal beats that was flagged. Assumes nothing.
+
+    An hour of alarms is not computed from it: a person of whom most beats are flagged has one alarm that does not end.
+    """
+    flagged = BEATS_PER_HOUR * np.array(rates)
+    return (
+        f"At {BEATS_PER_MINUTE} beats/min, of {BEATS_PER_HOUR:,} normal beats an hour {np.median(flagged):,.0f} are "
+        f"flagged in the median person, {flagged.mean():,.0f} on average and {flagged.max():,.0f} in the worst: "
+        f"measured on {len(flagged)} people, each by networks and a threshold of the others. Whoever has many is in "
+        "alarm most of the time."
     )
 
 

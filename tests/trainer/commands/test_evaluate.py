@@ -25,7 +25,7 @@ def test_beats_that_are_cut_in_another_way_are_named(quick_model, ecg5000, tmp_p
         rows = np.column_stack([part.abnormal + 1, np.roll(part.samples, 45, axis=1)])
         np.savetxt(tmp_path / f"ECG5000_{name}.tsv", rows, delimiter="\t")
     done = command("evaluate", "--model", quick_model[0], "--data", tmp_path)
-    assert "The model expects beats cut so: from R to R, stretched to 140 samples" in done.stderr
+    assert "It expects beats that are cut so: from R to R, stretched to 140 samples" in done.stderr
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_evaluated(quick_model, ecg_data, command):

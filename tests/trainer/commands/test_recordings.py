@@ -67,6 +67,8 @@ def test_the_report_shows_each_patient(population):
     page = (population / "report" / "index.html").read_text()
     for text in ("6 people, 6 recordings, 6 leads (MLII 6), 0.1 hours", "Patient by patient", "V AUC", "of 6 patients"):
         assert text in page
+    assert "in the worst: measured on 6 people" in page
+    assert "assuming independent errors" not in page
     assert (population / "report" / "patients.png").stat().st_size > 5000
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from monitor.beats.window import R_CENTRED
 from trainer.data import plausibility
 from trainer.data.datasets import DatasetPart
 
@@ -46,5 +47,6 @@ def test_beats_that_differ_by_noise_alone_are_one_group():
 
 @pytest.mark.parametrize(("recall", "rate", "warnings"), [(0.9, 0.02, 0), (0.22, 0.02, 1), (1, 0.97, 1), (0.1, 0.9, 2)])
 def test_few_beats_found_and_many_flagged_are_loud(capsys, recall, rate, warnings):
-    plausibility.warn(recall, rate)
+    plausibility.warn_of_recall(recall)
+    plausibility.warn_of_misfit(rate, R_CENTRED)
     assert capsys.readouterr().err.count("warning: ") == warnings

@@ -39,7 +39,7 @@ def test_the_summary_counts_patients(part, scores):
     judged = by_patient.judged(part, scores, RULE)
     spec = RULE.threshold(np.sort(scores), scores)
     texts = by_patient.summary(by_patient.figures(part, scores, judged.above), spec)
-    assert "worst 100.0%; 1 of 4 patients have more than 5.0%" in texts[0]
+    assert "worst 100.0%; more than 5.0% in 1 of 4 patients" in texts[0]
     assert "does not fit 1 of them (d)" in texts[1]
     assert "AUC median 1.0000" in texts[2]
 

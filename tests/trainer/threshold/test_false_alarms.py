@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from monitor.alarms.rule import QUIET, EpisodeRule, after_beat
-from trainer.threshold import false_alarms
+from trainer.threshold import false_alarms, people
+from trainer.threshold.conformal import Budget
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])
@@ -45,3 +46,16 @@ def test_measured_false_alarms_are_given_for_the_flagged_share():
     assert "the 1.00% of normal test beats that were flagged are 45 wrongly flagged beats" in false_alarms.measured(
         0.01
     )
+
+
+def test_of_people_only_the_measured_shares_are_said():
+    text = false_alarms.of_people([0.0, 0.0, 0.75])
+    assert "0 are flagged in the median person, 1,125 on average and 3,375 in the worst: measured on 3 people" in text
+    assert "false alarms per patient per hour" not in text
+
+
+def test_a_promise_about_people_names_no_number_of_alarms():
+    spec = people.threshold(np.arange(80, dtype=np.float32), np.repeat(["a", "b"], 40), Budget(0.05, 0.5))
+    text = false_alarms.sentence(spec)
+    assert "5.0% are 225 wrongly flagged beats per hour" in text
+    assert "false alarms per patient per hour" not in text
