@@ -128,10 +128,7 @@ class Settings(BaseSettings):
         for server in map(str.strip, servers.split(",")):
             found = re.fullmatch(r"(\w+://)?(\[[\da-fA-F:.%\w]+\]|[^\s:/\[\]]+)(:(?P<port>[0-9]{1,5}))?", server)
             if not found or not 0 < int(found["port"] or 1) <= MAX_PORT:
-                raise ValueError(
-                    f"MONITOR_BOOTSTRAP_SERVERS has {server[:100]!r}, which is not HOST:PORT with a port from 1 to "
-                    f"{MAX_PORT}"
-                )
+                raise ValueError(f"{server[:100]!r} is not HOST:PORT with a port from 1 to {MAX_PORT}")
         return servers
 
     @model_validator(mode="after")

@@ -147,11 +147,11 @@ def test_the_environment_wins_over_the_dotenv_file(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("BOOTSTRAP_SERVERS", "kafka:99999", "'kafka:99999', which is not HOST:PORT"),
-        ("BOOTSTRAP_SERVERS", "kafka:0", "'kafka:0', which is not"),
-        ("BOOTSTRAP_SERVERS", "kafka:port", "'kafka:port', which is not"),
-        ("BOOTSTRAP_SERVERS", "one:1,,two:2", "'', which is not"),
-        ("BOOTSTRAP_SERVERS", "http://kafka:9092/x", "which is not"),
+        ("BOOTSTRAP_SERVERS", "kafka:99999", "'kafka:99999' is not HOST:PORT"),
+        ("BOOTSTRAP_SERVERS", "kafka:0", "'kafka:0' is not"),
+        ("BOOTSTRAP_SERVERS", "kafka:port", "'kafka:port' is not"),
+        ("BOOTSTRAP_SERVERS", "one:1,,two:2", "'' is not"),
+        ("BOOTSTRAP_SERVERS", "http://kafka:9092/x", "is not HOST:PORT"),
         ("BEATS_TOPIC", "ecg beats", "MONITOR_BEATS_TOPIC: 'ecg beats' cannot be the name of a topic"),
         ("ALERTS_TOPIC", "..", "MONITOR_ALERTS_TOPIC: '..' cannot be"),
         ("SCORES_TOPIC", "x" * 250, "MONITOR_SCORES_TOPIC"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.beats.beat import FLOAT32_BYTES
+from monitor.beats.beat import FLOAT32_BYTES, MAX_VALUE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,9 @@ def weight(sizes: Sequence[int]) -> int:
 def _weight(size: int) -> int:
     if size == FLOAT32_BYTES:
         return size
-    return LARGE_FACTOR * size if size > LARGE_BYTES else max(OTHER_BYTES, OTHER_FACTOR * size)
+    if size > LARGE_BYTES:  # beyond MAX_VALUE_BYTES it is refused unread
+        return max(size, LARGE_FACTOR * min(size, MAX_VALUE_BYTES))
+    return max(OTHER_BYTES, OTHER_FACTOR * size)
 
 
 def fetch_pace(max_wait_ms: int) -> tuple[int, int]:

@@ -41,8 +41,8 @@ def read(value: bytes) -> dict[str, Any]:
 
 def kind(value: object) -> str:
     """The JSON type of a value, in words."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", float: "a number", type(None): "null"}
-    return names[type(value)]
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
 def _number(text: str) -> float:

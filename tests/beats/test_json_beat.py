@@ -243,3 +243,25 @@ def test_usual_beats_take_less_than_half_of_the_strict_parsers_time(make):
     out = np.empty((len(values), 140), np.float32)
     fast = seconds(lambda: read_samples(values, out))
     assert 2 * fast < seconds(lambda: [strict_verdict(value) for value in values])
+
+
+LARGE = b",".join(b'"%d":1' % number for number in range(1000))
+TWICE = b'{"a":1,"a":1,%b}' % LARGE
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (TWICE, "no-samples"),
+        (b'{"samples":[%b],"a":1,"a":1}' % b",".join([b"1"] * 3000), "wrong-length"),
+        (b'{"samples":7,%b}' % LARGE, "not-numbers"),
+        (b'{"samples":[%b],"a":1,"a":1,%b}' % (b",".join([b"1"] * 140), LARGE), "duplicate-keys"),
+        (TWICE[:-1], "not-json"),
+    ],
+    ids=["no samples", "too many", "a number", "a field twice", "cut off"],
+)
+def test_of_a_large_value_the_shape_is_looked_at_first(value, reason):
+    assert len(value) > 4096
+    with pytest.raises(UnclearError) as caught:
+        strict_samples(value)
+    assert caught.value.reason == reason

@@ -39,6 +39,11 @@ def test_beats_count_their_bytes_and_everything_else_more():
     assert weight([]) == 0
 
 
+def test_what_is_refused_unread_counts_no_more_than_its_bytes():
+    assert weight([65_537]) == weight([65_536]) == weight([500_000]) == 8 * 65_536
+    assert weight([9_000_000]) == 9_000_000
+
+
 def test_a_full_step_has_all_its_float32_beats_and_a_fraction_of_its_junk():
     assert FULL.bytes // weight([FLOAT32_BYTES]) > FULL.records
     assert FULL.bytes // weight([1]) == FULL.records // 4

@@ -18,14 +18,17 @@ JOIN_SECONDS = 30.0
 
 
 class AlertWatch:
-    """Watches the alerts topic until the block ends; `late` has the seconds from each beat to its alert."""
+    """Watches the alerts topic until the block ends.
+
+    `found` has the time of each alert's beat, in seconds since the epoch, and the seconds until the alert came.
+    """
 
     def __init__(self, settings: Settings, but: str) -> None:
         """`but`: a source whose alerts do not count."""
         self._settings, self._but = settings, but
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alert watch")
-        self.late: list[float] = []
+        self.found: list[tuple[float, float]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -40,7 +43,8 @@ class AlertWatch:
             while not self._done.is_set():
                 records, now = reader.poll(), time.time()
                 alerts = [orjson.loads(record.value or b"{}") for record in records]
-                self.late += [now - _seconds(one["beat_time"]) for one in alerts if one["source"] != self._but]
+                beats = [_seconds(one["beat_time"]) for one in alerts if one["source"] != self._but]
+                self.found += [(beat, now - beat) for beat in beats]
 
 
 def _seconds(text: str) -> float:

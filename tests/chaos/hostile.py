@@ -7,7 +7,6 @@ ones.
 
 from __future__ import annotations
 
-import itertools
 import random
 import threading
 import time
@@ -16,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
-from confluent_kafka import Producer
 
 from monitor.beats.stream import source_name
 from monitor.broker import Publisher, TopicPlan, create_topics
 from monitor.records.record import Message
 from tests.chaos import load, readback
+from tests.chaos.alert_watch import AlertWatch
+from tests.chaos.attacks import ATTACKS, OTHER, accept_any_time, attacked
 from tests.chaos.checker import compare
 from tests.chaos.cluster import Cluster
 from tests.chaos.deadline import Deadline
@@ -33,6 +32,8 @@ from tests.conftest import settings_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from monitor.settings import Settings
     from tests.chaos.scenarios import Scenario
     from tests.chaos.testbed import Inputs
@@ -40,45 +41,37 @@ if TYPE_CHECKING:
 TURN_SECONDS = 0.8  # a beat of each source
 SETTLE_SECONDS = 120.0
 MEMORY_LIMIT_MIB, LATENCY_LIMIT_SECONDS = 1024, 5.0
-BETWEEN_ATTACKS_SECONDS = 1.0
-MANY_FIELDS = b"{%b}" % b",".join(b'"%d":1' % min(number, 7998) for number in range(8000))
-Attack = tuple[bytes | None, bytes | None, list[tuple[str, bytes]] | None]  # key, value and headers
-
-ATTACKS: dict[str, list[Attack]] = {  # each is one batch
-    "long keys": [(b"k" * 600_000, load.FLAT_BEAT, None)] * 3,
-    "a very long key": [(b"k" * 3_000_000, b"{", None)],
-    "many headers": [(b"other", b"{", [("", b"")] * 5000)],
-    "a flood of junk": [(b"other", b"z" * 60_000, None)] * 1000,
-    "a flood of small junk": [(b"other", b"{", None)] * 20_000,
-    "objects of many fields": [(b"other", MANY_FIELDS[:60_000] + b"}", None)] * 300,
-    "a record that inflates": [(b"other", bytes(400 << 20), None)],
-    "a batch that inflates": [(b"other", bytes(1 << 20), None)] * 100,
-    "a large value": [(b"other", bytes(9_000_000), None)],
-    "wrong bytes": [(b"other", np.full(140, 100.0, ">f4").tobytes(), None)] * 100,
-    "old clocks": [(b"other", load.FLAT_BEAT[:559], None)] * 10,
-}
 
 
 def run_hostile(plan: Scenario, seed: int, inputs: Inputs, seconds: float) -> Report:
+    """Attack one group while good sources send beats, give another group the good beats alone, and compare."""
     with ExitStack() as opened:
-        cluster = opened.enter_context(Cluster(inputs.home, inputs.folder / "kafka", 1))
-        attacked, calm = (settings_on(cluster.address, session_timeout_ms=6000) for _ in range(2))
+        cluster = opened.enter_context(Cluster(inputs.home, inputs.folder / "hostile-kafka", 1))
+        options = {"session_timeout_ms": plan.session_timeout_ms}
+        target, calm = (settings_on(cluster.address, **options) for _ in range(2))
         members = []
-        for name, settings in (("attacked", attacked), ("calm", calm)):
+        for name, settings in (("attacked", target), ("calm", calm)):
             list(create_topics(settings, TopicPlan(plan.partitions, -1, 168)))
             member = Member(name, GroupConfig(settings, inputs.model, inputs.folder, {}))
             opened.callback(member.close)
             members.append(member)
-        first, second = members
-        _start(first)
-        done = threading.Event()
-        attacker = threading.Thread(target=_attack, args=(attacked, plan.partitions, done), name="attacker")
-        opened.callback(done.set)
-        attacker.start()
-        _feed((attacked, calm), load.stock(inputs.data, inputs.model), plan, seed, seconds)
-        done.set()
-        attacker.join()
-        return _report(seed, (attacked, calm), (first, second))
+        accept_any_time(target)
+        _start(members[0])
+        with AlertWatch(target, OTHER.decode()) as watch:
+            with attacked(target, plan.partitions) as made:
+                _feed((target, calm), load.stock(inputs.data, inputs.model), plan, seed, seconds)
+            _wait_until_judged(target)
+        figures = {"attacks": len(made), "most MiB": _most_memory_mib(members[0].pid)}
+        codes = [members[0].leave()]
+        _start(members[1])
+        _wait_until_judged(calm)
+        codes.append(members[1].leave())
+        faults = [f"exit codes {codes}"] if any(codes) else []
+        faults += [f"{name} was not tried" for name in ATTACKS.keys() - {name for _, name in made}]
+        late = [(beat, f"an alert after {seconds:.1f} s") for beat, seconds in watch.found]
+        acts = [f"{at - made[0][0]:5.1f} s {what}" for at, what in sorted([*made, *late])]
+        figures |= _late(np.array([seconds for _, seconds in watch.found] or [np.inf]))
+        return _report(seed, (target, calm), figures, faults, acts)
 
 
 def _start(member: Member) -> None:
@@ -97,56 +90,31 @@ def _feed(settings: tuple[Settings, Settings], stock: load.BeatPool, plan: Scena
             began = time.monotonic()
             for source, code in turn:
                 if code != load.SILENT:
-                    value, at, partition = (
-                        rng.choice(stock.values[code]),
-                        int(1000 * time.time()),
-                        source % plan.partitions,
-                    )
+                    value, at = rng.choice(stock.values[code]), int(1000 * time.time())
                     for one in settings:
-                        message = Message(one.beats_topic, source_name(source), value, partition=partition)
-                        publisher.send(message, at)
+                        place = source % plan.partitions
+                        publisher.send(Message(one.beats_topic, source_name(source), value, partition=place), at)
             publisher.flush()
             if end.is_over:
                 return
             pause.wait(max(0.0, began + TURN_SECONDS - time.monotonic()))
 
 
-def _attack(settings: Settings, partitions: int, done: threading.Event) -> None:
-    """One attack after the other on one partition after the other, and an open transaction on the state topic."""
-    options: dict[str, Any] = {"bootstrap.servers": settings.bootstrap_servers}
-    holder = Producer(options | {"transactional.id": f"{settings.group_id}-holder", "transaction.timeout.ms": 600_000})
-    holder.init_transactions(60)
-    holder.begin_transaction()
-    holder.produce(settings.state_topic_name, b"{}", b"bed", partition=0)
-    holder.flush(60)
-    large = {"message.max.bytes": 10**9, "batch.size": 2 * 10**9, "queue.buffering.max.kbytes": 2 * 10**6}
-    producer = Producer(options | large | {"compression.type": "zstd", "linger.ms": 60_000})
-    for number, records in enumerate(itertools.cycle(ATTACKS.values())):
-        for key, value, headers in records:
-            producer.produce(settings.beats_topic, value, key, partition=number % partitions, headers=headers)
-        producer.flush(60)
-        if done.wait(BETWEEN_ATTACKS_SECONDS):
-            return
-
-
-def _report(seed: int, settings: tuple[Settings, Settings], members: tuple[Member, Member]) -> Report:
-    attacked, calm = settings
-    _wait_until_judged(attacked)
-    memory = _most_memory_mib(members[0].pid)
-    faults = [f"exit code {code}" for code in (members[0].leave(),) if code]
-    _start(members[1])
-    _wait_until_judged(calm)
-    faults += [f"the undisturbed one left with {code}" for code in (members[1].leave(),) if code]
+def _report(
+    seed: int, settings: tuple[Settings, Settings], figures: dict[str, Any], faults: list[str], acts: list[str]
+) -> Report:
     told, right = (list(_told(one)) for one in settings)
-    late = np.array([seconds for _, seconds in told] or [np.inf])
-    p99 = float(np.percentile(late, 99))
+    p99, memory = figures["p99 seconds"], figures["most MiB"]
     faults += [f"{memory} MiB, where {MEMORY_LIMIT_MIB} are allowed"] if memory > MEMORY_LIMIT_MIB else []
     faults += [f"alerts after {p99:.1f} s"] if p99 > LATENCY_LIMIT_SECONDS else []
-    letters = readback.letters(attacked)
-    figures = {"alerts": len(told), "p50 seconds": float(np.median(late)), "p99 seconds": p99, "most MiB": memory}
-    figures |= {"dead letters": len(letters), "reasons": len({one.reason for one in letters})}
-    difference = compare((alert for alert, _ in right), (alert for alert, _ in told))
-    return Report("hostile", seed, figures, {"alerts": difference}, tuple(faults))
+    letters = readback.letters(settings[0])
+    figures |= {"alerts": len(told), "dead letters": len(letters), "reasons": len({one.reason for one in letters})}
+    return Report("hostile", seed, figures, {"alerts": compare(right, told)}, tuple(faults), tuple(acts))
+
+
+def _late(seconds: NDArray[np.float64]) -> dict[str, Any]:
+    p50, p99, most = np.percentile(seconds, (50, 99, 100)).tolist()
+    return {"p50 seconds": p50, "p99 seconds": p99, "most seconds": most}
 
 
 def _wait_until_judged(settings: Settings) -> None:
@@ -160,11 +128,8 @@ def _most_memory_mib(pid: int) -> int:
     return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM"))
 
 
-def _told(settings: Settings) -> Iterator[tuple[tuple[str, ...], float]]:
-    """What each alert says of a good source, apart from offsets; and how long after its beat it was written."""
-    for record in readback.read(settings, settings.alerts_topic):
-        alert = orjson.loads(record.value)
-        if alert["source"] != "other":
-            facts = tuple(str(alert[name]) for name in ("source", "kind", "event", "cause", "opened_at", "beat_time"))
-            at = np.datetime64(alert["beat_time"].rstrip("Z"), "ms").astype(int)
-            yield facts, (record.timestamp - int(at)) / 1000
+def _told(settings: Settings) -> Iterator[tuple[str, ...]]:
+    """What each alert says of a good source, apart from offsets."""
+    for alert in readback.read_alerts(settings):
+        if alert["source"] != OTHER.decode():
+            yield tuple(str(alert[name]) for name in ("source", "kind", "event", "cause", "opened_at", "beat_time"))
