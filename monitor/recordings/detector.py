@@ -7,7 +7,11 @@ The *level* is the typical height of a beat in the envelope: the median of the l
 a share of it to be a beat. The level, the refractory time and the search for missed beats follow Pan and Tompkins
 (1985). The T wave rule also uses the envelope that usually follows a beat of this lead, which is learned.
 
-The rules and their constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample numbers and
+A peak below LEAST_HEIGHT is noise: a QRS complex of some 0.05 mV is that high, and white noise of 30 µV peak to valley,
+which a monitor may have by IEC 60601-2-27, reaches that height in an hour. Without this the level would fall to the
+noise of a lead that is off, and T waves would be beats when it is connected again.
+
+The rules and their other constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample numbers and
 look back over a fixed time, so the beats do not depend on how the signal is cut into chunks.
 """
 
@@ -20,9 +24,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from monitor.recordings.lead_filter import DETAIL_DELAY, ENVELOPE_DELAY, RATE_HZ
+from monitor.recordings.lead_filter import DETAIL_DELAY, ENVELOPE_DELAY, ENVELOPE_PER_MV, RATE_HZ
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
 
@@ -34,7 +40,8 @@ PEAK_REACH = _samples(0.08)  # a peak is the largest value within this distance 
 PEAK_FINAL = _samples(0.18)  # a peak is examined this long after it
 BEAT_FINAL = _samples(0.46)  # no later peak changes a beat after this time
 START = _samples(2.0)  # signal that the first level needs
-START_PIECES = 8  # seconds of signal; the median of their maxima is the level until there are enough beats
+START_PIECES = 8  # seconds with peaks; the median of their maxima is the level until there are enough beats
+LEAST_HEIGHT = round(0.004 * ENVELOPE_PER_MV)  # of a peak; see above
 ACCEPT = 0.35  # of the level: the least height of a beat
 REFRACTORY = _samples(0.2)  # a peak this close to the last beat is the same beat
 T_WAVE_REACH, T_WAVE_SLOPE, T_WAVE_HEIGHT = _samples(0.36), 0.5, 0.7
@@ -76,7 +83,8 @@ class Lead:
     """What is known of one lead."""
 
     level: float = 0.0  # typical height of a beat, see the module
-    pieces: int = 0  # seconds from the start that the level was made from; START_PIECES at most
+    pieces: int = 0  # of `maxima` that the level was made from
+    maxima: list[tuple[int, int]] = field(default_factory=list)  # number and largest envelope of the first seconds
     heights: deque[float] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # of the last beats; clipped
     intervals: deque[int] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # RR, in samples
     beats: list[Peak] = field(default_factory=list)  # those that are not final yet, and the last final one
@@ -94,19 +102,17 @@ class BeatDetector:
         self.lead = lead or Lead()
         self._first = self._now = 0
         self._envelope: NDArray[np.int64] = np.empty(0, np.int64)
-        self._maxima: NDArray[np.int64] = np.empty(0, np.int64)
 
-    def find(
-        self, peaks: list[Peak], first: int, envelope: NDArray[np.int64], maxima: NDArray[np.int64]
-    ) -> list[FoundBeat]:
+    def find(self, peaks: list[Peak], first: int, envelope: NDArray[np.int64], new: int) -> list[FoundBeat]:
         """Examine new peaks in order. Returns the beats that became final.
 
         Index 0 of `envelope` is sample number `first`; it reaches back KEEP samples behind the peaks that were given
-        before. Peaks lie at least PEAK_FINAL samples before its end. `maxima` (START_PIECES,) are the largest values of
-        the envelope in each of the first seconds.
+        before. Peaks lie at least PEAK_FINAL samples before its end. From number `new` on it was not given before.
         """
-        self._first, self._envelope, self._maxima = first, envelope, maxima
+        self._first, self._envelope = first, envelope
         end = first + len(envelope)
+        if len(self.lead.heights) < LEVEL_LEAST:
+            self._note_maxima(new, end)
         for peak in peaks:
             self._search_by(peak.place - 1)
             self._now = peak.place
@@ -117,7 +123,7 @@ class BeatDetector:
     def _examine(self, peak: Peak) -> None:
         """Decide about one peak: it is a beat, replaces the last beat, is stored for a search, or is dropped."""
         lead = self.lead
-        self._start_level(peak.place)
+        self._start_level(peak)
         last = lead.beats[-1] if lead.beats else None
         gap = peak.place - last.place if last else 0
         if last and lead.searched == last.place and self._is_overdue(gap, GAP_WAITING):
@@ -143,13 +149,24 @@ class BeatDetector:
             stored.popleft()
         stored.append(peak)
 
-    def _start_level(self, place: int) -> None:
-        """Until there are enough beats, set the level to the median of the envelope's maxima in each second so far."""
+    def _note_maxima(self, new: int, end: int) -> None:
+        """Note the largest values in seconds that are over, of the first START_PIECES that have peaks of beats."""
+        maxima = self.lead.maxima
+        for second in range(new // RATE_HZ, end // RATE_HZ):
+            start = second * RATE_HZ - self._first
+            largest = int(self._envelope[start : start + RATE_HZ].max())
+            if largest >= LEAST_HEIGHT and len(maxima) < START_PIECES:
+                maxima.append((second, largest))
+
+    def _start_level(self, peak: Peak) -> None:
+        """Until there are enough beats, set the level to the median of the maxima of the seconds before this peak."""
         lead = self.lead
         if len(lead.heights) >= LEVEL_LEAST or lead.pieces >= START_PIECES:
             return
-        lead.pieces = min(START_PIECES, max(2, (place + PEAK_FINAL) // RATE_HZ))
-        lead.level = float(np.median(self._maxima[: lead.pieces]))
+        over = max(START, peak.place + PEAK_FINAL) // RATE_HZ
+        maxima = [largest for second, largest in lead.maxima if second < over]
+        lead.pieces = len(maxima)
+        lead.level = float(_median(maxima)) if maxima else max(lead.level, peak.height)
 
     def _is_overdue(self, gap: int, factor: float) -> bool:
         """Whether a gap after the last beat is longer than `factor` times the median RR."""
@@ -262,7 +279,7 @@ class BeatDetector:
         return found
 
 
-def _median(values: deque[int] | deque[float]) -> float:
+def _median(values: Collection[float]) -> float:
     """The median of a few numbers, at a fourth of the cost of `statistics.median`."""
     ordered, middle = sorted(values), len(values) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
@@ -271,12 +288,14 @@ def _median(values: deque[int] | deque[float]) -> float:
 def find_peaks(envelope: NDArray[np.int64], start: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The rows and places of the peaks of envelopes (leads, m): values that are largest within 80 ms on either side.
 
-    Of equal values only the first is a peak. Places lie from `start` to PEAK_FINAL before the end.
+    Of equal values only the first is a peak, and none below LEAST_HEIGHT. Places lie from `start` to PEAK_FINAL before
+    the end.
     """
     width = envelope.shape[1]
     here = envelope[:, start : width - PEAK_FINAL]
     rises = here > envelope[:, start - 1 : width - PEAK_FINAL - 1]
     rises &= here >= envelope[:, start + 1 : width - PEAK_FINAL + 1]
+    rises &= here >= LEAST_HEIGHT
     lead, at = rises.nonzero()  # few: a second has some ten maxima, so that only these are compared with more
     at += start
     around = envelope.take((lead * width + at)[:, None] + _AROUND_PEAK)

@@ -22,6 +22,8 @@ SHORT, LONG, SMOOTH = 7, 23, 21  # moving averages in samples: 28, 92 and 84 ms
 DETAIL_DELAY = (LONG - 1) // 2  # samples by which `detail` lags behind `signal`
 ENVELOPE_DELAY = DETAIL_DELAY + (SMOOTH - 1) // 2
 STEPS_PER_MV = 2**16  # resolution of the whole numbers: 15 nV, far below the noise of any amplifier
+DETAIL_PER_MV = LONG * SHORT * STEPS_PER_MV  # scale of `detail`
+ENVELOPE_PER_MV = SMOOTH * DETAIL_PER_MV  # scale of `envelope`
 MAX_MV = 2.0**20
 HISTORY = LONG + SMOOTH
 
@@ -31,8 +33,8 @@ class Filtered:
     """m new samples of each lead at 250 Hz, arrays (leads, m)."""
 
     signal: NDArray[np.float64]  # mV, 0.5 to 40 Hz
-    detail: NDArray[np.int64]  # average of 28 ms minus average of 92 ms: large in a QRS complex; fixed scale
-    envelope: NDArray[np.int64]  # average of |detail| over 84 ms; fixed scale
+    detail: NDArray[np.int64]  # average of 28 ms minus average of 92 ms: large in a QRS complex; DETAIL_PER_MV
+    envelope: NDArray[np.int64]  # average of |detail| over 84 ms; ENVELOPE_PER_MV
     is_valid: NDArray[np.bool_]  # False where a raw sample beside it was invalid: not finite, or beyond ±MAX_MV
 
 

@@ -153,15 +153,16 @@ class Segmenter:
 
     def _feed(self, raw: NDArray[np.float64]) -> Segments:
         new, end = self._filter.feed(raw), self._filter.memory.count
-        known = self._kept.extended(new, end)
+        known = self._kept.extended(new)
         self._kept = known.last()
         if end < START or end - PEAK_FINAL <= known.examined:
             return joined([])
         peaks, first = self._peaks(known, end), end - known.envelope.shape[1]
+        seen = known.examined + PEAK_FINAL if known.examined else 0
         found = [
             (lead, beat)
             for lead, detector in enumerate(self._detectors)
-            for beat in detector.find(peaks[lead], first, known.envelope[lead], known.maxima[lead])
+            for beat in detector.find(peaks[lead], first, known.envelope[lead], seen)
         ]
         self._kept.examined = end - PEAK_FINAL
         return self._cut(known, end, found)
