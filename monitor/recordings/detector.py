@@ -11,8 +11,8 @@ A peak below LEAST_HEIGHT is noise: a QRS complex of some 0.05 mV is that high, 
 which a monitor may have by IEC 60601-2-27, reaches that height in an hour. Without this the level would fall to the
 noise of a lead that is off, and T waves would be beats when it is connected again.
 
-The rules and their other constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample numbers and
-look back over a fixed time, so the beats do not depend on how the signal is cut into chunks.
+The rules and their other constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample
+numbers and look back over a fixed time, so the beats do not depend on how the signal is cut into chunks.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ QUIET, FALL = _samples(2.5), 0.85  # after so long without a beat the level fall
 LEVEL_BEATS, LEVEL_LEAST = 8, 4
 LEVEL_LOW, LEVEL_HIGH = 0.4, 2.0  # of the level: how far one beat may move it
 R_REACH = _samples(0.06)
+FIRST_R = -ENVELOPE_DELAY - R_REACH  # the earliest place of R, counted from the peak of the envelope
 STORED = _samples(2.2)  # older stored peaks are dropped, because a beat must come out within 3 s
 LEARN_BACK = _samples(3.0)  # how far back a decision may look at the envelope
 KEEP = _samples(4.0)  # samples that are kept: LEARN_BACK, or STORED and a window; and what is not examined yet
@@ -119,6 +120,15 @@ class BeatDetector:
             self._examine(peak)
         self._search_by(end - PEAK_FINAL)
         return self._final(end)
+
+    def oldest(self, examined: int) -> int | None:
+        """The earliest R among the beats that are not final and the peaks that may become beats, if there is any.
+
+        `examined`: peaks before this place were given to `find`.
+        """
+        peaks = [beat.r for beat in self.lead.beats if beat.place > self.lead.final]
+        peaks += [peak.r for peak in self.lead.stored if peak.place > examined - STORED]
+        return min(peaks, default=None)
 
     def _examine(self, peak: Peak) -> None:
         """Decide about one peak: it is a beat, replaces the last beat, is stored for a search, or is dropped."""

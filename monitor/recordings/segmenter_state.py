@@ -42,7 +42,7 @@ MAX_COUNT = 2**48  # samples; more than any recording has
 MAX_BYTES = 512 * 2**20
 MAX_VALUE = 2.0**62  # of whole numbers and of heights
 MAX_PEAKS = 64  # of a lead that are kept in a list; peaks lie at least 80 ms apart
-MAX_PENDING_SECONDS = 0.5
+MAX_PENDING_SECONDS = 4.0
 
 
 @dataclass(slots=True)
