@@ -7,8 +7,12 @@ The *level* is the typical height of a beat in the envelope: the median of the l
 a share of it to be a beat. The level, the refractory time and the search for missed beats follow Pan and Tompkins
 (1985). The T wave rule also uses the envelope that usually follows a beat of this lead, which is learned.
 
-The rules and their constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample numbers and
-look back over a fixed time, so the beats do not depend on how the signal is cut into chunks.
+A peak below LEAST_HEIGHT is noise: a QRS complex of some 0.05 mV is that high, and white noise of 30 µV peak to valley,
+which a monitor may have by IEC 60601-2-27, reaches that height in an hour. Without this the level would fall to the
+noise of a lead that is off, and T waves would be beats when it is connected again.
+
+The rules and their other constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample
+numbers and look back over a fixed time, so the beats do not depend on how the signal is cut into chunks.
 """
 
 from __future__ import annotations
@@ -20,9 +24,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from monitor.recordings.lead_filter import DETAIL_DELAY, ENVELOPE_DELAY, RATE_HZ
+from monitor.recordings.lead_filter import DETAIL_DELAY, ENVELOPE_DELAY, ENVELOPE_PER_MV, RATE_HZ
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
 
@@ -34,22 +40,21 @@ PEAK_REACH = _samples(0.08)  # a peak is the largest value within this distance 
 PEAK_FINAL = _samples(0.18)  # a peak is examined this long after it
 BEAT_FINAL = _samples(0.46)  # no later peak changes a beat after this time
 START = _samples(2.0)  # signal that the first level needs
-START_PIECES = 8  # seconds of signal; the median of their maxima is the level until there are enough beats
+START_PIECES = 8  # seconds with peaks; the median of their maxima is the level until there are enough beats
+LEAST_HEIGHT = round(0.004 * ENVELOPE_PER_MV)  # of a peak; see above
 ACCEPT = 0.35  # of the level: the least height of a beat
 REFRACTORY = _samples(0.2)  # a peak this close to the last beat is the same beat
-# A T wave follows a beat this closely, with less than these shares of the beat's slope and height.
 T_WAVE_REACH, T_WAVE_SLOPE, T_WAVE_HEIGHT = _samples(0.36), 0.5, 0.7
-# The envelope is learned this far behind a beat. A peak there belongs to the beat if it is below this factor times the
-# learned envelope, and below this share of the beat's height.
 LEARNED_REACH, LEARNED_FACTOR, LEARNED_HEIGHT = _samples(0.62), 1.6, 0.75
 LEARNED_LEAST = 4  # beats before the learned envelope counts
-P_WAVE_REACH, P_WAVE_HEIGHT = _samples(0.27), 0.6  # a P wave is this close to its beat, and lower than this share of it
+P_WAVE_REACH, P_WAVE_HEIGHT = _samples(0.27), 0.6
 GAP_AT_BEAT, GAP_WAITING = 1.4, 1.8  # of the median RR: longer gaps are searched for a missed beat
 MISSED = 0.2  # of the level: the least height of a missed beat
 QUIET, FALL = _samples(2.5), 0.85  # after so long without a beat the level falls at each peak
-LEVEL_BEATS, LEVEL_LEAST = 8, 4  # beats that make the level, at most and at least
+LEVEL_BEATS, LEVEL_LEAST = 8, 4
 LEVEL_LOW, LEVEL_HIGH = 0.4, 2.0  # of the level: how far one beat may move it
-R_REACH = _samples(0.06)  # the R peak lies this close to the peak of the envelope, once delays are subtracted
+R_REACH = _samples(0.06)
+FIRST_R = -ENVELOPE_DELAY - R_REACH  # the earliest place of R, counted from the peak of the envelope
 STORED = _samples(2.2)  # older stored peaks are dropped, because a beat must come out within 3 s
 LEARN_BACK = _samples(3.0)  # how far back a decision may look at the envelope
 KEEP = _samples(4.0)  # samples that are kept: LEARN_BACK, or STORED and a window; and what is not examined yet
@@ -79,7 +84,8 @@ class Lead:
     """What is known of one lead."""
 
     level: float = 0.0  # typical height of a beat, see the module
-    pieces: int = 0  # seconds from the start that the level was made from; START_PIECES at most
+    pieces: int = 0  # of `maxima` that the level was made from
+    maxima: list[tuple[int, int]] = field(default_factory=list)  # number and largest envelope of the first seconds
     heights: deque[float] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # of the last beats; clipped
     intervals: deque[int] = field(default_factory=lambda: deque(maxlen=LEVEL_BEATS))  # RR, in samples
     beats: list[Peak] = field(default_factory=list)  # those that are not final yet, and the last final one
@@ -97,19 +103,17 @@ class BeatDetector:
         self.lead = lead or Lead()
         self._first = self._now = 0
         self._envelope: NDArray[np.int64] = np.empty(0, np.int64)
-        self._maxima: NDArray[np.int64] = np.empty(0, np.int64)
 
-    def find(
-        self, peaks: list[Peak], first: int, envelope: NDArray[np.int64], maxima: NDArray[np.int64]
-    ) -> list[FoundBeat]:
+    def find(self, peaks: list[Peak], first: int, envelope: NDArray[np.int64], new: int) -> list[FoundBeat]:
         """Examine new peaks in order. Returns the beats that became final.
 
         Index 0 of `envelope` is sample number `first`; it reaches back KEEP samples behind the peaks that were given
-        before. Peaks lie at least PEAK_FINAL samples before its end. `maxima` (START_PIECES,) are the largest values of
-        the envelope in each of the first seconds.
+        before. Peaks lie at least PEAK_FINAL samples before its end. From number `new` on it was not given before.
         """
-        self._first, self._envelope, self._maxima = first, envelope, maxima
+        self._first, self._envelope = first, envelope
         end = first + len(envelope)
+        if len(self.lead.heights) < LEVEL_LEAST:
+            self._note_maxima(new, end)
         for peak in peaks:
             self._search_by(peak.place - 1)
             self._now = peak.place
@@ -117,10 +121,19 @@ class BeatDetector:
         self._search_by(end - PEAK_FINAL)
         return self._final(end)
 
+    def oldest(self, examined: int) -> int | None:
+        """The earliest R among the beats that are not final and the peaks that may become beats, if there is any.
+
+        `examined`: peaks before this place were given to `find`.
+        """
+        peaks = [beat.r for beat in self.lead.beats if beat.place > self.lead.final]
+        peaks += [peak.r for peak in self.lead.stored if peak.place > examined - STORED]
+        return min(peaks, default=None)
+
     def _examine(self, peak: Peak) -> None:
         """Decide about one peak: it is a beat, replaces the last beat, is stored for a search, or is dropped."""
         lead = self.lead
-        self._start_level(peak.place)
+        self._start_level(peak)
         last = lead.beats[-1] if lead.beats else None
         gap = peak.place - last.place if last else 0
         if last and lead.searched == last.place and self._is_overdue(gap, GAP_WAITING):
@@ -141,19 +154,29 @@ class BeatDetector:
         self._accept(peak)
 
     def _store(self, peak: Peak) -> None:
-        """Keep a peak that is no beat, for a later search; forget those that are too old."""
         stored = self.lead.stored
         while stored and stored[0].place <= peak.place - STORED:
             stored.popleft()
         stored.append(peak)
 
-    def _start_level(self, place: int) -> None:
-        """Until there are enough beats, set the level to the median of the envelope's maxima in each second so far."""
+    def _note_maxima(self, new: int, end: int) -> None:
+        """Note the largest values in seconds that are over, of the first START_PIECES that have peaks of beats."""
+        maxima = self.lead.maxima
+        for second in range(new // RATE_HZ, end // RATE_HZ):
+            start = second * RATE_HZ - self._first
+            largest = int(self._envelope[start : start + RATE_HZ].max())
+            if largest >= LEAST_HEIGHT and len(maxima) < START_PIECES:
+                maxima.append((second, largest))
+
+    def _start_level(self, peak: Peak) -> None:
+        """Until there are enough beats, set the level to the median of the maxima of the seconds before this peak."""
         lead = self.lead
         if len(lead.heights) >= LEVEL_LEAST or lead.pieces >= START_PIECES:
             return
-        lead.pieces = min(START_PIECES, max(2, (place + PEAK_FINAL) // RATE_HZ))
-        lead.level = float(np.median(self._maxima[: lead.pieces]))
+        over = max(START, peak.place + PEAK_FINAL) // RATE_HZ
+        maxima = [largest for second, largest in lead.maxima if second < over]
+        lead.pieces = len(maxima)
+        lead.level = float(_median(maxima)) if maxima else max(lead.level, peak.height)
 
     def _is_overdue(self, gap: int, factor: float) -> bool:
         """Whether a gap after the last beat is longer than `factor` times the median RR."""
@@ -266,7 +289,7 @@ class BeatDetector:
         return found
 
 
-def _median(values: deque[int] | deque[float]) -> float:
+def _median(values: Collection[float]) -> float:
     """The median of a few numbers, at a fourth of the cost of `statistics.median`."""
     ordered, middle = sorted(values), len(values) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
@@ -275,12 +298,14 @@ def _median(values: deque[int] | deque[float]) -> float:
 def find_peaks(envelope: NDArray[np.int64], start: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The rows and places of the peaks of envelopes (leads, m): values that are largest within 80 ms on either side.
 
-    Of equal values only the first is a peak. Places lie from `start` to PEAK_FINAL before the end.
+    Of equal values only the first is a peak, and none below LEAST_HEIGHT. Places lie from `start` to PEAK_FINAL before
+    the end.
     """
     width = envelope.shape[1]
     here = envelope[:, start : width - PEAK_FINAL]
     rises = here > envelope[:, start - 1 : width - PEAK_FINAL - 1]
     rises &= here >= envelope[:, start + 1 : width - PEAK_FINAL + 1]
+    rises &= here >= LEAST_HEIGHT
     lead, at = rises.nonzero()  # few: a second has some ten maxima, so that only these are compared with more
     at += start
     around = envelope.take((lead * width + at)[:, None] + _AROUND_PEAK)

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE_HZ = 250
-BAND_HZ = (0.5, 40.0)  # of the band-pass
+BAND_HZ = (0.5, 40.0)
 QRS_HZ = 15.0  # where a QRS complex has most of its power
 SHORT, LONG, SMOOTH = 7, 23, 21  # moving averages in samples: 28, 92 and 84 ms
 DETAIL_DELAY = (LONG - 1) // 2  # samples by which `detail` lags behind `signal`
 ENVELOPE_DELAY = DETAIL_DELAY + (SMOOTH - 1) // 2
 STEPS_PER_MV = 2**16  # resolution of the whole numbers: 15 nV, far below the noise of any amplifier
-MAX_MV = 2.0**20  # a sample beyond this is invalid
-HISTORY = LONG + SMOOTH  # samples of `signal` that the moving averages look back on
+DETAIL_PER_MV = LONG * SHORT * STEPS_PER_MV  # scale of `detail`
+ENVELOPE_PER_MV = SMOOTH * DETAIL_PER_MV  # scale of `envelope`
+MAX_MV = 2.0**20
+HISTORY = LONG + SMOOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class Filtered:
     """m new samples of each lead at 250 Hz, arrays (leads, m)."""
 
     signal: NDArray[np.float64]  # mV, 0.5 to 40 Hz
-    detail: NDArray[np.int64]  # average of 28 ms minus average of 92 ms: large in a QRS complex; fixed scale
-    envelope: NDArray[np.int64]  # average of |detail| over 84 ms; fixed scale
+    detail: NDArray[np.int64]  # average of 28 ms minus average of 92 ms: large in a QRS complex; DETAIL_PER_MV
+    envelope: NDArray[np.int64]  # average of |detail| over 84 ms; ENVELOPE_PER_MV
     is_valid: NDArray[np.bool_]  # False where a raw sample beside it was invalid: not finite, or beyond ±MAX_MV
 
 
@@ -87,7 +89,7 @@ class LeadFilter:
         return Filtered(signal, *_averaged(whole, signal.shape[1]), is_valid)
 
     def _filled(self, raw: NDArray[np.float64], is_valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-        """The chunk (leads, n) with invalid samples replaced, less the first valid sample of each lead; 0 before it."""
+        """The samples minus the first valid one; each invalid one is the last valid one before it."""
         memory = self.memory
         if is_valid is not None:
             place = np.where(is_valid, np.arange(1, raw.shape[1] + 1), 0)
@@ -110,11 +112,9 @@ class LeadFilter:
 
         `lfilter` for each section gives what `sosfilt` gives, at a fraction of the cost of a call.
         """
-        memory, states = self.memory, []
+        memory = self.memory
         for (numerator, denominator), state in zip(self._coefficients, memory.sections, strict=True):
-            filled, left = lfilter(numerator, denominator, filled, axis=1, zi=state)
-            states.append(left)
-        memory.sections = np.array(states)
+            filled, state[:] = lfilter(numerator, denominator, filled, axis=1, zi=state)
         passed = np.empty((filled.shape[0], 1 + filled.shape[1]))
         passed[:, 0] = memory.last
         np.minimum(filled, MAX_MV, out=filled)
@@ -136,8 +136,8 @@ class LeadFilter:
         position -= below
         left = below - first
         right = np.minimum(left + 1, passed.shape[1] - 1)
-        before = memory.last_valid
-        memory.last_valid = np.ones(len(passed), np.bool_) if is_valid is None else is_valid[:, -1].copy()
+        before = memory.last_valid.copy()
+        memory.last_valid[:] = True if is_valid is None else is_valid[:, -1]
         signal = passed.take(left, axis=1)
         signal += (passed.take(right, axis=1) - signal) * position
         if is_valid is None and before.all():

@@ -11,6 +11,7 @@ import numpy as np
 from monitor.beats.beat import SAMPLES
 from monitor.beats.window import R_CENTRED, Window
 from monitor.recordings.detector import (
+    FIRST_R,
     PEAK_FINAL,
     START,
     BeatDetector,
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 MIN_HZ, MAX_HZ = 100.0, 20_000.0
 MAX_LEADS = 10_000
+LATEST_SECONDS = 3.0  # a beat comes out this long after its R peak, or a chunk later
 CHUNK_SECONDS = 10.0  # signal that is processed at a time, so that memory use does not grow with the input
-LEAST_SECONDS = 0.4  # shorter chunks are collected first: they cost more and gain nothing
+CHUNK_SAMPLES = 2**22  # of all leads together
 TAIL_SECONDS = 1.0  # added after the end, so that the last beat becomes final
 
 
@@ -50,7 +52,8 @@ class Segments:
 class Segmenter:
     """Finds the beats of `leads` signals of the same rate while they come in.
 
-    A beat comes out at most 3 s after its R peak. The beats are the same however the samples are cut into chunks.
+    A beat comes out at most 3 s after its R peak, or a chunk later. Samples are collected for as long as this allows,
+    because a second costs much less among others. The beats are the same however the samples are cut into chunks.
     """
 
     def __init__(self, hz: float, leads: int = 1, window: Window = R_CENTRED) -> None:
@@ -72,9 +75,11 @@ class Segmenter:
         self._delay = self._filter.delay_seconds
         self._is_finished = False
         self._pending: list[NDArray[np.float64]] = []
+        self._fed = 0  # samples
         self._detectors = [BeatDetector() for _ in range(leads)]
         self._waiting: list[tuple[int, FoundBeat]] = []  # lead and beat where the window is not over
         self._kept = Kept.empty(leads)
+        self._due = self._next_due()
 
     def feed(self, samples: ArrayLike) -> Segments:
         """Add the next samples in mV, (n,) of one lead or (leads, n). Returns the beats that became final.
@@ -86,7 +91,8 @@ class Segmenter:
         if self._is_finished:
             raise ValueError("the segmenter is finished: make a new one for the next signal")
         self._pending.append(raw)
-        if sum(one.shape[1] for one in self._pending) < LEAST_SECONDS * self._hz:
+        self._fed += raw.shape[1]
+        if self._fed + raw.shape[1] <= self._due * self._hz:  # another such chunk is not too late
             return joined([])
         return self._flush()
 
@@ -97,7 +103,7 @@ class Segmenter:
         return self._flush()
 
     def state(self) -> bytes:
-        """Everything that `restore` needs to go on, some 25 KB a lead. Take it between two calls of `feed`."""
+        """Everything that `restore` needs to go on, some 30 KB a lead. Take it between two calls of `feed`."""
         return encoded(
             StoredState(
                 self._hz,
@@ -126,7 +132,9 @@ class Segmenter:
         self._filter.memory = stored.filter
         self._kept, self._waiting = stored.kept, stored.waiting
         self._pending, self._is_finished = [stored.pending], stored.is_finished
+        self._fed = stored.filter.raw_count + stored.pending.shape[1]
         self._detectors = [BeatDetector(lead) for lead in stored.detectors]
+        self._due = self._next_due()
         return self
 
     def copy(self) -> Segmenter:
@@ -136,8 +144,17 @@ class Segmenter:
     def _flush(self) -> Segments:
         raw = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending, axis=1)
         self._pending = []
-        size = max(1, int(CHUNK_SECONDS * self._hz))
-        return joined([self._feed(raw[:, start : start + size]) for start in range(0, raw.shape[1], size)])
+        size = max(1, min(int(CHUNK_SECONDS * self._hz), CHUNK_SAMPLES // self._leads))
+        found = joined([self._feed(raw[:, start : start + size]) for start in range(0, raw.shape[1], size)])
+        self._due = self._next_due()
+        return found
+
+    def _next_due(self) -> float:
+        """The second of the signal by which the first beat that may still come out must have come out."""
+        examined = self._kept.examined
+        oldest = [max(0, examined + FIRST_R), *(beat.r for _, beat in self._waiting)]
+        oldest += [r for detector in self._detectors if (r := detector.oldest(examined)) is not None]
+        return min(oldest) / RATE_HZ - self._delay + LATEST_SECONDS
 
     def _checked(self, samples: ArrayLike) -> NDArray[np.float64]:
         try:
@@ -153,15 +170,16 @@ class Segmenter:
 
     def _feed(self, raw: NDArray[np.float64]) -> Segments:
         new, end = self._filter.feed(raw), self._filter.memory.count
-        known = self._kept.extended(new, end)
+        known = self._kept.extended(new)
         self._kept = known.last()
         if end < START or end - PEAK_FINAL <= known.examined:
             return joined([])
         peaks, first = self._peaks(known, end), end - known.envelope.shape[1]
+        seen = known.examined + PEAK_FINAL if known.examined else 0
         found = [
             (lead, beat)
             for lead, detector in enumerate(self._detectors)
-            for beat in detector.find(peaks[lead], first, known.envelope[lead], known.maxima[lead])
+            for beat in detector.find(peaks[lead], first, known.envelope[lead], seen)
         ]
         self._kept.examined = end - PEAK_FINAL
         return self._cut(known, end, found)

@@ -29,7 +29,7 @@ from monitor.recordings.detector import (
     Lead,
     Peak,
 )
-from monitor.recordings.lead_filter import HISTORY, MAX_MV, RATE_HZ, STEPS_PER_MV, FilterMemory, output_samples
+from monitor.recordings.lead_filter import HISTORY, MAX_MV, STEPS_PER_MV, FilterMemory, output_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,18 +42,17 @@ MAX_COUNT = 2**48  # samples; more than any recording has
 MAX_BYTES = 512 * 2**20
 MAX_VALUE = 2.0**62  # of whole numbers and of heights
 MAX_PEAKS = 64  # of a lead that are kept in a list; peaks lie at least 80 ms apart
-MAX_PENDING_SECONDS = 0.5
+MAX_PENDING_SECONDS = 4.0
 
 
 @dataclass(slots=True)
 class Kept:
-    """The last samples of each lead at 250 Hz, arrays (leads, m), and what is known of the first seconds."""
+    """The last samples of each lead at 250 Hz, arrays (leads, m)."""
 
     signal: NDArray[np.float64]
     valid: NDArray[np.bool_]
     detail: NDArray[np.int64]
     envelope: NDArray[np.int64]
-    maxima: NDArray[np.int64]  # (leads, START_PIECES), largest value of the envelope in each of the first seconds
     examined: int = 0  # peaks before this sample number are examined
 
     @classmethod
@@ -64,24 +63,15 @@ class Kept:
             np.zeros((leads, KEEP), np.bool_),
             np.zeros((leads, DETAIL_KEEP), np.int64),
             np.zeros((leads, KEEP), np.int64),
-            np.zeros((leads, START_PIECES), np.int64),
         )
 
-    def extended(self, new: Filtered, end: int) -> Kept:
-        """With the new samples behind them, of which the last has the number `end` - 1."""
-        maxima = self.maxima
-        start = end - new.envelope.shape[1]
-        if start < START_PIECES * RATE_HZ:
-            maxima = maxima.copy()
-            for piece in range(start // RATE_HZ, min(START_PIECES, math.ceil(end / RATE_HZ))):
-                part = new.envelope[:, max(0, piece * RATE_HZ - start) : (piece + 1) * RATE_HZ - start]
-                np.maximum(maxima[:, piece], part.max(axis=1, initial=0), out=maxima[:, piece])
+    def extended(self, new: Filtered) -> Kept:
+        """With the new samples behind them."""
         return Kept(
             np.concatenate([self.signal, new.signal], axis=1),
             np.concatenate([self.valid, new.is_valid], axis=1),
             np.concatenate([self.detail, new.detail], axis=1),
             np.concatenate([self.envelope, new.envelope], axis=1),
-            maxima,
             self.examined,
         )
 
@@ -92,7 +82,6 @@ class Kept:
             self.valid[:, -KEEP:],
             self.detail[:, -DETAIL_KEEP:],
             self.envelope[:, -KEEP:],
-            self.maxima,
             self.examined,
         )
 
@@ -158,7 +147,8 @@ SHAPES = {
     "valid": Shape(np.bool_, (0, KEEP), 0, 1),
     "detail": Shape(np.int64, (0, DETAIL_KEEP), -MAX_VALUE, MAX_VALUE),
     "envelope": Shape(np.int64, (0, KEEP), 0, MAX_VALUE),
-    "maxima": Shape(np.int64, (0, START_PIECES), 0, MAX_VALUE),
+    "maxima": Shape(np.int64, (-1, 2), 0, MAX_VALUE),
+    "maxima_of": Shape(np.int64, (0,), 0, START_PIECES),
     "heights": Shape(np.float64, (-1,), 0, MAX_VALUE),
     "heights_of": Shape(np.int64, (0,), 0, LEVEL_BEATS),
     "intervals": Shape(np.int64, (-1,), 1, MAX_COUNT),
@@ -168,7 +158,7 @@ SHAPES = {
     "stored": Shape(np.float64, (-1, 4), -START, MAX_VALUE),
     "stored_of": Shape(np.int64, (0,), 0, MAX_PEAKS),
 }
-LISTS = ("heights", "intervals", "beats", "stored")
+LISTS = ("maxima", "heights", "intervals", "beats", "stored")
 
 
 def encoded(state: StoredState) -> bytes:
@@ -237,6 +227,7 @@ def _detectors(arrays: dict[str, NDArray[Any]], leads: int, count: int) -> list[
             Lead(
                 level=float(arrays["level"][number]),
                 pieces=pieces,
+                maxima=[(second, largest) for second, largest in lists["maxima"][number]],
                 heights=deque(lists["heights"][number], maxlen=LEVEL_BEATS),
                 intervals=deque(map(int, lists["intervals"][number]), maxlen=LEVEL_BEATS),
                 beats=beats,
