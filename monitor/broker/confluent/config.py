@@ -134,7 +134,7 @@ def _reading_options(settings: Settings) -> ConfluentOptions:
             # transaction that is still open, such as that of a frozen member
             "isolation.level": "read_committed",
             "check.crcs": True,
-            "receive.message.max.bytes": MAX_INFLATED_BYTES,  # also of a batch that was inflated, with zstd and lz4
+            "receive.message.max.bytes": MAX_INFLATED_BYTES,  # also of a batch that was inflated, with zstd alone
         }
     )
 
