@@ -19,7 +19,7 @@ FILES = sorted((ROOT / "trainer").rglob("*.py"))
 TOP = {"options", "destination", "interrupt", "progress"}
 MAY_IMPORT = {
     "__init__": set(),
-    **dict.fromkeys(TOP, set()),
+    **{name: set() for name in TOP},
     "data": TOP,
     "threshold": TOP,
     "fitting": TOP | {"data", "threshold"},
