@@ -1,6 +1,6 @@
 """The packages of the trainer import each other in one direction only.
 
-Order, lowest first: wording; options, destination, interrupt and progress; data and threshold; fitting; evaluation;
+Order, lowest first: options, destination, interrupt and progress; data and threshold; fitting; evaluation;
 report; commands; cli. `denoiser` stands apart: it uses the top-level modules and the download of `data`, and only its
 commands use it. The work of a command is imported when the command runs, so that `--help` starts without torch.
 """
@@ -16,10 +16,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "trainer").rglob("*.py"))
-TOP = {"options", "destination", "interrupt", "progress", "wording"}
+TOP = {"options", "destination", "interrupt", "progress"}
 MAY_IMPORT = {
     "__init__": set(),
-    **{name: {"wording"} for name in TOP},
+    **{name: set() for name in TOP},
     "data": TOP,
     "threshold": TOP,
     "fitting": TOP | {"data", "threshold"},
