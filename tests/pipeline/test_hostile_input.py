@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import orjson
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -102,10 +103,12 @@ def told_of_the_good_source(cluster):
     return found
 
 
+LARGE = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # where hypothesis shows a record
 UNDISTURBED = told_of_the_good_source(run(())[0])
 ENDLESS = dict.fromkeys(FIELDS, 2**66)
 
 
+@LARGE
 @settings(max_examples=30)
 @given(RECORDS, st.lists(st.tuples(KEYS, VALUES), max_size=4), st.lists(st.tuples(KEYS, ROWS | VALUES), max_size=4))
 @example([(b"k" * 600_000, ABNORMAL, ())] * 3, [], [])
@@ -127,6 +130,7 @@ def test_hostile_input_costs_itself_and_changes_no_verdict_on_its_neighbours(hos
     assert bench.metric("control_ignored_total") is not None
 
 
+@LARGE
 @settings(max_examples=50)
 @given(ROWS)
 @example(b'{"schema":1,"offset":0,"clock":0,"tracks":{"technical":%b}}' % orjson_of(ENDLESS))
