@@ -64,7 +64,8 @@ class AnnotatedLead:
     def holds(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Of which R peaks at these times the window lies inside the recording."""
         end = len(self.signal) / self.hz
-        return (seconds >= R_CENTRED.before_seconds) & (seconds <= end - R_CENTRED.after_seconds)
+        inside: NDArray[np.bool_] = seconds >= R_CENTRED.before_seconds
+        return inside & (seconds <= end - R_CENTRED.after_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def total(parts: list[Detection]) -> Detection:
     counts = [sum(getattr(part, name) for part in parts) for name in names]
     offsets = np.concatenate([part.offsets_ms for part in parts])
     taken, hours = sum(part.cpu_seconds for part in parts), sum(part.hours for part in parts)
-    return Detection(*counts, offsets, taken, hours, parts[0].hz)
+    return Detection(*counts, offsets_ms=offsets, cpu_seconds=taken, hours=hours, hz=parts[0].hz)
 
 
 @click.command()
