@@ -164,11 +164,19 @@ def measure(lead: AnnotatedLead, detect: Detect) -> Detection:
 
 def total(parts: list[Detection]) -> Detection:
     """All leads together."""
-    names = ("beats", "outside", "found", "detections", "right", "ventricular", "ventricular_found")
-    counts = [sum(getattr(part, name) for part in parts) for name in names]
-    offsets = np.concatenate([part.offsets_ms for part in parts])
-    taken, hours = sum(part.cpu_seconds for part in parts), sum(part.hours for part in parts)
-    return Detection(*counts, offsets_ms=offsets, cpu_seconds=taken, hours=hours, hz=parts[0].hz)
+    return Detection(
+        beats=sum(part.beats for part in parts),
+        outside=sum(part.outside for part in parts),
+        found=sum(part.found for part in parts),
+        detections=sum(part.detections for part in parts),
+        right=sum(part.right for part in parts),
+        ventricular=sum(part.ventricular for part in parts),
+        ventricular_found=sum(part.ventricular_found for part in parts),
+        offsets_ms=np.concatenate([part.offsets_ms for part in parts]),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
+        hours=sum(part.hours for part in parts),
+        hz=parts[0].hz,
+    )
 
 
 @click.command()
