@@ -64,8 +64,9 @@ class AnnotatedLead:
     def holds(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Of which R peaks at these times the window lies inside the recording."""
         end = len(self.signal) / self.hz
-        inside: NDArray[np.bool_] = seconds >= R_CENTRED.before_seconds
-        return inside & (seconds <= end - R_CENTRED.after_seconds)
+        is_cut: NDArray[np.bool_] = seconds >= R_CENTRED.before_seconds
+        is_cut &= seconds <= end - R_CENTRED.after_seconds
+        return is_cut
 
 
 @dataclass(frozen=True, slots=True)
