@@ -59,7 +59,8 @@ class AnnotatedLead:
     def counts(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of these times count."""
         inside = (seconds[:, None] >= self.excluded[:, 0]) & (seconds[:, None] <= self.excluded[:, 1])
-        return ~inside.any(axis=1)
+        is_excluded: NDArray[np.bool_] = np.any(inside, axis=1)
+        return ~is_excluded
 
     def holds(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Of which R peaks at these times the window lies inside the recording."""
