@@ -59,12 +59,15 @@ class AnnotatedLead:
     def counts(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of these times count."""
         inside = (seconds[:, None] >= self.excluded[:, 0]) & (seconds[:, None] <= self.excluded[:, 1])
-        return ~inside.any(axis=1)
+        is_excluded: NDArray[np.bool_] = np.any(inside, axis=1)
+        return ~is_excluded
 
     def holds(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Of which R peaks at these times the window lies inside the recording."""
         end = len(self.signal) / self.hz
-        return (seconds >= R_CENTRED.before_seconds) & (seconds <= end - R_CENTRED.after_seconds)
+        is_cut: NDArray[np.bool_] = seconds >= R_CENTRED.before_seconds
+        is_cut &= seconds <= end - R_CENTRED.after_seconds
+        return is_cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +166,19 @@ def measure(lead: AnnotatedLead, detect: Detect) -> Detection:
 
 def total(parts: list[Detection]) -> Detection:
     """All leads together."""
-    names = ("beats", "outside", "found", "detections", "right", "ventricular", "ventricular_found")
-    counts = [sum(getattr(part, name) for part in parts) for name in names]
-    offsets = np.concatenate([part.offsets_ms for part in parts])
-    taken, hours = sum(part.cpu_seconds for part in parts), sum(part.hours for part in parts)
-    return Detection(*counts, offsets, taken, hours, parts[0].hz)
+    return Detection(
+        beats=sum(part.beats for part in parts),
+        outside=sum(part.outside for part in parts),
+        found=sum(part.found for part in parts),
+        detections=sum(part.detections for part in parts),
+        right=sum(part.right for part in parts),
+        ventricular=sum(part.ventricular for part in parts),
+        ventricular_found=sum(part.ventricular_found for part in parts),
+        offsets_ms=np.concatenate([part.offsets_ms for part in parts]),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
+        hours=sum(part.hours for part in parts),
+        hz=parts[0].hz,
+    )
 
 
 @click.command()
