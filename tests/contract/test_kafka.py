@@ -296,6 +296,26 @@ def test_the_state_topic_of_another_group_is_refused(make_settings):
 
 
 @pytest.mark.usefixtures("kafka")
+def test_a_row_of_another_group_does_not_stop_a_group_that_has_read_before(make_settings, caplog):
+    settings = make_settings(partitions=1)
+    own = Message(settings.state_topic_name, b"bed", b"row", (("group", settings.group_id.encode()),), partition=0)
+    publish(settings, [(b"beat", [])])
+    with closing(kafka_broker(settings)) as broker:
+        assert len(read(broker, 1)) == 1
+        broker.deliver(Checkpoint((own,), offsets={0: 1}))
+    with closing(Publisher(settings)) as publisher:
+        for key in (b"bed", b"other"):
+            publisher.send(Message(settings.state_topic_name, key, b"hostile", (("group", b"x"),), partition=0))
+        publisher.flush()
+    with closing(kafka_broker(settings)) as broker:
+        assigned = {}
+        while not assigned:
+            assigned |= broker.poll().assigned
+    assert assigned[0].state == {b"bed": b"row"}
+    assert "has the episode state of group x: it is not used" in caplog.text
+
+
+@pytest.mark.usefixtures("kafka")
 @pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
 def test_a_time_that_the_broker_refuses_is_replaced(make_settings, delivery):
     settings, found = make_settings(partitions=1, delivery=delivery), []

@@ -85,6 +85,7 @@ class Assignment:
         self._settings, self._state = settings, state
         self._facts = BrokerFacts()
         self._is_atomic = settings.delivery == "exactly-once"
+        self._is_new_group = False  # as far as the partitions that are restored can tell
         self._next: dict[int, int] = {}
         self._committed: dict[int, int] = {}  # also of partitions that are to be restored again
         self._known: dict[int, int] = {}  # partition -> how many the topic had when the group began to read it
@@ -224,7 +225,7 @@ class Assignment:
     def _restored(self, client: GroupClient, wanted: list[int]) -> dict[int, Assigned]:
         """Find where to read on, read the episode state, and let the client fetch the partitions."""
         positions = self._positions(client, wanted)
-        states = self._state.read(wanted)
+        states = self._state.read(wanted, is_new_group=self._is_new_group)
         client.start({partition: position.offset for partition, position in positions.items()})
         for partition in wanted:
             self._retry.pop(partition, None)
@@ -241,6 +242,7 @@ class Assignment:
         """Where to read each partition from: the committed offset, or as MONITOR_OFFSET_RESET says."""
         first, end = client.beginnings(wanted), client.ends(wanted)
         known = client.committed(wanted, self._patience(wanted))
+        self._is_new_group = not self._next and all(committed is None for committed in known.values())
         policy = first if self._settings.offset_reset == "earliest" else end
         policy = policy | {partition: first[partition] for partition in self._appeared(client, known)}
         positions = {}

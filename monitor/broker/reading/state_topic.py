@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from monitor.alarms.episode_state import MAX_ROW_BYTES
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from monitor.broker.client import AdminClient, KafkaClient, TopicClient, TopicRecord
     from monitor.settings import Settings
 
+log = logging.getLogger(__name__)
+
 IDLE_SECONDS = 4.0  # without a row: a transaction that began meanwhile holds the end back; try again later
 POLL_SECONDS = 0.2
+MOST_NAMES = 3  # of other groups in a sentence
 WAIT_MS = 10  # the broker answers a fetch at the end of a log after this time: a restore waits for it
 
 
@@ -31,17 +35,26 @@ class StateTopic:
         self._consumer: TopicClient | None = None
         self._admin: AdminClient | None = None
 
-    def read(self, partitions: list[int]) -> dict[int, dict[bytes, bytes]]:
+    def read(self, partitions: list[int], *, is_new_group: bool) -> dict[int, dict[bytes, bytes]]:
         """The last value of each source in each of the partitions, which are not `held_back`.
 
-        It reads all committed rows up to the end of everything written. Raises BrokerError while a transaction that
-        began meanwhile holds that end back.
+        It reads all committed rows up to the end of everything written. Rows of another group are left out: each group
+        would take the other's episodes for its own. Raises RefusedError for them if this group is new, and has
+        therefore been given the topic of another one by mistake. Raises BrokerError while a transaction that began
+        meanwhile holds the end back.
         """
         try:
-            return self._read(partitions)
+            rows, others = self._read(partitions)
         except BrokerError:
             self.close()
             raise
+        if others:
+            names = ", ".join(printable(name[:100].decode(errors="replace")) for name in sorted(others)[:MOST_NAMES])
+            what = f"{self._topic} has the episode state of group {names}: "
+            if is_new_group:
+                raise RefusedError(f"{what}name another MONITOR_STATE_TOPIC for group {self._settings.group_id}")
+            log.error("%sit is not used. Only monitors of one group may write to this topic", what)
+        return rows
 
     def held_back(self, partitions: list[int]) -> set[int]:
         """The partitions in which an open transaction holds the last rows back, as of now; it does not wait for them.
@@ -61,34 +74,33 @@ class StateTopic:
             self._consumer = self._client.topic(self._settings, self._topic, WAIT_MS)
         return self._consumer
 
-    def _read(self, wanted: list[int]) -> dict[int, dict[bytes, bytes]]:
-        """The rows by partition and source, the source that was written last at the end."""
+    def _read(self, wanted: list[int]) -> tuple[dict[int, dict[bytes, bytes]], set[bytes]]:
+        """The rows by partition and source, the source that was written last at the end; and groups of other rows."""
         rows: dict[int, dict[bytes, bytes]] = {partition: {} for partition in wanted}
+        others: set[bytes] = set()
         ends = self._ends(wanted)
         if not ends:
-            return rows
+            return rows, others
         consumer = self._ready_consumer()
         consumer.start(consumer.beginnings(ends))
         for record in read_to_end(consumer, self._topic, ends, idle_seconds=IDLE_SECONDS, poll_seconds=POLL_SECONDS):
             if record.key is not None:  # Kafka takes no other into a compacted topic
                 # cut to what `episode_state.restore` refuses, so that others cannot fill the memory
                 key = record.key[: MAX_KEY_BYTES + 1]
+                if other := self._other_group(record):
+                    if len(others) < MOST_NAMES:
+                        others.add(other[:MAX_KEY_BYTES])
+                    continue
                 rows[record.partition].pop(key, None)
                 if record.value is not None:
-                    self._check_group(record)
                     rows[record.partition][key] = record.value[: MAX_ROW_BYTES + 1]
         consumer.start({})  # else it goes on asking for rows
-        return rows
+        return rows, others
 
-    def _check_group(self, record: TopicRecord) -> None:
-        """Raise RefusedError for another group's row: each would take the other's episodes for its own."""
+    def _other_group(self, record: TopicRecord) -> bytes:
+        """The group that a row names, if it is another one; else nothing."""
         own = self._settings.group_id.encode()
-        for name, value in record.headers:
-            if name == GROUP_HEADER and value != own:
-                raise RefusedError(
-                    f"{self._topic} has the episode state of group {printable(value[:100].decode(errors='replace'))}: "
-                    f"name another MONITOR_STATE_TOPIC for group {self._settings.group_id}"
-                )
+        return next((value for name, value in record.headers if name == GROUP_HEADER and value != own), b"")
 
     def _ends(self, wanted: list[int]) -> dict[int, int]:
         """The end of each partition that has records, uncommitted ones included."""

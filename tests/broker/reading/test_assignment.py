@@ -58,7 +58,7 @@ class Store:
     def held_back(self, partitions):
         return self.held & set(partitions)
 
-    def read(self, partitions):
+    def read(self, partitions, *, is_new_group):  # noqa: ARG002 - it has no rows
         assert not self.held & set(partitions), "it would wait for them"
         return {partition: {} for partition in partitions}
 
@@ -155,7 +155,7 @@ class FailingStore:
     def held_back(self, _):
         return set()
 
-    def read(self, _):
+    def read(self, _, **_given):
         raise ClientError("an open transaction")
 
 
