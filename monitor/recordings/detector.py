@@ -7,9 +7,9 @@ The *level* is the typical height of a beat in the envelope: the median of the l
 a share of it to be a beat. The level, the refractory time and the search for missed beats follow Pan and Tompkins
 (1985). The T wave rule also uses the envelope that usually follows a beat of this lead, which is learned.
 
-A peak below LEAST_HEIGHT is noise: a QRS complex of some 0.05 mV is that high, and white noise of 30 µV peak to valley,
-which a monitor may have by IEC 60601-2-27, reaches that height in an hour. Without this the level would fall to the
-noise of a lead that is off, and T waves would be beats when it is connected again.
+A peak below LEAST_HEIGHT is noise: a QRS complex of some 0.05 mV is that high, and white noise of 30 µV peak to valley
+reaches that height about once an hour. Without this the level would fall to the noise of a lead that is off, and T
+waves would be beats when it is connected again.
 
 The rules and their other constants were chosen on MIT-BIH records 100 to 124. Decisions are made at fixed sample
 numbers and look back over a fixed time, so the beats do not depend on how the signal is cut into chunks.

@@ -101,8 +101,7 @@ class ConfluentGroup:
     def _fitting_parts(self, limit: StepLimit, came: list[Message]) -> Iterator[list[Message]]:
         """The parts of a step. What is beyond its bytes is kept for the next poll: a part may be many steps of junk."""
         room = limit.bytes
-        for messages in parts(self._stream, limit, came, weight_of):
-            size = weight_of(messages)
+        for messages, size in parts(self._stream, limit, came, weight_of):
             count = fitting(messages, room) if size > room else len(messages)
             self._stash = messages[count:] + self._stash
             room -= size

@@ -21,21 +21,22 @@ FIRST_RECORDS, RECORDS_AT_ONCE = 16, 1024
 
 def parts(
     stream: RecordStream, limit: StepLimit, came: list[Message], size_of: Callable[[list[Message]], int]
-) -> Iterator[list[Message]]:
-    """The messages of one poll, in parts: those that `came` before, then those that wait in the library.
+) -> Iterator[tuple[list[Message], int]]:
+    """The messages of one poll, in parts, each with its bytes: those that `came` before, then those that wait.
 
     It stops at the limit, as `size_of` counts bytes; the last part may go beyond them. It also stops where the stream
     sets records aside or fails.
     """
+    size = size_of(came)
     if came:
-        yield came
-    left, room, at_once = limit.records - len(came), limit.bytes - size_of(came), FIRST_RECORDS
+        yield came, size
+    left, room, at_once = limit.records - len(came), limit.bytes - size, FIRST_RECORDS
     while left > 0 and room > 0 and not (stream.has_set_aside or stream.has_failed):  # the rest is for later
         messages = stream.take(min(at_once, left), 0)
         size = size_of(messages)
         left, room = left - len(messages), room - size
         if messages:
-            yield messages
+            yield messages, size
         if stream.is_drained:
             return
         at_once = max(FIRST_RECORDS, min(RECORDS_AT_ONCE, room * len(messages) // max(1, size)))

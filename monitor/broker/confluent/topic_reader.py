@@ -78,7 +78,8 @@ class ConfluentTopic:
 
     def _taken(self, came: list[Message]) -> list[Message]:
         """What came already, and the records that are there now."""
-        return [*chain.from_iterable(parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), came, bytes_of))]
+        taken = parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), came, bytes_of)
+        return [*chain.from_iterable(messages for messages, _ in taken)]
 
     def close(self) -> None:
         close_quietly("the reader", self._consumer.close)
