@@ -76,7 +76,7 @@ def test_publish_in_a_loop_ends_in_order_on_ctrl_c(run, ecg_data):
     finally:
         stop(process, 5)
     assert process.returncode == 0
-    assert f"{len(read_all(run.settings, run.settings.beats_topic))} beats" in output
+    assert f"{len(read_all(run.settings, run.settings.beats_topic)):,} beats" in output
 
 
 def test_alerts_are_shown_readable_and_as_json(run):

@@ -48,8 +48,8 @@ def test_recordings_are_played_as_beds_and_a_signal_that_breaks_off_is_reported(
     options = ("--hz", HZ, "--unit", "mV")
     played = ("lead.csv", "lead.csv", *options, "--source", "bed-1", "--source", "bed-2")
     code, out, err = ended(publish(*played))
-    assert (code, out) == (0, f"{2 * len(peaks)} beats of 2 sources published to {publish.settings.beats_topic}\n")
-    assert f"bed-1: 00:00:20 of 00:00:20, {len(peaks)} beats" in err.splitlines()
+    assert (code, out) == (0, f"{2 * len(peaks):,} beats of 2 sources published to {publish.settings.beats_topic}\n")
+    assert f"bed-1: 00:00:20 of 00:00:20, {len(peaks):,} beats" in err.splitlines()
     data = np.rint(1000 * signal).astype("<i2").tobytes()
     live = ("-", "--hz", HZ, "--unit", "uV", "--input", "int16", "--source", "bed-3")
     code, _, err = ended(publish(*live), data[:-1])
@@ -73,4 +73,4 @@ def test_beats_are_published_while_the_signal_goes_on_and_sigterm_ends_it(publis
     finally:
         stop(process, 5)
     assert code == 0
-    assert f"{len(read_all(publish.settings, publish.settings.beats_topic))} beats of bed-7 published" in out
+    assert f"{len(read_all(publish.settings, publish.settings.beats_topic)):,} beats of bed-7 published" in out

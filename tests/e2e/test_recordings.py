@@ -82,7 +82,7 @@ def test_an_edf_file_becomes_beats_at_the_times_of_its_r_peaks_and_an_alarm(comm
         daemon.wait_until(lambda: daemon.metric("beats_total") == len(found), "judged")
         alerts = command("alerts", "--from-beginning", "--source", "bed-7", "--count", "1")
         assert daemon.terminate() == 0
-    assert said == f"{len(found)} beats of 1 source published to {command.settings.beats_topic}\n"
+    assert said == f"{len(found):,} beats of 1 source published to {command.settings.beats_topic}\n"
     assert {record.key for record in found} == {b"bed-7"}
     assert {len(record.value) for record in found} == {FLOAT32_BYTES}
     times = np.array([one.timestamp for one in found]) / 1000 - start.timestamp()
@@ -101,7 +101,7 @@ def test_a_live_signal_becomes_beats_whose_times_are_as_far_apart_as_the_r_peaks
     before = datetime.now().timestamp()  # noqa: DTZ005 - a number
     said = command("publish", "-", *options, data=data)
     found = sorted(read_all(command.settings, command.settings.beats_topic), key=lambda one: one.timestamp)
-    assert said == f"{len(found)} beats of bed-7 published to {command.settings.beats_topic}\n"
+    assert said == f"{len(found):,} beats of bed-7 published to {command.settings.beats_topic}\n"
     assert {(one.key, len(one.value)) for one in found} == {(b"bed-7", FLOAT32_BYTES)}
     times = np.array([one.timestamp for one in found]) / 1000
     assert abs(times[0] - before) < LIMIT_SECONDS
