@@ -50,10 +50,12 @@ class StateTopic:
             raise
         if others:
             names = ", ".join(printable(name[:100].decode(errors="replace")) for name in sorted(others)[:MOST_NAMES])
-            what = f"{self._topic} has the episode state of group {names}: "
             if is_new_group:
-                raise RefusedError(f"{what}name another MONITOR_STATE_TOPIC for group {self._settings.group_id}")
-            log.error("%sit is not used. Only monitors of one group may write to this topic", what)
+                own = self._settings.group_id
+                raise RefusedError(
+                    f"{self._topic} has the episode state of group {names}: name another MONITOR_STATE_TOPIC for group {own}"
+                )
+            log.error("%s has the episode state of group %s: it is not used. Who may write there?", self._topic, names)
         return rows
 
     def held_back(self, partitions: list[int]) -> set[int]:
