@@ -51,9 +51,9 @@ class StateTopic:
         if others:
             names = ", ".join(printable(name[:100].decode(errors="replace")) for name in sorted(others)[:MOST_NAMES])
             if is_new_group:
-                own = self._settings.group_id
                 raise RefusedError(
-                    f"{self._topic} has the episode state of group {names}: name another MONITOR_STATE_TOPIC for group {own}"
+                    f"{self._topic} has the episode state of group {names}: "
+                    f"name another MONITOR_STATE_TOPIC for group {self._settings.group_id}"
                 )
             log.error("%s has the episode state of group %s: it is not used. Who may write there?", self._topic, names)
         return rows
