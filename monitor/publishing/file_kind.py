@@ -6,37 +6,55 @@ import re
 from pathlib import Path
 
 from monitor.beats.beat import SAMPLES
+from monitor.recordings.edf.header import is_edf
 
 RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
-HEAD_BYTES = 64 * 1024
+HEAD_BYTES, EDF_BYTES = 64 * 1024, 256
 
 
 def is_recording(path: Path) -> bool:
     """Whether a path names a recording.
 
     Beats have a column for each of their samples. A table with less than half as many columns is a recording. A WFDB
-    record may be named without the suffix of its files.
+    record may be named without the suffix of its files, and EDF and BDF are known by their content. A path that cannot
+    be looked at counts by its suffix: whoever opens it says what is wrong.
     """
     suffix = path.suffix.lower()
     if is_named_as_recording(path):
         return True
-    if not path.exists():
+    if not _exists(path):
         return not suffix
+    if is_edf(_head(path)[:EDF_BYTES]):
+        return True
     return suffix in TABLE_SUFFIXES and 0 < _columns(path) < SAMPLES // 2
 
 
 def is_named_as_recording(path: Path) -> bool:
     """Whether a name alone tells a recording: by its suffix, or because a WFDB header has the same name."""
-    return path.suffix.lower() in RECORDING_SUFFIXES or path.with_name(f"{path.name}.hea").is_file()
+    if path.suffix.lower() in RECORDING_SUFFIXES:
+        return True
+    return bool(path.name) and _exists(path.with_name(f"{path.name}.hea"))
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something; False where the system does not let us look, or takes no such name."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file; nothing where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def _columns(path: Path) -> int:
     """Columns of the first line; 0 where there is none."""
-    try:
-        with path.open("rb") as file:
-            lines = file.read(HEAD_BYTES).split(b"\n")
-    except OSError:
-        return 0
-    first = next((line for line in lines if line.strip()), b"").strip()
+    first = next((line for line in _head(path).split(b"\n") if line.strip()), b"").strip()
     return len(re.split(rb"[,;]|[ \t]+", first)) if first else 0

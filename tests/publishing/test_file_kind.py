@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from monitor.publishing.file_kind import is_recording
+from tests.recordings.files import edf
 
 ROW = ",".join(["0.5"] * 140)
 
@@ -28,6 +31,16 @@ ROW = ",".join(["0.5"] * 140)
 def test_a_table_with_few_columns_is_a_recording(tmp_path, name, text, expected):
     (tmp_path / name).write_text(text)
     assert is_recording(tmp_path / name) is expected
+
+
+def test_edf_is_known_by_its_content(tmp_path):
+    edf().write(tmp_path / "export")
+    assert is_recording(tmp_path / "export")
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "x" * 5000])
+def test_a_path_that_is_no_file_is_left_to_whoever_opens_it(name):
+    assert isinstance(is_recording(Path(name)), bool)
 
 
 def test_a_wfdb_record_is_known_by_its_header(tmp_path):

@@ -94,6 +94,8 @@ def read_edf_header(path: Path) -> EdfHeader:
     said, seconds = _whole(raw[236:244], lowest=-1), _number(raw[244:252])
     kind = VERSIONS[raw[:8]]
     record_bytes = sum(sizes) * BYTES_PER_SAMPLE[kind]
+    if set(labels) == {f"{kind} Annotations"}:
+        raise RecordingError(f"{path}: holds annotations alone and no signal: name the file with the signals")
     if not (seconds > 0 and min(sizes) > 0 and record_bytes <= MAX_RECORD_BYTES and said is not None):
         raise RecordingError(
             f"{path}: is damaged: its header says {said} data records of {seconds:g} s with {record_bytes:,} bytes"

@@ -117,7 +117,9 @@ def _seconds(path: Path, layout: Layout, lines: Lines, timing: Timing) -> float:
 def _start(layout: Layout, lines: Lines) -> datetime | None:
     """When the first sample was taken, if the times are dates."""
     moment = clock_moment(layout.cells.of(lines.lines[0])[layout.time.place]) if layout.time else None
-    return None if moment is None else moment.replace(tzinfo=None)
+    if moment is None or moment.tzinfo is None:
+        return moment
+    return moment.astimezone().replace(tzinfo=None)  # the clock of this machine, as a time without an offset is taken
 
 
 @dataclass(frozen=True, slots=True)

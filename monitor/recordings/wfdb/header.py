@@ -6,6 +6,7 @@ https://physionet.org/physiotools/wag/header-5.htm describes the format.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -29,6 +30,7 @@ BYTES = {  # that a sample takes in a format
 }
 COMPRESSED = ("508", "516", "524")
 NO_FILE = "~"  # in place of a name: a gap, or a signal that the record does not have
+RATE = 2  # place in the first line
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def record_name(path: Path) -> str:
 def read_header(path: Path) -> WfdbHeader:
     """The header in a .hea file. Raises RecordingError."""
     lines = _lines(path)
+    _check_rate(path, lines[0] if lines else "")
     wfdb, name = imported(path, "wfdb"), record_name(path)
     raw = asked(path, lambda: wfdb.rdheader(name))
     if not (math.isfinite(raw.fs) and raw.fs > 0):
@@ -77,6 +80,14 @@ def read_header(path: Path) -> WfdbHeader:
     signals = () if segments else _signals(path, raw, lines[1:])
     _check_number(path, int(raw.n_seg if segments else raw.n_sig), len(segments or signals))
     return WfdbHeader(path, float(raw.fs), raw.sig_len or None, raw.base_datetime, signals, segments)
+
+
+def _check_rate(path: Path, line: str) -> None:
+    """Raise RecordingError for a rate in the first line that is no number: wfdb 4.3 takes 250 Hz then."""
+    fields = line.split()
+    rate = re.split(r"[/(]", fields[RATE])[0] if len(fields) > RATE else ""
+    if rate and not re.fullmatch(r"\d+\.?\d*|\.\d+", rate):
+        raise RecordingError(f"{path}: its first line has the rate {rate!r}, where samples a second are expected")
 
 
 def _joins(raw: Any) -> bool:

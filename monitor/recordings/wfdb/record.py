@@ -134,10 +134,17 @@ class WfdbPieces:
         return WfdbSource(header, number, self._scale(header.path, signal)).checked(frames)
 
     def _number(self, header: WfdbHeader) -> int | None:
-        """The number of the lead in a segment. Its number in the layout counts only if all segments have all leads."""
-        if self.segments[0][1] > 0:
-            return self.number if self.number < len(header.signals) else None
+        """The number of the lead in a segment; None if the segment may lack it, and does.
+
+        Raises RecordingError for a missing lead in a record whose segments all have the same leads.
+        """
         names = [signal.name for signal in header.signals]
+        if self.segments[0][1] > 0 and names[self.number : self.number + 1] == [self.lead.name]:
+            return self.number  # also where names are empty, or occur twice
+        if names.count(self.lead.name) == 1:
+            return names.index(self.lead.name)
+        if self.segments[0][1] > 0:
+            raise RecordingError(f"{header.path}: has no lead {self.lead.name!r}, as the first segment does")
         return names.index(self.lead.name) if self.lead.name in names else None
 
     def _scale(self, path: Path, signal: WfdbSignal) -> float:

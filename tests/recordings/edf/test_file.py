@@ -95,6 +95,13 @@ def test_data_records_of_a_discontinuous_file_that_go_back_or_say_no_time_are_re
         open_recording(path)
 
 
+def test_a_file_of_annotations_alone_is_named_as_that(tmp_path):
+    file = tmp_path / "notes.edf"
+    edfio.Edf([], annotations=[edfio.EdfAnnotation(1.5, None, "V")]).write(file)
+    with pytest.raises(RecordingError, match="holds annotations alone and no signal"):
+        open_recording(file)
+
+
 BAD = {
     "0 Hz": (244, b"0       ", "is damaged"),
     "no duration": (244, b"nan     ", "is damaged"),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -80,6 +80,15 @@ def test_a_start_comes_from_dates(table):
     path = table("time,II (mV)", "2026-11-30T23:59:{clock},{mv:.3f}")
     path.write_text(path.read_text().replace("59:0:", "59:"))
     assert open_recording(path).start == datetime(2026, 11, 30, 23, 59)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(("offset", "hour"), [("Z", 10), ("+02:00", 8)])
+def test_a_start_with_an_offset_is_the_same_moment(tmp_path, offset, hour):
+    rows = [f"2026-11-30T10:00:0{i / 250:.3f}{offset},0.1" for i in range(500)]
+    (tmp_path / "rec.csv").write_text("\n".join(["time,II (mV)", *rows]))
+    start = open_recording(tmp_path / "rec.csv").start
+    assert start is not None
+    assert start.timestamp() == datetime(2026, 11, 30, hour, tzinfo=UTC).timestamp()
 
 
 def test_times_of_day_go_on_after_midnight(tmp_path):

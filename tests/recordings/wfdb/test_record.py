@@ -96,6 +96,17 @@ def test_a_segment_without_the_lead_is_a_gap(tmp_path):
     np.testing.assert_allclose(found[1000:], wave(), atol=1e-9)
 
 
+def test_a_lead_is_followed_by_its_name_where_segments_have_another_order(tmp_path):
+    write_wfdb(tmp_path, "a")
+    turned = "b 2 250 1000\nb.dat 16 0.1/uV 16 0 0 0 0 V5\nb.dat 16 200/mV 16 0 0 0 0 MLII\n"
+    write_wfdb(tmp_path, "b", lines=turned, counts=np.stack([wave() * 100, wave() * 200], axis=1))
+    (tmp_path / "100.hea").write_text("100/2 2 250 2000\na 1000\nb 1000\n")
+    np.testing.assert_allclose(open_recording(tmp_path / "100", lead="MLII").samples, np.tile(wave(), 2), atol=1e-9)
+    write_wfdb(tmp_path, "b", lines=turned.replace("MLII", "V1"), counts=np.zeros((1000, 2)))
+    with pytest.raises(RecordingError, match=r"b\.hea: has no lead 'MLII', as the first segment does"):
+        open_recording(tmp_path / "100", lead="MLII").samples  # noqa: B018
+
+
 def test_a_segment_that_is_itself_made_of_segments_is_refused(tmp_path):
     (tmp_path / "100.hea").write_text("100/1 1 250 1000\n100 1000\n")
     with pytest.raises(RecordingError, match="itself a segment"):
@@ -120,6 +131,8 @@ def test_units_are_brought_to_millivolts(tmp_path, unit, factor):
 
 BAD = {
     "0 Hz": ("100 1 0 1000\n{}", "0 Hz"),
+    "a negative rate": ("100 1 -250 1000\n{}", "the rate '-250', where samples a second are expected"),
+    "a rate that is no number": ("100 1 25O 1000\n{}", "the rate '25O'"),
     "no signals": ("100 0 250 1000\n", "no signals"),
     "more signals than lines": ("100 2 250 1000\n{}", "2 signals or segments, and 1 lines"),
     "a billion signals": ("100 1000000000 250 1000\n{}", "1 lines"),
