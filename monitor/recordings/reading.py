@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
+from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType
 
 from monitor.errors import RecordingError
 from monitor.recordings.edf.file import edf_leads, open_edf
@@ -42,6 +44,7 @@ def open_recording(
     `unit` goes before that of the file. `hz` is needed for a table without times; elsewhere it must be the file's rate.
     `column`: instead of `lead`, a column of a table, by name or counted from 0. Raises RecordingError.
     """
+    _check_types(path, lead, hz, column, unit)
     path = Path(path)
     if hz is not None and not MIN_HZ <= hz <= MAX_HZ:
         raise RecordingError(f"{path}: the rate (hz) is {hz:g}, where {MIN_HZ:g} to {MAX_HZ:,.0f} is expected")
@@ -54,6 +57,20 @@ def open_recording(
     if hz is not None and abs(hz - recording.hz) > RATE_TOLERANCE * recording.hz:
         raise RecordingError(f"{path}: lead {recording.lead!r} has {recording.hz:g} Hz, not {hz:g}: give no rate")
     return recording
+
+
+def _check_types(path: object, lead: object, hz: object, column: object, unit: object) -> None:
+    """Raise RecordingError for what is of another type than `open_recording` takes."""
+    expected = (
+        ("path", path, (str, Path)),
+        ("lead", lead, (str, Integral, NoneType)),
+        ("hz", hz, (Real, NoneType)),
+        ("column", column, (str, Integral, NoneType)),
+        ("unit", unit, (str, NoneType)),
+    )
+    for name, given, types in expected:
+        if not isinstance(given, types):
+            raise RecordingError(f"{path!r}: {name} is {given!r}, of type {type(given).__name__}, which it cannot be")
 
 
 def lead_names(path: str | Path) -> tuple[str, ...]:

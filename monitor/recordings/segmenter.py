@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,14 @@ class Segments:
         return len(self.time)
 
 
+def _check_types(hz: object, leads: object) -> None:
+    """Raise ValueError for anything but numbers, as the public API does for all that it cannot take."""
+    if not (isinstance(hz, Real) and isinstance(leads, Integral)):
+        raise ValueError(  # noqa: TRY004
+            f"hz is {hz!r} and leads is {leads!r}, where a number and a whole number are expected"
+        )
+
+
 class Segmenter:
     """Finds the beats of `leads` signals of the same rate while they come in.
 
@@ -61,6 +70,7 @@ class Segmenter:
 
         Raises ValueError for another rate, for fewer than one lead or more than 10,000, and for a window from R to R.
         """
+        _check_types(hz, leads)
         if not MIN_HZ <= hz <= MAX_HZ:
             raise ValueError(f"{hz:g} Hz: a rate of {MIN_HZ:g} to {MAX_HZ:g} samples a second is expected")
         if not 1 <= leads <= MAX_LEADS:
@@ -158,9 +168,12 @@ class Segmenter:
 
     def _checked(self, samples: ArrayLike) -> NDArray[np.float64]:
         try:
-            raw = np.array(samples, np.float64)
+            given = np.asarray(samples)
+            raw = np.array(given, np.float64) if given.dtype.kind in "iufO" else None
         except (TypeError, ValueError):
-            raise ValueError("the samples are not numbers") from None
+            raw = None
+        if raw is None:
+            raise ValueError("the samples are not numbers")
         if raw.ndim == 1 and self._leads == 1:
             raw = raw[None, :]
         if raw.ndim != 2 or raw.shape[0] != self._leads:  # noqa: PLR2004 - leads and samples

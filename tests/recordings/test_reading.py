@@ -101,3 +101,14 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(tmp_path, monk
     edf().write(tmp_path / "rec.edf")
     with pytest.raises(RecordingError, match=r"without the package edfio: pip install 'ecg-monitor\[recordings\]'"):
         open_recording(tmp_path / "rec.edf")
+
+
+@pytest.mark.parametrize("given", [{"hz": "250"}, {"unit": 5}, {"lead": 1.5}, {"column": b"II"}])
+def test_what_is_of_another_type_is_named(tmp_path, given):
+    with pytest.raises(RecordingError, match=f"{next(iter(given))} is .*, of type "):
+        open_recording(tmp_path / "rec.csv", **given)
+
+
+def test_a_path_of_another_type_is_refused():
+    with pytest.raises(RecordingError, match="path is None, of type NoneType"):
+        open_recording(None)

@@ -206,11 +206,25 @@ def test_a_rate_that_no_ecg_has_is_refused(hz):
 
 @pytest.mark.parametrize(
     ("leads", "samples", "sentence"),
-    [(1, np.zeros((2, 5)), "shape"), (2, np.zeros(5), "shape"), (1, 3.0, "shape"), (1, "x", "not numbers")],
+    [
+        (1, np.zeros((2, 5)), "shape"),
+        (2, np.zeros(5), "shape"),
+        (1, 3.0, "shape"),
+        (1, "x", "not numbers"),
+        (1, [1 + 2j], "not numbers"),
+        (1, [True, False], "not numbers"),
+        (1, np.zeros(3, "M8[s]"), "not numbers"),
+    ],
 )
 def test_samples_of_another_shape_are_refused(leads, samples, sentence):
     with pytest.raises(ValueError, match=sentence):
         Segmenter(HZ, leads).feed(samples)
+
+
+@pytest.mark.parametrize(("hz", "leads"), [("250", 1), (None, 1), (250, 1.5), (250, "1")])
+def test_a_rate_or_a_number_of_leads_of_another_type_is_refused(hz, leads):
+    with pytest.raises(ValueError, match="where a number and a whole number are expected"):
+        Segmenter(hz, leads)
 
 
 def test_no_lead_is_refused():

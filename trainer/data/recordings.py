@@ -76,7 +76,8 @@ def read(path: Path, signals: Signals) -> Dataset:
     people = patients.patients(folder, [each.stem for each in paths]) if path.is_dir() else (path.stem,)
     opened = [(patient, each) for patient, file in zip(people, paths, strict=True) for each in _leads(file, signals)]
     if not opened:
-        raise RefusedError(f"{path}: no recording has a lead {' or '.join(signals.leads)}")
+        found = ", ".join(sorted({name for file in paths for name in lead_names(file)}))
+        raise RefusedError(f"{path}: no recording has a lead {' or '.join(signals.leads)}: they have {found}")
     most = min(MOST_OF_A_LEAD, max(LEAST_OF_A_LEAD, MOST // len(opened)))
     with click.progressbar(opened, label="reading recordings", file=sys.stderr) as shown:
         beats = [_beats(patient, recording, most) for patient, recording in shown]
