@@ -160,11 +160,11 @@ def _usual_step(steps: NDArray[np.float64], resolution: float) -> tuple[float, f
     leaps, rows = steps[places], np.diff(places, prepend=-1)
     if len(places) > 1:
         leaps, rows = leaps[1:], rows[1:]
-    low, middle, high = np.quantile(leaps, (0.25, 0.5, 0.75))
+    low, middle, high = np.quantile(leaps, (0.3, 0.5, 0.7))
     is_even = high - low <= 1.5 * resolution
     is_usual = leaps <= (1.5 * middle if is_even else 2 * np.quantile(leaps, USUAL_SHARE))
     step = float(leaps[is_usual].sum() / rows[is_usual].sum())
-    return step, 2 * float(np.quantile(np.abs(leaps / step - rows), USUAL_SHARE))
+    return step, 2 * float(np.quantile(np.abs(leaps / step - rows)[is_usual], USUAL_SHARE))
 
 
 def _past_midnight(steps: NDArray[np.float64]) -> NDArray[np.float64]:

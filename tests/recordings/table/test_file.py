@@ -196,6 +196,15 @@ def test_a_gap_between_rows_that_share_times_is_found(tmp_path):
     assert np.flatnonzero(np.isnan(found.samples)).tolist() == [*range(5000, 5500)]
 
 
+def test_many_rows_that_are_missing_do_not_change_the_rate(tmp_path):
+    kept = np.random.default_rng(1).random(10_000) > 0.2
+    kept[[0, -1]] = True
+    for rows in (kept, np.arange(10_000) % 5 != 1):
+        found = open_recording(written(tmp_path / "rec.csv", AXIS[rows]))
+        assert found.hz == HZ
+        np.testing.assert_array_equal(np.isnan(found.samples), ~rows)
+
+
 TWO_RATES = {
     "faster": [*AXIS[:5000], *(20 + np.arange(5000) / 500)],
     "slower": [*AXIS[:5000], *(20 + np.arange(5000) / 200)],
