@@ -8,6 +8,7 @@ from monitor.errors import RecordingError
 
 MIN_HZ, MAX_HZ = 1.0, 100_000.0
 MAX_SECONDS = 400 * 86_400.0
+MAX_GAP_SECONDS = 3600.0  # between two rows of a table; a longer one is taken for a wrong time
 
 
 def check_rate(path: Path, lead: str, hz: float) -> None:

@@ -79,7 +79,7 @@ def _timing(path: Path, layout: Layout, lines: Lines, hz: float | None) -> Timin
     if layout.time is not None:
         times = _times(path, layout, lines)
         if hz is None or len(times) > 1:
-            return timing_of(path, layout.time, times, hz)
+            return timing_of(path, layout.time, times, _numbers(lines), hz)
     if hz is None:
         raise RecordingError(f"{path}: has no column of times: give the samples a second (hz)")
     return Timing(1.0, hz, 0.0)
@@ -91,6 +91,11 @@ def _times(path: Path, layout: Layout, lines: Lines) -> NDArray[np.float64]:
         return np.empty(0)
     place = layout.time.place
     return layout.cells.columns(path, lines, [place], place if layout.time.is_clock else None)[:, 0]
+
+
+def _numbers(lines: Lines) -> list[int]:
+    """The numbers of the lines that are not blank."""
+    return [number for number, line in enumerate(lines.lines, lines.first) if line and not line.isspace()]
 
 
 def _seconds(path: Path, layout: Layout, lines: Lines, timing: Timing) -> float:
@@ -147,7 +152,7 @@ class TablePieces:
             clock = time.place if time is not None and time.is_clock else None
             columns = self.layout.cells.columns(self.path, lines, wanted, clock)
             samples = columns[:, 0] * self.scale
-            missing = line.missing(columns[:, 1]) if time is not None else np.zeros(0, np.int64)
+            missing = line.missing(columns[:, 1], _numbers(lines)) if time is not None else np.zeros(0, np.int64)
             done = 0
             for row in np.flatnonzero(missing).tolist():
                 yield samples[done:row]

@@ -140,6 +140,12 @@ BAD = {
     "times that go back": ("time,II (mV)\n0,1\n0.004,2\n0.002,2", {}, "do not go forward"),
     "times that stand": ("time,II (mV)\n0,1\n0,2\n0,2", {}, "do not go forward"),
     "a time that is missing": ("time,II (mV)\n0,1\n,2\n0.008,2", {}, "are missing"),
+    "one row": ("time,II (mV)\n0.5,1\n", {}, r"line 2 is its only row, at the time 0\.5: add further rows, or give"),
+    "a line that goes back": (
+        "time,II (mV)\n0,1\n0.004,2\n\n0.002,2",
+        {},
+        r"line 5: the time 0\.002 follows 0\.004: .*: sort the rows, or cut the file there",
+    ),
     "text": ("II (mV)\n1\nx\n", {"hz": 250}, "line 3, column 0 is 'x', where a number is expected"),
     "infinity": ("II (mV)\n1\n1e999\n", {"hz": 250}, "line 3, column 0"),
     "a short row": ("V5,II (mV)\n1,2\n1\n", {"hz": 250, "lead": "II"}, "line 3 has 1 columns"),
@@ -167,6 +173,75 @@ def test_times_that_go_back_late_in_a_table_are_refused_when_they_are_read(table
     path.write_text(path.read_text().replace("\n399.000,", "\n39.000,"))
     with pytest.raises(RecordingError, match=r"the time 39\.000 s follows 398\.996 s"):
         open_recording(path).samples  # noqa: B018
+
+
+def written(path, times, digits=4):
+    """A table of zeros with such times."""
+    path.write_text("time,II (mV)\n" + "".join(f"{time:.{digits}f},0\n" for time in times))
+    return path
+
+
+AXIS = np.arange(10_000) / HZ
+STAMPS = {  # times, decimals
+    "ten rows share a time": (np.arange(10_000) // 10 * 10 / HZ, 3),
+    "whole seconds": (np.floor(AXIS), 0),
+    "whole seconds from the middle of one": (np.floor(AXIS + 0.6), 0),
+    "jitter": (np.sort(AXIS + np.random.default_rng(1).normal(0, 0.0015, 10_000)), 4),
+}
+
+
+@pytest.mark.parametrize("hz", [None, HZ])
+@pytest.mark.parametrize("case", STAMPS)
+def test_times_that_are_coarse_or_jitter_give_the_rate_and_no_gaps(tmp_path, case, hz):
+    found = open_recording(written(tmp_path / "rec.csv", *STAMPS[case]), hz=hz)
+    assert found.hz == pytest.approx(HZ, rel=5e-4)
+    assert len(found.samples) == 10_000
+    assert not np.isnan(found.samples).any()
+
+
+def test_a_gap_between_rows_that_share_times_is_found(tmp_path):
+    times = np.arange(10_000) // 10 * 10 / HZ
+    found = open_recording(written(tmp_path / "rec.csv", np.delete(times, np.arange(5000, 5500))))
+    assert np.flatnonzero(np.isnan(found.samples)).tolist() == [*range(5000, 5500)]
+
+
+def test_many_rows_that_are_missing_do_not_change_the_rate(tmp_path):
+    kept = np.random.default_rng(1).random(10_000) > 0.2
+    kept[[0, -1]] = True
+    for rows in (kept, np.arange(10_000) % 5 != 1):
+        found = open_recording(written(tmp_path / "rec.csv", AXIS[rows]))
+        assert found.hz == HZ
+        np.testing.assert_array_equal(np.isnan(found.samples), ~rows)
+
+
+TWO_RATES = {
+    "faster": [*AXIS[:5000], *(20 + np.arange(5000) / 500)],
+    "slower": [*AXIS[:5000], *(20 + np.arange(5000) / 200)],
+    "rows that are there twice": [*AXIS[:5000], *np.repeat(AXIS[5000:], 2)],
+}
+
+
+@pytest.mark.parametrize("case", TWO_RATES)
+def test_a_rate_that_changes_is_refused_with_its_line(tmp_path, case):
+    with pytest.raises(RecordingError, match=r"rec\.csv: near line 500\d the rate of its times changes.*: cut"):
+        open_recording(written(tmp_path / "rec.csv", TWO_RATES[case])).samples  # noqa: B018
+
+
+def test_a_rate_that_changes_behind_the_first_lines_is_refused(tmp_path):
+    times = [*np.arange(200_000) / HZ, *(800 + np.arange(50_000) / 200)]
+    with pytest.raises(RecordingError, match=r"the rate of its times changes"):
+        open_recording(written(tmp_path / "rec.csv", times)).samples  # noqa: B018
+
+
+def test_a_gap_of_more_than_an_hour_is_refused_with_its_line(tmp_path):
+    path = written(tmp_path / "rec.csv", [*AXIS[:5000], *(AXIS[5000:] + 3e7)])
+    with pytest.raises(RecordingError, match=r"line 5002: a gap of 347 days: .*: cut the file there, or correct"):
+        open_recording(path).samples  # noqa: B018
+
+
+def test_minutes_in_a_header_are_understood(table):
+    path = table("time (min),II (mV)", "{s:.3f},{mv:.3f}")
+    assert open_recording(path).hz == pytest.approx(HZ / 60)
 
 
 def test_a_table_is_read_a_minute_at_a_time(table):
