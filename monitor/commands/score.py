@@ -144,8 +144,7 @@ def score(
     of class N of AAMI EC57 are normal, all other beats abnormal.
     """
     form = _form(as_json=as_json, as_csv=as_csv)
-    if threshold is not None and not (threshold > 0 and math.isfinite(threshold)):
-        raise RefusedError(f"--threshold is {threshold:g}, where a number above 0 is expected")
+    _check_threshold(threshold)
     config = settings.read()
     scoring = _load(config, model)
     used = threshold if threshold is not None else config.threshold
@@ -173,6 +172,11 @@ def _form(*, as_json: bool, as_csv: bool) -> str | None:
     if as_json and as_csv:
         raise click.UsageError("give one of --json and --csv")
     return "json" if as_json else "csv" if as_csv else None
+
+
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not (threshold > 0 and math.isfinite(threshold)):
+        raise RefusedError(f"--threshold is {threshold:g}, where a number above 0 is expected")
 
 
 def _remark(name: str, counts: ScoreCounts, heights: BeatHeights) -> None:
