@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -12,6 +14,27 @@ from monitor.terminal import printable
 def show(text: str, *, err: bool = False) -> None:
     """Print lines of text. Every command prints with this: what comes from a topic may hold control sequences."""
     click.echo("\n".join(map(printable, text.split("\n"))), err=err)
+
+
+TABLE_OPTIONS = ("column", "hz", "unit")  # with one of them a CSV file is no file of beats
+
+
+def table_options(others: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a CSV recording, for a command that takes them for `others` as well."""
+    options = (
+        click.option(
+            "--hz", type=click.FloatRange(0, min_open=True), help=f"Samples a second, of CSV without times{others}."
+        ),
+        click.option("--unit", help=f"Unit of CSV{others}: mV, uV, V, nV, or adc/200 for 200 counts to the mV."),
+        click.option("--column", help="Column of a CSV recording, by name or by number from 0."),
+    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def milliseconds_of(text: str) -> int:

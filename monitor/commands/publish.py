@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from monitor import api, broker, settings
 from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
-from monitor.commands import milliseconds_of, show
+from monitor.commands import TABLE_OPTIONS, milliseconds_of, show, table_options
 from monitor.errors import MonitorError, RefusedError
 from monitor.publishing.file_kind import is_recording
 from monitor.publishing.sending import send_all
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 LIVE = Path("-")
-TABLE_OPTIONS = ("leads", "column", "hz", "unit")  # with one of them a CSV file is no file of beats
 CUT_HERE = {"hz", "unit", "model"}  # options of everything that is cut into beats here
 OPTIONS = {  # that only some inputs take
     "files of beats": {"sources", "rate", "shuffle", "loop", "start"},
@@ -106,11 +105,7 @@ def _start(text: str | None) -> Start:
     help="How fast recordings are played: 1 as it happened, 10 ten times as fast, max as fast as possible.",
 )
 @click.option("--labels", is_flag=True, help="Write the annotation of each beat into the header `annotation`.")
-@click.option(
-    "--hz", type=click.FloatRange(0, min_open=True), help="Samples a second, of a live signal and of CSV without times."
-)
-@click.option("--unit", help="Unit of CSV and of a live signal: mV, uV, V, nV, or adc/200 for 200 counts to the mV.")
-@click.option("--column", help="Column of a CSV recording, by name or by number from 0.")
+@table_options(" and of a live signal")
 @click.option(
     "--input",
     "input",
@@ -175,7 +170,7 @@ def _kind(files: tuple[Path, ...], options: dict[str, Any]) -> str:
         if len(files) > 1:
             raise click.UsageError("`-` is one live signal: publish files and recordings by a command of their own")
         return "a live signal"
-    if any(options[name] not in (None, ()) for name in TABLE_OPTIONS):
+    if any(options[name] not in (None, ()) for name in ("leads", *TABLE_OPTIONS)):
         return "recordings"
     kinds = {file: "recordings" if is_recording(file) else "files of beats" for file in files}
     if len({*kinds.values()}) > 1:

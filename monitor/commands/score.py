@@ -16,10 +16,11 @@ import orjson
 
 from monitor import api, settings
 from monitor.beats import beat_file
-from monitor.commands import show
+from monitor.beats.plausible import NO_BEATS, BeatHeights
+from monitor.commands import TABLE_OPTIONS, show, table_options
 from monitor.errors import RefusedError
 from monitor.model.fit import misfit
-from monitor.publishing.file_kind import is_named_as_recording
+from monitor.publishing.file_kind import is_named_as_recording, is_recording
 from monitor.terminal import count_of, printable, printable_json
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class ScoreCounts:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: MONITOR_MODEL]")
 @click.option("--lead", help="Lead of a recording, by name or by number from 0.  [default: the first]")
+@table_options()
 @click.option(
     "--threshold", type=float, help="Higher scores are abnormal.  [default: MONITOR_THRESHOLD, or the model's]"
 )
@@ -128,44 +130,61 @@ class ScoreCounts:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each beat.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
 def score(
-    files: tuple[Path, ...], model: Path | None, lead: str | None, threshold: float | None, *, as_json: bool,
-    as_csv: bool, **rules: Any,
+    files: tuple[Path, ...], model: Path | None, threshold: float | None, *, as_json: bool, as_csv: bool,
+    **choices: Any,
 ) -> None:  # fmt: skip
     """Score the beats of files with a model, without Kafka.
 
-    FILE... is a recording (WFDB, EDF or BDF), whose beats are found and cut as the model expects them. Or it is a file
-    of beats: ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy, with one beat in each row, 140 samples and an
-    optional label. Prints one row for each beat, and a summary at the end. With --json and --csv the summary goes to
-    standard error.
+    FILE... is a recording (WFDB, EDF, BDF, or CSV with a column of samples), whose beats are found and cut as the model
+    expects them. Or it is a file of beats: ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy, with one beat in
+    each row, 140 samples and an optional label. Prints one row for each beat, and a summary at the end. With --json and
+    --csv the summary goes to standard error. Exits with 2 if no beat is found.
 
     If the files have labels, or the recordings annotations, the summary compares the verdicts with them. Annotations
     of class N of AAMI EC57 are normal, all other beats abnormal.
     """
-    if as_json and as_csv:
-        raise click.UsageError("give one of --json and --csv")
-    if threshold is not None and not (threshold > 0 and math.isfinite(threshold)):
-        raise RefusedError(f"the threshold is {threshold:g}, where a number above 0 is expected")
-    form = "json" if as_json else "csv" if as_csv else None
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _check_threshold(threshold)
     config = settings.read()
     scoring = _load(config, model)
     used = threshold if threshold is not None else config.threshold
     counts, notes = ScoreCounts(), list[str]()
     for number, file in enumerate(files):
         name = click.format_filename(file)
-        beats = (
-            _cut(file, lead, scoring.window)
-            if lead is not None or is_named_as_recording(file)
-            else _read(file, beat_file.ReadingRules(**rules))
-        )
+        beats = _beats(file, choices, scoring.window)
         for heading in _headings(form, name, number, len(files)):
             show(heading)
-        of_file = ScoreCounts()
+        of_file, heights = ScoreCounts(), BeatHeights()
         for row, chunk, result in _results(beats, scoring, used, (counts, of_file)):
+            if chunk.seconds is not None:
+                heights.add(chunk.samples)
             show("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
+        _remark(name, of_file, heights)
         if note := of_file.misfit(scoring.window):
             notes.append(f"{printable(name)}: {note}.")
     for line in (*counts.summary(scoring.threshold if used is None else used), *notes):
         show(line, err=form is not None)
+    if not counts.beats:
+        raise RefusedError("no beats were found, so nothing was scored")
+
+
+def _form(*, as_json: bool, as_csv: bool) -> str | None:
+    if as_json and as_csv:
+        raise click.UsageError("give one of --json and --csv")
+    return "json" if as_json else "csv" if as_csv else None
+
+
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not (threshold > 0 and math.isfinite(threshold)):
+        raise RefusedError(f"--threshold is {threshold:g}, where a number above 0 is expected")
+
+
+def _remark(name: str, counts: ScoreCounts, heights: BeatHeights) -> None:
+    """Say on standard error if a file has no beats, or if they cannot be those of an ECG in mV."""
+    if not counts.beats:
+        show(f"{name}: no beats: {NO_BEATS}", err=True)
+    if warning := heights.warning():
+        show(f"{name}: {warning}", err=True)
 
 
 def _headings(form: str | None, name: str, number: int, files: int) -> Iterator[str]:
@@ -185,6 +204,16 @@ def _load(config: Settings, model: Path | None) -> ScoringModel:
         raise RefusedError(str(error)) from None
 
 
+def _beats(file: Path, choices: dict[str, Any], window: Window) -> Iterator[BeatsToScore]:
+    """The beats of a recording, or of a file of beats, by the options of the command."""
+    of_recording = {name: choices[name] for name in ("lead", *TABLE_OPTIONS)}
+    rules = beat_file.ReadingRules(choices["normal_labels"], resample=choices["resample"])
+    is_said = any(one is not None for one in of_recording.values())
+    if is_said or is_named_as_recording(file) or (not rules.resample and is_recording(file)):
+        return _cut(file, of_recording, window)
+    return _read(file, rules)
+
+
 def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
     """The beats of a file in chunks. Prints what was assumed about it. Raises RefusedError for a file that is wrong."""
     found = beat_file.read(file, rules)
@@ -197,20 +226,18 @@ def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
     return (BeatsToScore(found.samples[one], normal[one], abnormal[one]) for one in chunks)
 
 
-def _cut(file: Path, lead: str | None, window: Window) -> Iterator[BeatsToScore]:
+def _cut(file: Path, choices: dict[str, Any], window: Window) -> Iterator[BeatsToScore]:
     """The beats of a recording. Raises RefusedError if the model has learnt beats that are cut from R to R."""
-    from monitor.recordings import Segmenter, open_recording  # noqa: PLC0415 - the extra `recordings`
+    from monitor.publishing.opening import opened  # noqa: PLC0415 - the extra `recordings`
+    from monitor.recordings.player import segmenter_of  # noqa: PLC0415
 
     if window.kind == "r-to-r":
         raise RefusedError(
             f"{file}: this is a recording, and the model expects beats {window}: use a model that was trained on "
             "recordings"
         )
-    recording = open_recording(file, lead=lead)
-    try:
-        segmenter = Segmenter(recording.hz, window=window)
-    except ValueError as error:
-        raise RefusedError(f"{file}: {error}") from None
+    recording = opened(file, **choices)
+    segmenter = segmenter_of(recording, window)
     found = chain(map(segmenter.feed, recording.pieces()), (segmenter.finish() for _ in range(1)))
     return _labelled((beats for beats in found if len(beats)), recording.annotations)
 

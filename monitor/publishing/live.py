@@ -48,7 +48,7 @@ def signal_of(form: SampleForm, hz: float, unit: str, window: Window) -> LiveSig
     """A signal on standard input. Raises RefusedError for an unknown unit, and for a rate that is not one of an ECG."""
     mv_per_unit = mv_in(unit)
     if mv_per_unit is None:
-        raise RefusedError(f"the unit of standard input is {unit!r}, where {EXPECTED_UNITS} is expected")
+        raise RefusedError(f"--unit is {unit!r}, where {EXPECTED_UNITS} is expected")
     return LiveSignal(hz, decoder(form, mv_per_unit), window)
 
 

@@ -10,13 +10,24 @@ from pathlib import Path
 from typing import Literal
 
 from monitor.beats.beat import encode
+from monitor.beats.plausible import NO_BEATS, BeatHeights
 from monitor.beats.window import R_CENTRED, Window
 from monitor.broker import TimeLimits
 from monitor.errors import RecordingError, RefusedError
+from monitor.publishing.opening import opened
 from monitor.publishing.source import check_source
 from monitor.publishing.status_line import StatusLine, clock_text, time_text
-from monitor.recordings import Recording, open_recording
-from monitor.recordings.player import AUTOMATIC, Bed, PlayedBeat, StartChoice, Timetable, play, start_times
+from monitor.recordings import Recording
+from monitor.recordings.player import (
+    AUTOMATIC,
+    Bed,
+    PlayedBeat,
+    StartChoice,
+    Timetable,
+    play,
+    segmenter_of,
+    start_times,
+)
 from monitor.records.record import Message
 from monitor.telemetry.clock import Clock
 from monitor.terminal import count_of
@@ -50,12 +61,16 @@ def open_all(paths: Sequence[Path], plan: PlaybackPlan) -> list[Recording]:
         )
     leads = plan.leads * (len(paths) if len(plan.leads) == 1 else 1) or (None,) * len(paths)
     found = [
-        open_recording(path, lead=lead, hz=plan.hz, column=plan.column, unit=plan.unit)
+        opened(path, lead, hz=plan.hz, column=plan.column, unit=plan.unit)
         for path, lead in zip(paths, leads, strict=True)
     ]
     for one in found:
         if plan.with_annotations and one.annotations is None:
             raise RecordingError(f"{one.path}: has no annotations: leave --labels out, or add the annotation file")
+        segmenter_of(one, plan.window)
+    source_names(found, plan.sources)
+    if plan.start.kind == "recording":
+        start_times(found, plan.start, plan.speed, now_ms=0, kept_ms=None)
     return found
 
 
@@ -86,6 +101,7 @@ class Playback:
         self._beats = play(self._beds, plan.window)
         self._plan, self._clock = plan, clock
         self._counts = dict.fromkeys(sources, 0)
+        self._heights = {source: BeatHeights() for source in sources}
         self._reached_ms = self.timetable.first_ms
         _check_ahead(self.timetable.ahead_ms(now_ms), limits)
 
@@ -105,6 +121,7 @@ class Playback:
             status.show(self.progress)
             yield self._message(beat, topic), beat.time_ms
             self._counts[beat.bed.source] += 1
+            self._heights[beat.bed.source].add(beat.samples)
         self._reached_ms = self.timetable.last_ms
 
     def _message(self, beat: PlayedBeat, topic: str) -> Message:
@@ -125,13 +142,14 @@ class Playback:
         return f"{name}: {place}, {count_of(sum(self._counts.values()), 'beat')}"
 
     def result(self) -> list[str]:
-        """A line for each bed: how much of it was played, and how many beats it has."""
-        return [self._result(bed) for bed in self._beds]
+        """A line for each bed: how much of it was played, and how many beats it has. Then the warnings."""
+        warnings = [(bed.source, self._heights[bed.source].warning()) for bed in self._beds]
+        return [*map(self._result, self._beds), *(f"{source}: {text}" for source, text in warnings if text)]
 
     def _result(self, bed: Bed) -> str:
         count, played_ms = self._counts[bed.source], min(max(self._reached_ms, bed.start_ms), bed.end_ms) - bed.start_ms
         place = f"{clock_text(played_ms / 1000)} of {clock_text(bed.recording.seconds)}"
-        advice = "" if count else f": look at the lead, the unit and the rate of {bed.recording.path}"
+        advice = "" if count else f": {bed.recording.path}: {NO_BEATS}"
         return f"{bed.source}: {place}, {count_of(count, 'beat')}{advice}"
 
 

@@ -13,5 +13,7 @@ def check_source(name: str) -> None:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise RefusedError(f"the source {name!r} is not valid text: give another --source") from None
+    if not name.isprintable():
+        raise RefusedError(f"the source {name!r} has characters that are not printable: name another with --source")
     if not 0 < size <= MAX_SOURCE_BYTES:
         raise RefusedError(f"a source has {size} bytes, where 1 to {MAX_SOURCE_BYTES} are possible: {name[:40]!r}")

@@ -15,7 +15,7 @@ from monitor.beats.window import R_CENTRED, Window
 from monitor.errors import RecordingError
 from monitor.recordings.beat_symbols import BeatSymbols
 from monitor.recordings.recording import Recording
-from monitor.recordings.segmenter import Segmenter, Segments
+from monitor.recordings.segmenter import MAX_HZ, MIN_HZ, Segmenter, Segments
 
 EPOCH_YEAR = 1970  # Kafka's timestamps count from its beginning
 
@@ -49,12 +49,18 @@ def play(beds: Sequence[Bed], window: Window = R_CENTRED) -> Iterator[PlayedBeat
 
     Raises RecordingError at once for a rate or a window that cannot be cut, and later where a file is damaged.
     """
-    cutters = [_segmenter(bed.recording, window) for bed in beds]
+    cutters = [segmenter_of(bed.recording, window) for bed in beds]
     leads = [_beats(bed, cutter) for bed, cutter in zip(beds, cutters, strict=True)]
     return heapq.merge(*leads, key=lambda beat: beat.time_ms)
 
 
-def _segmenter(recording: Recording, window: Window) -> Segmenter:
+def segmenter_of(recording: Recording, window: Window) -> Segmenter:
+    """A segmenter for the lead of a recording. Raises RecordingError for a rate or a window that cannot be cut."""
+    if not MIN_HZ <= recording.hz <= MAX_HZ:
+        raise RecordingError(
+            f"{recording.path}: lead {recording.lead!r} has {recording.hz:g} samples a second (Hz), where {MIN_HZ:g} "
+            f"to {MAX_HZ:,.0f} are expected: choose another lead (--lead), or a recording with such a rate"
+        )
     try:
         return Segmenter(recording.hz, window=window)
     except ValueError as error:

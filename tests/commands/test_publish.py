@@ -65,12 +65,34 @@ LIVE = ("-", "--hz", "250", "--unit", "mV", "--source", "bed-7")
         ([*LIVE, "--start", "now"], "--start is for files of beats and recordings, and this is a live signal"),
         ([*LIVE[:-1], ""], "a source has 0 bytes"),
         (["-", "--hz", "25", *LIVE[3:]], "25 Hz"),
-        ([*LIVE[:4], "apples", *LIVE[5:]], "the unit of standard input is 'apples'"),
+        ([*LIVE[:4], "apples", *LIVE[5:]], "--unit is 'apples'"),
     ],
 )
 def test_what_cannot_be_published_is_refused_with_a_sentence(command, arguments, sentence):
     code, error = command(*arguments)
     assert code == 2
+    assert sentence in error
+
+
+TABLE = ("--hz", "250", "--unit", "mV")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["lead.csv", "--hz", "64", "--unit", "mV"], "has 64 samples a second (Hz), where 100 to 20,000 are expected"),
+        (["lead.csv", "lead.csv", *TABLE], "2 leads have the source 'lead-column 0': give each a --source"),
+        (["lead.csv", *TABLE, "--source", "a", "--source", "b"], "2 sources for 1 recordings"),
+        (["lead.csv", *TABLE, "--source", "a\u202eb"], "characters that are not printable"),
+        (["lead.csv", *TABLE, "--start", "recording"], "does not say when it began"),
+        (["named.csv", *TABLE], "characters that are not printable: name another with --source"),
+        (["lead.csv", "--hz", "250"], "give its unit (--unit)"),
+    ],
+)
+def test_recordings_that_cannot_be_played_are_refused_before_kafka_is_asked(command, tmp_path, arguments, sentence):
+    (tmp_path / "named.csv").write_text("II\u202e\n" + "0.1\n" * 1000)
+    code, error = command(*arguments)
+    assert (code, "Kafka" in error) == (2, False)
     assert sentence in error
 
 

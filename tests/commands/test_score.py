@@ -140,7 +140,7 @@ def test_the_settings_of_the_monitor_hold_here_too(command, monkeypatch, tmp_pat
         (["model.safetensors"], "model.safetensors: line 1"),
         (["beats.npy", "--model", "beats.npy"], "beats.npy: "),
         (["beats.npy", "--model", "nowhere"], "nowhere: cannot be read"),
-        (["beats.npy", "--threshold", "nan"], "the threshold is nan, where a number above 0 is expected"),
+        (["beats.npy", "--threshold", "nan"], "--threshold is nan, where a number above 0 is expected"),
         ([], "Missing argument 'FILE...'"),
     ],
 )
@@ -168,6 +168,47 @@ def test_a_recording_is_cut_as_the_model_expects_and_each_beat_has_its_time(comm
     assert len(times) >= 38
     assert np.diff(times) == pytest.approx(1.0, abs=0.01)
     assert command("100.hea", "--model", "around-r", "--csv")[1].count("\n") == len(times) + 1
+
+
+def table(path, height=1.0):
+    """A CSV recording with times and without a unit: 40 beats so high, or a flat line."""
+    lead = height * np.tile(np.exp(-0.5 * ((np.arange(250) - 100) / 4) ** 2), 40)
+    path.write_text("time,II\n" + "".join(f"{at / 250:.3f},{value:.6f}\n" for at, value in enumerate(lead)))
+
+
+def test_a_csv_recording_is_read_by_the_options_that_publish_has(command, tmp_path):
+    recorded(tmp_path)
+    table(tmp_path / "lead.csv")
+    code, _, error = command("lead.csv", "--model", "around-r")
+    assert (code, "give its unit (--unit)" in error) == (2, True)
+    code, out, error = command("lead.csv", "--model", "around-r", "--unit", "mV", "--column", "II", "--csv")
+    assert (code, len(out.splitlines()) >= 39) == (0, True)
+    assert command("lead.csv", "--model", "around-r", "--unit", "mV", "--hz", "250")[0] == 0
+
+
+def test_short_beats_that_are_to_be_stretched_are_no_recording(command, tmp_path):
+    np.savetxt(tmp_path / "short.csv", beats()[:, ::3], delimiter=",")
+    assert "60 beats: " in command("short.csv", "--resample")[1]
+
+
+def test_a_recording_without_beats_is_remarked_on_and_no_beats_at_all_are_an_error(command, tmp_path):
+    recorded(tmp_path)
+    table(tmp_path / "flat.csv", height=0.0)
+    sentence = "flat.csv: no beats: look at the lead (--lead), the unit (--unit) and the rate (--hz)"
+    code, _, error = command("flat.csv", "--unit", "mV", "--model", "around-r")
+    assert code == 2
+    assert error.splitlines() == [sentence, "error: no beats were found, so nothing was scored"]
+    code, _, error = command("flat.csv", "100", "--unit", "mV", "--model", "around-r")
+    assert (code, error) == (0, f"{sentence}\n")
+
+
+def test_an_amplitude_that_no_ecg_has_is_remarked_on(command, tmp_path):
+    recorded(tmp_path)
+    table(tmp_path / "lead.csv", height=100.0)
+    code, _, error = command("lead.csv", "--unit", "mV", "--model", "around-r")
+    assert code == 0
+    assert error.startswith("lead.csv: warning: the median height of R is ")
+    assert "where 0.02 to 20 mV are expected of an ECG" in error
 
 
 def test_verdicts_are_compared_with_the_annotations_of_a_recording(command, tmp_path):

@@ -87,7 +87,7 @@ def test_what_kafka_will_never_take_ends_it():
 
 @pytest.mark.parametrize("unit", ["apples", "adc/0", ""])
 def test_an_unknown_unit_is_refused(unit):
-    with pytest.raises(RefusedError, match="the unit of standard input is"):
+    with pytest.raises(RefusedError, match="--unit is"):
         signal_of("text", HZ, unit, R_CENTRED)
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from monitor.beats.plausible import NO_BEATS
 from monitor.broker import TimeLimits
 from monitor.errors import RecordingError, RefusedError
 from monitor.publishing.playback import Playback, PlaybackPlan, open_all, source_names
@@ -68,9 +69,13 @@ def test_several_beds_share_a_line_of_progress():
 def test_a_lead_without_beats_is_remarked_on():
     whole, _ = recording()
     whole.signal.samples[:] = 0.0
-    assert played([whole])[2] == [
-        "100-II: 00:00:30 of 00:00:30, 0 beats: look at the lead, the unit and the rate of 100.edf"
-    ]
+    assert played([whole])[2] == [f"100-II: 00:00:30 of 00:00:30, 0 beats: 100.edf: {NO_BEATS}"]
+
+
+def test_beats_that_are_too_high_for_an_ecg_are_remarked_on():
+    whole, _ = recording()
+    whole.signal.samples[:] *= 1000.0
+    assert "mV are expected of an ECG: look at the unit (--unit)" in played([whole])[2][1]
 
 
 def test_a_file_that_ends_too_early_is_an_error_after_its_beats():
@@ -96,6 +101,8 @@ def test_times_that_the_topic_does_not_take_are_refused_before_the_first_beat():
         (("bed", ""), "a source has 0 bytes"),
         (("bed", "b" * 257), "a source has 257 bytes"),
         (("bed", "\udcff"), "is not valid text"),
+        (("bed", "b\x1b[1m"), "not printable: name another with --source"),
+        (("bed", "b\u202ea"), "not printable: name another with --source"),
     ],
 )
 def test_sources_that_cannot_be_kept_apart_are_refused(given, sentence):

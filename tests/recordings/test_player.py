@@ -48,7 +48,7 @@ def test_beats_have_the_symbols_of_their_annotations():
 
 def test_what_cannot_be_cut_is_refused_before_the_first_beat():
     whole, _ = recording()
-    with pytest.raises(RecordingError, match=r"100\.edf: 50 Hz"):
+    with pytest.raises(RecordingError, match=r"100\.edf: lead 'II' has 50 samples a second"):
         play([Bed("bed-1", whole, 0), Bed("bed-2", replace(whole, hz=50.0), 0)])
     with pytest.raises(RecordingError, match="around R"):
         play([Bed("bed-1", whole, 0)], R_TO_R)
