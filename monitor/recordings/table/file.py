@@ -17,7 +17,7 @@ from monitor.recordings.limits import check_length, check_rate
 from monitor.recordings.recording import Recording, gap, minutes
 from monitor.recordings.table.layout import Layout, read_layout, rows_of, without_unit
 from monitor.recordings.table.lines import Lines
-from monitor.recordings.table.timing import DAY_SECONDS, TimeLine, Timing, clock_moment, timing_of
+from monitor.recordings.table.timing import DAY_SECONDS, LEAST_DRIFT, TimeLine, Timing, clock_moment, timing_of
 from monitor.recordings.unit import EXPECTED_UNITS, mv_in
 
 
@@ -111,11 +111,15 @@ def _seconds(path: Path, layout: Layout, lines: Lines, timing: Timing) -> float:
     if layout.time is None:
         return rows / timing.hz
     first, end = _times(path, layout, Lines(lines.first, lines.lines[:1])), _times(path, layout, last)
-    span = float(end[-1] - first[0]) / timing.per_second + 1 / timing.hz
+    # a lone quotation mark is read as no row
+    whole = float(end[-1] - first[0]) if len(first) and len(end) else math.nan
+    span = whole / timing.per_second + 1 / timing.hz
     if not math.isfinite(span):
         raise RecordingError(f"{path}: its first time or its last one is missing: remove such rows")
     days = math.ceil((rows / timing.hz - span) / DAY_SECONDS - 0.5)  # times of day begin again at midnight
     span += DAY_SECONDS * max(0, days) if layout.time.is_clock else 0.0
+    if 0 < rows - span * timing.hz <= max(timing.slack, LEAST_DRIFT * timing.hz):  # rows that share the last time
+        span = rows / timing.hz
     return round(span * timing.hz) / timing.hz
 
 

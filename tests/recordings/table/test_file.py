@@ -126,6 +126,7 @@ def test_cells_without_a_number_are_nan(tmp_path):
 
 BAD = {
     "one row without a time": ("time,II (mV)\nnan,0.1\n", {"hz": 250}, "its first time or its last one is missing"),
+    "a last row that is a quotation mark": ('time,II (mV)\n0,0\n"\n', {"hz": 250}, "time or its last one is missing"),
     "a last row without a time": (
         "time,II (mV)\n" + "".join(f"{i / 250},0.1\n" for i in range(200_000)) + "nan,0.1\n",
         {},
@@ -196,6 +197,7 @@ def test_times_that_are_coarse_or_jitter_give_the_rate_and_no_gaps(tmp_path, cas
     found = open_recording(written(tmp_path / "rec.csv", *STAMPS[case]), hz=hz)
     assert found.hz == pytest.approx(HZ, rel=5e-4)
     assert len(found.samples) == 10_000
+    assert found.seconds == pytest.approx(40, abs=0.7 if case.endswith("of one") else 0.02)
     assert not np.isnan(found.samples).any()
 
 
