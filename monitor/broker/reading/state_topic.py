@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 4.0  # without a row: a transaction that began meanwhile holds the end back; try again later
 POLL_SECONDS = 0.2
-MOST_NAMES = 3  # of other groups in a sentence
 WAIT_MS = 10  # the broker answers a fetch at the end of a log after this time: a restore waits for it
 
 
@@ -44,18 +43,18 @@ class StateTopic:
         meanwhile holds the end back.
         """
         try:
-            rows, others = self._read(partitions)
+            rows, other = self._read(partitions)
         except BrokerError:
             self.close()
             raise
-        if others:
-            names = ", ".join(printable(name[:100].decode(errors="replace")) for name in sorted(others)[:MOST_NAMES])
+        if other:
+            name = printable(other[:100].decode(errors="replace"))
             if is_new_group:
                 raise RefusedError(
-                    f"{self._topic} has the episode state of group {names}: "
+                    f"{self._topic} has the episode state of group {name}: "
                     f"name another MONITOR_STATE_TOPIC for group {self._settings.group_id}"
                 )
-            log.error("%s has the episode state of group %s: it is not used. Who may write there?", self._topic, names)
+            log.error("%s has the episode state of group %s: it is not used. Who may write there?", self._topic, name)
         return rows
 
     def held_back(self, partitions: list[int]) -> set[int]:
@@ -76,28 +75,26 @@ class StateTopic:
             self._consumer = self._client.topic(self._settings, self._topic, WAIT_MS)
         return self._consumer
 
-    def _read(self, wanted: list[int]) -> tuple[dict[int, dict[bytes, bytes]], set[bytes]]:
-        """The rows by partition and source, the source that was written last at the end; and groups of other rows."""
+    def _read(self, wanted: list[int]) -> tuple[dict[int, dict[bytes, bytes]], bytes]:
+        """The rows by partition and source, the one written last at the end; and another group that has rows."""
         rows: dict[int, dict[bytes, bytes]] = {partition: {} for partition in wanted}
-        others: set[bytes] = set()
+        other = b""
         ends = self._ends(wanted)
         if not ends:
-            return rows, others
+            return rows, other
         consumer = self._ready_consumer()
         consumer.start(consumer.beginnings(ends))
         for record in read_to_end(consumer, self._topic, ends, idle_seconds=IDLE_SECONDS, poll_seconds=POLL_SECONDS):
-            if record.key is not None:  # Kafka takes no other into a compacted topic
+            if stranger := self._other_group(record):
+                other = stranger
+            elif record.key is not None:  # Kafka takes no other into a compacted topic
                 # cut to what `episode_state.restore` refuses, so that others cannot fill the memory
                 key = record.key[: MAX_KEY_BYTES + 1]
-                if other := self._other_group(record):
-                    if len(others) < MOST_NAMES:
-                        others.add(other[:MAX_KEY_BYTES])
-                    continue
                 rows[record.partition].pop(key, None)
                 if record.value is not None:
                     rows[record.partition][key] = record.value[: MAX_ROW_BYTES + 1]
         consumer.start({})  # else it goes on asking for rows
-        return rows, others
+        return rows, other
 
     def _other_group(self, record: TopicRecord) -> bytes:
         """The group that a row names, if it is another one; else nothing."""
