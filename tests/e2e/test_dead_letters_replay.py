@@ -8,7 +8,7 @@ from contextlib import closing
 
 import orjson
 import pytest
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from monitor import broker
 from monitor.demo.embedded_broker import stop
@@ -71,13 +71,21 @@ def test_a_replay_killed_at_any_moment_goes_on_where_it_was(dead_letters):
     assert dead_letters.values() == Counter(b"%d" % number for number in range(count))
 
 
+def wait_for_beats(dead_letters, process):
+    """Return once the process has put a letter back, in a transaction that is over."""
+    topic, address = dead_letters.settings.beats_topic, dead_letters.settings.bootstrap_servers
+    with closing(KafkaConsumer(bootstrap_servers=address, isolation_level="read_committed")) as consumer:
+        places = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)]
+        while not any(consumer.end_offsets(places).values()):
+            assert process.poll() is None
+
+
 @pytest.mark.usefixtures("kafka")
 def test_a_second_replay_takes_over_and_the_first_reports_it(dead_letters):
     dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(MANY))
     first = dead_letters.start()
     try:
-        while not dead_letters.beats():
-            assert first.poll() is None
+        wait_for_beats(dead_letters, first)
         first.send_signal(signal.SIGSTOP)
         output, _ = dead_letters.run("replay")
         first.send_signal(signal.SIGCONT)
@@ -96,8 +104,7 @@ def test_ctrl_c_reports_the_progress_and_leaves_no_open_transaction(dead_letters
     dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(MANY))
     process = dead_letters.start()
     try:
-        while not dead_letters.beats():
-            assert process.poll() is None
+        wait_for_beats(dead_letters, process)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=LIMIT_SECONDS)
     finally:

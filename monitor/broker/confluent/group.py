@@ -246,6 +246,8 @@ class Rebalances:
         Once a heartbeat has found that the group has removed this member, the library names the member '', and the
         broker accepts offsets under that name from anybody: this member could overwrite those of its successor.
         """
+        if self.is_closing:  # a consumer that is closed cannot be asked
+            return
         consumer.incremental_assign([])
         before, token = consumer.memberid(), consumer.consumer_group_metadata()
         is_member = before and before == consumer.memberid()
@@ -260,7 +262,7 @@ class Rebalances:
         self.assigned -= revoked
         self._changed |= revoked
         self._gone |= revoked
-        if not self.is_closing:  # the library does it then, and a consumer that is closed cannot be asked
+        if not self.is_closing:  # the library does it then
             consumer.incremental_unassign([tp for tp in consumer.assignment() if tp.partition in revoked])
 
     def void(self) -> None:
