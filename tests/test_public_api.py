@@ -77,6 +77,8 @@ def test_the_package_has_the_marker_for_types():
         ("import monitor", {"numpy", "torch", "kafka", "pydantic", "click"}),
         ("from monitor import load_model", {"torch", "kafka", "pydantic", "click"}),
         ("import monitor; monitor.load_model", {"torch", "kafka", "pydantic", "click"}),
+        ("import monitor.recordings", {"scipy", "wfdb", "edfio", "torch", "kafka"}),
+        ("import monitor.cli", {"scipy", "wfdb", "edfio", "torch"}),
     ],
 )
 def test_an_import_loads_no_more_than_it_needs(statement, absent):

@@ -8,12 +8,21 @@ from typing import Any
 
 import click
 
+from monitor.errors import RefusedError
 from monitor.terminal import printable
 
 
 def show(text: str, *, err: bool = False) -> None:
     """Print lines of text. Every command prints with this: what comes from a topic may hold control sequences."""
     click.echo("\n".join(map(printable, text.split("\n"))), err=err)
+
+
+def require_recordings() -> None:
+    """Raise RefusedError where the extra `recordings` is not installed."""
+    try:
+        from monitor.recordings import Segmenter  # noqa: F401, PLC0415 - needs the extra
+    except ModuleNotFoundError as error:
+        raise RefusedError(str(error)) from error
 
 
 TABLE_OPTIONS = ("column", "hz", "unit")  # with one of them a CSV file is no file of beats

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from monitor import api, broker, settings
 from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
-from monitor.commands import TABLE_OPTIONS, milliseconds_of, show, table_options
+from monitor.commands import TABLE_OPTIONS, milliseconds_of, require_recordings, show, table_options
 from monitor.errors import MonitorError, RefusedError
 from monitor.publishing.file_kind import is_recording
 from monitor.publishing.sending import send_all
@@ -216,7 +216,7 @@ def _publish_files(config: Settings, files: tuple[Path, ...], options: dict[str,
 
 
 def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict[str, Any]) -> None:
-    _check_extra()
+    require_recordings()
     from monitor.publishing import playback  # noqa: PLC0415 - loads scipy, which beat files do not need
 
     window = _window(options["model"])
@@ -261,7 +261,7 @@ def _publish_live(config: Settings, _files: tuple[Path, ...], options: dict[str,
         raise RefusedError("standard input is closed, where a live signal is expected")
     source = options["names"][0]
     check_source(source)
-    _check_extra()
+    require_recordings()
     from monitor.publishing import live  # noqa: PLC0415 - loads scipy
 
     signal = live.signal_of(options["input"], options["hz"], options["unit"], _window(options["model"]))
@@ -279,13 +279,6 @@ def _accepted(config: Settings, limits: broker.TimeLimits) -> broker.TimeLimits:
     """The limits of the topic, and of monitors that leave old beats out."""
     ages_ms = [one for one in (limits.kept_ms, config.max_age_seconds and round(1000 * config.max_age_seconds)) if one]
     return replace(limits, kept_ms=min(ages_ms, default=None))
-
-
-def _check_extra() -> None:
-    try:
-        import monitor.recordings  # noqa: F401, PLC0415 - needs an extra
-    except ModuleNotFoundError as error:
-        raise RefusedError(str(error)) from error
 
 
 def _window(model: Path | None) -> Window:

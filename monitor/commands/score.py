@@ -17,7 +17,7 @@ import orjson
 from monitor import api, settings
 from monitor.beats import beat_file
 from monitor.beats.plausible import NO_BEATS, BeatHeights
-from monitor.commands import TABLE_OPTIONS, show, table_options
+from monitor.commands import TABLE_OPTIONS, require_recordings, show, table_options
 from monitor.errors import RefusedError
 from monitor.model.fit import misfit
 from monitor.publishing.file_kind import is_named_as_recording, is_recording
@@ -228,6 +228,7 @@ def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
 
 def _cut(file: Path, choices: dict[str, Any], window: Window) -> Iterator[BeatsToScore]:
     """The beats of a recording. Raises RefusedError if the model has learnt beats that are cut from R to R."""
+    require_recordings()
     from monitor.publishing.opening import opened  # noqa: PLC0415 - the extra `recordings`
     from monitor.recordings.player import segmenter_of  # noqa: PLC0415
 

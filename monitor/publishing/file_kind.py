@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from monitor.beats.beat import SAMPLES
-from monitor.recordings.edf.header import is_edf
 
 RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -25,9 +24,12 @@ def is_recording(path: Path) -> bool:
         return True
     if not _exists(path):
         return not suffix
-    if is_edf(_head(path)[:EDF_BYTES]):
+    from monitor.recordings.edf.header import is_edf  # noqa: PLC0415 - most commands look at no recording
+
+    head = _head(path)
+    if is_edf(head[:EDF_BYTES]):
         return True
-    return suffix in TABLE_SUFFIXES and 0 < _columns(path) < SAMPLES // 2
+    return suffix in TABLE_SUFFIXES and 0 < _columns(head) < SAMPLES // 2
 
 
 def is_named_as_recording(path: Path) -> bool:
@@ -46,15 +48,17 @@ def _exists(path: Path) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a file; nothing where it cannot be read."""
+    """The first bytes of a file; nothing where it cannot be read, nor of a pipe, which would lose them."""
     try:
+        if not path.is_file():
+            return b""
         with path.open("rb") as file:
             return file.read(HEAD_BYTES)
     except OSError:
         return b""
 
 
-def _columns(path: Path) -> int:
-    """Columns of the first line; 0 where there is none."""
-    first = next((line for line in _head(path).split(b"\n") if line.strip()), b"").strip()
+def _columns(head: bytes) -> int:
+    """Columns of the first line of a file that begins so; 0 where there is none."""
+    first = next((line for line in head.split(b"\n") if line.strip()), b"").strip()
     return len(re.split(rb"[,;]|[ \t]+", first)) if first else 0

@@ -284,3 +284,14 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_printed(comma
     code, printed, error = command("beats.npy", "--model", "model.safetensors", *options)
     assert (code, printed) == (2, "")
     assert sentence in error
+
+
+@pytest.mark.usefixtures("command")
+def test_without_the_extra_beats_are_scored_and_a_recording_is_refused(tmp_path):
+    files.write_wfdb(tmp_path)
+    without = "import sys\nfor name in ('scipy', 'wfdb', 'edfio'):\n    sys.modules[name] = None\n"
+    for file, code, said in (("beats.npy", 0, "60 beats"), ("100", 2, "pip install 'ecg-monitor[recordings]'")):
+        line = [sys.executable, "-c", f"{without}from monitor.cli import main; main()", "score", file]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+        assert said in done.stdout + done.stderr
