@@ -138,7 +138,7 @@ def score(
     FILE... is a recording (WFDB, EDF, BDF, or CSV with a column of samples), whose beats are found and cut as the model
     expects them. Or it is a file of beats: ECG5000 (.txt, .tsv or .csv), or your own .csv or .npy, with one beat in
     each row, 140 samples and an optional label. Prints one row for each beat, and a summary at the end. With --json and
-    --csv the summary goes to standard error. Exits with 2 if no beat is found.
+    --csv the summary goes to standard error. The exit code is 2 if nothing was found.
 
     If the files have labels, or the recordings annotations, the summary compares the verdicts with them. Annotations
     of class N of AAMI EC57 are normal, all other beats abnormal.

@@ -44,16 +44,19 @@ START_PIECES = 8  # seconds with peaks; the median of their maxima is the level 
 LEAST_HEIGHT = round(0.004 * ENVELOPE_PER_MV)  # of a peak; see above
 ACCEPT = 0.35  # of the level: the least height of a beat
 REFRACTORY = _samples(0.2)  # a peak this close to the last beat is the same beat
+# A T wave follows a beat this closely, with less than these shares of the beat's slope and height.
 T_WAVE_REACH, T_WAVE_SLOPE, T_WAVE_HEIGHT = _samples(0.36), 0.5, 0.7
+# The envelope is learned this far behind a beat. A peak there belongs to the beat if it is below this factor times the
+# learned envelope, and below this share of the beat's height.
 LEARNED_REACH, LEARNED_FACTOR, LEARNED_HEIGHT = _samples(0.62), 1.6, 0.75
 LEARNED_LEAST = 4  # beats before the learned envelope counts
-P_WAVE_REACH, P_WAVE_HEIGHT = _samples(0.27), 0.6
+P_WAVE_REACH, P_WAVE_HEIGHT = _samples(0.27), 0.6  # a P wave is this close to its beat, and lower than this share of it
 GAP_AT_BEAT, GAP_WAITING = 1.4, 1.8  # of the median RR: longer gaps are searched for a missed beat
 MISSED = 0.2  # of the level: the least height of a missed beat
 QUIET, FALL = _samples(2.5), 0.85  # after so long without a beat the level falls at each peak
-LEVEL_BEATS, LEVEL_LEAST = 8, 4
+LEVEL_BEATS, LEVEL_LEAST = 8, 4  # beats that make the level, at most and at least
 LEVEL_LOW, LEVEL_HIGH = 0.4, 2.0  # of the level: how far one beat may move it
-R_REACH = _samples(0.06)
+R_REACH = _samples(0.06)  # the R peak lies this close to the peak of the envelope, once delays are subtracted
 FIRST_R = -ENVELOPE_DELAY - R_REACH  # the earliest place of R, counted from the peak of the envelope
 STORED = _samples(2.2)  # older stored peaks are dropped, because a beat must come out within 3 s
 LEARN_BACK = _samples(3.0)  # how far back a decision may look at the envelope
@@ -154,6 +157,7 @@ class BeatDetector:
         self._accept(peak)
 
     def _store(self, peak: Peak) -> None:
+        """Keep a peak that is no beat, for a later search; forget those that are too old."""
         stored = self.lead.stored
         while stored and stored[0].place <= peak.place - STORED:
             stored.popleft()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE_HZ = 250
-BAND_HZ = (0.5, 40.0)
+BAND_HZ = (0.5, 40.0)  # of the band-pass
 QRS_HZ = 15.0  # where a QRS complex has most of its power
 SHORT, LONG, SMOOTH = 7, 23, 21  # moving averages in samples: 28, 92 and 84 ms
 DETAIL_DELAY = (LONG - 1) // 2  # samples by which `detail` lags behind `signal`
@@ -24,8 +24,8 @@ ENVELOPE_DELAY = DETAIL_DELAY + (SMOOTH - 1) // 2
 STEPS_PER_MV = 2**16  # resolution of the whole numbers: 15 nV, far below the noise of any amplifier
 DETAIL_PER_MV = LONG * SHORT * STEPS_PER_MV  # scale of `detail`
 ENVELOPE_PER_MV = SMOOTH * DETAIL_PER_MV  # scale of `envelope`
-MAX_MV = 2.0**20
-HISTORY = LONG + SMOOTH
+MAX_MV = 2.0**20  # a sample beyond this is invalid
+HISTORY = LONG + SMOOTH  # samples of `signal` that the moving averages look back on
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class LeadFilter:
         return Filtered(signal, *_averaged(whole, signal.shape[1]), is_valid)
 
     def _filled(self, raw: NDArray[np.float64], is_valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-        """The samples minus the first valid one; each invalid one is the last valid one before it."""
+        """The chunk (leads, n) with invalid samples replaced, less the first valid sample of each lead; 0 before it."""
         memory = self.memory
         if is_valid is not None:
             place = np.where(is_valid, np.arange(1, raw.shape[1] + 1), 0)

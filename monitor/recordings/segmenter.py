@@ -113,7 +113,7 @@ class Segmenter:
         return self._flush()
 
     def state(self) -> bytes:
-        """Everything that `restore` needs to go on, some 30 KB a lead. Take it between two calls of `feed`."""
+        """Everything that `restore` needs to go on, some 25 KB a lead. Take it between two calls of `feed`."""
         return encoded(
             StoredState(
                 self._hz,

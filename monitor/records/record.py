@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.records.stream_time import MAX_TIME_MS
+from monitor.records.stream_time import is_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,4 +163,4 @@ def rfc3339(ms: int) -> str:
 
 def record_time(ms: int) -> str | None:
     """The time of a record as RFC 3339 text; None where it has no time, or one after the year 9999."""
-    return rfc3339(ms) if 0 <= ms <= MAX_TIME_MS else None
+    return rfc3339(ms) if is_time(ms) else None

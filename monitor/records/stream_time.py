@@ -60,7 +60,7 @@ class StreamTime(NamedTuple):
     @classmethod
     def at(cls, time: int, source: bytes = b"") -> StreamTime:
         """The stream time after the first record of a partition; 0 if that has no time."""
-        return cls(0) if not _is_time(time) else cls(time, 0, time, time, crc32(source))
+        return cls(0) if not is_time(time) else cls(time, 0, time, time, crc32(source))
 
     def text(self) -> str:
         """Its numbers in one line, with `,` between them: the form that is committed with an offset."""
@@ -156,7 +156,7 @@ def _one_by_one(before: StreamTime, pace: Pace, source: NDArray[np.object_], tim
     """The rules of this module, applied to one record after the other."""
     after, column, far_ahead = before, [], 0
     for name, moment in zip(source.tolist(), time.tolist(), strict=True):
-        if 0 <= moment <= MAX_TIME_MS:
+        if is_time(moment):
             gap = moment - after.now - after.skipped
             if abs(gap) <= pace.lead_ms and after.lead != NO_TIME:
                 after = _after(after, pace, crc32(name), moment)
@@ -206,5 +206,6 @@ def _at(before: StreamTime, time: int, source: int) -> StreamTime:
     return StreamTime(before.now, time - before.now, time, time, source)
 
 
-def _is_time(time: int) -> bool:
+def is_time(time: int) -> bool:
+    """Whether a record's time, in ms since the epoch, is one that can be believed and written."""
     return 0 <= time <= MAX_TIME_MS

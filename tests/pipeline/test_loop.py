@@ -568,7 +568,7 @@ def test_state_beyond_offsets_that_were_reset_is_ignored_and_deleted(clock, atom
 
 def test_an_open_episode_whose_beats_are_gone_closes_at_the_next_beat():
     first = Bench(records([ABNORMAL] * 3)).turn()
-    again = Bench(assigned(0, None, kept(first)), records([b"no beat"]), records([NORMAL], first_offset=1)).turn(2)
+    again = Bench(assigned(0, None, kept(first)), records([b"not a beat"]), records([NORMAL], first_offset=1)).turn(2)
     assert again.metric("episodes", kind="physiological") == 1
     assert again.turn().metric("episodes", kind="physiological") == 0
     (alert,) = again.alerts()

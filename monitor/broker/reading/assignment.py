@@ -85,7 +85,6 @@ class Assignment:
         self._settings, self._state = settings, state
         self._facts = BrokerFacts()
         self._is_atomic = settings.delivery == "exactly-once"
-        self._is_new_group = False  # as far as the partitions that are restored can tell
         self._next: dict[int, int] = {}
         self._committed: dict[int, int] = {}  # also of partitions that are to be restored again
         self._known: dict[int, int] = {}  # partition -> how many the topic had when the group began to read it
@@ -224,8 +223,11 @@ class Assignment:
 
     def _restored(self, client: GroupClient, wanted: list[int]) -> dict[int, Assigned]:
         """Find where to read on, read the episode state, and let the client fetch the partitions."""
-        positions = self._positions(client, wanted)
-        states = self._state.read(wanted, is_new_group=self._is_new_group)
+        first, end = client.beginnings(wanted), client.ends(wanted)
+        known = client.committed(wanted, self._patience(wanted))
+        positions = self._positions(client, known, first, end)
+        is_new_group = not self._next and not any(known.values())  # as far as these partitions can tell
+        states = self._state.read(wanted, is_new_group=is_new_group)
         client.start({partition: position.offset for partition, position in positions.items()})
         for partition in wanted:
             self._retry.pop(partition, None)
@@ -238,13 +240,19 @@ class Assignment:
             for partition, position in positions.items()
         }
 
-    def _positions(self, client: GroupClient, wanted: list[int]) -> dict[int, CommittedOffset]:
-        """Where to read each partition from: the committed offset, or as MONITOR_OFFSET_RESET says."""
-        first, end = client.beginnings(wanted), client.ends(wanted)
-        known = client.committed(wanted, self._patience(wanted))
-        self._is_new_group = not self._next and all(committed is None for committed in known.values())
-        policy = first if self._settings.offset_reset == "earliest" else end
-        policy = policy | {partition: first[partition] for partition in self._appeared(client, known)}
+    def _positions(
+        self,
+        client: GroupClient,
+        known: Mapping[int, CommittedOffset | None],
+        first: Mapping[int, int],
+        end: Mapping[int, int],
+    ) -> dict[int, CommittedOffset]:
+        """Where to read each partition from: its committed offset in `known`, or as MONITOR_OFFSET_RESET says.
+
+        `first` and `end` are the offsets of the first record that is there, and after the last one.
+        """
+        policy = dict(first if self._settings.offset_reset == "earliest" else end)
+        policy |= {partition: first[partition] for partition in self._appeared(client, known)}
         positions = {}
         for partition, committed in known.items():
             if committed is None:

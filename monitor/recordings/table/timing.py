@@ -32,7 +32,7 @@ RATE_TOLERANCE = 0.01  # share by which the rate of a time column may differ fro
 WHOLE_TOLERANCE = 1e-4  # share by which a whole number of Hz may differ from the rate that is measured
 LEAST_GAP = 0.5  # samples, beside the resolution of the times
 USUAL_SHARE = 0.9  # of the steps in the first lines: the others may be gaps
-CHECKED_SECONDS = 60.0  # after which the count of rows and the times are compared anew
+CHECKED_SECONDS = 60.0  # after which the count of rows and the times are compared again
 LEAST_DRIFT = 0.1  # seconds by which the rows may be ahead of the times, or behind, beside RATE_TOLERANCE
 _CLOCK = re.compile(r"\d{1,3}(:\d{1,2}){1,2}([.,]\d{1,9})?")
 
