@@ -21,7 +21,7 @@ from monitor.broker.kafka_python.config import client_config
 from monitor.broker.kafka_python.not_read import NotRead
 from monitor.broker.kafka_python.offsets import to_commit
 from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
-from monitor.broker.limits import StepLimit, fetch_pace, heartbeat_ms
+from monitor.broker.limits import StepLimit, fetch_pace, heartbeat_ms, weight
 from monitor.records.column import Column
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class KafkaPythonGroup:
             read_any_batch()
         with translated_connect_errors(settings):
             self._consumer = _build(settings, wait_seconds)
-            self._bytes = limit_bytes(self._consumer, StepLimit.full(settings).bytes)
+            self._bytes = limit_bytes(self._consumer, StepLimit.full(settings).bytes, weight)
             self._consumer.subscribe([self._topic], listener=self._rebalances)
         self._member: ConsumerGroupMetadata = self._consumer.group_metadata()
         self._joined_as = self._member  # the last one in a stable group

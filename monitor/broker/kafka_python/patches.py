@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from monitor.broker.kafka_python import known_versions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kafka import KafkaConsumer
 
     from monitor.broker.connection.diagnosis import Diagnosis
@@ -33,10 +35,10 @@ def read_any_batch() -> None:
     batches.read_any_batch()
 
 
-def limit_bytes(consumer: KafkaConsumer, limit: int) -> StepBytes | None:
-    """The bound on the bytes of each poll of a consumer; None with a client that is not known."""
+def limit_bytes(consumer: KafkaConsumer, limit: int, counted: Callable[[list[int]], int] = sum) -> StepBytes | None:
+    """The bound on the bytes of each poll of a consumer, see `StepBytes`; None with a client that is not known."""
     if not known_versions.is_known():
         return None
     from monitor.broker.kafka_python.step_bytes import StepBytes
 
-    return StepBytes(consumer, limit)
+    return StepBytes(consumer, limit, counted)

@@ -7,10 +7,12 @@ of memory here.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor.broker.kafka_python import known_versions
-from monitor.broker.limits import weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RECORDS_AT_ONCE = 32  # between two looks at their bytes
 _VALUE_SIZE = attrgetter("serialized_value_size")
@@ -20,8 +22,10 @@ _OTHER_SIZES = tuple(map(attrgetter, ("serialized_key_size", "serialized_header_
 class StepBytes:
     """Bounds each poll of one consumer to `limit` bytes, which may change between two polls."""
 
-    def __init__(self, consumer: Any, limit: int) -> None:
+    def __init__(self, consumer: Any, limit: int, counted: Callable[[list[int]], int] = sum) -> None:
+        """`counted` says how many bytes values of these sizes count."""
         known_versions.require_known()
+        self._counted = counted
         self.limit = self._left = limit
         self._append = consumer._fetcher._append
         consumer._fetcher._append = self._bounded_append
@@ -36,6 +40,6 @@ class StepBytes:
         count = int(self._append(drained, part, min(max_records, RECORDS_AT_ONCE), update_offsets))
         if count:
             taken = drained[part.topic_partition][-count:]
-            self._left -= weight(list(map(_VALUE_SIZE, taken)))
+            self._left -= self._counted(list(map(_VALUE_SIZE, taken)))
             self._left -= sum(sum(map(size, taken)) for size in _OTHER_SIZES)
         return count if self._left > 0 else max_records
