@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from monitor.broker import Reader
 from tests.chaos.deadline import Deadline
@@ -71,9 +71,18 @@ def wait_for_transactions(settings: Settings, topic: str) -> float:
         closing(_consumer(settings, "read_uncommitted")) as raw,
     ):
         partitions = _partitions(raw, topic)
-        while stable.end_offsets(partitions) != raw.end_offsets(partitions):
+        while (stable_ends := stable.end_offsets(partitions)) != (ends := raw.end_offsets(partitions)):
+            if deadline.is_over:
+                raise TimeoutError(_open_transactions(settings, partitions, f"{stable_ends} of {ends}"))
             deadline.wait(0.2)
     return deadline.passed
+
+
+def _open_transactions(settings: Settings, partitions: list[TopicPartition], ends: str) -> str:
+    """What the broker knows of the transactions of these partitions, to find who left one open."""
+    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers.split(","))) as admin:
+        producers, transactions = admin.describe_producers(partitions), admin.list_transactions()
+    return f"a transaction is open after {SETTLE_SECONDS:g} s: {ends}; producers {producers}; known {transactions}"
 
 
 def read(settings: Settings, topic: str) -> Iterator[Any]:
