@@ -37,6 +37,7 @@ def test_the_first_batch_is_not_counted_in_the_rate_and_the_last_one_ends_it():
     assert (result.beats, result.judged, result.abnormal) == (20, 30, 3)
 
 
+@pytest.mark.slow
 def test_a_contender_that_cannot_run_is_reported_with_its_reason():
     failure = run("scoring", CASE)
     assert isinstance(failure, RunFailure)

@@ -22,8 +22,8 @@ ROUNDS = 3
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
-def test_the_monitor_is_many_times_faster_than_one_record_at_a_time(kafka, model_file, ecg_data):
-    case = Case(kafka.address, fresh_prefix(), "fill", str(model_file), 0, 20.0)
+def test_the_monitor_is_many_times_faster_than_one_record_at_a_time(kafka, default_model_file, ecg_data):
+    case = Case(kafka.address, fresh_prefix(), "fill", str(default_model_file), 0, 20.0)
     fill(case, ecg_data / "ECG5000_TEST.tsv", Load(BEATS["monitor"], 60))
     cases = {name: replace(case, beats=beats, options=CONTENDERS[name].options) for name, beats in BEATS.items()}
     found = in_turn(cases, ROUNDS)

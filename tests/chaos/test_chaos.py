@@ -18,13 +18,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 
 @pytest.fixture
-def inputs(model_file, ecg_data, tmp_path):
+def inputs(default_model_file, ecg_data, tmp_path):
     """A Kafka for this test alone, so that killing it disturbs no other test."""
     home = os.environ.get("KAFKA_HOME")
     if not home or not shutil.which("java"):
         reason = "needs an Apache Kafka to kill: set KAFKA_HOME, with Java 17 on the PATH"
         (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
-    return Inputs(Path(home).resolve(), model_file, ecg_data, tmp_path, delivery=None)
+    return Inputs(Path(home).resolve(), default_model_file, ecg_data, tmp_path, delivery=None)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -96,6 +96,7 @@ def test_recordings_that_cannot_be_played_are_refused_before_kafka_is_asked(comm
     assert sentence in error
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_not_there_is_an_error_before_the_signal_is_read(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "monitor", "publish", *LIVE],

@@ -254,6 +254,7 @@ def test_beats_that_are_labelled_abnormal_do_not_make_a_model_unfit(command, tmp
     assert (code, "does not know" in out) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_early_ends_it_quietly(command, tmp_path):
     np.save(tmp_path / "many.npy", np.tile(beats(), (500, 1)))
     assert command("beats.npy")[0] == 0  # the model is there

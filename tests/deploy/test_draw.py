@@ -56,6 +56,7 @@ def answering(*values: float):
             thread.join()
 
 
+@pytest.mark.slow
 def test_every_panel_is_drawn(tmp_path: Path):
     dashboard = DASHBOARDS[0]
     with answering(0.0, 0.3, float("nan"), 7.0) as (prometheus, asked):

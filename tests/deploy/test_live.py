@@ -23,7 +23,7 @@ PLANTED = faults.FIRST | faults.SECOND
 
 
 @pytest.fixture(scope="module")
-def prometheus(broker, model_file, ecg_data, tmp_path_factory):
+def prometheus(broker, default_model_file, ecg_data, tmp_path_factory):
     """The server that scraped all deployments; the monitors still run."""
     found = program("prometheus", "prometheus")
     if not broker.is_kafka:
@@ -31,7 +31,7 @@ def prometheus(broker, model_file, ecg_data, tmp_path_factory):
         (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
     with ExitStack() as stack:
         deployments = FaultyDeployments(
-            stack, tmp_path_factory.mktemp("live"), broker.address, model_file, BeatPool(ecg_data)
+            stack, tmp_path_factory.mktemp("live"), broker.address, default_model_file, BeatPool(ecg_data)
         )
         yield stack.enter_context(all_faults_planted(found, deployments))
 

@@ -74,6 +74,7 @@ def test_every_test_beat_is_scored_once_and_every_bad_record_is_a_dead_letter(
         assert headers["reason"]
 
 
+@pytest.mark.slow
 def test_beats_scored_before_a_stop_are_not_scored_again(make_settings, model_file, test_beats, tmp_path):
     settings = make_settings(scores=True)
     for run in range(2):

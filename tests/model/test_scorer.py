@@ -136,13 +136,15 @@ def largest(residual):
     return np.lib.stride_tricks.sliding_window_view(residual**2, 14, axis=1).mean(axis=2).max(axis=1)
 
 
+MODEL = models.model()
+
+
 @given(st.floats(-12, 8), st.floats(-1, 1), st.integers(0, 50))
 def test_neither_unit_nor_offset_changes_a_score(magnitude, offset, seed):
     samples = models.beats(1, seed)
     unit = 10**magnitude / np.abs(samples).max()
     moved = (samples.astype(np.float64) * unit + offset * 10**magnitude).astype(np.float32)
-    model = models.model()
-    assert scored(moved, model).score == pytest.approx(scored(samples, model).score, rel=1e-3)
+    assert scored(moved, MODEL).score == pytest.approx(scored(samples, MODEL).score, rel=1e-3)
 
 
 def test_a_small_beat_on_a_large_offset_keeps_its_score():

@@ -34,11 +34,12 @@ def trained(tmp_path, capsys):
 
 
 @pytest.fixture(scope="session")
-def default(model_file):
+def default(default_model_file):
     """The model that is trained without any option."""
-    return artifact.load(model_file, "cpu")
+    return artifact.load(default_model_file, "cpu")
 
 
+@pytest.mark.slow
 def test_the_default_model_reaches_what_is_promised_of_it(default):
     ours, pca, nearest = default.manifest.evaluation.rows
     assert ours.auc >= 0.995
@@ -48,6 +49,7 @@ def test_the_default_model_reaches_what_is_promised_of_it(default):
     assert ours.false_positive_rate <= 0.03
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_manifest_are_those_of_the_daemon(default, ecg5000):
     scores = Scorer(default, "cpu", 512).score(ecg5000.test.samples).score
     flagged = Thresholds.from_manifest(default.manifest).judge(np.full(len(scores), b"bed", object), scores).abnormal
@@ -56,6 +58,7 @@ def test_the_figures_of_the_manifest_are_those_of_the_daemon(default, ecg5000):
     assert flagged[~ecg5000.test.abnormal].mean() == pytest.approx(ours.false_positive_rate)
 
 
+@pytest.mark.slow
 def test_the_manifest_records_how_the_model_was_trained(default):
     manifest = default.manifest
     assert (manifest.data.normals, manifest.data.abnormals) == (292, 208)

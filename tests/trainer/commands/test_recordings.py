@@ -38,7 +38,7 @@ def others(tmp_path_factory):
 def population(people, tmp_path_factory):
     """A model of the six people with its report."""
     folder = tmp_path_factory.mktemp("population")
-    ecg.train(prepared(people), folder / "m", Recipe(epochs=30), "cpu", report=folder / "report")
+    ecg.train(prepared(people), folder / "m", Recipe(epochs=10), "cpu", report=folder / "report")
     return folder
 
 

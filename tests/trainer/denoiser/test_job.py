@@ -44,6 +44,7 @@ def test_ctrl_c_is_reported_and_recorded_in_the_kept_model(idx_folder, tmp_path,
     assert (tmp_path / "report" / "figures.json").exists()
 
 
+@pytest.mark.slow
 def test_with_a_report_or_without_the_same_seed_writes_the_same_file(idx_folder, tmp_path):
     recipe = ImageRecipe(DenoiserConfig("best"), epochs=1)
     for name, report in (("a", None), ("b", tmp_path / "report")):
@@ -66,7 +67,10 @@ class Interrupted(Corruption):
         return Corruption.spoil(self, clean, draw)
 
 
-@pytest.mark.parametrize(("at", "curves"), [(4, ["best"]), (15, ["best"]), (22, ["best", "classic"])])
+@pytest.mark.parametrize(
+    ("at", "curves"),
+    [(4, ["best"]), pytest.param(15, ["best"], marks=pytest.mark.slow), (22, ["best", "classic"])],
+)
 def test_ctrl_c_at_any_time_leaves_a_model_and_no_unfinished_classic(idx_folder, tmp_path, at, curves):
     recipe = ImageRecipe(DenoiserConfig("best"), Interrupted(at=at), epochs=1)
     job.run(DenoiserJob(idx_folder, "", tmp_path / "model", tmp_path / "report", "cpu", quick=True), recipe)
