@@ -27,6 +27,12 @@ def all_commands(group: click.Group) -> list[click.Command]:
     return found
 
 
+def lines_of(group: click.Group) -> list[tuple[str, ...]]:
+    """The words of every command below a group, the group's own empty line first."""
+    inner = {name: lines_of(one) if isinstance(one, click.Group) else [()] for name, one in group.commands.items()}
+    return [(), *((name, *rest) for name, lines in inner.items() for rest in lines)]
+
+
 def test_the_folder_of_the_commands_reads_like_the_help():
     files = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - {"__init__"}
     assert {name.replace("-", "_") for name in cli.commands.commands} == files
@@ -37,6 +43,14 @@ def test_a_command_is_described_in_a_line_that_is_not_cut_off(command):
     assert not command.get_short_help_str(60).endswith("...")
     assert command.help.split("\n\n")[0].endswith(".")
     assert all(option.help for option in command.params if isinstance(option, click.Option))
+
+
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name in PROGRAMS for words in lines_of(PROGRAMS[name])])
+def test_every_command_has_help(name, words):
+    done = CliRunner().invoke(PROGRAMS[name], [*words, "--help"], prog_name=name)
+    assert done.exit_code == 0
+    assert done.output.startswith(f"Usage: {' '.join((name, *words))} [OPTIONS]")
+    assert max(map(len, done.output.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

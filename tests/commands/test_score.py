@@ -291,8 +291,8 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_printed(comma
 def test_without_the_extra_beats_are_scored_and_a_recording_is_refused(tmp_path):
     files.write_wfdb(tmp_path)
     without = "import sys\nfor name in ('scipy', 'wfdb', 'edfio'):\n    sys.modules[name] = None\n"
-    for file, code, said in (("beats.npy", 0, "60 beats"), ("100", 2, "pip install 'ecg-monitor[recordings]'")):
-        line = [sys.executable, "-c", f"{without}from monitor.cli import main; main()", "score", file]
-        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
-        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
-        assert said in done.stdout + done.stderr
+    line = [sys.executable, "-c", f"{without}from monitor.cli import main; main()", "score", "beats.npy", "100"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert len(done.stdout.splitlines()) >= 60
+    assert "pip install 'ecg-monitor[recordings]'" in done.stderr

@@ -52,7 +52,10 @@ def read(broker, count):
     return found
 
 
-@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+@pytest.mark.parametrize(
+    "codec",
+    [pytest.param("gzip", marks=pytest.mark.slow), "lz4", pytest.param("snappy", marks=pytest.mark.slow), "zstd"],
+)
 def test_beats_may_come_compressed(make_settings, codec):
     settings = make_settings()
     publish(settings, [(b"x" * 560, [])], compression_type=codec)

@@ -111,19 +111,6 @@ def test_check_accepts_a_correct_setup(run, model_file):
     assert "the topics and the rights are there" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        *([], ["run"], ["publish"], ["alerts"], ["topics", "create"], ["check"], ["demo"]),
-        *(["threshold"], ["threshold", "set"], ["threshold", "show"], ["threshold", "clear"]),
-    ],
-)
-def test_every_command_has_help(run, arguments):
-    done = run(*arguments, "--help")
-    assert done.returncode == 0
-    assert len(done.stdout.splitlines()) >= 5
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(DEMO_SECONDS)
 def test_the_demo_ends_by_itself_with_all_beats_a_picture_and_recordings_where_there_are_some(ecg_data, tmp_path):

@@ -159,11 +159,12 @@ def free_port():
 
 def test_without_a_broker_the_sentence_says_what_to_look_at():
     servers = f"127.0.0.1:{free_port()}"
-    began, threads = time.monotonic(), len(list(Path("/proc/self/task").iterdir()))
+    began, threads = time.monotonic(), set(Path("/proc/self/task").iterdir())
     with pytest.raises(BrokerError, match=f"no Kafka answers at {servers} .*Connection refused"):
         connect(settings(servers, security_protocol="PLAINTEXT"), 0.5)
     assert time.monotonic() - began < 5
-    assert len(list(Path("/proc/self/task").iterdir())) == threads
+    while set(Path("/proc/self/task").iterdir()) - threads:  # a thread of the library may take a moment to end
+        assert time.monotonic() - began < 10
 
 
 def test_an_option_that_the_library_does_not_take_is_refused():

@@ -152,6 +152,7 @@ def test_a_test_without_normal_beats_leaves_those_learnt_from_to_show(drawn, own
     assert "The 6 training beats with the highest scores" in shown.text
 
 
+@pytest.mark.slow
 def test_the_same_model_and_beats_make_the_same_bytes(folder, default, ecg5000, tmp_path):
     report.write(tmp_path, default, ecg5000, [0.5, 0.3, 0.2])
     for file in sorted(folder.iterdir()):
