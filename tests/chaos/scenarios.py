@@ -30,11 +30,14 @@ class Scenario:
     limit_seconds: float = 3600.0
 
 
+# Scenarios that kill a node have three. Kafka 4.3.1 with one node may restart from a kill with a transaction that is
+# committed for its coordinator, but has no marker in any partition: it stays open for readers for ever.
 SCENARIOS = {
     "short": Scenario(
         beats=6000,
         sources=20,
         bad=60,
+        nodes=3,
         members=2,
         kills=5,
         freezes=1,
@@ -45,7 +48,7 @@ SCENARIOS = {
         pause_seconds=(0.0, 0.6),
         session_timeout_ms=3000,
         batch_size=16,
-        limit_seconds=150.0,
+        limit_seconds=200.0,
     ),
     "kills": Scenario(kills=100, session_timeout_ms=3000),
     "rebalances": Scenario(members=4, partitions=6, kills=40, leaves=60, away_seconds=(0.0, 6.0)),
