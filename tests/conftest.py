@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that uses the fixture `kafka` as `kafka` and `slow`, and the chaos test as `alone`.
 
     Groups of Apache Kafka take seconds to rebalance: together these tests take longer than all others. In `make test`
-    the contract of a broker runs on the broker in memory. The chaos test is `alone`: its storm has 200 seconds, and
+    the contract of a broker runs on the broker in memory. The chaos test is `alone`: its storm has 300 seconds, and
     beside other tests on two busy cores they were not enough.
     """
     for item in items:

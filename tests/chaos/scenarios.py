@@ -48,7 +48,7 @@ SCENARIOS = {
         pause_seconds=(0.0, 0.6),
         session_timeout_ms=3000,
         batch_size=16,
-        limit_seconds=200.0,
+        limit_seconds=300.0,
     ),
     "kills": Scenario(kills=100, session_timeout_ms=3000),
     "rebalances": Scenario(members=4, partitions=6, kills=40, leaves=60, away_seconds=(0.0, 6.0)),

@@ -14,7 +14,7 @@ from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.testbed import Inputs
 from tests.conftest import CLIENTS
 
-pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(600)]  # about 100 s on a quiet machine
+pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(900)]  # about 100 s on a quiet machine
 
 
 @pytest.fixture
