@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from monitor.broker.client import ClientError, Failure
+from monitor.broker.confluent.bounded_call import call_within
 from monitor.broker.confluent.client_errors import (
     close_quietly,
     error_of,
@@ -39,6 +40,9 @@ QUEUE_FULL = -184  # RD_KAFKA_RESP_ERR__QUEUE_FULL of librdkafka
 TURN_SECONDS = 0.1  # between two looks at the clock
 REPORT_SECONDS = 0.5  # after a call failed, for the report that says which message was refused
 BATCH_SIZES = (BATCH_BYTES, 16 * 1024, 0)  # 0: one message a batch
+# librdkafka 2.16.1 adds offsets for as long as the group's coordinator is gone, whatever its limit: 42 s instead of 3
+# were seen, and 10 minutes in an outage.
+OVERTIME_SECONDS = 1.0
 LEAST_SECONDS = 0.001  # the library waits without a limit for a negative number of seconds
 
 
@@ -184,6 +188,7 @@ class ConfluentProducer:
         self._producer: Producer = build(Producer, settings, options, errors)
         self._reports = DeliveryReports(self._producer)
         self._is_transactional = transactional_id is not None
+        self._is_stuck = False  # whether a call of the library has not returned
         self._transaction: list[TransactionSending] = []  # what was sent in this transaction
 
     def send(
@@ -272,8 +277,14 @@ class ConfluentProducer:
         if not member.member_id:
             raise ClientError(f"{what}: this member is out of the group", Failure.OUT_OF_GROUP)
         given = [TopicPartition(topic, one, *offset) for one, offset in offsets.items()]
-        with self._translated(what):
-            self._producer.send_offsets_to_transaction(given, member.token, max(seconds, LEAST_SECONDS))
+        limit = max(seconds, LEAST_SECONDS)
+        call = partial(self._producer.send_offsets_to_transaction, given, member.token, limit)
+        try:
+            with self._translated(what):
+                call_within(limit + OVERTIME_SECONDS, call)
+        except TimeoutError:
+            self._is_stuck = True
+            raise ClientError(f"{what}: no answer within {limit + OVERTIME_SECONDS:.1f} s", Failure.LATE) from None
 
     def commit(self, seconds: float) -> None:
         with self._translated("committing a transaction"):
@@ -326,8 +337,9 @@ class ConfluentProducer:
         `close` of the library would wait without a limit for the broker to undo an open transaction; when the object
         goes, the library leaves that to the broker.
         """
-        self._producer.purge()
-        self._reports.serve()
+        if not self._is_stuck:
+            self._producer.purge()
+            self._reports.serve()
         if not self._is_transactional:
             self._producer.close()
         del self._producer, self._reports.producer
