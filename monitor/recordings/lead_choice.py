@@ -23,7 +23,7 @@ def chosen(path: Path, names: Sequence[str], lead: str | int | None) -> int:
     found = _named(names, str(lead)) if isinstance(lead, str) else []
     if len(found) > 1:
         numbers = " and ".join(map(str, found))
-        raise RecordingError(f"{path}: the leads {numbers} are all called {lead!r}: give the number of one of them")
+        raise RecordingError(f"{path}: the leads {numbers} are all called {lead!r}", "give the number of one ({lead})")
     if found:
         return found[0]
     if str(lead).isdecimal() and len(str(lead)) < 6 and int(lead) < len(names):  # noqa: PLR2004 - digits of a small number
