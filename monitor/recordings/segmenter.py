@@ -50,12 +50,14 @@ class Segments:
         return len(self.time)
 
 
-def _check_types(hz: object, leads: object) -> None:
+def _check_types(hz: object, leads: object, window: object) -> None:
     """Raise ValueError for anything but numbers, as the public API does for all that it cannot take."""
     if not (isinstance(hz, Real) and isinstance(leads, Integral)):
         raise ValueError(  # noqa: TRY004
             f"hz is {hz!r} and leads is {leads!r}, where a number and a whole number are expected"
         )
+    if not isinstance(window, Window):
+        raise ValueError(f"window is {window!r}, where a Window is expected")  # noqa: TRY004
 
 
 class Segmenter:
@@ -70,7 +72,7 @@ class Segmenter:
 
         Raises ValueError for another rate, for fewer than one lead or more than 10,000, and for a window from R to R.
         """
-        _check_types(hz, leads)
+        _check_types(hz, leads, window)
         if not MIN_HZ <= hz <= MAX_HZ:
             raise ValueError(f"{hz:g} Hz: a rate of {MIN_HZ:g} to {MAX_HZ:g} samples a second is expected")
         if not 1 <= leads <= MAX_LEADS:

@@ -198,6 +198,11 @@ def test_a_step_and_mains_hum_lose_no_beat():
     assert all(np.abs(found.time - peak).min() < 0.02 for peak in far)
 
 
+def test_a_window_of_another_type_is_refused():
+    with pytest.raises(ValueError, match="window is 'r-centred', where a Window is expected"):
+        Segmenter(250, window="r-centred")
+
+
 @pytest.mark.parametrize("hz", [0.0, -1.0, 99.0, 1e6, float("nan"), float("inf")])
 def test_a_rate_that_no_ecg_has_is_refused(hz):
     with pytest.raises(ValueError, match="samples a second"):

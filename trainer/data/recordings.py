@@ -72,6 +72,8 @@ def read(path: Path, signals: Signals) -> Dataset:
     that was asked for.
     """
     paths = files(path) if path.is_dir() else (path,)
+    if not paths:
+        raise RefusedError(f"{path}: holds no recording: a .dat file needs its .hea file beside it")
     folder = path if path.is_dir() else path.parent
     people = patients.patients(folder, [each.stem for each in paths]) if path.is_dir() else (path.stem,)
     opened = [(patient, each) for patient, file in zip(people, paths, strict=True) for each in _leads(file, signals)]
