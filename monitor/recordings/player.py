@@ -60,7 +60,7 @@ def segmenter_of(recording: Recording, window: Window) -> Segmenter:
         raise RecordingError(
             f"{recording.path}: lead {recording.lead!r} has {recording.hz:g} samples a second (Hz), where {MIN_HZ:g} "
             f"to {MAX_HZ:,.0f} are expected",
-            "choose another lead ({lead}), or a recording with such a rate",
+            "choose another {lead}, or a recording with such a rate",
         )
     try:
         return Segmenter(recording.hz, window=window)
@@ -158,7 +158,7 @@ def _known(recording: Recording, start_ms: int | None) -> int:
     if start_ms is None:
         raise RecordingError(
             f"{recording.path}: does not say when it began, or a time before 1971",
-            "give the time of its first sample ({start} TIME), or {start} now",
+            "give {start} TIME or {start} now",
         )
     return start_ms
 

@@ -12,7 +12,7 @@ from monitor.errors import RecordingError
 from monitor.recordings.edf.file import edf_leads, open_edf
 from monitor.recordings.edf.header import BLOCK, is_edf, read_edf_header
 from monitor.recordings.library import unreadable
-from monitor.recordings.limits import MAX_HZ, MIN_HZ
+from monitor.recordings.limits import MAX_HZ, MIN_HZ, number
 from monitor.recordings.recording import Recording
 from monitor.recordings.table.file import TableChoice, open_table, table_leads
 from monitor.recordings.wfdb.record import open_wfdb, wfdb_leads
@@ -46,6 +46,7 @@ def open_recording(
     """
     _check_types(path, lead, hz, column, unit)
     path = Path(path)
+    hz = None if hz is None else number(hz)
     if hz is not None and not MIN_HZ <= hz <= MAX_HZ:
         raise RecordingError(
             f"{path}: cannot have {hz:g} samples a second", f"give a rate ({{hz}}) from {MIN_HZ:g} to {MAX_HZ:,.0f}"
@@ -54,7 +55,7 @@ def open_recording(
     if kind is Format.TABLE:
         return open_table(path, TableChoice(lead, column, hz, unit))
     if column is not None:
-        raise RecordingError(f"{path}: is no table, so it has no column {column!r}", "name a lead ({lead}) instead")
+        raise RecordingError(f"{path}: is no table, so it has no column {column!r}", "name a {lead} instead")
     recording = open_edf(path, lead, unit) if kind is Format.EDF else open_wfdb(_header_of(path), lead, unit)
     if hz is not None and abs(hz - recording.hz) > RATE_TOLERANCE * recording.hz:
         raise RecordingError(
@@ -76,7 +77,7 @@ def _check_types(
     )
     for name, given, types in expected:
         if not isinstance(given, types):
-            raise RecordingError(f"{path!r}: {name} is {given!r}, of type {type(given).__name__}, which it cannot be")
+            raise RecordingError(f"{path}: {name} is {given!r}, of type {type(given).__name__}, which it cannot be")
 
 
 def lead_names(path: str | Path) -> tuple[str, ...]:

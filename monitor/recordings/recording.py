@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from numbers import Real
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.errors import RecordingError
+from monitor.recordings.limits import number
 
 PIECE_SECONDS = 60.0  # the most that is read at a time, so that memory use does not grow with the recording
 
@@ -63,7 +63,7 @@ class Recording:
 
         Raises RecordingError where the file turns out to be damaged, and for `from_seconds` that is no number.
         """
-        if not isinstance(from_seconds, Real) or not math.isfinite(from_seconds):
+        if not math.isfinite(number(from_seconds)):
             raise RecordingError(
                 f"{self.path}: from_seconds is {from_seconds!r}, where a number of seconds is expected"
             )

@@ -89,9 +89,9 @@ TABLE = ("--hz", "250", "--unit", "mV")
         (["lead.csv", *TABLE, "--source", "a\u202eb"], "characters that are not printable"),
         (["lead.csv", *TABLE, "--start", "recording"], "does not say when it began"),
         (["named.csv", *TABLE], "characters that are not printable: name another with --source"),
-        (["lead.csv", "--hz", "250"], "give its unit (--unit)"),
+        (["lead.csv", "--hz", "250"], "give its --unit: uV"),
         (["lead.csv", "--unit", "mV"], "has no column of times: give the samples a second (--hz)"),
-        (["lead.csv", *TABLE, "--column", "0", "--lead", "0"], "are given: give one (--lead or --column)"),
+        (["lead.csv", *TABLE, "--column", "0", "--lead", "0"], "are given: give --lead or --column, not both"),
         (["lead.csv", *TABLE, "--labels"], "lead.csv: has no annotations: leave --labels out"),
     ],
 )

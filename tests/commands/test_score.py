@@ -181,7 +181,7 @@ def test_a_csv_recording_is_read_by_the_options_that_publish_has(command, tmp_pa
     recorded(tmp_path)
     table(tmp_path / "lead.csv")
     code, _, error = command("lead.csv", "--model", "around-r")
-    assert (code, "give its unit (--unit)" in error) == (2, True)
+    assert (code, "give its --unit: uV" in error) == (2, True)
     code, out, error = command("lead.csv", "--model", "around-r", "--unit", "mV", "--column", "II", "--csv")
     assert (code, len(out.splitlines()) >= 39) == (0, True)
     assert command("lead.csv", "--model", "around-r", "--unit", "mV", "--hz", "250")[0] == 0

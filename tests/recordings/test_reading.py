@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_a_lead_that_is_missing_is_refused_with_those_that_there_are(recording, 
         open_recording(recording, lead=lead, hz=rate(recording))
 
 
-@pytest.mark.parametrize("hz", [0, -1, float("nan"), float("inf"), 200])
+@pytest.mark.parametrize("hz", [0, -1, float("nan"), float("inf"), 10**400, 200])
 def test_a_rate_that_is_none_or_another_one_is_refused(recording, hz):
     if hz == 200 and recording.suffix == ".csv":
         pytest.skip("a table without times has the rate that is given")
@@ -106,10 +107,15 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
         open_recording(tmp_path / name)
 
 
-@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), "1", None])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 10**400, "1", None])
 def test_samples_begin_at_a_number_of_seconds(recording, seconds):
     with pytest.raises(RecordingError, match=r"from_seconds is .*, where a number of seconds is expected"):
         open_recording(recording, hz=rate(recording)).pieces(seconds)
+
+
+def test_a_rate_may_be_a_number_of_any_type(recording):
+    found = open_recording(recording, hz=Fraction(250))
+    assert (found.hz, type(found.hz)) == (250, float)
 
 
 def test_advice_names_arguments_and_in_a_command_options():

@@ -58,10 +58,10 @@ def _place(path: Path, layout: Layout, choice: TableChoice) -> int:
         return layout.leads[chosen(path, [layout.names[place] for place in layout.leads], lead)]
     if choice.lead is not None:
         raise RecordingError(
-            f"{path}: lead {choice.lead!r} and column {choice.column!r} are given", "give one ({lead} or {column})"
+            f"{path}: lead {choice.lead!r} and column {choice.column!r} are given", "give {lead} or {column}, not both"
         )
     column = without_unit(choice.column)[0] if isinstance(choice.column, str) else choice.column
-    place = chosen(path, layout.names, column)
+    place = chosen(path, layout.names, column, "column")
     if place not in layout.leads:
         raise RecordingError(
             f"{path}: column {place} of {listed(layout.names)} holds times or numbers of rows", "give another {column}"
@@ -74,7 +74,7 @@ def _scale(path: Path, name: str, unit: str) -> float:
     factor = mv_in(unit)
     if factor is None:
         said = f"has the unit {unit!r}" if unit else "has no unit in the table"
-        raise RecordingError(f"{path}: lead {name!r} {said}", f"give its unit ({{unit}}): {EXPECTED_UNITS}")
+        raise RecordingError(f"{path}: lead {name!r} {said}", f"give its {{unit}}: {EXPECTED_UNITS}")
     return factor
 
 

@@ -160,7 +160,7 @@ class WfdbPieces:
         if not signal.has_gain:
             raise RecordingError(
                 f"{path}: lead {self.lead.name!r} has counts without a gain",
-                "say how many are 1 mV by the unit adc/N, such as adc/200 ({unit})",
+                "say by {unit} how many are 1 mV: adc/N, such as adc/200",
             )
         return factor
 
