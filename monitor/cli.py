@@ -27,7 +27,7 @@ def main() -> None:
     try:
         commands()
     except MonitorError as error:
-        show(f"error: {error}", err=True)
+        show(f"error: {error.for_command()}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - a defect of the monitor: nothing but the exit code is left to do
         log.crashed(error)

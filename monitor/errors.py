@@ -14,9 +14,11 @@ judged as usual. Each message is one sentence that says what is wrong, where, an
 
 from __future__ import annotations
 
+import re
 import sys
 
 DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+_CHOICE = re.compile(r"\{(\w+)\}")
 CLIENT_PACKAGES = frozenset({"kafka", "lz4", "snappy", "zstandard"})  # the Kafka client and the codecs that it calls
 
 
@@ -24,6 +26,10 @@ class MonitorError(Exception):
     """A fault with a sentence for the person who runs the command."""
 
     exit_code = 1
+
+    def for_command(self) -> str:
+        """The sentence for a person who gives options to a command."""
+        return str(self)
 
 
 class RefusedError(MonitorError):
@@ -37,7 +43,29 @@ class ArtifactError(RefusedError):
 
 
 class RecordingError(RefusedError, ValueError):
-    """A recording that cannot be read, or has no such lead. For users of the Python API it is a ValueError."""
+    """A recording that cannot be read, or has no such lead. For users of the Python API it is a ValueError.
+
+    `advice` says what to do. What a caller may choose stands in it in braces, as in `give the rate ({hz})`: an argument
+    of the Python API is called `hz`, and an option of a command `--hz`.
+    """
+
+    def __init__(self, problem: str, advice: str = "", done: str = "") -> None:
+        super().__init__(problem, advice, done)
+        self._problem, self._advice, self._done = problem, advice, done
+
+    def __str__(self) -> str:
+        return self._sentence("")
+
+    def for_command(self) -> str:
+        return self._sentence("--")
+
+    def after(self, done: str) -> RecordingError:
+        """The same error, which also says what was done before."""
+        return RecordingError(self._problem, self._advice, done)
+
+    def _sentence(self, prefix: str) -> str:
+        advice = _CHOICE.sub(rf"{prefix}\1", self._advice)
+        return ": ".join(filter(None, (self._problem, advice))) + (f" ({self._done})" if self._done else "")
 
 
 class BrokerError(MonitorError):

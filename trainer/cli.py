@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import click
 
+from monitor.commands import show
 from monitor.errors import MonitorError
 from trainer.commands.calibrate import calibrate
 from trainer.commands.denoise import denoise
@@ -21,7 +22,7 @@ def main() -> None:
     try:
         commands(prog_name="ecg-trainer")
     except MonitorError as error:
-        click.echo(f"error: {error}", err=True)
+        show(f"error: {error.for_command()}", err=True)
         sys.exit(error.exit_code)
 
 

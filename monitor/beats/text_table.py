@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from monitor.beats.label_column import ReadingRules
 
+SUFFIXES = (".csv", ".tsv", ".txt")  # of tables in text files: of beats, and of recordings
 MAX_LINE_BYTES = 256 * 1024
 MAX_BYTES = 4 * 1024**3  # of text, also of text out of a gzip file
 MAX_NUMBERS = 64 * 1024 * 1024  # half a gigabyte; some 470,000 beats, five days of one lead

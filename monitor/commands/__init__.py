@@ -11,6 +11,8 @@ import click
 from monitor.errors import RefusedError
 from monitor.terminal import printable
 
+FIRST_YEAR, LAST_YEAR = 1971, 9000  # Kafka counts from 1970; beats of a recording follow the time that is given
+
 
 def show(text: str, *, err: bool = False) -> None:
     """Print lines of text. Every command prints with this: what comes from a topic may hold control sequences."""
@@ -52,4 +54,6 @@ def milliseconds_of(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a time; a time looks like 2026-11-24T10:00:00Z") from error
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise click.BadParameter(f"{text!r} is not a time from {FIRST_YEAR} to {LAST_YEAR}, as Kafka can keep it")
     return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -18,7 +18,7 @@ from monitor import api, broker, settings
 from monitor.beats import stream
 from monitor.beats.window import R_CENTRED, Window
 from monitor.commands import TABLE_OPTIONS, milliseconds_of, require_recordings, show, table_options
-from monitor.errors import MonitorError, RefusedError
+from monitor.errors import BrokerError, RecordingError, RefusedError
 from monitor.publishing.file_kind import is_recording
 from monitor.publishing.sending import send_all
 from monitor.publishing.source import check_source
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 LIVE = Path("-")
+LEAST_SPEED = 0.001
 CUT_HERE = {"hz", "unit", "model"}  # options of everything that is cut into beats here
 OPTIONS = {  # that only some inputs take
     "files of beats": {"sources", "rate", "shuffle", "loop", "start"},
@@ -48,8 +49,8 @@ def _speed(text: str) -> float:
         speed = math.inf if text == "max" else float(text)
     except ValueError:
         speed = math.nan
-    if not speed > 0:
-        raise click.BadParameter(f"{text!r} is not a speed: `max` or a number above 0 is expected")
+    if not speed >= LEAST_SPEED:
+        raise click.BadParameter(f"{text!r} is not a speed: `max` or a number from {LEAST_SPEED:g} is expected")
     return speed
 
 
@@ -237,10 +238,15 @@ def _publish_recordings(config: Settings, files: tuple[Path, ...], options: dict
             publisher.find(config.beats_topic)
             send_all(publisher, player.messages(config.beats_topic, publisher.flush, status))
             publisher.flush()
+        except RecordingError as error:
+            publisher.flush()
+            raise error.after(player.published()) from error
         finally:
             for line in player.result():
                 status.say(line)
     _say_published(publisher.acknowledged, count_of(len(recordings), "source"), config)
+    if player.has_nothing:
+        raise RefusedError("no beats were found, so nothing was published")
 
 
 def _start_choice(start: Start) -> StartChoice:
@@ -299,11 +305,11 @@ def _window(model: Path | None) -> Window:
 
 @contextmanager
 def _publisher(config: Settings) -> Iterator[broker.Publisher]:
-    """A publisher. Says how many beats were published where an error ends it."""
+    """A publisher. Says how many beats were published where an error of Kafka ends it."""
     with closing(broker.Publisher(config)) as publisher:
         try:
             yield publisher
-        except MonitorError:
+        except BrokerError:
             show(f"{count_of(publisher.acknowledged, 'beat')} published before this error:", err=True)
             raise
 

@@ -18,7 +18,7 @@ from monitor import api, settings
 from monitor.beats import beat_file
 from monitor.beats.plausible import NO_BEATS, BeatHeights
 from monitor.commands import TABLE_OPTIONS, require_recordings, show, table_options
-from monitor.errors import RefusedError
+from monitor.errors import RecordingError, RefusedError
 from monitor.model.fit import misfit
 from monitor.publishing.file_kind import is_named_as_recording, is_recording
 from monitor.terminal import count_of, printable, printable_json
@@ -155,7 +155,7 @@ def score(
         for heading in _headings(form, name, number, len(files)):
             show(heading)
         of_file, heights = ScoreCounts(), BeatHeights()
-        for row, chunk, result in _results(beats, scoring, used, (counts, of_file)):
+        for row, chunk, result in _results(_reported(beats), scoring, used, (counts, of_file)):
             if chunk.seconds is not None:
                 heights.add(chunk.samples)
             show("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
@@ -229,7 +229,7 @@ def _read(file: Path, rules: beat_file.ReadingRules) -> Iterator[BeatsToScore]:
 def _cut(file: Path, choices: dict[str, Any], window: Window) -> Iterator[BeatsToScore]:
     """The beats of a recording. Raises RefusedError if the model has learnt beats that are cut from R to R."""
     require_recordings()
-    from monitor.publishing.opening import opened  # noqa: PLC0415 - the extra `recordings`
+    from monitor.recordings import open_recording  # noqa: PLC0415 - the extra `recordings`
     from monitor.recordings.player import segmenter_of  # noqa: PLC0415
 
     if window.kind == "r-to-r":
@@ -237,7 +237,7 @@ def _cut(file: Path, choices: dict[str, Any], window: Window) -> Iterator[BeatsT
             f"{file}: this is a recording, and the model expects beats {window}: use a model that was trained on "
             "recordings"
         )
-    recording = opened(file, **choices)
+    recording = open_recording(file, **choices)
     segmenter = segmenter_of(recording, window)
     found = chain(map(segmenter.feed, recording.pieces()), (segmenter.finish() for _ in range(1)))
     return _labelled((beats for beats in found if len(beats)), recording.annotations)
@@ -252,6 +252,20 @@ def _labelled(found: Iterator[Segments], annotations: Annotations | None) -> Ite
         symbols = ["" if known is None else known.near(seconds) for seconds in beats.time.tolist()]
         normal = np.array([symbol in NORMAL_SYMBOLS for symbol in symbols], np.bool_)
         yield BeatsToScore(beats.samples, normal, np.array(list(map(bool, symbols)), np.bool_) & ~normal, beats.time)
+
+
+def _reported(beats: Iterator[BeatsToScore]) -> Iterator[BeatsToScore]:
+    """The same beats. An error in the middle of a recording also says how many beats went before it, until when."""
+    count, seconds = 0, 0.0
+    try:
+        for chunk in beats:
+            yield chunk
+            count += len(chunk.samples)
+            seconds = seconds if chunk.seconds is None else float(chunk.seconds[-1])
+    except RecordingError as error:
+        if not count:
+            raise
+        raise error.after(f"scored before: {count_of(count, 'beat')}, until {seconds:.3f} s") from error
 
 
 def _results(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.recordings.beat_symbols import BEAT_SYMBOLS, NORMAL_SYMBOLS, REACH_SECONDS, VENTRICULAR_SYMBOLS
+from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from monitor.recordings import Annotations
 
 RUN = 3  # ventricular beats in a row
-OPEN, WINDOW = 3, 5  # the default episode rule: an alarm opens when 3 of 5 beats are flagged
+OPEN: int = Settings.model_fields["episode_open"].default  # flagged beats that open an alarm, by the default rule
+WINDOW: int = Settings.model_fields["episode_window"].default  # among so many last ones
 SECONDS_PER_HOUR = 3600
 HEADS = ("record", "hours", "runs", "found", "alarms", "at runs", "at other abnormal", "among normal", "in alarm")
 

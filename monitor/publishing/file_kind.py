@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from monitor.beats import text_table
 from monitor.beats.beat import SAMPLES
 
 RECORDING_SUFFIXES = (".hea", ".dat", ".edf", ".bdf", ".rec")
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 HEAD_BYTES, EDF_BYTES = 64 * 1024, 256
 
 
@@ -29,7 +29,7 @@ def is_recording(path: Path) -> bool:
     head = _head(path)
     if is_edf(head[:EDF_BYTES]):
         return True
-    return suffix in TABLE_SUFFIXES and 0 < _columns(head) < SAMPLES // 2
+    return suffix in text_table.SUFFIXES and 0 < _columns(head) < SAMPLES // 2
 
 
 def is_named_as_recording(path: Path) -> bool:

@@ -14,10 +14,9 @@ from monitor.beats.plausible import NO_BEATS, BeatHeights
 from monitor.beats.window import R_CENTRED, Window
 from monitor.broker import TimeLimits
 from monitor.errors import RecordingError, RefusedError
-from monitor.publishing.opening import opened
 from monitor.publishing.source import check_source
 from monitor.publishing.status_line import StatusLine, clock_text, time_text
-from monitor.recordings import Recording
+from monitor.recordings import Recording, open_recording
 from monitor.recordings.player import (
     AUTOMATIC,
     Bed,
@@ -61,12 +60,12 @@ def open_all(paths: Sequence[Path], plan: PlaybackPlan) -> list[Recording]:
         )
     leads = plan.leads * (len(paths) if len(plan.leads) == 1 else 1) or (None,) * len(paths)
     found = [
-        opened(path, lead, hz=plan.hz, column=plan.column, unit=plan.unit)
+        open_recording(path, lead=lead, hz=plan.hz, column=plan.column, unit=plan.unit)
         for path, lead in zip(paths, leads, strict=True)
     ]
     for one in found:
         if plan.with_annotations and one.annotations is None:
-            raise RecordingError(f"{one.path}: has no annotations: leave --labels out, or add the annotation file")
+            raise RecordingError(f"{one.path}: has no annotations", "leave {labels} out, or add the annotation file")
         segmenter_of(one, plan.window)
     source_names(found, plan.sources)
     if plan.start.kind == "recording":
@@ -140,6 +139,15 @@ class Playback:
         first_ms, last_ms = self.timetable.first_ms, self.timetable.last_ms
         place = f"{clock_text((self._reached_ms - first_ms) / 1000)} of {clock_text((last_ms - first_ms) / 1000)}"
         return f"{name}: {place}, {count_of(sum(self._counts.values()), 'beat')}"
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether all recordings were played to their end, and none has a beat."""
+        return self._reached_ms == self.timetable.last_ms and not any(self._counts.values())
+
+    def published(self) -> str:
+        """What was published before an error, and up to which recorded time."""
+        return f"published before: {self.progress()}"
 
     def result(self) -> list[str]:
         """A line for each bed: how much of it was played, and how many beats it has. Then the warnings."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from monitor.errors import RecordingError
 
 SHOWN = 16  # leads that a message lists
 
 
-def chosen(path: Path, names: Sequence[str], lead: str | int | None) -> int:
+def chosen(path: Path, names: Sequence[str], lead: str | int | None, what: Literal["lead", "column"] = "lead") -> int:
     """The number of a lead, counted from 0. `lead` is a name, a number from 0, or None for the first lead.
 
-    The case of letters does not matter, and `II` finds `ECG II`. A name goes before a number. Raises RecordingError for
-    a lead that is missing or has the name of another one.
+    The case of letters does not matter, and `II` finds `ECG II`. A name goes before a number. `what` the names are of
+    is said in a message. Raises RecordingError for a lead that is missing or has the name of another one.
     """
     if not names:
         raise RecordingError(f"{path}: holds no signals, where at least one lead is expected")
@@ -23,12 +24,14 @@ def chosen(path: Path, names: Sequence[str], lead: str | int | None) -> int:
     found = _named(names, str(lead)) if isinstance(lead, str) else []
     if len(found) > 1:
         numbers = " and ".join(map(str, found))
-        raise RecordingError(f"{path}: the leads {numbers} are all called {lead!r}: give the number of one of them")
+        raise RecordingError(
+            f"{path}: the {what}s {numbers} are all called {lead!r}", f"give the number of one of them as {{{what}}}"
+        )
     if found:
         return found[0]
     if str(lead).isdecimal() and len(str(lead)) < 6 and int(lead) < len(names):  # noqa: PLR2004 - digits of a small number
         return int(lead)
-    raise RecordingError(f"{path}: has no lead {lead!r}: give a name or a number of {listed(names)}")
+    raise RecordingError(f"{path}: has no {what} {lead!r}: give a name or a number of {listed(names)}")
 
 
 def _named(names: Sequence[str], lead: str) -> list[int]:

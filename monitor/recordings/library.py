@@ -30,8 +30,8 @@ def imported(path: Path, name: str) -> ModuleType:
         ) from error
 
 
-def asked(path: Path, call: Callable[[], T]) -> T:
-    """What a call of such a library returns. Raises RecordingError."""
+def asked(path: Path, call: Callable[[], T], part: str = "it") -> T:
+    """What a call of such a library returns. Raises RecordingError, which names the `part` of the file that is read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about values out of range, which become NaN or an error here
@@ -39,7 +39,8 @@ def asked(path: Path, call: Callable[[], T]) -> T:
     except OSError as error:
         raise unreadable(path, error) from error
     except FAULTS as error:
-        raise RecordingError(f"{path}: is damaged: {type(error).__name__}: {str(error)[:MAX_REASON]}") from error
+        reason = f"{type(error).__name__}: {str(error)[:MAX_REASON]}"
+        raise RecordingError(f"{path}: {part} is damaged ({reason})", "get the whole file again") from error
 
 
 def unreadable(path: Path, error: OSError) -> RecordingError:

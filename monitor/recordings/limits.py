@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from pathlib import Path
 
 from monitor.errors import RecordingError
@@ -9,6 +11,14 @@ from monitor.errors import RecordingError
 MIN_HZ, MAX_HZ = 1.0, 100_000.0
 MAX_SECONDS = 400 * 86_400.0
 MAX_GAP_SECONDS = 3600.0  # between two rows of a table; a longer one is taken for a wrong time
+
+
+def number(given: object) -> float:
+    """A number of any type as a float: infinity if it is too large for one. NaN for anything else."""
+    try:
+        return float(given) if isinstance(given, Real) else math.nan
+    except OverflowError:
+        return math.inf
 
 
 def check_rate(path: Path, lead: str, hz: float) -> None:

@@ -59,7 +59,8 @@ def segmenter_of(recording: Recording, window: Window) -> Segmenter:
     if not MIN_HZ <= recording.hz <= MAX_HZ:
         raise RecordingError(
             f"{recording.path}: lead {recording.lead!r} has {recording.hz:g} samples a second (Hz), where {MIN_HZ:g} "
-            f"to {MAX_HZ:,.0f} are expected: choose another lead (--lead), or a recording with such a rate"
+            f"to {MAX_HZ:,.0f} are expected",
+            "choose another {lead}, or a recording with such a rate",
         )
     try:
         return Segmenter(recording.hz, window=window)
@@ -156,7 +157,8 @@ def _own_start_ms(recording: Recording) -> int | None:
 def _known(recording: Recording, start_ms: int | None) -> int:
     if start_ms is None:
         raise RecordingError(
-            f"{recording.path}: does not say when it began, or a time before 1971: give --start TIME or --start now"
+            f"{recording.path}: does not say when it began, or a time before 1971",
+            "give {start} TIME or {start} now",
         )
     return start_ms
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from monitor.errors import RecordingError
+from monitor.recordings.limits import number
 
 PIECE_SECONDS = 60.0  # the most that is read at a time, so that memory use does not grow with the recording
 
@@ -57,8 +61,12 @@ class Recording:
     def pieces(self, from_seconds: float = 0.0) -> Iterator[NDArray[np.float64]]:
         """The samples after `from_seconds` in order, mV, at most a minute in an array (n,). NaN: invalid, or a gap.
 
-        Raises RecordingError where the file turns out to be damaged.
+        Raises RecordingError where the file turns out to be damaged, and for `from_seconds` that is no number.
         """
+        if not math.isfinite(number(from_seconds)):
+            raise RecordingError(
+                f"{self.path}: from_seconds is {from_seconds!r}, where a number of seconds is expected"
+            )
         return self.signal.pieces(max(0, round(from_seconds * self.hz)))
 
     @property

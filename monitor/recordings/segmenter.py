@@ -22,6 +22,7 @@ from monitor.recordings.detector import (
     measured,
 )
 from monitor.recordings.lead_filter import RATE_HZ, LeadFilter
+from monitor.recordings.limits import number
 from monitor.recordings.segmenter_state import Kept, StoredState, decoded, encoded
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ class Segments:
         return len(self.time)
 
 
-def _check_types(hz: object, leads: object) -> None:
+def _check_types(hz: object, leads: object, window: object) -> None:
     """Raise ValueError for anything but numbers, as the public API does for all that it cannot take."""
     if not (isinstance(hz, Real) and isinstance(leads, Integral)):
         raise ValueError(  # noqa: TRY004
             f"hz is {hz!r} and leads is {leads!r}, where a number and a whole number are expected"
         )
+    if not isinstance(window, Window):
+        raise ValueError(f"window is {window!r}, where a Window is expected")  # noqa: TRY004
 
 
 class Segmenter:
@@ -70,14 +73,15 @@ class Segmenter:
 
         Raises ValueError for another rate, for fewer than one lead or more than 10,000, and for a window from R to R.
         """
-        _check_types(hz, leads)
+        _check_types(hz, leads, window)
+        hz, leads = number(hz), int(leads)
         if not MIN_HZ <= hz <= MAX_HZ:
             raise ValueError(f"{hz:g} Hz: a rate of {MIN_HZ:g} to {MAX_HZ:g} samples a second is expected")
         if not 1 <= leads <= MAX_LEADS:
             raise ValueError(f"{leads} leads, where at least one lead is expected, and at most {MAX_LEADS:,}")
         if window.kind != "r-centred":
             raise ValueError(f"beats are cut around R here, but the window is {window}")
-        self._hz, self._leads, self._window = float(hz), leads, window
+        self._hz, self._leads, self._window = hz, leads, window
         offsets = window.seconds_from_r * RATE_HZ  # samples of the window, counted from R: the whole part and the rest
         self._below = np.floor(offsets).astype(np.int64)
         self._fraction = offsets - self._below
@@ -168,7 +172,8 @@ class Segmenter:
 
     def _checked(self, samples: ArrayLike) -> NDArray[np.float64]:
         try:
-            given = np.asarray(samples)
+            given = np.ma.filled(np.ma.asarray(samples, np.float64), np.nan) if np.ma.is_masked(samples) else samples
+            given = np.asarray(given)
             raw = np.array(given, np.float64) if given.dtype.kind in "iufO" else None
         except (TypeError, ValueError):
             raw = None

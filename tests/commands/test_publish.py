@@ -58,6 +58,9 @@ LIVE = ("-", "--hz", "250", "--unit", "mV", "--source", "bed-7")
         (["lead.csv", "--hz", "250", "--unit", "mV", "--start", "soon"], "'soon' is not a time"),
         (["missing"], "missing: is missing"),
         (["lead.csv", "--speed", "0"], "'0' is not a speed"),
+        (["lead.csv", "--speed", "1e-320"], "'1e-320' is not a speed: `max` or a number from 0.001 is expected"),
+        (["lead.csv", "--start", "9999-12-31T23:59:59Z"], "is not a time from 1971 to 9000"),
+        (["beats.npy", "--start", "0001-01-01"], "is not a time from 1971 to 9000"),
         (["-", "--unit", "mV", "--source", "bed-7"], "a live signal needs --hz"),
         (["-", "--hz", "250", "--source", "bed-7"], "a live signal needs --unit"),
         (["-", "--hz", "250", "--unit", "mV"], "needs one --source"),
@@ -86,7 +89,10 @@ TABLE = ("--hz", "250", "--unit", "mV")
         (["lead.csv", *TABLE, "--source", "a\u202eb"], "characters that are not printable"),
         (["lead.csv", *TABLE, "--start", "recording"], "does not say when it began"),
         (["named.csv", *TABLE], "characters that are not printable: name another with --source"),
-        (["lead.csv", "--hz", "250"], "give its unit (--unit)"),
+        (["lead.csv", "--hz", "250"], "give its --unit: uV"),
+        (["lead.csv", "--unit", "mV"], "has no column of times: give the samples a second (--hz)"),
+        (["lead.csv", *TABLE, "--column", "0", "--lead", "0"], "are given: give --lead or --column, not both"),
+        (["lead.csv", *TABLE, "--labels"], "lead.csv: has no annotations: leave --labels out"),
     ],
 )
 def test_recordings_that_cannot_be_played_are_refused_before_kafka_is_asked(command, tmp_path, arguments, sentence):

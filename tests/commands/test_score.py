@@ -19,6 +19,7 @@ from monitor.model.manifest import WindowSpec
 from tests import models
 from tests.conftest import REPOSITORY
 from tests.recordings import files
+from tests.recordings import test_segmenter as leads
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_a_csv_recording_is_read_by_the_options_that_publish_has(command, tmp_pa
     recorded(tmp_path)
     table(tmp_path / "lead.csv")
     code, _, error = command("lead.csv", "--model", "around-r")
-    assert (code, "give its unit (--unit)" in error) == (2, True)
+    assert (code, "give its --unit: uV" in error) == (2, True)
     code, out, error = command("lead.csv", "--model", "around-r", "--unit", "mV", "--column", "II", "--csv")
     assert (code, len(out.splitlines()) >= 39) == (0, True)
     assert command("lead.csv", "--model", "around-r", "--unit", "mV", "--hz", "250")[0] == 0
@@ -209,6 +210,16 @@ def test_an_amplitude_that_no_ecg_has_is_remarked_on(command, tmp_path):
     assert code == 0
     assert error.startswith("lead.csv: warning: the median height of R is ")
     assert "where 0.02 to 20 mV are expected of an ECG" in error
+
+
+def test_an_error_in_the_middle_of_a_recording_says_how_many_beats_were_scored_before(command, tmp_path):
+    recorded(tmp_path)
+    files.flip(files.write_flac(tmp_path, leads.lead(180.0)[0]).with_suffix(".dat"), 0.5)
+    code, out, error = command("100", "--model", "around-r", "--csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert (code, len(rows) > 50) == (2, True)
+    assert "error: 100.dat: lead 'II' from 60.0 s to 120.0 s is damaged" in error
+    assert f"(scored before: {len(rows)} beats, until {float(rows[-1]['seconds']):.3f} s)" in error
 
 
 def test_verdicts_are_compared_with_the_annotations_of_a_recording(command, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from monitor.demo import comparison
 from monitor.demo.comparison import TimeSpan
 from monitor.recordings import Annotations
+from monitor.settings import Settings
 
 
 def compared(symbols, *alarms):
@@ -27,6 +28,11 @@ def test_only_three_or_more_ventricular_beats_in_a_row_are_a_run():
 def test_a_run_is_found_by_an_alarm_that_is_open_at_its_beats_or_at_the_next_two(alarm, found):
     one = compared("NNNVVVNNNN", alarm)
     assert (one.runs, one.found, one.at_runs) == (1, found, found)
+
+
+def test_the_rule_is_that_of_a_monitor_without_settings():
+    rule = Settings.model_fields
+    assert (rule["episode_open"].default, rule["episode_window"].default) == (comparison.OPEN, comparison.WINDOW)
 
 
 def test_marks_of_rhythm_and_noise_do_not_break_a_run():

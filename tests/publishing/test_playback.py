@@ -85,6 +85,8 @@ def test_a_file_that_ends_too_early_is_an_error_after_its_beats():
     with pytest.raises(RecordingError, match="ends too early"):
         found.extend(messages)
     assert len(found) > 10
+    seconds = (found[-1][1] - player.timetable.first_ms) / 1000
+    assert player.published() == f"published before: 100-II: 00:00:{int(seconds)} of 00:00:30, {len(found)} beats"
 
 
 def test_times_that_the_topic_does_not_take_are_refused_before_the_first_beat():

@@ -8,6 +8,8 @@ from pathlib import Path
 import edfio
 import numpy as np
 
+from monitor.recordings.library import imported
+
 HZ = 250
 
 
@@ -25,6 +27,21 @@ def write_wfdb(folder: Path, name: str = "100", lines: str | None = None, counts
     path.write_text(head if lines is None else lines)
     np.rint(counts).astype("<i2").tofile(folder / f"{name}.dat")
     return path
+
+
+def write_flac(folder: Path, signal: np.ndarray, name: str = "100") -> Path:
+    """A record of one lead II (mV) whose signal file is compressed: FLAC, which WFDB calls format 516."""
+    path, counts = folder / f"{name}.hea", np.rint(1000 * signal).astype(np.int16)
+    path.write_text(f"{name} 1 {HZ} {len(counts)}\n{name}.dat 516 1000/mV 16 0 0 0 0 II\n")
+    imported(path, "soundfile").write(folder / f"{name}.dat", counts, HZ, format="FLAC", subtype="PCM_16")
+    return path
+
+
+def flip(path: Path, share: float) -> None:
+    """Damage a byte of a file, this share of its length behind its start."""
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 0x55
+    path.write_bytes(content)
 
 
 def write_annotations(path: Path, *annotations: tuple[int, int, str]) -> None:

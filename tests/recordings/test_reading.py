@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -52,7 +54,7 @@ def test_a_lead_that_is_missing_is_refused_with_those_that_there_are(recording, 
         open_recording(recording, lead=lead, hz=rate(recording))
 
 
-@pytest.mark.parametrize("hz", [0, -1, float("nan"), float("inf"), 200])
+@pytest.mark.parametrize("hz", [0, -1, float("nan"), float("inf"), 10**400, 200])
 def test_a_rate_that_is_none_or_another_one_is_refused(recording, hz):
     if hz == 200 and recording.suffix == ".csv":
         pytest.skip("a table without times has the rate that is given")
@@ -64,6 +66,7 @@ def test_a_folder_an_empty_file_a_missing_file_and_an_unknown_one_are_refused(tm
     (tmp_path / "empty.edf").touch()
     (tmp_path / "notes.edf").write_text("not an EDF file")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n")
+    (tmp_path / "signal.dat").write_bytes(b"1234")
     for name, reason in {
         "": "is a folder",
         "empty.edf": "is empty",
@@ -71,6 +74,7 @@ def test_a_folder_an_empty_file_a_missing_file_and_an_unknown_one_are_refused(tm
         "picture.png": "is not a recording",
         "missing.edf": "is missing",
         "missing.hea": "is missing",
+        "signal": r"signal\.hea: is missing: it says what",
         "a\0b": "no file",
         "x" * 5000: "cannot be read",
     }.items():
@@ -96,6 +100,30 @@ def test_the_error_ends_a_command_and_is_a_value_error_of_the_python_interface()
     assert issubclass(RecordingError, ValueError)
 
 
+@pytest.mark.parametrize("name", ["rec.csv", "rec.edf"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RecordingError, match=f"{name}: is a pipe or a device"):
+        open_recording(tmp_path / name)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 10**400, "1", None])
+def test_samples_begin_at_a_number_of_seconds(recording, seconds):
+    with pytest.raises(RecordingError, match=r"from_seconds is .*, where a number of seconds is expected"):
+        open_recording(recording, hz=rate(recording)).pieces(seconds)
+
+
+def test_a_rate_may_be_a_number_of_any_type(recording):
+    found = open_recording(recording, hz=Fraction(250))
+    assert (found.hz, type(found.hz)) == (250, float)
+
+
+def test_advice_names_arguments_and_in_a_command_options():
+    error = RecordingError("{hz}.csv: has no times", "give the rate ({hz})").after("3 beats went before")
+    assert str(error) == "{hz}.csv: has no times: give the rate (hz) (3 beats went before)"
+    assert error.for_command() == "{hz}.csv: has no times: give the rate (--hz) (3 beats went before)"
+
+
 def test_a_missing_library_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "edfio", None)
     edf().write(tmp_path / "rec.edf")
@@ -112,3 +140,5 @@ def test_what_is_of_another_type_is_named(tmp_path, given):
 def test_a_path_of_another_type_is_refused():
     with pytest.raises(RecordingError, match="path is None, of type NoneType"):
         open_recording(None)
+    with pytest.raises(RecordingError, match="path is None, of type NoneType"):
+        lead_names(None)

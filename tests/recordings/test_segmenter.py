@@ -198,6 +198,23 @@ def test_a_step_and_mains_hum_lose_no_beat():
     assert all(np.abs(found.time - peak).min() < 0.02 for peak in far)
 
 
+def test_masked_samples_are_invalid():
+    signal, _ = lead()
+    is_bad = (np.arange(len(signal)) > 5 * HZ) & (np.arange(len(signal)) < 8 * HZ)
+    found = segments(np.ma.masked_array(np.where(is_bad, 50.0, signal), is_bad))
+    np.testing.assert_array_equal(found.samples, segments(np.where(is_bad, np.nan, signal)).samples)
+
+
+def test_a_rate_that_no_float_holds_is_refused():
+    with pytest.raises(ValueError, match="inf Hz: a rate of 100 to 20000"):
+        Segmenter(10**400)
+
+
+def test_a_window_of_another_type_is_refused():
+    with pytest.raises(ValueError, match="window is 'r-centred', where a Window is expected"):
+        Segmenter(250, window="r-centred")
+
+
 @pytest.mark.parametrize("hz", [0.0, -1.0, 99.0, 1e6, float("nan"), float("inf")])
 def test_a_rate_that_no_ecg_has_is_refused(hz):
     with pytest.raises(ValueError, match="samples a second"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from monitor.beats import text_table
 from monitor.beats.beat_file import PLAIN, ReadingRules
 from monitor.errors import RefusedError
-from monitor.publishing.file_kind import RECORDING_SUFFIXES, TABLE_SUFFIXES, is_named_as_recording
+from monitor.publishing.file_kind import RECORDING_SUFFIXES, is_named_as_recording
 from trainer.data import datasets
 from trainer.data.signals import ALL, Signals
 
@@ -40,6 +41,6 @@ def is_recordings(path: Path, signals: Signals = ALL) -> bool:
     """
     if path.is_dir():
         return not datasets.holds_ecg5000(path) and any(each.suffix.lower() in IN_FOLDERS for each in path.iterdir())
-    if path.suffix.lower() in TABLE_SUFFIXES:
+    if path.suffix.lower() in text_table.SUFFIXES:
         return signals != ALL
     return is_named_as_recording(path)

@@ -16,6 +16,7 @@ import click
 import numpy as np
 
 from monitor.beats.beat_file import NORMAL_CLASS
+from monitor.beats.plausible import NO_BEATS
 from monitor.beats.window import R_CENTRED
 from monitor.errors import RefusedError
 from monitor.publishing.file_kind import RECORDING_SUFFIXES
@@ -72,6 +73,8 @@ def read(path: Path, signals: Signals) -> Dataset:
     that was asked for.
     """
     paths = files(path) if path.is_dir() else (path,)
+    if not paths:
+        raise RefusedError(f"{path}: holds no recording: a .dat file needs its .hea file beside it")
     folder = path if path.is_dir() else path.parent
     people = patients.patients(folder, [each.stem for each in paths]) if path.is_dir() else (path.stem,)
     opened = [(patient, each) for patient, file in zip(people, paths, strict=True) for each in _leads(file, signals)]
@@ -159,7 +162,7 @@ def _dataset(path: Path, beats: Sequence[LeadBeats]) -> Dataset:
     surveys = tuple(each.survey for each in beats)
     train, test, notes = datasets.joined(*(each.part for each in beats)), None, survey.sentences(surveys)
     if not len(train):
-        raise RefusedError(f"{path}: no beats to train on in {survey.extent(surveys)}")
+        raise RefusedError(f"{path}: no beats to train on in {survey.extent(surveys)}: {NO_BEATS}")
     if sum(each >= LEAST_NORMALS for each in _normals_of_patients(train)) < LEAST_PATIENTS:
         train = replace(train, patients=None)
         notes = (*notes, "all normal beats are of one person: nothing here says how the model does on other people")

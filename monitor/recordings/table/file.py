@@ -57,11 +57,15 @@ def _place(path: Path, layout: Layout, choice: TableChoice) -> int:
         lead = without_unit(choice.lead)[0] if isinstance(choice.lead, str) else choice.lead
         return layout.leads[chosen(path, [layout.names[place] for place in layout.leads], lead)]
     if choice.lead is not None:
-        raise RecordingError(f"{path}: lead {choice.lead!r} and column {choice.column!r}: give one of them")
+        raise RecordingError(
+            f"{path}: lead {choice.lead!r} and column {choice.column!r} are given", "give {lead} or {column}, not both"
+        )
     column = without_unit(choice.column)[0] if isinstance(choice.column, str) else choice.column
-    place = chosen(path, layout.names, column)
+    place = chosen(path, layout.names, column, "column")
     if place not in layout.leads:
-        raise RecordingError(f"{path}: column {place} holds the times: give another one of {listed(layout.names)}")
+        raise RecordingError(
+            f"{path}: column {place} of {listed(layout.names)} holds times or numbers of rows", "give another {column}"
+        )
     return place
 
 
@@ -70,7 +74,7 @@ def _scale(path: Path, name: str, unit: str) -> float:
     factor = mv_in(unit)
     if factor is None:
         said = f"has the unit {unit!r}" if unit else "has no unit in the table"
-        raise RecordingError(f"{path}: lead {name!r} {said}: give its unit: {EXPECTED_UNITS}")
+        raise RecordingError(f"{path}: lead {name!r} {said}", f"give its {{unit}}: {EXPECTED_UNITS}")
     return factor
 
 
@@ -81,7 +85,7 @@ def _timing(path: Path, layout: Layout, lines: Lines, hz: float | None) -> Timin
         if hz is None or len(times) > 1:
             return timing_of(path, layout.time, times, _numbers(lines), hz)
     if hz is None:
-        raise RecordingError(f"{path}: has no column of times: give the samples a second (hz)")
+        raise RecordingError(f"{path}: has no column of times", "give the samples a second ({hz})")
     return Timing(1.0, hz, 0.0)
 
 
@@ -115,7 +119,7 @@ def _seconds(path: Path, layout: Layout, lines: Lines, timing: Timing) -> float:
     whole = float(end[-1] - first[0]) if len(first) and len(end) else math.nan
     span = whole / timing.per_second + 1 / timing.hz
     if not math.isfinite(span):
-        raise RecordingError(f"{path}: its first time or its last one is missing: remove such rows")
+        raise RecordingError(f"{path}: its first time or its last one is missing", "remove such rows")
     days = math.ceil((rows / timing.hz - span) / DAY_SECONDS - 0.5)  # times of day begin again at midnight
     span += DAY_SECONDS * max(0, days) if layout.time.is_clock else 0.0
     if 0 < rows - span * timing.hz <= max(timing.slack, LEAST_DRIFT * timing.hz):  # rows that share the last time

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.errors import RecordingError
 from monitor.recordings.table.lines import Cells, Lines, blocks, cells_of
-from monitor.recordings.table.timing import TimeColumn, clock_seconds, named_time
+from monitor.recordings.table.timing import TimeColumn, TimeName, clock_seconds, named_time
 from monitor.recordings.unit import mv_in
 
 COMMENTS = ("#", "%")
 MAX_COLUMNS = 1024
 EXAMINED_ROWS = 200
-LEAST_RISING = 10  # rows in which a column without a name must rise evenly to be one of times
+LEAST_RISING = 10  # rows in which a column must rise to be one of times, or by 1 to number rows
+NO_NAME = re.compile(r"unnamed: \d+|", re.IGNORECASE)  # pandas calls a column without a name so
 _UNIT = re.compile(
     r"(?P<name>.*?)\s*[(\[](?P<unit>[^)\]]*)[)\]]|(?P<stem>.+)[ _](?P<volts>[num\u00b5\u03bc]v)", re.IGNORECASE
 )
@@ -32,11 +34,7 @@ class Layout:
     names: tuple[str, ...]  # without units
     units: tuple[str, ...]  # empty where the table does not say one
     time: TimeColumn | None
-
-    @property
-    def leads(self) -> tuple[int, ...]:
-        """The columns that are not times."""
-        return tuple(place for place in range(len(self.names)) if self.time is None or place != self.time.place)
+    leads: tuple[int, ...]  # the columns that hold neither times nor numbers of rows
 
 
 def read_layout(path: Path) -> tuple[Layout, Lines]:
@@ -56,7 +54,8 @@ def read_layout(path: Path) -> tuple[Layout, Lines]:
         )
     names, units = _names(heads, len(rows[0]))
     first = numbers[len(heads)]
-    layout = Layout(cells, block.first + first, names, units, _time(cells, heads, rows))
+    time, leads = _columns(cells, heads, rows)
+    layout = Layout(cells, block.first + first, names, units, time, leads)
     return layout, Lines(layout.first_row, block.lines[first:])
 
 
@@ -94,30 +93,58 @@ def without_unit(name: str) -> tuple[str, str]:
     return found["name"] or found["stem"] or "", unit
 
 
-def _time(cells: Cells, heads: list[list[str]], rows: list[list[str]]) -> TimeColumn | None:
-    """The column of times: by its name, or the first one where it has no name and holds times or rises evenly."""
+def _columns(cells: Cells, heads: list[list[str]], rows: list[list[str]]) -> tuple[TimeColumn | None, tuple[int, ...]]:
+    """The column of times, if there is one, and the leads: all columns but times and numbers of rows.
+
+    Times are known by their name. Of several, one that moves is taken, and one that counts samples only if no other is.
+    """
+    places = range(len(rows[0]))
+    values = [_values(cells, rows, place) for place in places]
+    counts = {place for place in places if len(rows) >= LEAST_RISING and bool((np.diff(values[place]) == 1).all())}
+    names = [*(heads[0] if heads else []), *[""] * len(places)]
+    below = [*(heads[1] if len(heads) > 1 else []), *[""] * len(places)]
+    times = {place: said for place in places if (said := named_time(names[place], below[place])) is not None}
+    if not times and (unnamed := _unnamed(rows, values, names, counts)) is not None:
+        times = {unnamed: TimeName()}
+    chosen = min(times, key=lambda place: (not np.ptp(values[place]) > 0, times[place].is_number, place), default=None)
+    left = {place for place in times if place == chosen or bool((np.diff(values[place]) >= 0).all())}
+    left |= counts if len(left | counts) < len(places) else set()
+    leads = tuple(place for place in places if place not in left)
+    if chosen is None:
+        return None, leads
+    is_clock = clock_seconds(rows[0][chosen]) is not None
+    return TimeColumn(chosen, is_clock, _resolution(rows, chosen), times[chosen]), leads
+
+
+def _unnamed(
+    rows: list[list[str]], values: list[NDArray[np.float64]], names: list[str], counts: set[int]
+) -> int | None:
+    """The first column with times of day or dates; else the first column, if it has no name and rises; else None.
+
+    Where the first column numbers the rows and the second one rises as well, the second one holds the times.
+    """
     clocks = [place for place, cell in enumerate(rows[0]) if clock_seconds(cell) is not None]
-    names = heads[0] if heads else []
-    for place, name in enumerate(names[: len(rows[0])]):
-        said = named_time(name, heads[1][place] if len(heads) > 1 and place < len(heads[1]) else None)
-        if said is not None:
-            return TimeColumn(place, place in clocks, _resolution(rows, place), *said)
-    is_rising = len(rows[0]) > 1 and not (names and names[0]) and _rises(cells, rows)
-    if not clocks and not is_rising:
-        return None
-    place = clocks[0] if clocks else 0
-    return TimeColumn(place, bool(clocks), _resolution(rows, place), per_second=None, is_number=False)
+    rising = [
+        len(rows) >= LEAST_RISING and bool(NO_NAME.fullmatch(name)) and bool((np.diff(column) > 0).all())
+        for name, column in zip(names, values, strict=False)
+    ]
+    if clocks or len(rows[0]) == 1 or not rising[0]:
+        return clocks[0] if clocks else None
+    return 1 if 0 in counts and rising[1] and len(rows[0]) > 2 else 0  # noqa: PLR2004 - number, time and a lead
+
+
+def _values(cells: Cells, rows: list[list[str]], place: int) -> NDArray[np.float64]:
+    """The numbers or the times of a column (rows,); NaN where there are none."""
+    found = [
+        next((value for value in (cells.number(row[place]), clock_seconds(row[place])) if value is not None), np.nan)
+        if place < len(row)
+        else np.nan
+        for row in rows
+    ]
+    return np.array(found, np.float64)
 
 
 def _resolution(rows: list[list[str]], place: int) -> float:
     """The smallest difference that times written like these can have."""
     decimals = (re.search(r"[.,](\d{1,9})\]?$", row[place]) for row in rows if place < len(row))
     return 10.0 ** -max((len(found[1]) if found else 0 for found in decimals), default=0)
-
-
-def _rises(cells: Cells, rows: list[list[str]]) -> bool:
-    """Whether the first column rises from row to row, as times do and no lead does for long."""
-    numbers = [cells.number(row[0]) for row in rows]
-    if len(numbers) < LEAST_RISING or None in numbers:
-        return False
-    return bool((np.diff(np.array(numbers, np.float64)) > 0).all())

@@ -33,8 +33,19 @@ WHOLE_TOLERANCE = 1e-4  # share by which a whole number of Hz may differ from th
 LEAST_GAP = 0.5  # samples, beside the resolution of the times
 USUAL_SHARE = 0.9  # of the steps in the first lines: the others may be gaps
 CHECKED_SECONDS = 60.0  # after which the count of rows and the times are compared again
+LEAST_PART = 10  # steps to another time from which the rate of a part is measured
 LEAST_DRIFT = 0.1  # seconds by which the rows may be ahead of the times, or behind, beside RATE_TOLERANCE
+_UNIT = re.compile(r"[(\[]([^)\]]*)[)\]]|/(.+)|\bin (.+)", re.IGNORECASE)  # in a name such as time (ms), time/ms
 _CLOCK = re.compile(r"\d{1,3}(:\d{1,2}){1,2}([.,]\d{1,9})?")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeName:
+    """What the name of a column with times says, and the unit below it."""
+
+    per_second: float | None = None  # what the column counts in a second; None if it is not said
+    is_number: bool = False  # numbers of samples
+    unknown: str = ""  # a unit that is none of those above
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +55,7 @@ class TimeColumn:
     place: int
     is_clock: bool  # 0:01:02.003, or a date with a time
     resolution: float  # the smallest difference that times written like these can have
-    per_second: float | None  # what the column counts in a second; None if its name does not say
-    is_number: bool  # numbers of samples
+    name: TimeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +91,24 @@ def clock_moment(cell: str) -> datetime | None:
         return None
 
 
-def named_time(name: str, unit: str | None) -> tuple[float | None, bool] | None:
-    """What the name and the unit of a column say; None if it holds no times.
-
-    Otherwise how many of its units are a second, 1000 for ms and None if no unit is named, and whether it counts
-    samples.
-    """
-    words = re.findall(r"[a-z\u00b5\u03bc]+|#", f"{name} {unit or ''}".casefold())
-    per_second = next((UNIT_WORDS[word] for word in words if word in UNIT_WORDS), None)
+def named_time(name: str, unit: str) -> TimeName | None:
+    """What the name and the unit of a column say; None if it holds no times."""
+    words = _words_of(f"{name} {unit}")
+    known = next((UNIT_WORDS[word] for word in words if word in UNIT_WORDS), None)
     if any(word in TIME_WORDS for word in words):
-        return per_second or next((OTHER_UNIT_WORDS[word] for word in words if word in OTHER_UNIT_WORDS), None), False
+        known = known or next((OTHER_UNIT_WORDS[word] for word in words if word in OTHER_UNIT_WORDS), None)
+        said = " ".join([*map("".join, _UNIT.findall(name)), unit]).strip()
+        if any(word in SAMPLE_WORDS for word in _words_of(said)):
+            return TimeName(is_number=True)
+        is_known = not said or (known is not None and not re.search(r"\d", said))
+        return TimeName(known, unknown="" if is_known else said)
     if words and all(word in UNIT_WORDS for word in words):
-        return per_second, False
-    return (None, True) if any(word in SAMPLE_WORDS for word in words) else None
+        return TimeName(known)
+    return TimeName(is_number=True) if any(word in SAMPLE_WORDS for word in words) else None
+
+
+def _words_of(text: str) -> list[str]:
+    return re.findall(r"[a-z\u00b5\u03bc]+|#", text.casefold())
 
 
 def timing_of(
@@ -107,13 +122,20 @@ def timing_of(
     and milliseconds would contradict `hz`. Raises RecordingError where the times contradict `hz`, and where it is open
     which unit they have.
     """
+    name = column.name
+    if name.unknown and not column.is_clock:
+        raise RecordingError(
+            f"{path}: line {numbers[0]}: its times (column {column.place}) have the unit {name.unknown!r}, where "
+            "s, ms, us, ns, min or h is expected",
+            "correct the header, or remove the column and give the samples a second ({hz})",
+        )
     steps = _steps(path, times, numbers, is_clock=column.is_clock)
     step, stray = _usual_step(steps, column.resolution)
-    if column.is_number or (column.per_second is None and hz is not None and step == 1 and not _fits(1e3, step, hz)):
+    if name.is_number or (name.per_second is None and hz is not None and step == 1 and not _fits(1e3, step, hz)):
         if hz is None:
-            raise RecordingError(f"{path}: column {column.place} counts samples: give the samples a second (hz)")
+            raise RecordingError(f"{path}: column {column.place} counts samples", "give the samples a second ({hz})")
         return Timing(hz, hz, 0.0)
-    units = (1.0,) if column.is_clock else (column.per_second,) if column.per_second else tuple(STEPS)
+    units = (1.0,) if column.is_clock else (name.per_second,) if name.per_second else tuple(STEPS)
     slack = max(column.resolution / step, stray)
     if hz is None:
         unit = _likely(path, column, step, units)
@@ -121,9 +143,36 @@ def timing_of(
         return Timing(unit, rate, slack, column.is_clock)
     fitting = [unit for unit in units if _fits(unit, step, hz)]
     if not fitting:
-        rates = " or ".join(f"{unit / step:g}" for unit in _usual(units, step) or units)
-        raise RecordingError(f"{path}: its times (column {column.place}) are those of {rates} Hz, not of {hz:g} Hz")
+        raise _other_rate(path, column, numbers, steps, _usual(units, step) or units, hz)
     return Timing(fitting[0], hz, slack, column.is_clock)
+
+
+def _other_rate(
+    path: Path,
+    column: TimeColumn,
+    numbers: Sequence[int],
+    steps: NDArray[np.float64],
+    units: Sequence[float],
+    hz: float,
+) -> RecordingError:
+    """The error to raise where steps (n,) are not those of `hz`; it names the line where their rate changes, if any."""
+    drift = np.cumsum(steps) - np.arange(1, len(steps) + 1) * steps.mean()
+    bend = int(np.argmax(np.abs(drift))) + 1
+    parts = [part for part in (steps[:bend], steps[bend:]) if np.count_nonzero(part > 0) >= LEAST_PART]
+    usual = [_usual_step(part, column.resolution) for part in parts]
+    error = sum(stray / len(part) for (_, stray), part in zip(usual, parts, strict=True))  # share of the steps
+    rates = [units[0] / step for step, _ in usual]
+    if len(rates) == 2 and abs(rates[0] / rates[1] - 1) > RATE_TOLERANCE + error:  # noqa: PLR2004 - before and after
+        return RecordingError(
+            f"{path}: near line {numbers[bend]} the rate of its times (column {column.place}) changes from "
+            f"{rates[0]:.4g} Hz to {rates[1]:.4g} Hz, where {hz:g} Hz is given",
+            "cut the file there, and give each part its own rate ({hz})",
+        )
+    rate = " or ".join(f"{unit / _usual_step(steps, column.resolution)[0]:g}" for unit in units)
+    return RecordingError(
+        f"{path}: its times (column {column.place}) from line {numbers[0]} on are those of {rate} Hz, not of {hz:g} Hz",
+        "leave the rate ({hz}) out, or correct the times",
+    )
 
 
 def _steps(path: Path, times: NDArray[np.float64], numbers: Sequence[int], *, is_clock: bool) -> NDArray[np.float64]:
@@ -133,20 +182,21 @@ def _steps(path: Path, times: NDArray[np.float64], numbers: Sequence[int], *, is
         raise RecordingError(f"{path}: line {numbers[missing[0]]}: its times are missing: remove such rows")
     if len(times) == 1:
         raise RecordingError(
-            f"{path}: line {numbers[0]} is its only row, at the time {times[0]:.10g}: "
-            "add further rows, or give the samples a second (hz)"
+            f"{path}: line {numbers[0]} is its only row, at the time {times[0]:.10g}",
+            "add further rows, or give the samples a second ({hz})",
         )
     steps = _past_midnight(np.diff(times)) if is_clock else np.diff(times)
     if (steps < 0).any():
         place = int(np.argmax(steps < 0))
         raise RecordingError(
             f"{path}: line {numbers[place + 1]}: the time {times[place + 1]:.10g} follows {times[place]:.10g}: "
-            "its times do not go forward: sort the rows, or cut the file there"
+            "its times do not go forward",
+            "sort the rows, or cut the file there",
         )
     if not (steps > 0).any():
         raise RecordingError(
-            f"{path}: its times do not go forward: all are {times[0]:.10g} from line {numbers[0]} to {numbers[-1]}: "
-            "correct them, or remove the column and give the samples a second (hz)"
+            f"{path}: its times do not go forward: all are {times[0]:.10g} from line {numbers[0]} to {numbers[-1]}",
+            "correct them, or remove the column and give the samples a second ({hz})",
         )
     return steps
 
@@ -184,8 +234,8 @@ def _likely(path: Path, column: TimeColumn, step: float, units: tuple[float, ...
     found = _usual(units, step)
     if not found or step == 1:  # milliseconds, or sample numbers
         raise RecordingError(
-            f"{path}: its times (column {column.place}) go in steps of {step:g} of an unknown unit: "
-            "give the samples a second (hz)"
+            f"{path}: its times (column {column.place}) go in steps of {step:g} of an unknown unit",
+            "give the samples a second ({hz})",
         )
     return found[0]
 

@@ -159,8 +159,8 @@ class WfdbPieces:
             return factor * signal.gain
         if not signal.has_gain:
             raise RecordingError(
-                f"{path}: lead {self.lead.name!r} has counts without a gain: say how many are 1 mV by the unit adc/N, "
-                "such as adc/200"
+                f"{path}: lead {self.lead.name!r} has counts without a gain",
+                "say by {unit} how many are 1 mV: adc/N, such as adc/200",
             )
         return factor
 
@@ -210,6 +210,8 @@ class WfdbSource:
                 f"{self.data}: is truncated: holds {float(found):.1f} s of {frames / self.header.hz:.1f} s for lead "
                 f"{self.signal.name!r}: get the whole file again"
             )
+        if self.signal.format in COMPRESSED:
+            self.read(frames - 1, frames)  # fails where the end of the file is missing
         return self
 
     def _check_format(self) -> None:
@@ -228,6 +230,7 @@ class WfdbSource:
         record = asked(
             self.data,
             lambda: wfdb.rdrecord(name, sampfrom=start, sampto=end, channels=[self.number], smooth_frames=False),
+            f"lead {self.signal.name!r} from {start / self.header.hz:.1f} s to {end / self.header.hz:.1f} s",
         )
         samples: NDArray[np.float64] = record.e_p_signal[0] * self.scale
         return samples

@@ -40,6 +40,16 @@ FORMS = {  # header, row, what is given
     "milliseconds that do not say so": ("time,II [mV]", "{ms},{mv:.3f}", {}),
     "numbers of samples": ("sample #,II [mV]", "{i},{mv:.3f}", {"hz": 250}),
     "numbers as pandas writes them": (",II [mV]", "{i},{mv:.3f}", {"hz": 250}),
+    "numbers and times": (",time,II [mV]", "{i},{s:.3f},{mv:.3f}", {}),
+    "numbers and times that pandas wrote twice": ("Unnamed: 0,time,II [mV]", "{i},{s:.3f},{mv:.3f}", {}),
+    "numbers of samples and times": ("sample,time [ms],II [mV]", "{i},{ms},{mv:.3f}", {}),
+    "times and numbers": ("time,row,II [mV]", "{s:.3f},{i},{mv:.3f}", {}),
+    "numbers and times without names": ("", "{i},{s:.3f},{mv:.3f}", {"unit": "mV"}),
+    "numbers and times of day": ("", "{i},{clock},{mv:.3f}", {"unit": "mV"}),
+    "a date and times": ("date,time,II [mV]", "2026-11-30,{s:.3f},{mv:.3f}", {}),
+    "times twice": ("time [s],time [ms],II [mV]", "{s:.3f},{ms},{mv:.3f}", {}),
+    "numbers that have another name": ("n,II [mV]", "{i},{mv:.3f}", {"hz": 250}),
+    "a unit of times of day": ("time (hh:mm:ss),II [mV]", "{clock},{mv:.3f}", {}),
     "a rate that the times confirm": ("time,II [mV]", "{s:.3f},{mv:.3f}", {"hz": 250}),
     "spaces": ("", "  {s:.3f}   {mv:.3f}", {"unit": "mV"}),
     "a comment": ("# made by hand\n% twice\ntime,II (mV)", "{s:.3f},{mv:.3f}", {}),
@@ -136,7 +146,15 @@ BAD = {
     "no unit": ("II\n1\n2\n", {"hz": 250}, "'II' has no unit in the table"),
     "another unit": ("II\n1\n2\n", {"hz": 250, "unit": "bpm"}, "'II' has the unit 'bpm'"),
     "numbers without a rate": ("sample,II (mV)\n0,1\n1,2\n", {}, "counts samples: give the samples a second"),
-    "another rate": ("time,II (mV)\n0,1\n0.004,2\n0.008,2", {"hz": 360}, "are those of 250 Hz, not of 360 Hz"),
+    "another rate": (
+        "time,II (mV)\n0,1\n0.004,2\n0.008,2",
+        {"hz": 360},
+        r"from line 2 on are those of 250 Hz, not of 360 Hz: leave the rate \(hz\) out",
+    ),
+    "ticks": ("time (ticks),II (mV)\n0,1\n4,2\n8,2", {}, r"line 2: its times \(column 0\) have the unit 'ticks'"),
+    "ticks and a rate": ("time/ticks,II (mV)\n0,1\n1,2", {"hz": 250}, "have the unit 'ticks', where s, ms"),
+    "a unit below that nobody knows": ("time,II\njiffies,mV\n0,1\n4,2", {}, "have the unit 'jiffies'"),
+    "a multiple of a unit": ("time in 10 ms,II (mV)\n0,1\n1,2", {}, "have the unit '10 ms'"),
     "steps of 1": ("time,II (mV)\n0,1\n1,2\n2,2", {}, "of an unknown unit"),
     "times that go back": ("time,II (mV)\n0,1\n0.004,2\n0.002,2", {}, "do not go forward"),
     "times that stand": ("time,II (mV)\n0,1\n0,2\n0,2", {}, "do not go forward"),
@@ -150,8 +168,10 @@ BAD = {
     "text": ("II (mV)\n1\nx\n", {"hz": 250}, "line 3, column 0 is 'x', where a number is expected"),
     "infinity": ("II (mV)\n1\n1e999\n", {"hz": 250}, "line 3, column 0"),
     "a short row": ("V5,II (mV)\n1,2\n1\n", {"hz": 250, "lead": "II"}, "line 3 has 1 columns"),
-    "the times": ("time,II (mV)\n0,1\n0.004,2\n", {"column": 0}, "column 0 holds the times"),
-    "two wishes": ("time,II (mV)\n0,1\n0.004,2\n", {"column": 1, "lead": "II"}, "give one of them"),
+    "the times": ("time,II (mV)\n0,1\n0.004,2\n", {"column": 0}, "column 0 of .* holds times .*: give another column$"),
+    "two wishes": ("time,II (mV)\n0,1\n0.004,2\n", {"column": 1, "lead": "II"}, "give lead or column, not both"),
+    "a column that is not there": ("V5,II (mV)\n0,1\n1,2\n", {"column": 2}, "has no column 2: give a name or a number"),
+    "two columns of one name": ("II,II\n1,2\n", {"column": "II"}, "the columns 0 and 1 are .*: give .* as column$"),
     "only a header": ("time,II (mV)\n", {}, "holds no numbers"),
     "nothing": ("\n\n", {}, "holds no samples"),
     "a long line": ("1," * 2**20, {"hz": 250}, "is longer than"),
@@ -227,6 +247,22 @@ TWO_RATES = {
 def test_a_rate_that_changes_is_refused_with_its_line(tmp_path, case):
     with pytest.raises(RecordingError, match=r"rec\.csv: near line 500\d the rate of its times changes.*: cut"):
         open_recording(written(tmp_path / "rec.csv", TWO_RATES[case])).samples  # noqa: B018
+
+
+@pytest.mark.parametrize(("case", "after"), [("faster", 500), ("slower", 200)])
+def test_a_rate_that_changes_is_refused_with_its_line_also_where_a_rate_is_given(tmp_path, case, after):
+    with pytest.raises(
+        RecordingError, match=rf"line 500\d the rate .* changes from 250 Hz to {after} Hz, where 360 Hz"
+    ):
+        open_recording(written(tmp_path / "rec.csv", TWO_RATES[case]), hz=360)
+
+
+@pytest.mark.parametrize("case", STAMPS)
+def test_a_wrong_rate_for_times_that_are_coarse_or_jitter_is_no_change_of_the_rate(tmp_path, case):
+    with pytest.raises(
+        RecordingError, match=r"from line 2 on are those of (250|249\.9\d*|250\.0\d*) Hz, not of 360 Hz"
+    ):
+        open_recording(written(tmp_path / "rec.csv", *STAMPS[case]), hz=360)
 
 
 def test_a_rate_that_changes_behind_the_first_lines_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monitor.errors import RecordingError
 from monitor.recordings import lead_names, open_recording
 from tests.recordings import mitdb
-from tests.recordings.files import wave, write_annotations, write_wfdb
+from tests.recordings.files import flip, wave, write_annotations, write_flac, write_wfdb
 
 HEAD = "100 2 250 1000"
 
@@ -222,3 +222,23 @@ def test_a_truncated_record_is_refused(tmp_path, size):
     data.write_bytes(data.read_bytes()[: min(size, 3999)])
     with pytest.raises(RecordingError, match="is truncated"):
         open_recording(path)
+
+
+def test_a_compressed_record_is_read(tmp_path):
+    np.testing.assert_allclose(open_recording(write_flac(tmp_path, wave(150.0))).samples, wave(150.0), atol=1e-9)
+
+
+def test_a_compressed_record_that_is_truncated_is_refused_when_it_is_opened(tmp_path):
+    path = write_flac(tmp_path, wave(150.0))
+    (tmp_path / "100.dat").write_bytes((tmp_path / "100.dat").read_bytes()[:-10])
+    with pytest.raises(RecordingError, match=r"100\.dat: lead 'II' .* is damaged \(.*\): get the whole file again"):
+        open_recording(path)
+
+
+def test_a_compressed_record_that_is_damaged_is_refused_with_its_lead_and_the_place(tmp_path):
+    path = write_flac(tmp_path, np.random.default_rng(1).normal(0, 0.5, 45_000))
+    flip(tmp_path / "100.dat", 0.5)
+    pieces = open_recording(path).pieces()
+    assert len(next(pieces)) == 15_000
+    with pytest.raises(RecordingError, match=r"100\.dat: lead 'II' from 60\.0 s to 120\.0 s is damaged \(.*\): get"):
+        next(pieces)

@@ -132,3 +132,9 @@ def test_a_recording_without_beats_is_refused(command, tmp_path):
     made.write_signals(tmp_path, "flat", np.zeros((60 * made.HZ, 1)), ("II",))
     done = command("ecg", "--data", tmp_path / "flat.hea", "--out", tmp_path / "m")
     assert (done.returncode, "no beats to train on in 1 person, 1 recording, 1 lead (II 1)" in done.stderr) == (2, True)
+
+
+def test_a_table_without_times_is_refused_with_the_options_of_the_command(command, tmp_path):
+    (tmp_path / "rec.csv").write_text("II (mV)\n" + "0.1\n" * 100)
+    done = command("ecg", "--data", tmp_path / "rec.csv", "--lead", "II", "--out", tmp_path / "m")
+    assert (done.returncode, "give the samples a second (--hz)" in done.stderr) == (2, True)

@@ -107,6 +107,12 @@ def test_the_segments_of_a_record_are_not_recordings_of_their_own(tmp_path):
     assert [(each.recording, each.seconds) for each in found.leads] == [("long", 120)]
 
 
+def test_a_folder_of_signal_files_without_headers_is_refused(tmp_path):
+    (tmp_path / "100.dat").write_bytes(b"1234")
+    with pytest.raises(RefusedError, match=r"holds no recording: a \.dat file needs its \.hea file beside it"):
+        reading.read(tmp_path)
+
+
 def test_a_damaged_recording_is_refused_by_its_name(folder):
     (folder / "b.dat").write_bytes(b"")
     with pytest.raises(RefusedError, match="b"):
