@@ -163,11 +163,14 @@ def _matrix(texts: Sequence[bytes | memoryview], numbers: Numbers) -> NDArray[np
     whole = b"[" + (_END + b",").join(texts) + _END + b"]"
     if whole.find(b"[", 1) >= 0 or whole.find(b"]") < len(whole) - 1:  # a list inside the list
         return None
+    count = len(texts) * (SAMPLES + 1)
+    if len(whole) > _LARGE_BYTES * len(texts) and whole.count(b",") != count - 1:  # do not parse lists of thousands
+        return None
     try:
         flat = numbers(whole)
     except ValueError:
         return None
-    if len(flat) != len(texts) * (SAMPLES + 1):
+    if len(flat) != count:
         return None
     samples = flat.reshape(-1, SAMPLES + 1)[:, :SAMPLES]
     # If no sample is as large as _END, each _END is the 141st of its row: no text has borrowed a number of the next.

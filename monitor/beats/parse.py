@@ -7,7 +7,6 @@ The float32 values of a batch are decoded in one call, JSON values in one call f
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -52,9 +51,9 @@ REASONS = (
 _BYTE_ORDER = "big-endian numbers or integers, it seems, where little-endian float32 is expected"
 _USUAL_AMPLITUDE = 1e6  # of a beat in mV, µV or ADC counts
 
-_TEXT = re.compile(rb"[\t-\r -~]+")
+_TEXT = bytes([*range(9, 14), *range(32, 127)])
 _TEXT_BYTE = np.zeros(256, np.bool_)
-_TEXT_BYTE[[*range(9, 14), *range(32, 127)]] = True
+_TEXT_BYTE[list(_TEXT)] = True
 _OPENS_JSON = np.zeros(256, np.bool_)
 _OPENS_JSON[list(b"{ \t\n\r\x0b\x0c\xef\x00")] = True  # the last two: what `wrapping` takes off
 _CLOSES_JSON = np.zeros(256, np.bool_)
@@ -138,13 +137,17 @@ def _binary(values: Column) -> tuple[NDArray[np.float32], list[int]]:
     binary = np.ones(len(rows), np.bool_)
     for suspect in suspects[may_be_json[suspects] | _TEXT_BYTE[raw[suspects, :16]].all(axis=1)].tolist():
         value = raw[suspect].tobytes()
-        binary[suspect] = not (_is_json(value) or _TEXT.fullmatch(value))
+        binary[suspect] = not (_is_json(value) or _is_text(value))
     found = raw.view("<f4")
     if len(rows) == len(values) and binary.all():
         return found, []
     samples = np.zeros((len(values), SAMPLES), np.float32)
     samples[rows[binary]] = found[binary]
     return samples, np.setdiff1d(np.arange(len(values)), rows[binary]).tolist()
+
+
+def _is_text(value: bytes) -> bool:
+    return not value.translate(None, _TEXT)  # a regular expression takes four times as long
 
 
 def _is_json(value: bytes) -> bool:
@@ -194,7 +197,7 @@ def _check_text(value: bytes | None) -> None:
         return
     if found := wrapping(value):
         raise UnclearError("wrapped", found)
-    if _TEXT.fullmatch(value):
+    if _is_text(value):
         raise UnclearError("not-json", f"{count_of(len(value), 'byte')} of text, which is not a JSON object")
     raise UnclearError(
         "wrong-length", f"{count_of(len(value), 'byte')}, where {SAMPLES} float32 samples are {FLOAT32_BYTES}"

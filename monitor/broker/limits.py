@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 5.0  # for acknowledgements, before the loop looks around
 TRANSACTION_MS = 10_000  # after this the broker ends the transaction of a monitor that died, and readers go on
 MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
-BATCH_BYTES = 128 * 1024  # of a batch that is sent; fits the state of a partition: a second batch waits for the first
+BATCH_BYTES = 512 * 1024  # of a batch that is sent; with kafka-python a second one of a partition waits for the first
 COLLECTED_BYTES = 64 * 1024  # of beats that the broker collects before it answers a fetch
 LEAST_WAIT_MS, IDLE_WAIT_MS = 5, 100  # see fetch_pace
 MAX_INFLATED_BYTES = 64 * 1024 * 1024  # of one batch of records
@@ -29,6 +29,8 @@ LEAST_STEP_BYTES = 4 * 1024 * 1024  # of a full step, however few records it may
 OTHER_FACTOR, OTHER_BYTES = 4, 4096
 LARGE_FACTOR, LARGE_BYTES = 8, 4096
 SLOW_SECONDS, QUICK_SECONDS = 1.0, 0.25  # of a step: longer is slow, shorter is quick
+TIMED_OUT_SECONDS = WAIT_SECONDS  # of a step: a wait for the broker may have ended without an answer
+ALIKE = 0.75  # half a step that takes more than so much of the whole one's time takes as long as it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class StepLimit:
 
     records: int
     bytes: int
+    before: float = 0.0  # seconds of the slow step that this one is half of; 0: it is not half of one
 
     @classmethod
     def full(cls, settings: Settings) -> StepLimit:
@@ -47,14 +50,18 @@ class StepLimit:
         """The limit of the next step, after one that took `seconds`.
 
         A slow step halves it: records that cost more time than usual, such as objects with thousands of fields, then
-        hold up other sources for a bounded time. A quick step doubles it, up to `full`. After any other step it stays.
+        hold up other sources for a bounded time. If the half takes as long, its size is not why, and it is doubled: a
+        broker that takes a second for each transaction, however small, would else keep all steps small. A step that
+        timed out is halved in any case. A quick step doubles it, up to `full`, and any other step adds a quarter.
         """
-        if seconds > SLOW_SECONDS:
+        if seconds > SLOW_SECONDS and not self._took_as_long(seconds):
             records = max(min(LEAST_RECORDS, full.records), self.records // 2)
-            return StepLimit(records, max(LEAST_BYTES, self.bytes // 2))
-        if seconds < QUICK_SECONDS:
-            return StepLimit(min(full.records, 2 * self.records), min(full.bytes, 2 * self.bytes))
-        return self
+            return StepLimit(records, max(LEAST_BYTES, self.bytes // 2), seconds)
+        factor = 1.25 if QUICK_SECONDS <= seconds <= SLOW_SECONDS else 2
+        return StepLimit(min(full.records, int(factor * self.records)), min(full.bytes, int(factor * self.bytes)))
+
+    def _took_as_long(self, seconds: float) -> bool:
+        return 0 < ALIKE * self.before < seconds < TIMED_OUT_SECONDS
 
 
 def weight(sizes: Sequence[int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ class Column:
 
     def __getitem__(self, row: int) -> bytes | None:
         start, size = int(self.start[row]), int(self.size[row])
-        buffer = self.buffers[int(np.searchsorted(self.ends, row % len(self), side="right"))]
+        buffer = self.buffers[bisect_right(self.ends, row % len(self))]
         return None if size < 0 else buffer[start : start + size].tobytes()
 
     def __iter__(self) -> Iterator[bytes | None]:

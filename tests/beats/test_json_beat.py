@@ -265,3 +265,13 @@ def test_of_a_large_value_the_shape_is_looked_at_first(value, reason):
     with pytest.raises(UnclearError) as caught:
         strict_samples(value)
     assert caught.value.reason == reason
+
+
+def test_thousands_of_numbers_are_not_given_to_the_parser_of_numbers():
+    values = [b'{"samples":[%b]}' % b",".join([b"1"] * 30_000)] * 40
+    column, out, asked = Column.of(values), np.zeros((len(values), 140), np.float32), []
+    left = read_alike(column, np.arange(len(values)), out, lambda text: asked.append(text) or np.empty(0))
+    refused = read_samples(values, out, lambda text: asked.append(text) or np.empty(0))
+    assert left.tolist() == list(refused) == list(range(len(values)))
+    assert {error.reason for error in refused.values()} == {"wrong-length"}
+    assert not asked

@@ -26,6 +26,9 @@ it.
   the wire, takes two gigabytes. tests/contract/test_hostile_records.py.
 - `step_bytes`: ends a poll at a number of bytes. The client counts records alone. Without: a step of large records
   takes gigabytes. tests/contract/test_hostile_records.py.
+- `fair_poll`: lets partitions take turns, and reads on one that was paused and resumed. The client may keep what it has
+  fetched of such a partition, and never return that or fetch more. Without: a flood of junk in one partition holds up
+  the others. tests/broker/kafka_python/test_fair_poll.py.
 - `transactional`: limits the wait for offsets, commit and abort. The client waits without a limit. Without: a
   coordinator that never answers blocks the loop, `/healthz` reports it, and the supervisor restarts the process.
   tests/broker/kafka_python/test_transactional.py.

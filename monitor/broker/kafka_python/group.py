@@ -18,6 +18,7 @@ from monitor.broker.client import ClientError, CommittedOffset, Membership
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
+from monitor.broker.kafka_python.fair_poll import FairPoll
 from monitor.broker.kafka_python.not_read import NotRead
 from monitor.broker.kafka_python.offsets import to_commit
 from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
@@ -51,20 +52,26 @@ class KafkaPythonGroup:
             read_any_batch()
         with translated_connect_errors(settings):
             self._consumer = _build(settings, wait_seconds)
-            self._bytes = limit_bytes(self._consumer, StepLimit.full(settings).bytes, weight)
+            step_bytes = limit_bytes(self._consumer, StepLimit.full(settings).bytes, weight)
+            self._fair = None if step_bytes is None else FairPoll(self._consumer, step_bytes)
             self._consumer.subscribe([self._topic], listener=self._rebalances)
         self._member: ConsumerGroupMetadata = self._consumer.group_metadata()
         self._joined_as = self._member  # the last one in a stable group
 
     def poll(self, limit: StepLimit) -> list[RecordBlock]:
-        if self._bytes is not None:
-            self._bytes.limit = limit.bytes
         with translated_errors("reading beats"):
-            polled = self._consumer.poll(timeout_ms=POLL_MS, max_records=limit.records)
+            polled = self._polled(limit)
         self._check_member()
         blocks = [_block(records) for tp, records in polled.items() if tp.partition in self._started]
         self._collect_garbage(blocks)
         return blocks
+
+    def _polled(self, limit: StepLimit) -> Mapping[TopicPartition, Sequence[Any]]:
+        if self._fair is not None:
+            return self._fair.poll(POLL_MS, limit)
+        found: Mapping[TopicPartition, Sequence[Any]]
+        found = self._consumer.poll(timeout_ms=POLL_MS, max_records=limit.records)
+        return found
 
     def has_more(self) -> bool:
         """Always False: the client's public API does not say whether more records wait."""
@@ -199,7 +206,7 @@ def _build(settings: Settings, wait_seconds: float) -> KafkaConsumer:
         max_poll_records=settings.batch_size,
         fetch_min_bytes=min_bytes,
         fetch_max_wait_ms=wait_ms,
-        # the client returns all that it fetched of one partition before it turns to the next
+        # the client returns all that it fetched of one partition before it turns to the next, see `fair_poll`
         max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
         metadata_max_age_ms=30_000,  # so that added partitions are found
         metrics_enabled=False,

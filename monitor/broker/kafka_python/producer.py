@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from kafka import KafkaProducer, Serializer, TopicPartition
 from kafka.errors import InvalidProducerEpochError, ProducerFencedError
 
+from monitor.beats.beat import MAX_KEY_BYTES
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
 from monitor.broker.kafka_python.config import client_config
@@ -107,10 +109,20 @@ class KafkaPythonProducer:
             message.topic,
             key=_NULL_KEY if message.key is None else message.key,
             value=message.value,
-            partition=message.partition,
+            partition=self._partition(message),
             headers=[(name, value or b"") for name, value in message.headers],  # the client cannot write a null one
             timestamp_ms=time_ms,
         )
+
+    def _partition(self, message: Message) -> int | None:
+        """The partition of a message; None: the client chooses it, from the key.
+
+        The client hashes a key in Python, 1 µs a byte. So another hash places a key that is too long to name a source.
+        """
+        if message.partition is not None or message.key is None or len(message.key) <= MAX_KEY_BYTES:
+            return message.partition
+        partitions = sorted(self._producer.partitions_for(message.topic))
+        return int(partitions[crc32(message.key) % len(partitions)])
 
     def flush(self, seconds: float) -> None:
         with translated_errors("waiting for acknowledgements"):

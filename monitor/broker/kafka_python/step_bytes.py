@@ -30,6 +30,11 @@ class StepBytes:
         self._append = consumer._fetcher._append
         consumer._fetcher._append = self._bounded_append
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether the bytes have ended the last poll that brought records."""
+        return self._left <= 0
+
     def _bounded_append(self, drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:  # noqa: FBT001
         """Take records of one partition; returns how many. The client calls it in a loop until `max_records` came.
 

@@ -19,6 +19,7 @@ from monitor.broker.kafka_python import (
     batches,
     bootstrap,
     config,
+    fair_poll,
     known_versions,
     sockets,
     step_bytes,
@@ -37,7 +38,7 @@ from monitor import log
 from monitor.settings import Settings
 from monitor.broker import KafkaBroker
 from monitor.records.record import Checkpoint, Message
-from monitor.broker.kafka_python import known_versions
+from monitor.broker.kafka_python import fair_poll, known_versions
 
 def refuse():
     raise AssertionError("a patch was applied")
@@ -135,6 +136,7 @@ def test_no_module_that_imports_internals_of_the_client_is_imported_before_a_pat
 ENTRANCES = {
     "any batch": batches.read_any_batch,
     "bytes of a poll": lambda: step_bytes.StepBytes(MagicMock(), 1),
+    "turns of partitions": lambda: fair_poll.FairPoll(MagicMock(), MagicMock()),
     "a transport": lambda: sockets.patch_transport(MagicMock()),
     "a transport, as the client's manager imports it": lambda: bootstrap.patch_transport(MagicMock()),
     "a TLS socket": lambda: config.close_after_failed_handshakes(MagicMock()),
