@@ -1,10 +1,11 @@
 """Beats written as JSON: 140 float32 samples each, or a reason why a value is not a beat.
 
-`strict_samples` decides: it parses one value strictly and gives every refusal. It takes 25 µs for a beat. So most beats
+`strict_samples` decides: it parses one value strictly, and says why one is refused. (`parse` looks at the amplitude.)
+It takes 25 µs for a beat. So most beats
 take a faster way, which accepts only values that `strict_samples` would accept, with the same samples:
 
-1. A value is cut behind the `[` of its samples and before the next `]`. The text in between is the numerals; what is
-   left, as short as `{"samples":[]}`, is the frame.
+1. A value is cut at the `[` and the `]` of its samples. The text between them is the numerals. The rest is the frame,
+   such as `{"samples":[]}`.
 2. The numerals of many beats are parsed in one call.
 3. The frame is checked (`_is_plain`): with any numbers in its list, it must be an object that `strict_samples`
    accepts. One check is enough for all beats of a batch that have the same frame, as the beats of one publisher do.
@@ -151,7 +152,7 @@ def _read_together(
     if found is None:
         return False
     out[rows] = found
-    for place in np.flatnonzero(~found.all(axis=1)).tolist():
+    for place in np.flatnonzero(~found.all(axis=1)).tolist():  # a zero may have been -0: the parser drops its sign
         _restore_signs(bytes(texts[place]), out[rows[place]], numbers)
     return True
 

@@ -1,4 +1,4 @@
-"""Lines of text as a table: CSV in the ways in which spreadsheets and programs write it, or columns set by blanks.
+"""Lines of text as a table: CSV as spreadsheets and programs write it, or columns separated by blanks.
 
 The first line decides between semicolons, tabs, commas and blanks. Lines that begin with # are skipped, and so is a
 header, also one that stands again further down, as in files that were put together.
@@ -134,6 +134,7 @@ class _Lines:
             return None
 
     def _add_header(self, where: str, number: int, cells: list[str]) -> None:
+        """Remember the first header. A repeat is skipped. Raises RefusedError for another one behind beats."""
         if self._header is None:
             self._header = cells
         elif self._numbers and cells != self._header:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 5.0  # for acknowledgements, before the loop looks around
 TRANSACTION_MS = 10_000  # after this the broker ends the transaction of a monitor that died, and readers go on
 MAX_REQUEST_BYTES = 64 * 1024 * 1024  # the broker's own limit decides what is too large
-BATCH_BYTES = 512 * 1024  # of a batch that is sent; with kafka-python a second one of a partition waits for the first
+SEND_BATCH_BYTES = 512 * 1024  # of a batch that is sent; kafka-python sends one at a time to a partition
 COLLECTED_BYTES = 64 * 1024  # of beats that the broker collects before it answers a fetch
 LEAST_WAIT_MS, IDLE_WAIT_MS = 5, 100  # see fetch_pace
 MAX_INFLATED_BYTES = 64 * 1024 * 1024  # of one batch of records

@@ -183,15 +183,15 @@ def replay_command(*, reason: str | None, dry_run: bool, max_rounds: int) -> Non
     """Put dead letters back onto the beats topic.
 
     Fix the cause first: a record that is still not a beat becomes a dead letter again. Each letter is put back once,
-    even if the command is run again or was interrupted. The command ends with the last letter that was on the topic
-    when it began.
+    even if the command is run again or was interrupted. The command stops at the last letter that the topic held when
+    it began. Letters that are too old, incomplete or of another topic stay, and are counted.
     """
     config = settings.read()
     counts = ReplayCounts(reason, ReplayRules(config.beats_topic, max_rounds, _oldest_ms(config)))
     try:
         (_dry_run if dry_run else _replay)(config, counts)
     except KeyboardInterrupt:
-        show("interrupted: run it again, it continues where it stopped", err=True)
+        show("interrupted" if dry_run else "interrupted: run it again, it continues where it stopped", err=True)
         sys.exit(1)
     finally:
         show(counts.summary("that would be put back" if dry_run else "put back"))

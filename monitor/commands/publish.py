@@ -326,14 +326,14 @@ def _warn_of_age(config: Settings, first_ms: int, kept_ms: int | None) -> None:
     age_ms = 1000 * datetime.now(UTC).timestamp() - first_ms
     if kept_ms is not None and age_ms > kept_ms:
         show(
-            f"warning: {config.beats_topic} keeps records for {_hours(kept_ms)} by their own timestamps: Kafka "
-            "deletes older beats soon, perhaps before they are read",
+            f"warning: {config.beats_topic} keeps records for {_hours(kept_ms)}, counted from their own timestamps: "
+            "Kafka soon deletes older beats, perhaps before they are read",
             err=True,
         )
     if config.max_age_seconds is not None and age_ms > 1000 * config.max_age_seconds:
         show(
             f"warning: with MONITOR_MAX_AGE_SECONDS={config.max_age_seconds:g} the monitor leaves older beats out: "
-            "give a later --start, or play recordings with --speed 1",
+            "give a later --start",
             err=True,
         )
 

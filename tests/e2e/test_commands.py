@@ -60,7 +60,7 @@ def test_publish_sends_every_beat_of_a_file(run, ecg_data, name, form):
 def test_publish_stamps_beats_from_a_start_and_warns_of_the_retention(run, ecg_data):
     done = run("publish", ecg_data / "ECG5000_TRAIN.tsv", "--start", "2020-01-01T00:00:00Z")
     assert done.returncode == 0
-    assert "keeps records for 1 hour by their own timestamps" in done.stderr
+    assert "keeps records for 1 hour, counted from their own timestamps" in done.stderr
 
 
 def test_publish_in_a_loop_ends_in_order_on_ctrl_c(run, ecg_data):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset
-    from trainer.evaluation.by_patient import Judged, PatientFigures
+    from trainer.evaluation.by_patient import HeldOutVerdicts, PatientFigures
     from trainer.fitting.recipe import Recipe
     from trainer.threshold.rule import ThresholdRule
 
@@ -139,8 +139,9 @@ def train(
 
 
 def _write_report(
-    folder: Path, model: Model, dataset: Dataset, losses: tuple[float, ...], judged: Judged | None
+    folder: Path, model: Model, dataset: Dataset, losses: tuple[float, ...], judged: HeldOutVerdicts | None
 ) -> None:
+    """Write the report. `judged` is None where the data names no patients."""
     from trainer.report.report import write  # importing matplotlib takes a second
 
     with progress.phase("report"):

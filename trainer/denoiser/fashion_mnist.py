@@ -126,15 +126,14 @@ def _size(pictures: NDArray[np.uint8]) -> str:
 
 
 def _verified(url: str, sha256: str) -> bytes:
+    """Download a gzip file, and return it packed. Raises DownloadError unless its content has this SHA-256."""
     content = _downloaded(url)
     try:
         found = hashlib.sha256(_gunzip(content)).hexdigest()
     except (OSError, EOFError, zlib.error) as error:
         raise DownloadError(f"{url}: its {len(content):,} bytes are not a complete gzip file ({error})") from None
     if found != sha256:
-        raise DownloadError(
-            f"{url}: its {len(content):,} bytes have the checksum {found} without gzip, but {sha256} is expected"
-        )
+        raise DownloadError(f"{url}: its unpacked content has the SHA-256 {found}, but {sha256} is expected")
     return content
 
 

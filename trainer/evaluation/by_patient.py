@@ -30,7 +30,7 @@ MOST_LINES, MOST_NAMED = 60, 10
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class HeldOutVerdicts:
     """Beats with scores (n,) by networks that did not learn from their patient.
 
     `above` (n,): whether a beat lies above the threshold that the rule gives from the scores of all other patients.
@@ -54,7 +54,7 @@ class PatientFigures:
     ventricular_auc: float | None  # ventricular beats against the patient's own normal ones
 
 
-def judged(part: DatasetPart, scores: Scores, rule: ThresholdRule) -> Judged | None:
+def judged(part: DatasetPart, scores: Scores, rule: ThresholdRule) -> HeldOutVerdicts | None:
     """Beats (n,) with their held-out scores, judged patient by patient. None where patients are not known."""
     if part.patients is None:
         return None
@@ -63,7 +63,7 @@ def judged(part: DatasetPart, scores: Scores, rule: ThresholdRule) -> Judged | N
         own = part.patients == name
         threshold = people.chosen(rule, scores[~own], part.abnormal[~own], part.patients[~own])
         above[own] = scores[own] > np.float32(threshold.value)
-    return Judged(scores, above)
+    return HeldOutVerdicts(scores, above)
 
 
 def figures(part: DatasetPart, scores: Scores, above: Bools) -> tuple[PatientFigures, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset, DatasetPart
-    from trainer.evaluation.by_patient import Judged
+    from trainer.evaluation.by_patient import HeldOutVerdicts
 
 SPLITS = 500  # random halves by which the calibration is checked
 RATES = tuple(round(float(rate), 3) for rate in np.linspace(0.01, 0.2, 39))
@@ -104,7 +104,7 @@ class BudgetCheck:
         return np.asarray((self.measured <= self.budgets).mean(axis=0))
 
 
-def scored(model: Model, dataset: Dataset, judged: Judged | None = None) -> ScoredSplit:
+def scored(model: Model, dataset: Dataset, judged: HeldOutVerdicts | None = None) -> ScoredSplit:
     """The test beats with their scores. If there is no normal test beat, the training beats with theirs.
 
     Where patients are known, the training beats as they were `judged` by what was learnt from the other patients.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from monitor.model.manifest import Model
     from trainer.data.datasets import Dataset
-    from trainer.evaluation.by_patient import Judged
+    from trainer.evaluation.by_patient import HeldOutVerdicts
 
 PAGE = "index.html"
 NOTICE = (
@@ -26,7 +26,9 @@ NOTICE_BY_PATIENT = (
 )
 
 
-def write(folder: Path, model: Model, dataset: Dataset, losses: Sequence[float], judged: Judged | None = None) -> Path:
+def write(
+    folder: Path, model: Model, dataset: Dataset, losses: Sequence[float], judged: HeldOutVerdicts | None = None
+) -> Path:
     """Write the report into a folder, and return the path of the page.
 
     The same model, data and library versions give the same bytes. Raises RefusedError if the folder cannot be written.

@@ -66,11 +66,11 @@ class ConfluentGroup:
         self._stream.raise_failure()
         blocks = [block for messages in self._parts(limit) for block in blocks_of(messages)]
         self._check_member()
-        self._rebalances.is_news = False
+        self._rebalances.has_rebalanced = False
         if not blocks:
             self._stream.raise_failure()
         positions = self._stream.positions
-        self._stream.end(self._rebalances.gone())
+        self._stream.end(self._rebalances.revoked())
         blocks = [block for block in blocks if block.partition in positions]
         if not self._stash:  # else it may have records from before what was set aside
             blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
@@ -91,7 +91,7 @@ class ConfluentGroup:
         for messages in self._fitting_parts(limit, came):
             any_came = True
             yield messages
-        while not (any_came or self._is_news()) and (left := deadline - time.monotonic()) > 0:
+        while not (any_came or self._is_interrupted()) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
             if first := self._stream.take(1, min(TURN_SECONDS, left)):
                 any_came = True
@@ -107,9 +107,9 @@ class ConfluentGroup:
             room -= size
             yield messages[:count]
 
-    def _is_news(self) -> bool:
+    def _is_interrupted(self) -> bool:
         """Whether something else than a record has come, so that the poll ends."""
-        return self._rebalances.is_news or self._stream.has_set_aside
+        return self._rebalances.has_rebalanced or self._stream.has_set_aside
 
     def _check_member(self) -> None:
         """Take over the membership, unless the group has removed this member since it last joined."""
@@ -230,16 +230,16 @@ class Rebalances:
     def __init__(self) -> None:
         self.assigned: set[int] = set()
         self.is_settled = False  # whether an assignment came after the last revocation
-        self.is_news = False  # whether either came since the last poll
+        self.has_rebalanced = False  # whether either came since the last poll
         self.is_closing = False
         self.joined = _NOBODY  # in the generation that was joined last
         self._changed: set[int] = set()
-        self._gone: set[int] = set()
+        self._revoked: set[int] = set()
 
     def subscribe(self, consumer: Consumer, topic: str) -> None:
         consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
-    def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Take partitions over without fetching them. Each new generation comes here, if only with an empty list.
 
         The token names the generation, so that the broker refuses it after the next rebalance. It must be taken here.
@@ -252,17 +252,17 @@ class Rebalances:
         before, token = consumer.memberid(), consumer.consumer_group_metadata()
         is_member = before and before == consumer.memberid()
         self.joined = Membership(before, token) if is_member else _NOBODY
-        self.is_settled = self.is_news = True
-        self.assigned |= {tp.partition for tp in given}
-        self._changed |= {tp.partition for tp in given}
+        self.is_settled = self.has_rebalanced = True
+        self.assigned |= {tp.partition for tp in partitions}
+        self._changed |= {tp.partition for tp in partitions}
 
-    def _on_revoke(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        revoked = {tp.partition for tp in given}
-        self.is_settled, self.is_news = False, True
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        revoked = {tp.partition for tp in partitions}
+        self.is_settled, self.has_rebalanced = False, True
         self.assigned -= revoked
         self._changed |= revoked
-        self._gone |= revoked
-        if not self.is_closing:  # the library does it then
+        self._revoked |= revoked
+        if not self.is_closing:  # `close` stops fetching them itself
             consumer.incremental_unassign([tp for tp in consumer.assignment() if tp.partition in revoked])
 
     def void(self) -> None:
@@ -270,11 +270,11 @@ class Rebalances:
         self._changed |= self.assigned
 
     def changed(self) -> set[int]:
-        """Partitions that were assigned or revoked since the last call, which must be restored again."""
+        """Partitions that were assigned or revoked since the last call: what is known of them is out of date."""
         changed, self._changed = self._changed, set()
         return changed
 
-    def gone(self) -> set[int]:
+    def revoked(self) -> set[int]:
         """Partitions that were revoked since the last call. Records of them may have come in the same poll."""
-        gone, self._gone = self._gone, set()
-        return gone
+        revoked, self._revoked = self._revoked, set()
+        return revoked

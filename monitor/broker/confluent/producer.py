@@ -22,7 +22,7 @@ from monitor.broker.confluent.client_errors import (
 from monitor.broker.confluent.config import producer_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
-from monitor.broker.limits import BATCH_BYTES, WAIT_SECONDS
+from monitor.broker.limits import SEND_BATCH_BYTES, WAIT_SECONDS
 from monitor.terminal import count_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 QUEUE_FULL = -184  # RD_KAFKA_RESP_ERR__QUEUE_FULL of librdkafka
 TURN_SECONDS = 0.1  # between two looks at the clock
 REPORT_SECONDS = 0.5  # after a call failed, for the report that says which message was refused
-BATCH_SIZES = (BATCH_BYTES, 16 * 1024, 0)  # 0: one message a batch
+BATCH_SIZES = (SEND_BATCH_BYTES, 16 * 1024, 0)  # 0: one message a batch
 # librdkafka 2.16.1 adds offsets for as long as the group's coordinator is gone, whatever its limit: 42 s instead of 3
 # were seen, and 10 minutes in an outage.
 OVERTIME_SECONDS = 1.0

@@ -16,7 +16,7 @@ from monitor.broker.kafka_python.client_errors import close_quietly, translated_
 from monitor.broker.kafka_python.config import client_config
 from monitor.broker.kafka_python.offsets import to_commit
 from monitor.broker.kafka_python.transactional import transaction_calls
-from monitor.broker.limits import BATCH_BYTES, MAX_REQUEST_BYTES, TRANSACTION_MS, WAIT_SECONDS
+from monitor.broker.limits import MAX_REQUEST_BYTES, SEND_BATCH_BYTES, TRANSACTION_MS, WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,7 +85,7 @@ class KafkaPythonProducer:
                 allow_auto_create_topics=False,
                 max_block_ms=int(1000 * WAIT_SECONDS),
                 max_request_size=MAX_REQUEST_BYTES,
-                batch_size=BATCH_BYTES,
+                batch_size=SEND_BATCH_BYTES,
                 linger_ms=linger_ms,
                 metadata_max_age_ms=30_000,  # so that added partitions are found
                 metrics_enabled=False,

@@ -33,10 +33,11 @@ class AcknowledgedProducer:
         self._time = OutputTime()
 
     def deliver(self, messages: tuple[Message, ...]) -> None:
-        """Return when the broker has acknowledged every message.
+        """Send the messages, and return when the broker has acknowledged all of them.
 
-        Raises BrokerError when that takes longer than a few seconds. A call with the same tuple then goes on waiting,
-        and sends again only messages that have failed for good.
+        Raises BrokerError when one is refused, or gets no answer in time. A call with the same tuple then goes on:
+        messages with an acknowledgement are not sent again. A message without an answer can be sent twice, after
+        another one has failed.
         """
         if messages is not self._batch:
             self._batch, self._unsent, self._sending = messages, list(messages), None

@@ -288,11 +288,14 @@ class TimeLine:
         before: NDArray[np.float64],
         numbers: Sequence[int],
     ) -> None:
+        """Raises RecordingError for the first time that is missing, goes back, or follows too long a gap."""
         wrong = ~((steps >= 0) & (steps <= MAX_GAP_SECONDS))
         if not wrong.any():
             return
         place = int(np.argmax(wrong))
         where = f"{self.path}: line {numbers[place]}"
+        if np.isnan(seconds[place]):
+            raise RecordingError(f"{where}: its time is missing: remove the line, or write its time")
         said = f"the time {seconds[place]:.3f} s follows {before[place]:.3f} s"
         if steps[place] > 0:
             raise RecordingError(
