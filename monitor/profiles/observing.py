@@ -1,0 +1,199 @@
+"""One round of a batch: compare the beats with profiles, remember them, and change the profiles whose time has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.beats.beat import SAMPLES
+from monitor.profiles import adaptation, conduction, reservoir
+from monitor.profiles.batch import Notice, NoticeKind, Scored
+from monitor.profiles.columns import (
+    BLOCK,
+    KNOWN,
+    LEARNING,
+    MAX_TEMPLATES,
+    NEVER,
+    NONE,
+    SICK,
+    Tables,
+    blank_learner,
+)
+from monitor.profiles.learning import FITS, KeptBeats, Learned, learn
+from monitor.profiles.residual import high_frequency
+from monitor.profiles.rhythm import Rhythm, is_steady, rhythm
+from monitor.profiles.scoring import nearest, score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.profiles.batch import SourceBeats
+    from monitor.profiles.rounds import Round
+
+LEAST_BEATS = 60  # of learning
+LONGEST_STEP_MS = 3000  # between two beats that counts as time with beats
+MOST_NOISE = 1.2  # beats with more say nothing about conduction
+_KEPT_BEAT = np.dtype(
+    [("samples", "<f4", SAMPLES), ("q", "<f4"), ("noise_hf", "<f4"), ("noise_between", "<f4")],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundBeats:
+    """The n beats of a round, and what is known of each alone."""
+
+    samples: NDArray[np.float32]  # (n, 140)
+    time_ms: NDArray[np.int64]  # (n,)
+    noise_hf: NDArray[np.float32]  # (n,), log
+    noise_between: NDArray[np.float32]  # (n,), log; NaN where it is not known
+    rhythm: Rhythm
+
+
+def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored) -> None:
+    """Compare the beats of a round with the profiles, fill in their results, and remember the beats."""
+    rows = tables.sources.rows
+    sources = rows[one.rows]
+    samples = beats.samples[one.beat]
+    at = rhythm(sources["rr"], sources["q"], beats.rr_seconds[one.beat], one.source)
+    some = RoundBeats(samples, beats.time_ms[one.beat], high_frequency(samples), beats.noise[one.beat], at)
+    scored.prematurity[one.beat] = at.prematurity
+    is_known = (sources["phase"] == KNOWN)[one.source]
+    if is_known.any():
+        _score(tables, one, some, np.flatnonzero(is_known), scored)
+    if not is_known.all():
+        _keep(tables, one, some, ~is_known)
+    rows["rr"][one.rows], rows["q"][one.rows] = at.last_rr, at.last_q
+    _count(rows, one, some.time_ms)
+
+
+def _score(tables: Tables, one: Round, some: RoundBeats, known: NDArray[np.int64], scored: Scored) -> None:
+    """Score the beats (m,) of sources that have a profile, and remember what their templates need to follow."""
+    source = tables.sources.rows[one.rows[one.source[known]]]
+    near = nearest(some.samples[known], source, tables.templates.rows)
+    prematurity = some.rhythm.prematurity[known]
+    noise = some.noise_hf[known] - source["noise_hf"]
+    noise = np.fmax(noise, some.noise_between[known] - source["noise_between"])
+    beat = one.beat[known]
+    scored.score[beat] = score(near.found.qrs_distance, prematurity, noise)
+    scored.qrs_distance[beat], scored.distance[beat] = near.found.qrs_distance, near.found.distance
+    scored.noise[beat], scored.template[beat] = noise, near.number
+    matched = adaptation.matches(near.found, prematurity)
+    adaptation.add(tables.templates.rows, near.row[matched], near.found.select(matched))
+    unmatched = near.found.distance >= FITS
+    if unmatched.any():
+        lasting = unmatched & is_steady(some.rhythm.q[known]) & (noise < MOST_NOISE)
+        is_candidate = np.zeros(len(one.beat), np.bool_)
+        is_candidate[known[lasting]] = True
+        _follow(tables, one, some, is_candidate)
+
+
+def _follow(tables: Tables, one: Round, some: RoundBeats, is_candidate: NDArray[np.bool_]) -> None:
+    """Take beats that fit no template into the candidates of their sources."""
+    for wave in one.waves(is_candidate):
+        rows = one.rows[one.source[wave]]
+        held = tables.sources.rows["candidate"][rows]
+        begins, goes_on = wave[held == NONE], wave[held != NONE]
+        taken = tables.candidates.take(len(begins))
+        tables.sources.rows["candidate"][rows[held == NONE]] = taken
+        candidates = tables.candidates.rows
+        candidates[taken] = conduction.new_candidates(some.samples[begins], some.time_ms[begins])
+        at = held[held != NONE]
+        candidates[at] = conduction.followed(candidates[at], some.samples[goes_on], some.time_ms[goes_on])
+
+
+def _keep(tables: Tables, one: Round, some: RoundBeats, is_learning: NDArray[np.bool_]) -> None:
+    """Put beats into the reservoirs of sources that learn."""
+    number = tables.sources.rows["beats"][one.rows][one.source] + np.arange(len(one.source)) - one.starts[one.source]
+    for wave in one.waves(is_learning):
+        beats = np.empty(len(wave), _KEPT_BEAT)
+        beats["samples"], beats["q"] = some.samples[wave], some.rhythm.q[wave]
+        beats["noise_hf"], beats["noise_between"] = some.noise_hf[wave], some.noise_between[wave]
+        learners = tables.sources.rows["learning"][one.rows[one.source[wave]]]
+        reservoir.keep(tables.learners.rows, learners, number[wave], beats)
+
+
+def _count(sources: NDArray[np.void], one: Round, time_ms: NDArray[np.int64]) -> None:
+    """Count beats and the time with beats."""
+    starts, last = one.starts, sources["last_ms"][one.rows]
+    before = np.empty_like(time_ms)
+    before[1:] = time_ms[:-1]
+    before[starts] = np.where(last == NEVER, time_ms[starts], last)
+    steps = np.clip(time_ms - before, 0, LONGEST_STEP_MS)
+    heard = np.add.reduceat(steps, starts)
+    heard[sources["phase"][one.rows] != LEARNING] = 0
+    sources["heard_ms"][one.rows] += heard.astype(np.int32)
+    sources["last_ms"][one.rows] = time_ms[starts + one.counts - 1]
+    sources["beats"][one.rows] += one.counts.astype(np.int32)
+    sources["since"][one.rows] += one.counts.astype(np.int8)
+
+
+def change(tables: Tables, one: Round, learning_ms: int) -> list[Notice]:
+    """Change the profiles of sources that have had BLOCK beats since the last time."""
+    sources = tables.sources.rows
+    is_due = sources["since"][one.rows] >= BLOCK
+    if not is_due.any():
+        return []
+    due, last = one.rows[is_due], one.beat[(one.starts + one.counts - 1)[is_due]]
+    sources["since"][due] = 0
+    phase = sources["phase"][due]
+    is_ready = (phase == LEARNING) & (sources["heard_ms"][due] >= learning_ms) & (sources["beats"][due] >= LEAST_BEATS)
+    templates = sources["templates"][due[phase == KNOWN]].ravel()
+    adaptation.adapt(tables.templates.rows, templates[templates != NONE].astype(np.int64))
+    notices = [
+        Notice(_learn(tables, row), row, beat)
+        for row, beat in zip(due[is_ready].tolist(), last[is_ready].tolist(), strict=True)
+    ]
+    has_candidate = sources["candidate"][due] != NONE
+    changed = _new_conduction(tables, due[has_candidate])
+    beats = last[has_candidate][changed]
+    return notices + [
+        Notice("changed-conduction", row, beat)
+        for row, beat in zip(due[has_candidate][changed].tolist(), beats.tolist(), strict=True)
+    ]
+
+
+def _learn(tables: Tables, row: int) -> NoticeKind:
+    """End the learning of a source: it gets a profile, or begins again."""
+    source = tables.sources.rows[row]
+    held = np.array([source["learning"]])
+    learned = learn(KeptBeats.of(tables.learners.rows[held]), int(source["beats"]))
+    if not len(learned.templates):
+        tables.learners.rows[held] = blank_learner()
+        source["beats"] = source["heard_ms"] = 0
+        return "not-learned"
+    tables.learners.give_back(held)
+    source["learning"], source["phase"] = NONE, KNOWN
+    _give_templates(tables, row, learned)
+    return "sick-while-learning" if learned.is_sick else "learned"
+
+
+def _give_templates(tables: Tables, row: int, learned: Learned) -> None:
+    source = tables.sources.rows[row]
+    count = len(learned.templates)
+    taken = tables.templates.take(count)
+    tables.templates.rows[taken] = learned.templates
+    source["templates"][:count], source["template_count"] = taken, count
+    source["noise_hf"], source["noise_between"] = learned.noise_hf, learned.noise_between
+    source["kept"], source["flags"] = learned.kept, SICK * learned.is_sick
+
+
+def _new_conduction(tables: Tables, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Make templates of the candidates of these sources (k,) that are complete; returns which sources have one now."""
+    sources = tables.sources.rows
+    candidates = tables.candidates.rows[sources["candidate"][rows]]
+    complete = conduction.is_complete(candidates, sources["last_ms"][rows])
+    templates = conduction.as_templates(candidates)
+    typical = tables.templates.rows["typical"][sources["templates"][rows, 0]]
+    complete &= conduction.keeps_p_wave(templates["typical"], typical)
+    complete &= sources["template_count"][rows] < MAX_TEMPLATES
+    changed = np.flatnonzero(complete)
+    taken = tables.templates.take(len(changed))
+    tables.templates.rows[taken] = templates[changed]
+    at = rows[changed]
+    sources["templates"][at, sources["template_count"][at]] = taken
+    sources["template_count"][at] += 1
+    tables.candidates.give_back(sources["candidate"][at])
+    sources["candidate"][at] = NONE
+    return changed

@@ -1,0 +1,172 @@
+"""What is left of a beat when its template is subtracted, and how large that is.
+
+The beat is moved by up to 47 ms to where it fits the template best, the template is multiplied by a gain of 0.65 to
+1.5, and offset and slope are taken out. The distance is the log of the largest mean, over neighbouring points, of
+squares weighted by the spread of the source's own beats. Constants: measured on MIT-BIH 100 to 124, see
+docs/experiments.md.
+
+Every beat is computed on its own, with operations that do not depend on how many there are: no matrix product, whose
+rounding may. Beats are in columns, (60, n), so that a step over all points of all beats is one operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from monitor.profiles.points import (
+    AFTER_QRS,
+    BEFORE_QRS,
+    MARGIN,
+    POINTS,
+    QRS,
+    SHIFTS,
+    levelled,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAST_GAIN, MOST_GAIN = np.float32(0.65), np.float32(1.5)
+LEAST_SPREAD = np.float32(0.2)  # added to the spread, in units of the scale: finer differences mean nothing
+QRS_RUN, WHOLE_RUN = 8, 10  # points of a mean
+SMOOTHING_POINTS, SMOOTHING_REACH = 1.5, 4  # standard deviation and half width of the Gaussian
+BEATS_AT_ONCE = 512  # more do not fit into the cache
+TINY = np.float32(1e-6)
+_WEIGHTS = np.exp(-0.5 * (np.arange(SMOOTHING_REACH + 1) / SMOOTHING_POINTS) ** 2)
+_KERNEL = [np.float32(weight) for weight in _WEIGHTS / (_WEIGHTS[0] + 2 * _WEIGHTS[1:].sum())]
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """n beats held against one template each."""
+
+    distance: NDArray[np.float32]  # (n,), L, over the whole beat
+    qrs_distance: NDArray[np.float32]  # (n,), LQ
+    correlation: NDArray[np.float32]  # (n,), of beat and template over the ventricular complex
+    gain: NDArray[np.float32]  # (n,), of the template
+    rest: NDArray[np.float32]  # (60, n), in units of the template's scale
+    smooth: NDArray[np.float32]  # (60, n), the same, smoothed
+
+    def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Residuals:
+        """Those of some beats."""
+        return Residuals(
+            self.distance[keep],
+            self.qrs_distance[keep],
+            self.correlation[keep],
+            self.gain[keep],
+            self.rest[:, keep],
+            self.smooth[:, keep],
+        )
+
+
+def compare(samples: NDArray[np.float32], templates: NDArray[np.void]) -> Residuals:
+    """Hold beats (n, 140) against templates: records (n,) of `columns.TEMPLATE`, or (1,) for all beats."""
+    count = len(samples)
+    out = Residuals(
+        *(np.empty(count, np.float32) for _ in range(4)),
+        *(np.empty((POINTS, count), np.float32) for _ in range(2)),
+    )
+    for start in range(0, count, BEATS_AT_ONCE):
+        some = slice(start, start + BEATS_AT_ONCE)
+        _compare(samples[some], templates if len(templates) == 1 else templates[some], out, some)
+    return out
+
+
+def _compare(samples: NDArray[np.float32], templates: NDArray[np.void], out: Residuals, to: slice) -> None:
+    typical = np.ascontiguousarray(templates["typical"])
+    points, product = _moved(samples, typical)
+    gain = product / (np.vecdot(typical, typical) + TINY * TINY)
+    np.minimum(np.maximum(gain, LEAST_GAIN), MOST_GAIN, out=gain)
+    model = np.ascontiguousarray(typical.T)
+    out.correlation[to] = _correlation(points, model)
+    rest = out.rest[:, to]
+    np.subtract(points, model * gain, out=rest)
+    rest *= 1 / templates["scale"]
+    smooth = smoothed(rest)
+    out.gain[to], out.smooth[:, to] = gain, smooth
+    spread = np.ascontiguousarray(templates["spread"].T)
+    squares = smooth * smooth
+    squares /= spread * spread + LEAST_SPREAD * LEAST_SPREAD
+    out.distance[to], out.qrs_distance[to] = _largest_means(squares)
+
+
+def _moved(
+    samples: NDArray[np.float32], typical: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The points (60, n) of beats, moved to where their product with the template is largest, and that product (n,)."""
+    count = len(samples)
+    pairs = samples[:, :-1] + samples[:, 1:]
+    pairs *= np.float32(0.5)
+    product = np.empty((count, SHIFTS), np.float32)
+    for phase in (0, 1):  # points are two samples apart: the even places of the first point, and the odd ones
+        places = np.ascontiguousarray(pairs[:, phase::2])
+        shape = count, (SHIFTS + 1 - phase) // 2, POINTS
+        step = places.itemsize
+        windows = as_strided(places, shape, (places.strides[0], step, step), writeable=False)
+        np.vecdot(windows, typical[:, None, :], out=product[:, phase::2])
+    place = product.argmax(axis=1)
+    beats = np.arange(count)
+    index = place + beats * pairs.shape[1]
+    points = pairs.ravel().take(index + 2 * np.arange(POINTS)[:, None])
+    return levelled(points), product[beats, place]
+
+
+def unmoved(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The points (60, n) of beats (n, 140) that are not moved."""
+    last = len(samples[0]) - MARGIN if len(samples) else MARGIN
+    pairs = samples[:, MARGIN:last:2] + samples[:, MARGIN + 1 : last : 2]
+    return levelled(np.ascontiguousarray(pairs.T) * np.float32(0.5))
+
+
+def smoothed(rest: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Residuals (60, n), smoothed along the points; the first and last are repeated beyond the ends."""
+    padded = np.empty((POINTS + 2 * SMOOTHING_REACH, rest.shape[1]), np.float32)
+    padded[SMOOTHING_REACH:-SMOOTHING_REACH] = rest
+    padded[:SMOOTHING_REACH] = rest[0]
+    padded[-SMOOTHING_REACH:] = rest[-1]
+    smooth = rest * _KERNEL[0]
+    for reach in range(1, SMOOTHING_REACH + 1):
+        first, last = SMOOTHING_REACH - reach, SMOOTHING_REACH + reach
+        sides = padded[first : first + POINTS] + padded[last : last + POINTS]
+        sides *= _KERNEL[reach]
+        smooth += sides
+    return smooth
+
+
+def _largest_means(squares: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logs of the largest means of neighbours in (60, n): of the whole beat and of the ventricular complex, (n,)."""
+    two = squares[:-1] + squares[1:]
+    four = two[:-2] + two[2:]
+    eight = four[:-4] + four[4:]
+    ten = eight[:-2] + two[QRS_RUN:]
+    whole = np.maximum.reduce(ten, axis=0) * np.float32(1 / WHOLE_RUN)
+    qrs = np.maximum.reduce(eight[QRS.start : QRS.stop - QRS_RUN + 1], axis=0) * np.float32(1 / QRS_RUN)
+    return np.log(whole + TINY), np.log(qrs + TINY)
+
+
+def _correlation(points: NDArray[np.float32], model: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of beats (60, n) and templates, (60, n) or (60, 1), over the ventricular complex."""
+    beat = points[QRS] - np.add.reduce(points[QRS], axis=0) * np.float32(1 / (QRS.stop - QRS.start))
+    typical = model[QRS] - np.add.reduce(model[QRS], axis=0) * np.float32(1 / (QRS.stop - QRS.start))
+    both = np.add.reduce(beat * typical, axis=0)
+    squares = np.add.reduce(beat * beat, axis=0) * np.add.reduce(typical * typical, axis=0)
+    correlation: NDArray[np.float32] = both / np.sqrt(squares + TINY * TINY)
+    return correlation
+
+
+def high_frequency(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log of the mean size of second differences outside the ventricular complex, of beats (n, 140)."""
+    total = np.zeros(len(samples), np.float32)
+    count = 0
+    for side in (BEFORE_QRS, AFTER_QRS):
+        piece = samples[:, side]
+        steps = piece[:, 1:] - piece[:, :-1]
+        bends = steps[:, 1:] - steps[:, :-1]
+        np.abs(bends, out=bends)
+        total += np.add.reduce(bends, axis=1)
+        count += bends.shape[1]
+    return np.log(total * np.float32(1 / count) + TINY)
