@@ -117,7 +117,7 @@ def _moved(
 
 def unmoved(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """The points (60, n) of beats (n, 140) that are not moved."""
-    last = len(samples[0]) - MARGIN if len(samples) else MARGIN
+    last = samples.shape[1] - MARGIN
     pairs = samples[:, MARGIN:last:2] + samples[:, MARGIN + 1 : last : 2]
     return levelled(np.ascontiguousarray(pairs.T) * np.float32(0.5))
 
