@@ -5,24 +5,33 @@ Windows around R only (`R_CENTRED`): the distance needs the margin of the window
 Use, for beats of many sources at once:
 
     profiles = Profiles(seconds=300.0)
-    row = profiles.add()                              # a row for a new source
-    row = profiles.restore(stored)                    # or one from stored bytes; ValueError with a sentence
+    rows = profiles.add(3)                            # rows for new sources
+    rows = profiles.restore(states).rows              # or from stored bytes; .faults says what was refused, and why
     rr = profiles.intervals(rows, time_ms)            # RR from record timestamps, NaN where not known
     scored = profiles.observe(SourceBeats(rows, samples, time_ms, rr, noise))
     scored.score                                      # (n,), NaN while the source is still learning
-    profiles.encode(row)                              # bytes, at most MAX_PROFILE_BYTES
-    profiles.remove(row)                              # the row may be given to another source
+    profiles.encode(rows)                             # list of bytes, at most MAX_PROFILE_BYTES each
+    profiles.remove(rows)                             # the rows may be given to other sources
 
 `observe` gives the same results, and leaves the same state, however the beats are cut into batches; only the order of
 the beats of one source matters. Whatever changes what a later beat is compared with happens after every 24th beat of a
 source: the end of learning, adaptation and new conduction. So a state that was stored at some beat, and the beats after
 it, give the state at any later beat.
 
-`score` goes into `monitor.alarms.run.after_beat`.
+`score` goes into `monitor.alarms.run_rule.after_scored_beat`.
 """
 
 from monitor.profiles.batch import Notice, NoticeKind, Scored, SourceBeats
 from monitor.profiles.profiles import Profiles, ProfileSummary
-from monitor.profiles.stored import MAX_PROFILE_BYTES
+from monitor.profiles.stored import MAX_PROFILE_BYTES, RestoredProfiles
 
-__all__ = ["MAX_PROFILE_BYTES", "Notice", "NoticeKind", "ProfileSummary", "Profiles", "Scored", "SourceBeats"]
+__all__ = [
+    "MAX_PROFILE_BYTES",
+    "Notice",
+    "NoticeKind",
+    "ProfileSummary",
+    "Profiles",
+    "RestoredProfiles",
+    "Scored",
+    "SourceBeats",
+]

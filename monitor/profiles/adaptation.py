@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.profiles.columns import SUMS, Table
 from monitor.profiles.learning import FITS, FITS_CORRELATION, floored
-from monitor.profiles.points import levelled
+from monitor.profiles.points import POINTS, levelled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 PULL, SPREAD_PULL = np.float32(0.15), np.float32(0.10)
 LEAST_MATCHED = 6  # of the 24 beats; fewer say too little about a template
 MOST_PREMATURITY = 1.5  # of a beat that pulls
-STEPS, GAIN_STEPS = 256, 4096  # of a unit
-LARGEST = 5  # units that one beat can add: 24 such beats still fit into 16 bits
+STEPS, GAIN_STEPS = 256, 1024  # of a unit
+LARGEST = np.float32(5 * STEPS)  # that one beat can add: 24 such beats still fit into 16 bits
 NORMAL_SIZE = np.float32(1.2533)  # standard deviation over the mean size, of a normal distribution
+# The sums: of the residual, of the size of the smoothed residual, of the gain - 1; and the number of beats.
+OFFSETS, SIZES, GAIN, MATCHED = slice(0, POINTS), slice(POINTS, 2 * POINTS), 2 * POINTS, 2 * POINTS + 1
 
 
 def matches(found: Residuals, prematurity: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -31,46 +34,42 @@ def matches(found: Residuals, prematurity: NDArray[np.float32]) -> NDArray[np.bo
     return (found.distance < FITS) & (prematurity < MOST_PREMATURITY) & (found.correlation > FITS_CORRELATION)
 
 
-def add(templates: NDArray[np.void], rows: NDArray[np.int64], found: Residuals) -> None:
-    """Add beats (n,) that match to the sums of their templates, whose rows (n,) may stand there more than once."""
-    offsets, sizes = (_steps(part) for part in (found.rest, np.abs(found.smooth)))
-    gains = np.rint((found.gain - 1) * GAIN_STEPS).astype(np.int32)
-    order = np.argsort(rows, kind="stable")
-    rows = rows[order]
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    if len(starts) == len(rows):
-        sums = offsets[order], sizes[order], gains[order]
-    else:
-        sums = tuple(np.add.reduceat(part[order], starts, axis=0, dtype=part.dtype) for part in (offsets, sizes, gains))
-    at = rows[starts]
-    for name, part in zip(("offsets", "sizes", "gains"), sums, strict=True):
-        templates[name][at] += part
-    templates["matched"][at] += np.diff(starts, append=len(rows)).astype(np.int16)
+def add(templates: NDArray[np.void], rows: NDArray[np.int64], found: Residuals, matched: NDArray[np.bool_]) -> None:
+    """Add the beats (n,) that matched to the sums of their templates. A row may stand in `rows` (n,) more than once."""
+    parts = np.empty((SUMS, len(rows)), np.float32)
+    np.multiply(found.rest, np.float32(STEPS), out=parts[OFFSETS])
+    np.abs(found.smooth, out=parts[SIZES])
+    parts[SIZES] *= np.float32(STEPS)
+    parts[GAIN] = (found.gain - 1) * np.float32(GAIN_STEPS)
+    parts[MATCHED] = 1
+    np.fmin(np.fmax(parts, -LARGEST, out=parts), LARGEST, out=parts)
+    parts *= matched
+    np.rint(parts, out=parts)
+    sums = np.ascontiguousarray(parts.astype(np.int16).T)
+    if len(rows) > 1 and (np.diff(rows) <= 0).any():
+        order = np.argsort(rows, kind="stable")
+        rows, sums = rows[order], sums[order]
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        rows, sums = rows[starts], np.add.reduceat(sums, starts, axis=0, dtype=np.int16)
+    templates["sums"][rows] += sums
 
 
-def _steps(units: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Values (60, n) as whole numbers of steps (n, 60)."""
-    bounded = np.minimum(np.maximum(units, -LARGEST), LARGEST)
-    return np.ascontiguousarray(np.rint(bounded * STEPS).astype(np.int16).T)
-
-
-def adapt(templates: NDArray[np.void], rows: NDArray[np.int64]) -> None:
+def adapt(table: Table, rows: NDArray[np.int64]) -> None:
     """Let templates (k,) follow the beats that matched them, and begin new sums."""
-    some = templates[rows]
-    matched = some["matched"].astype(np.float32)[:, None]
-    enough = matched[:, 0] >= LEAST_MATCHED
-    some, matched = some[enough], matched[enough]
-    gain = some["gains"][:, None].astype(np.float32) / (matched * GAIN_STEPS)
-    offset = some["offsets"] / (matched * STEPS)
-    size = some["sizes"] / (matched * STEPS)
+    templates = table.read(rows)
+    sums = templates["sums"].copy()
+    templates["sums"] = 0
+    enough = np.flatnonzero(sums[:, MATCHED] >= LEAST_MATCHED)
+    some, sums = templates[enough], sums[enough].astype(np.float32)
+    matched = sums[:, MATCHED, None]
+    offset, size = sums[:, OFFSETS] / (matched * STEPS), sums[:, SIZES] / (matched * STEPS)
+    gain = sums[:, GAIN, None] / (matched * GAIN_STEPS)
     typical, scale = some["typical"], some["scale"]
     pulled = typical + PULL * (scale[:, None] * offset + gain * typical)
     pulled = np.ascontiguousarray(levelled(np.ascontiguousarray(pulled.T)).T)
-    ratio = np.sqrt(np.vecdot(pulled, pulled) / np.vecdot(typical, typical))
-    adapted = rows[enough]
-    templates["typical"][adapted] = pulled
-    templates["scale"][adapted] = scale * ratio
+    some["scale"] = scale * np.sqrt(np.vecdot(pulled, pulled) / np.vecdot(typical, typical))
+    some["typical"] = pulled
     spread = some["spread"] + SPREAD_PULL * (NORMAL_SIZE * size - some["spread"])
-    templates["spread"][adapted] = floored(spread.astype(np.float32))
-    for name in ("matched", "gains", "offsets", "sizes"):
-        templates[name][rows] = 0
+    some["spread"] = floored(spread.astype(np.float32))
+    templates[enough] = some
+    table.write(rows, templates)

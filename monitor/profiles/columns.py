@@ -25,15 +25,13 @@ RESERVOIR = 96
 NEVER = np.iinfo(np.int64).min
 NONE = -1
 
+SUMS = 2 * POINTS + 2
 TEMPLATE = np.dtype(
     [
         ("typical", "<f4", POINTS),  # without mean and slope, unit of the beats
         ("spread", "<f4", POINTS),  # w, in units of `scale`
         ("scale", "<f4"),  # standard deviation of the points of a beat
-        ("matched", "<i2"),  # beats since the last adaptation that fit, and the sums over them:
-        ("gains", "<i4"),  # of (gain - 1), in 1/4096
-        ("offsets", "<i2", POINTS),  # of the residual, in 1/256 of `scale`
-        ("sizes", "<i2", POINTS),  # of the size of the smoothed residual, in 1/256 of `scale`
+        ("sums", "<i2", SUMS),  # over the beats that fit since the last adaptation, see `adaptation`
     ]
 )
 SOURCE = np.dtype(
@@ -50,7 +48,8 @@ SOURCE = np.dtype(
         ("phase", "i1"),
         ("flags", "i1"),
         ("template_count", "i1"),
-        ("templates", "<i4", MAX_TEMPLATES),  # rows; NONE where there is none. Not stored, as the next two
+        ("row", "<i4"),  # of this record. Not stored, as the next three
+        ("templates", "<i4", MAX_TEMPLATES),  # rows; NONE where there is none
         ("learning", "<i4"),
         ("candidate", "<i4"),
     ]
@@ -109,6 +108,16 @@ class Table:
     def __len__(self) -> int:
         """Rows in use."""
         return len(self.rows) - len(self._free)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
+        """A copy of these rows (k,). As bytes: NumPy copies records field by field."""
+        whole = self.rows.view(np.uint8).reshape(len(self.rows), self.rows.dtype.itemsize)
+        return whole.take(rows, axis=0).view(self.rows.dtype).ravel()
+
+    def write(self, rows: NDArray[np.int64], records: NDArray[np.void]) -> None:
+        """Put records (k,) into these rows (k,), all different."""
+        whole = self.rows.view(np.uint8).reshape(len(self.rows), self.rows.dtype.itemsize)
+        whole[rows] = records.view(np.uint8).reshape(len(records), records.dtype.itemsize)
 
     def take(self, count: int) -> NDArray[np.int64]:
         """Blank rows (count,)."""

@@ -23,15 +23,16 @@ from monitor.profiles.columns import (
 )
 from monitor.profiles.learning import FITS, KeptBeats, Learned, learn
 from monitor.profiles.residual import high_frequency
-from monitor.profiles.rhythm import Rhythm, is_steady, rhythm
+from monitor.profiles.rhythm import is_steady, rhythm
+from monitor.profiles.rounds import Round, waves
 from monitor.profiles.scoring import nearest, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.profiles.batch import SourceBeats
-    from monitor.profiles.rounds import Round
 
+BEATS_AT_ONCE = 256  # more do not fit into the cache, fewer pay for calls
 LEAST_BEATS = 60  # of learning
 LONGEST_STEP_MS = 3000  # between two beats that counts as time with beats
 MOST_NOISE = 1.2  # beats with more say nothing about conduction
@@ -42,91 +43,102 @@ _KEPT_BEAT = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class RoundBeats:
-    """The n beats of a round, and what is known of each alone."""
+    """n beats of a round, and what is known of each alone."""
 
     samples: NDArray[np.float32]  # (n, 140)
     time_ms: NDArray[np.int64]  # (n,)
+    q: NDArray[np.float32]  # (n,), NaN where it is not known
     noise_hf: NDArray[np.float32]  # (n,), log
     noise_between: NDArray[np.float32]  # (n,), log; NaN where it is not known
-    rhythm: Rhythm
+
+    def select(self, keep: NDArray[np.int64]) -> RoundBeats:
+        """Some of them."""
+        return RoundBeats(*(getattr(self, name)[keep] for name in self.__slots__))
 
 
 def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored) -> None:
     """Compare the beats of a round with the profiles, fill in their results, and remember the beats."""
-    rows = tables.sources.rows
-    sources = rows[one.rows]
-    samples = beats.samples[one.beat]
+    sources = tables.sources.read(one.rows)
+    number = sources["beats"][one.source] + np.arange(len(one.source)) - one.starts[one.source]
     at = rhythm(sources["rr"], sources["q"], beats.rr_seconds[one.beat], one.source)
-    some = RoundBeats(samples, beats.time_ms[one.beat], high_frequency(samples), beats.noise[one.beat], at)
     scored.prematurity[one.beat] = at.prematurity
-    is_known = (sources["phase"] == KNOWN)[one.source]
-    if is_known.any():
-        _score(tables, one, some, np.flatnonzero(is_known), scored)
-    if not is_known.all():
-        _keep(tables, one, some, ~is_known)
-    rows["rr"][one.rows], rows["q"][one.rows] = at.last_rr, at.last_q
-    _count(rows, one, some.time_ms)
+    sources["rr"], sources["q"] = at.last_rr, at.last_q
+    _count(sources, one, beats.time_ms[one.beat])
+    tables.sources.write(one.rows, sources)
+    for start in range(0, len(one.beat), BEATS_AT_ONCE):
+        part = slice(start, start + BEATS_AT_ONCE)
+        index = one.beat[part]
+        samples = beats.samples[index]
+        hf = high_frequency(samples)
+        some = RoundBeats(samples, beats.time_ms[index], at.q[part], hf, beats.noise[index])
+        of_beats = sources[one.source[part]] if len(sources) < len(one.beat) else sources[part]
+        is_known = of_beats["phase"] == KNOWN
+        if is_known.all():
+            _score(tables, some, of_beats, index, scored)
+        else:
+            known = np.flatnonzero(is_known)
+            _score(tables, some.select(known), of_beats[known], index[known], scored)
+            learning = np.flatnonzero(~is_known)
+            _keep(tables, some.select(learning), of_beats[learning], number[part][learning])
 
 
-def _score(tables: Tables, one: Round, some: RoundBeats, known: NDArray[np.int64], scored: Scored) -> None:
-    """Score the beats (m,) of sources that have a profile, and remember what their templates need to follow."""
-    source = tables.sources.rows[one.rows[one.source[known]]]
-    near = nearest(some.samples[known], source, tables.templates.rows)
-    prematurity = some.rhythm.prematurity[known]
-    noise = some.noise_hf[known] - source["noise_hf"]
-    noise = np.fmax(noise, some.noise_between[known] - source["noise_between"])
-    beat = one.beat[known]
+def _score(
+    tables: Tables, some: RoundBeats, sources: NDArray[np.void], beat: NDArray[np.int64], scored: Scored
+) -> None:
+    """Score beats (n,) of sources (n,) that have a profile, and remember what their templates need to follow."""
+    if not len(beat):
+        return
+    near = nearest(some.samples, sources, tables.templates)
+    prematurity = scored.prematurity[beat]
+    noise = np.fmax(some.noise_hf - sources["noise_hf"], some.noise_between - sources["noise_between"])
     scored.score[beat] = score(near.found.qrs_distance, prematurity, noise)
     scored.qrs_distance[beat], scored.distance[beat] = near.found.qrs_distance, near.found.distance
     scored.noise[beat], scored.template[beat] = noise, near.number
     matched = adaptation.matches(near.found, prematurity)
-    adaptation.add(tables.templates.rows, near.row[matched], near.found.select(matched))
+    adaptation.add(tables.templates.rows, near.row, near.found, matched)
     unmatched = near.found.distance >= FITS
     if unmatched.any():
-        lasting = unmatched & is_steady(some.rhythm.q[known]) & (noise < MOST_NOISE)
-        is_candidate = np.zeros(len(one.beat), np.bool_)
-        is_candidate[known[lasting]] = True
-        _follow(tables, one, some, is_candidate)
+        lasting = np.flatnonzero(unmatched & is_steady(some.q) & (noise < MOST_NOISE))
+        _follow(tables, some.select(lasting), sources["row"][lasting].astype(np.int64))
 
 
-def _follow(tables: Tables, one: Round, some: RoundBeats, is_candidate: NDArray[np.bool_]) -> None:
-    """Take beats that fit no template into the candidates of their sources."""
-    for wave in one.waves(is_candidate):
-        rows = one.rows[one.source[wave]]
-        held = tables.sources.rows["candidate"][rows]
-        begins, goes_on = wave[held == NONE], wave[held != NONE]
+def _follow(tables: Tables, some: RoundBeats, rows: NDArray[np.int64]) -> None:
+    """Take beats (n,) that fit no template into the candidates of their sources, whose rows (n,) ascend."""
+    for wave in waves(rows):
+        beats, of_wave = some.select(wave), rows[wave]
+        held = tables.sources.rows["candidate"][of_wave].astype(np.int64)
+        begins = np.flatnonzero(held == NONE)
         taken = tables.candidates.take(len(begins))
-        tables.sources.rows["candidate"][rows[held == NONE]] = taken
+        tables.sources.rows["candidate"][of_wave[begins]] = taken
         candidates = tables.candidates.rows
-        candidates[taken] = conduction.new_candidates(some.samples[begins], some.time_ms[begins])
-        at = held[held != NONE]
-        candidates[at] = conduction.followed(candidates[at], some.samples[goes_on], some.time_ms[goes_on])
+        candidates[taken] = conduction.new_candidates(beats.samples[begins], beats.time_ms[begins])
+        goes_on = np.flatnonzero(held != NONE)
+        at = held[goes_on]
+        candidates[at] = conduction.followed(candidates[at], beats.samples[goes_on], beats.time_ms[goes_on])
 
 
-def _keep(tables: Tables, one: Round, some: RoundBeats, is_learning: NDArray[np.bool_]) -> None:
-    """Put beats into the reservoirs of sources that learn."""
-    number = tables.sources.rows["beats"][one.rows][one.source] + np.arange(len(one.source)) - one.starts[one.source]
-    for wave in one.waves(is_learning):
+def _keep(tables: Tables, some: RoundBeats, sources: NDArray[np.void], number: NDArray[np.int64]) -> None:
+    """Put beats (n,) into the reservoirs of their sources (n,). `number`: how many beats the source had before."""
+    for wave in waves(sources["row"]):
         beats = np.empty(len(wave), _KEPT_BEAT)
-        beats["samples"], beats["q"] = some.samples[wave], some.rhythm.q[wave]
+        beats["samples"], beats["q"] = some.samples[wave], some.q[wave]
         beats["noise_hf"], beats["noise_between"] = some.noise_hf[wave], some.noise_between[wave]
-        learners = tables.sources.rows["learning"][one.rows[one.source[wave]]]
-        reservoir.keep(tables.learners.rows, learners, number[wave], beats)
+        reservoir.keep(tables.learners.rows, sources["learning"][wave], number[wave], beats)
 
 
 def _count(sources: NDArray[np.void], one: Round, time_ms: NDArray[np.int64]) -> None:
-    """Count beats and the time with beats."""
-    starts, last = one.starts, sources["last_ms"][one.rows]
+    """Count the beats of sources (k,) and the time with beats."""
+    starts, last = one.starts, sources["last_ms"]
     before = np.empty_like(time_ms)
     before[1:] = time_ms[:-1]
     before[starts] = np.where(last == NEVER, time_ms[starts], last)
     steps = np.clip(time_ms - before, 0, LONGEST_STEP_MS)
     heard = np.add.reduceat(steps, starts)
-    heard[sources["phase"][one.rows] != LEARNING] = 0
-    sources["heard_ms"][one.rows] += heard.astype(np.int32)
-    sources["last_ms"][one.rows] = time_ms[starts + one.counts - 1]
-    sources["beats"][one.rows] += one.counts.astype(np.int32)
-    sources["since"][one.rows] += one.counts.astype(np.int8)
+    heard[sources["phase"] != LEARNING] = 0
+    sources["heard_ms"] += heard.astype(np.int32)
+    sources["last_ms"] = time_ms[starts + one.counts - 1]
+    sources["beats"] += one.counts.astype(np.int32)
+    sources["since"] += one.counts.astype(np.int8)
 
 
 def change(tables: Tables, one: Round, learning_ms: int) -> list[Notice]:
@@ -140,7 +152,7 @@ def change(tables: Tables, one: Round, learning_ms: int) -> list[Notice]:
     phase = sources["phase"][due]
     is_ready = (phase == LEARNING) & (sources["heard_ms"][due] >= learning_ms) & (sources["beats"][due] >= LEAST_BEATS)
     templates = sources["templates"][due[phase == KNOWN]].ravel()
-    adaptation.adapt(tables.templates.rows, templates[templates != NONE].astype(np.int64))
+    adaptation.adapt(tables.templates, templates[templates != NONE].astype(np.int64))
     notices = [
         Notice(_learn(tables, row), row, beat)
         for row, beat in zip(due[is_ready].tolist(), last[is_ready].tolist(), strict=True)

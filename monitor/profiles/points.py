@@ -41,10 +41,25 @@ SLOPE: NDArray[np.float32] = np.linspace(-1, 1, POINTS, dtype=np.float32)  # a s
 SLOPE_SQUARES = float(np.sum(SLOPE.astype(np.float64) ** 2))
 
 
+def column_sums(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sums (n,) of columns (m, n), added from the first row to the last whatever n is.
+
+    NumPy adds a single column in another order, and a score must not depend on how many beats there are.
+    """
+    if points.shape[1] == 1:
+        sums: NDArray[np.float32] = np.add.accumulate(points, axis=0)[-1]
+    else:
+        sums = np.add.reduce(points, axis=0)
+    return sums
+
+
 def levelled(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Beats (60, n) without their mean and their slope."""
-    mean = np.add.reduce(points, axis=0) * np.float32(1 / POINTS)
-    slope = np.add.reduce(points * SLOPE[:, None], axis=0) * np.float32(1 / SLOPE_SQUARES)
-    straight = points - mean
-    straight -= SLOPE[:, None] * slope
+    mean = column_sums(points)
+    mean *= np.float32(1 / POINTS)
+    slope = column_sums(points * SLOPE[:, None])
+    slope *= np.float32(1 / SLOPE_SQUARES)
+    straight = SLOPE[:, None] * -slope
+    straight += points
+    straight -= mean
     return straight

@@ -15,9 +15,12 @@ from monitor.profiles.rhythm import LONGEST_RR, SHORTEST_RR
 from monitor.profiles.rounds import rounds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from monitor.profiles.batch import SourceBeats
+    from monitor.profiles.stored import RestoredProfiles
 
 LEAST_SECONDS, MOST_SECONDS = 120.0, 86_400.0  # of learning
 
@@ -56,7 +59,7 @@ class Profiles:
         """Rows (count,) for new sources, which begin to learn with their next beat."""
         taken = self._tables.sources.take(count)
         sources = self._tables.sources.rows
-        sources["phase"][taken] = LEARNING
+        sources["phase"][taken], sources["row"][taken] = LEARNING, taken
         sources["learning"][taken] = self._tables.learners.take(count)
         return taken
 
@@ -111,10 +114,10 @@ class Profiles:
             spread=templates["spread"] * templates["scale"][:, None],
         )
 
-    def encode(self, row: int) -> bytes:
-        """The state of a source, to be stored: at most MAX_PROFILE_BYTES."""
-        return stored.encode(self._tables, row)
+    def encode(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """The states of sources (k,), to be stored: at most MAX_PROFILE_BYTES each."""
+        return stored.encode(self._tables, rows)
 
-    def restore(self, state: bytes) -> int:
-        """A row for a source with this stored state. Raises ValueError with a sentence for what is not one."""
-        return stored.restore(self._tables, state)
+    def restore(self, states: Sequence[bytes]) -> RestoredProfiles:
+        """Rows for sources with these stored states. What is none is refused with a sentence."""
+        return stored.restore(self._tables, states)

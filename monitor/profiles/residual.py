@@ -24,6 +24,7 @@ from monitor.profiles.points import (
     POINTS,
     QRS,
     SHIFTS,
+    column_sums,
     levelled,
 )
 
@@ -34,7 +35,7 @@ LEAST_GAIN, MOST_GAIN = np.float32(0.65), np.float32(1.5)
 LEAST_SPREAD = np.float32(0.2)  # added to the spread, in units of the scale: finer differences mean nothing
 QRS_RUN, WHOLE_RUN = 8, 10  # points of a mean
 SMOOTHING_POINTS, SMOOTHING_REACH = 1.5, 4  # standard deviation and half width of the Gaussian
-BEATS_AT_ONCE = 512  # more do not fit into the cache
+EVEN_SHIFTS = MARGIN + 1  # shifts by a whole point; the others are half a point between them
 TINY = np.float32(1e-6)
 _WEIGHTS = np.exp(-0.5 * (np.arange(SMOOTHING_REACH + 1) / SMOOTHING_POINTS) ** 2)
 _KERNEL = [np.float32(weight) for weight in _WEIGHTS / (_WEIGHTS[0] + 2 * _WEIGHTS[1:].sum())]
@@ -53,66 +54,55 @@ class Residuals:
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Residuals:
         """Those of some beats."""
-        return Residuals(
-            self.distance[keep],
-            self.qrs_distance[keep],
-            self.correlation[keep],
-            self.gain[keep],
-            self.rest[:, keep],
-            self.smooth[:, keep],
-        )
+        return Residuals(*(getattr(self, name)[..., keep] for name in self.__slots__))
+
+    def replace(self, at: NDArray[np.int64], others: Residuals) -> None:
+        """Put others (k,) in the place of these beats (k,)."""
+        for name in self.__slots__:
+            getattr(self, name)[..., at] = getattr(others, name)
 
 
 def compare(samples: NDArray[np.float32], templates: NDArray[np.void]) -> Residuals:
-    """Hold beats (n, 140) against templates: records (n,) of `columns.TEMPLATE`, or (1,) for all beats."""
-    count = len(samples)
-    out = Residuals(
-        *(np.empty(count, np.float32) for _ in range(4)),
-        *(np.empty((POINTS, count), np.float32) for _ in range(2)),
-    )
-    for start in range(0, count, BEATS_AT_ONCE):
-        some = slice(start, start + BEATS_AT_ONCE)
-        _compare(samples[some], templates if len(templates) == 1 else templates[some], out, some)
-    return out
+    """Hold beats (n, 140) against templates: records (n,) of `columns.TEMPLATE`, or (1,) for all beats.
 
-
-def _compare(samples: NDArray[np.float32], templates: NDArray[np.void], out: Residuals, to: slice) -> None:
-    typical = np.ascontiguousarray(templates["typical"])
+    Some 256 beats at once are quickest: more do not fit into the cache.
+    """
+    typical = templates["typical"]
     points, product = _moved(samples, typical)
-    gain = product / (np.vecdot(typical, typical) + TINY * TINY)
-    np.minimum(np.maximum(gain, LEAST_GAIN), MOST_GAIN, out=gain)
     model = np.ascontiguousarray(typical.T)
-    out.correlation[to] = _correlation(points, model)
-    rest = out.rest[:, to]
-    np.subtract(points, model * gain, out=rest)
-    rest *= 1 / templates["scale"]
-    smooth = smoothed(rest)
-    out.gain[to], out.smooth[:, to] = gain, smooth
+    gain = product / (column_sums(model * model) + TINY * TINY)
+    np.minimum(np.maximum(gain, LEAST_GAIN), MOST_GAIN, out=gain)
+    correlation = _correlation(points, model)
+    points -= model * gain
+    points *= 1 / templates["scale"]
+    smooth = smoothed(points)
     spread = np.ascontiguousarray(templates["spread"].T)
+    spread *= spread
+    spread += LEAST_SPREAD * LEAST_SPREAD
     squares = smooth * smooth
-    squares /= spread * spread + LEAST_SPREAD * LEAST_SPREAD
-    out.distance[to], out.qrs_distance[to] = _largest_means(squares)
+    squares /= spread
+    return Residuals(*_largest_means(squares), correlation, gain, points, smooth)
 
 
 def _moved(
     samples: NDArray[np.float32], typical: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The points (60, n) of beats, moved to where their product with the template is largest, and that product (n,)."""
-    count = len(samples)
-    pairs = samples[:, :-1] + samples[:, 1:]
+    count, width = samples.shape
+    pairs = np.empty((count, width - 1), np.float32)  # means of neighbours: those from even samples on, then from odd
+    middle = width // 2
+    np.add(samples[:, ::2], samples[:, 1::2], out=pairs[:, :middle])
+    np.add(samples[:, 1:-1:2], samples[:, 2::2], out=pairs[:, middle:])
     pairs *= np.float32(0.5)
+    step = pairs.itemsize
+    windows = as_strided(pairs, (count, width - POINTS, POINTS), (pairs.strides[0], step, step), writeable=False)
     product = np.empty((count, SHIFTS), np.float32)
-    for phase in (0, 1):  # points are two samples apart: the even places of the first point, and the odd ones
-        places = np.ascontiguousarray(pairs[:, phase::2])
-        shape = count, (SHIFTS + 1 - phase) // 2, POINTS
-        step = places.itemsize
-        windows = as_strided(places, shape, (places.strides[0], step, step), writeable=False)
-        np.vecdot(windows, typical[:, None, :], out=product[:, phase::2])
-    place = product.argmax(axis=1)
+    np.vecdot(windows[:, :EVEN_SHIFTS], typical[:, None, :], out=product[:, :EVEN_SHIFTS])
+    np.vecdot(windows[:, middle : middle + SHIFTS - EVEN_SHIFTS], typical[:, None, :], out=product[:, EVEN_SHIFTS:])
+    best = product.argmax(axis=1)
     beats = np.arange(count)
-    index = place + beats * pairs.shape[1]
-    points = pairs.ravel().take(index + 2 * np.arange(POINTS)[:, None])
-    return levelled(points), product[beats, place]
+    place = best + (best >= EVEN_SHIFTS) * (middle - EVEN_SHIFTS)
+    return levelled(np.ascontiguousarray(windows[beats, place].T)), product[beats, best]
 
 
 def unmoved(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,23 +140,22 @@ def _largest_means(squares: NDArray[np.float32]) -> tuple[NDArray[np.float32], N
 
 def _correlation(points: NDArray[np.float32], model: NDArray[np.float32]) -> NDArray[np.float32]:
     """Of beats (60, n) and templates, (60, n) or (60, 1), over the ventricular complex."""
-    beat = points[QRS] - np.add.reduce(points[QRS], axis=0) * np.float32(1 / (QRS.stop - QRS.start))
-    typical = model[QRS] - np.add.reduce(model[QRS], axis=0) * np.float32(1 / (QRS.stop - QRS.start))
-    both = np.add.reduce(beat * typical, axis=0)
-    squares = np.add.reduce(beat * beat, axis=0) * np.add.reduce(typical * typical, axis=0)
+    beat = points[QRS] - column_sums(points[QRS]) * np.float32(1 / (QRS.stop - QRS.start))
+    typical = model[QRS] - column_sums(model[QRS]) * np.float32(1 / (QRS.stop - QRS.start))
+    both = column_sums(beat * typical)
+    squares = column_sums(beat * beat) * column_sums(typical * typical)
     correlation: NDArray[np.float32] = both / np.sqrt(squares + TINY * TINY)
     return correlation
 
 
 def high_frequency(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log of the mean size of second differences outside the ventricular complex, of beats (n, 140)."""
-    total = np.zeros(len(samples), np.float32)
-    count = 0
-    for side in (BEFORE_QRS, AFTER_QRS):
-        piece = samples[:, side]
-        steps = piece[:, 1:] - piece[:, :-1]
-        bends = steps[:, 1:] - steps[:, :-1]
-        np.abs(bends, out=bends)
-        total += np.add.reduce(bends, axis=1)
-        count += bends.shape[1]
-    return np.log(total * np.float32(1 / count) + TINY)
+    line = samples.ravel()
+    steps = line[1:] - line[:-1]
+    bends = np.empty(samples.shape, np.float32)
+    np.subtract(steps[1:], steps[:-1], out=bends.ravel()[: len(steps) - 1])  # the last two of a beat mean nothing
+    np.abs(bends[:, :-2], out=bends[:, :-2])
+    before, after = bends[:, : BEFORE_QRS.stop - 2], bends[:, AFTER_QRS.start : -2]
+    total = np.add.reduce(before, axis=1) + np.add.reduce(after, axis=1)
+    total *= np.float32(1 / (before.shape[1] + after.shape[1]))
+    return np.log(total + TINY)

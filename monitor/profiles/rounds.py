@@ -31,14 +31,6 @@ class Round:
         """The first beat of each source (k,)."""
         return np.cumsum(self.counts) - self.counts
 
-    def waves(self, keep: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
-        """The beats (n,) to keep, in parts with at most one beat of a source: the first of each, the second, …."""
-        chosen = np.flatnonzero(keep)
-        counts = np.bincount(self.source[chosen], minlength=len(self.rows))
-        firsts = np.cumsum(counts) - counts
-        for number in range(int(counts.max(initial=0))):
-            yield chosen[firsts[counts > number] + number]
-
 
 def rounds(beats: SourceBeats, since: NDArray[np.int8]) -> Iterator[Round]:
     """The rounds of a batch. `since`: beats of each row in `Profiles` since its profile may have changed."""
@@ -62,3 +54,11 @@ def _round(beat: NDArray[np.int64], row: NDArray[np.int64]) -> Round:
     firsts = np.flatnonzero(np.diff(row, prepend=-1))
     counts = np.diff(firsts, append=len(row))
     return Round(beat, np.repeat(np.arange(len(firsts)), counts), row[firsts], counts)
+
+
+def waves(row: NDArray[np.integer]) -> Iterator[NDArray[np.int64]]:
+    """The beats of sources (n,), ascending, in parts with at most one of each: the first of each, the second, …."""
+    firsts = np.flatnonzero(np.diff(row, prepend=-1))
+    counts = np.diff(firsts, append=len(row))
+    for number in range(int(counts.max(initial=0))):
+        yield firsts[counts > number] + number

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles.columns import MAX_TEMPLATES
+from monitor.profiles.columns import Table
 from monitor.profiles.residual import Residuals, compare
 
 if TYPE_CHECKING:
@@ -27,24 +27,20 @@ class Nearest:
     found: Residuals  # against it
 
 
-def nearest(samples: NDArray[np.float32], sources: NDArray[np.void], templates: NDArray[np.void]) -> Nearest:
+def nearest(samples: NDArray[np.float32], sources: NDArray[np.void], templates: Table) -> Nearest:
     """The nearest template of each beat (n, 140). `sources` (n,): the records of their sources."""
     row = sources["templates"][:, 0].astype(np.int64)
-    found = compare(samples, templates[row])
+    found = compare(samples, templates.read(row))
     number = np.zeros(len(samples), np.int8)
-    for further in range(1, MAX_TEMPLATES):
+    most = int(sources["template_count"].max())
+    for further in range(1, most):
         some = np.flatnonzero(sources["template_count"] > further)
-        if not len(some):
-            break
         rows = sources["templates"][some, further].astype(np.int64)
-        others = compare(samples[some], templates[rows])
+        others = compare(samples[some], templates.read(rows))
         is_nearer = others.distance < found.distance[some]
         beats = some[is_nearer]
         number[beats], row[beats] = further, rows[is_nearer]
-        for part in ("distance", "qrs_distance", "correlation", "gain"):
-            getattr(found, part)[beats] = getattr(others, part)[is_nearer]
-        for part in ("rest", "smooth"):
-            getattr(found, part)[:, beats] = getattr(others, part)[:, is_nearer]
+        found.replace(beats, others.select(is_nearer))
     return Nearest(number, row, found)
 
 

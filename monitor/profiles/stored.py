@@ -1,13 +1,16 @@
-"""The state of a source as bytes, and back. What is read back is checked: it may come from anybody.
+"""The states of sources as bytes, and back. What is read back is checked: it may come from anybody.
 
-A version, the record of the source, the records of its templates, of its candidate and of its learning, as far as it
-has them, and a checksum. All numbers are little-endian and exact, so a restored profile goes on bit for bit.
+A state is a version, the record of the source, the records of its templates, of its candidate and of its learning, as
+far as it has them, and a checksum. All numbers are little-endian and exact, so a restored profile goes on bit for bit.
+States of the same shape are written and read together, because there may be 100,000.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,149 +33,190 @@ from monitor.profiles.columns import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 MAGIC = b"ECGP"
 VERSION = 1
 _HEAD = struct.Struct("<4sBBBB")  # magic, version, templates, candidates (0 or 1), learners (0 or 1)
-_TAIL = struct.Struct("<I")  # CRC-32 of all before it
+_SUM = struct.Struct("<I")  # CRC-32 of all before it
 MAX_PROFILE_BYTES = (
     _HEAD.size
     + SOURCE.itemsize
     + max(MAX_TEMPLATES * TEMPLATE.itemsize + CANDIDATE.itemsize, LEARNER.itemsize)
-    + _TAIL.size
+    + _SUM.size
 )
+LINKS = ("row", "templates", "candidate", "learning")  # numbers of rows, which are others where it is read back
 MAX_MS = 2**62  # of times
 MAX_VALUE = 1e12  # of samples and what is computed from them; a beat has at most 1e9
-LEAST_SCALE = 1e-12
+LEAST_SCALE = 1e-9  # a beat that can be scored has a sample of at least 1e-6
 MAX_COUNT = 2**31 - 2**16  # of beats
 
-
-def encode(tables: Tables, row: int) -> bytes:
-    """The state of the source in this row."""
-    source = tables.sources.rows[[row]]
-    parts = [
-        table.rows[source[name][source[name] != NONE]].tobytes()
-        for name, table in (
-            ("templates", tables.templates),
-            ("candidate", tables.candidates),
-            ("learning", tables.learners),
-        )
-    ]
-    counts = [int((source[name] != NONE).sum()) for name in ("templates", "candidate", "learning")]
-    for name in ("templates", "candidate", "learning"):
-        source[name] = NONE
-    body = b"".join([_HEAD.pack(MAGIC, VERSION, *counts), source.tobytes(), *parts])
-    return body + _TAIL.pack(zlib.crc32(body))
+Counts = tuple[int, int, int]  # templates, candidates, learners
 
 
-def restore(tables: Tables, state: bytes) -> int:
-    """Put a stored state into a new row, which is returned. Raises ValueError with a sentence for what is not one."""
-    source, templates, candidates, learners = _decode(state)
-    row = tables.sources.take(1)
-    taken = [
-        _put(table, records)
-        for table, records in (
-            (tables.templates, templates),
-            (tables.candidates, candidates),
-            (tables.learners, learners),
-        )
-    ]
-    source["templates"][0, : len(templates)] = taken[0]
-    source["candidate"], source["learning"] = (part[0] if len(part) else NONE for part in taken[1:])
-    tables.sources.rows[row] = source
-    return int(row[0])
+@dataclass(frozen=True, slots=True)
+class RestoredProfiles:
+    """What came of n stored states."""
+
+    rows: NDArray[np.int64]  # (n,), where they are now; -1 for those that were refused
+    faults: dict[int, str]  # why, by number of the state
 
 
-def _put(table: Table, records: NDArray[np.void]) -> NDArray[np.int64]:
-    rows = table.take(len(records))
-    table.rows[rows] = records
+def _form(counts: Counts) -> np.dtype[np.void]:
+    """The bytes of a state with so many records."""
+    templates, candidates, learners = counts
+    return np.dtype(
+        [
+            ("head", f"S{_HEAD.size}"),
+            ("source", SOURCE),
+            ("templates", TEMPLATE, (templates,)),
+            ("candidate", CANDIDATE, (candidates,)),
+            ("learning", LEARNER, (learners,)),
+        ]
+    )
+
+
+def encode(tables: Tables, rows: NDArray[np.int64]) -> list[bytes]:
+    """The states of the sources in these rows (k,)."""
+    sources = tables.sources.read(rows)
+    counts = np.stack([sources["template_count"], sources["candidate"] != NONE, sources["learning"] != NONE], axis=1)
+    states = [b""] * len(rows)
+    for shape in np.unique(counts, axis=0).tolist():
+        members = np.flatnonzero((counts == shape).all(axis=1))
+        some = sources[members]
+        whole = np.zeros(len(members), _form(tuple(shape)))
+        for name, table, count in zip(LINKS[1:], _linked(tables), shape, strict=True):
+            links = some[name].reshape(len(some), -1)[:, :count].astype(np.int64)
+            whole[name] = table.read(links.ravel()).reshape(links.shape)
+        for name in LINKS:
+            some[name] = NONE
+        whole["source"] = some
+        body, size = _with_head(whole, _HEAD.pack(MAGIC, VERSION, *shape)), whole.dtype.itemsize
+        for place, member in enumerate(members.tolist()):
+            state = body[place * size : (place + 1) * size]
+            states[member] = state + _SUM.pack(zlib.crc32(state))
+    return states
+
+
+def _with_head(whole: NDArray[np.void], head: bytes) -> bytes:
+    """The bytes of states (k,), each with this head. Text of NumPy would lose the zeros at its end."""
+    raw = whole.view(np.uint8).reshape(len(whole), whole.dtype.itemsize)
+    raw[:, : len(head)] = np.frombuffer(head, np.uint8)
+    return raw.tobytes()
+
+
+def _linked(tables: Tables) -> tuple[Table, Table, Table]:
+    return tables.templates, tables.candidates, tables.learners
+
+
+def restore(tables: Tables, states: Sequence[bytes]) -> RestoredProfiles:
+    """Put stored states into new rows. A state that is none is refused with a sentence."""
+    rows = np.full(len(states), NONE, np.int64)
+    faults: dict[int, str] = {}
+    shapes: defaultdict[Counts, list[int]] = defaultdict(list)
+    for number, state in enumerate(states):
+        shape = _shape(state)
+        if isinstance(shape, str):
+            faults[number] = shape
+        else:
+            shapes[shape].append(number)
+    for shape, numbers in shapes.items():
+        whole = np.frombuffer(b"".join(states[number][: -_SUM.size] for number in numbers), _form(shape))
+        wrong = _wrong(whole, shape)
+        faults |= {numbers[place]: wrong[place] for place in np.flatnonzero(wrong != "").tolist()}
+        good = np.flatnonzero(wrong == "")
+        rows[np.array(numbers)[good]] = _put(tables, whole[good], shape)
+    return RestoredProfiles(rows, faults)
+
+
+def _put(tables: Tables, whole: NDArray[np.void], shape: Counts) -> NDArray[np.int64]:
+    """Put states (k,) of one shape into new rows (k,)."""
+    sources, rows = whole["source"].copy(), tables.sources.take(len(whole))
+    sources["row"] = rows
+    for name, table, count in zip(LINKS[1:], _linked(tables), shape, strict=True):
+        taken = table.take(len(whole) * count)
+        table.write(taken, np.ascontiguousarray(whole[name]).ravel())
+        if count:
+            links = sources[name] if sources[name].ndim > 1 else sources[name][:, None]
+            links[:, :count] = taken.reshape(len(whole), count)
+    tables.sources.write(rows, sources)
     return rows
 
 
-def _decode(
-    state: bytes,
-) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void], NDArray[np.void]]:
-    """The records of the source, its templates, its candidate and its learning."""
-    if len(state) < _HEAD.size or len(state) > MAX_PROFILE_BYTES:
-        raise ValueError(f"a profile has {_HEAD.size} to {MAX_PROFILE_BYTES} bytes, this has {len(state)}")
-    magic, version, *counts = _HEAD.unpack_from(state)
+def _shape(state: bytes) -> Counts | str:
+    """How many records a state has, or what is wrong with it."""
+    if not _HEAD.size + SOURCE.itemsize + _SUM.size <= len(state) <= MAX_PROFILE_BYTES:
+        return f"a profile has at most {MAX_PROFILE_BYTES} bytes, and this one has {len(state)}"
+    magic, version, templates, candidates, learners = _HEAD.unpack_from(state)
     if magic != MAGIC or version != VERSION:
-        raise ValueError(f"it is not a profile of version {VERSION}")
-    kinds = (SOURCE, TEMPLATE, CANDIDATE, LEARNER)
-    sizes = [kind.itemsize * count for kind, count in zip(kinds, (1, *counts), strict=True)]
-    if len(state) != _HEAD.size + sum(sizes) + _TAIL.size:
-        raise ValueError("its length is not that of the records that it announces")
-    if zlib.crc32(state[: -_TAIL.size]) != _TAIL.unpack(state[-_TAIL.size :])[0]:
-        raise ValueError("its checksum does not match")
-    starts = np.cumsum([_HEAD.size, *sizes])[:-1].tolist()
-    source, templates, candidates, learners = (
-        np.frombuffer(state, kind, count, start).copy()
-        for kind, count, start in zip(kinds, (1, *counts), starts, strict=True)
-    )
-    _check_source(source, counts)
-    _check_templates(templates)
-    _check_candidates(candidates)
-    _check_learners(learners)
-    return source, templates, candidates, learners
+        return f"it is not a profile of version {VERSION}"
+    if templates > MAX_TEMPLATES or candidates > 1 or learners > 1:
+        return "it announces more records than a profile has"
+    shape = templates, candidates, learners
+    if len(state) != _form(shape).itemsize + _SUM.size:
+        return "its length is not that of the records that it announces"
+    if zlib.crc32(state[: -_SUM.size]) != _SUM.unpack(state[-_SUM.size :])[0]:
+        return "its checksum does not match"
+    return shape
 
 
-def _require(what: str, *are_right: object) -> None:
-    if not all(np.all(right) for right in are_right):  # type: ignore[arg-type]
-        raise ValueError(f"{what} has a number that no profile has")
+def _wrong(whole: NDArray[np.void], shape: Counts) -> NDArray[np.str_]:
+    """What is wrong with the numbers of states (k,) of one shape; empty where nothing is."""
+    checks = {
+        "source": _is_source(whole["source"], shape),
+        "templates": _is_template(whole["templates"]).all(axis=1),
+        "candidate": _is_candidate(whole["candidate"]).all(axis=1),
+        "learning": _is_learner(whole["learning"]).all(axis=1),
+    }
+    wrong = np.full(len(whole), "", "U60")
+    for name, is_right in checks.items():
+        wrong[~is_right] = f"a number of its {name} is none that a profile has"
+    return wrong
 
 
-def _check_source(source: NDArray[np.void], counts: list[int]) -> None:
-    one = source[0]
-    templates, candidates, learners = counts
-    is_known = one["phase"] == KNOWN
-    numbers = (one["rr"], one["q"], one["noise_hf"], one["noise_between"], one["kept"])
-    _require(
-        "the source",
-        one["phase"] in (KNOWN, LEARNING),
-        one["template_count"] == templates,
-        is_known == (1 <= templates <= MAX_TEMPLATES),
-        candidates == 0 or (candidates == 1 and is_known),
-        learners == (not is_known),
-        0 <= one["since"] < BLOCK,
-        0 <= one["beats"] <= MAX_COUNT,
-        0 <= one["heard_ms"] <= MAX_COUNT,
-        one["last_ms"] == NEVER or abs(int(one["last_ms"])) <= MAX_MS,
-        one["flags"] in (0, SICK),
-        *(one[name] == NONE for name in ("templates", "candidate", "learning")),
-        *(~(np.abs(part) > MAX_VALUE) for part in numbers),  # NaN is right
-        ~(one["rr"] <= 0),
-    )
+def _is_between(values: NDArray[np.number], low: float, high: float) -> NDArray[np.bool_]:
+    """Which numbers lie between these; NaN does not."""
+    inside: NDArray[np.bool_] = (values >= low) & (values <= high)
+    return inside
 
 
-def _check_templates(templates: NDArray[np.void]) -> None:
-    _require(
-        "a template",
-        np.abs(templates["typical"]) <= MAX_VALUE,
-        (templates["spread"] >= 0) & (templates["spread"] <= MAX_VALUE),
-        (templates["scale"] >= LEAST_SCALE) & (templates["scale"] <= MAX_VALUE),
-        (templates["matched"] >= 0) & (templates["matched"] <= BLOCK),
-    )
+def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
+    templates, candidates, learners = shape
+    known = source["phase"] == KNOWN
+    right = known | (source["phase"] == LEARNING)
+    right &= (source["template_count"] == templates) & (known == (templates > 0))
+    right &= (known == (learners == 0)) & (known | (candidates == 0))
+    right &= _is_between(source["since"], 0, BLOCK - 1) & _is_between(source["beats"], 0, MAX_COUNT)
+    right &= _is_between(source["heard_ms"], 0, MAX_COUNT)
+    right &= (source["last_ms"] == NEVER) | _is_between(source["last_ms"], -MAX_MS, MAX_MS)
+    right &= (source["flags"] == 0) | (source["flags"] == SICK)
+    for name in LINKS:
+        right &= (source[name].reshape(len(source), -1) == NONE).all(axis=1)
+    for name in ("rr", "q", "noise_hf", "noise_between", "kept"):  # NaN is right
+        right &= ~(np.abs(source[name].reshape(len(source), -1)) > MAX_VALUE).any(axis=1)
+    return right & ~(source["rr"] <= 0).any(axis=1)
 
 
-def _check_candidates(candidates: NDArray[np.void]) -> None:
-    _require(
-        "new conduction",
-        np.abs(candidates["typical"]) <= MAX_VALUE,
-        (candidates["sizes"] >= 0) & (candidates["sizes"] <= MAX_VALUE),
-        (candidates["scale"] >= LEAST_SCALE) & (candidates["scale"] <= MAX_VALUE),
-        (candidates["beats"] >= 1) & (candidates["beats"] <= MAX_COUNT),
-        (candidates["misses"] >= 0) & (candidates["misses"] <= MAX_COUNT),
-        (candidates["first_ms"] >= -MAX_MS) & (candidates["first_ms"] <= MAX_MS),
-    )
+def _is_template(templates: NDArray[np.void]) -> NDArray[np.bool_]:
+    right = _is_between(templates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
+    right &= _is_between(templates["spread"], 0, MAX_VALUE).all(axis=-1)
+    right &= _is_between(templates["scale"], LEAST_SCALE, MAX_VALUE)
+    return right & _is_between(templates["sums"][..., -1], 0, BLOCK)
 
 
-def _check_learners(learners: NDArray[np.void]) -> None:
-    halves = ("q_before", "q_after", "noise_hf", "noise_between")
-    _require(
-        "what was learned",
-        (learners["step"] >= 0) & (learners["step"] <= MAX_VALUE),
-        (learners["held"] >= 0) & (learners["held"] <= RESERVOIR),
-        (learners["newest"] >= NONE) & (learners["newest"] < np.maximum(learners["held"], 1)),
-        *(~np.isinf(learners[name]) for name in halves),
-    )
+def _is_candidate(candidates: NDArray[np.void]) -> NDArray[np.bool_]:
+    right = _is_between(candidates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
+    right &= _is_between(candidates["sizes"], 0, MAX_VALUE).all(axis=-1)
+    right &= _is_between(candidates["scale"], LEAST_SCALE, MAX_VALUE)
+    right &= _is_between(candidates["beats"], 1, MAX_COUNT) & _is_between(candidates["misses"], 0, MAX_COUNT)
+    return right & _is_between(candidates["first_ms"], -MAX_MS, MAX_MS)
+
+
+def _is_learner(learners: NDArray[np.void]) -> NDArray[np.bool_]:
+    right = _is_between(learners["step"], 0, MAX_VALUE).all(axis=-1) & _is_between(learners["held"], 0, RESERVOIR)
+    right &= (learners["newest"] >= NONE) & (learners["newest"] < np.maximum(learners["held"], 1))
+    for name in ("q_before", "q_after", "noise_hf", "noise_between"):
+        right &= ~np.isinf(learners[name]).any(axis=-1)
+    return right

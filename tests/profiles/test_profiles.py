@@ -171,11 +171,11 @@ def observed(sizes, restore_every=10**9):
             notices += [(one.kind, place[one.row], start + one.beat) for one in scored.notices]
             start += size
             if len(out) % restore_every == 0:
-                states = [profiles.encode(int(row)) for row in rows]
+                states = profiles.encode(rows)
                 profiles = Profiles(120.0)
-                rows = np.array([profiles.restore(state) for state in states])
+                rows = profiles.restore(states).rows
     columns = [np.concatenate(column).tobytes() for column in zip(*out, strict=True)]
-    return columns, notices, [profiles.encode(int(row)) for row in rows]
+    return columns, notices, profiles.encode(rows)
 
 
 @cache
