@@ -38,14 +38,16 @@ def add(templates: NDArray[np.void], rows: NDArray[np.int64], found: Residuals, 
     """Add the beats (n,) that matched to the sums of their templates. A row may stand in `rows` (n,) more than once."""
     parts = np.empty((SUMS, len(rows)), np.float32)
     np.multiply(found.rest, np.float32(STEPS), out=parts[OFFSETS])
-    np.abs(found.smooth, out=parts[SIZES])
-    parts[SIZES] *= np.float32(STEPS)
+    np.multiply(found.smooth, np.float32(STEPS), out=parts[SIZES])
+    np.abs(parts[SIZES], out=parts[SIZES])
     parts[GAIN] = (found.gain - 1) * np.float32(GAIN_STEPS)
     parts[MATCHED] = 1
-    np.fmin(np.fmax(parts, -LARGEST, out=parts), LARGEST, out=parts)
-    parts *= matched
+    np.maximum(parts, -LARGEST, out=parts)
+    np.minimum(parts, LARGEST, out=parts)
+    if not matched.all():
+        parts[:, ~matched] = 0
     np.rint(parts, out=parts)
-    sums = np.ascontiguousarray(parts.astype(np.int16).T)
+    sums = parts.T.astype(np.int16, order="C")
     if len(rows) > 1 and (np.diff(rows) <= 0).any():
         order = np.argsort(rows, kind="stable")
         rows, sums = rows[order], sums[order]

@@ -35,7 +35,7 @@ LEAST_GAIN, MOST_GAIN = np.float32(0.65), np.float32(1.5)
 LEAST_SPREAD = np.float32(0.2)  # added to the spread, in units of the scale: finer differences mean nothing
 QRS_RUN, WHOLE_RUN = 8, 10  # points of a mean
 SMOOTHING_POINTS, SMOOTHING_REACH = 1.5, 4  # standard deviation and half width of the Gaussian
-EVEN_SHIFTS = MARGIN + 1  # shifts by a whole point; the others are half a point between them
+COLUMNS = 16  # beats of a vector of the processor, or a multiple
 TINY = np.float32(1e-6)
 _WEIGHTS = np.exp(-0.5 * (np.arange(SMOOTHING_REACH + 1) / SMOOTHING_POINTS) ** 2)
 _KERNEL = [np.float32(weight) for weight in _WEIGHTS / (_WEIGHTS[0] + 2 * _WEIGHTS[1:].sum())]
@@ -62,47 +62,55 @@ class Residuals:
             getattr(self, name)[..., at] = getattr(others, name)
 
 
+def turned(rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Rows (n, m), or one row (1, m) for all, as columns (m, k): `count` of them, and zeros up to a multiple of 16.
+
+    So each column takes the same path through the processor's vectors, and no sum depends on how many there are.
+    """
+    columns = np.zeros((rows.shape[1], -(-count // COLUMNS) * COLUMNS), np.float32)
+    columns[:, :count] = rows.T
+    return columns
+
+
 def compare(samples: NDArray[np.float32], templates: NDArray[np.void]) -> Residuals:
     """Hold beats (n, 140) against templates: records (n,) of `columns.TEMPLATE`, or (1,) for all beats.
 
     Some 256 beats at once are quickest: more do not fit into the cache.
     """
-    typical = templates["typical"]
-    points, product = _moved(samples, typical)
-    model = np.ascontiguousarray(typical.T)
+    count = len(samples)
+    model = turned(templates["typical"], count)
+    points, product = _moved(samples, model)
     gain = product / (column_sums(model * model) + TINY * TINY)
     np.minimum(np.maximum(gain, LEAST_GAIN), MOST_GAIN, out=gain)
     correlation = _correlation(points, model)
     points -= model * gain
-    points *= 1 / templates["scale"]
+    points[:, :count] *= 1 / templates["scale"]
     smooth = smoothed(points)
-    spread = np.ascontiguousarray(templates["spread"].T)
+    spread = turned(templates["spread"], count)
     spread *= spread
     spread += LEAST_SPREAD * LEAST_SPREAD
     squares = smooth * smooth
     squares /= spread
-    return Residuals(*_largest_means(squares), correlation, gain, points, smooth)
+    parts = *_largest_means(squares), correlation, gain, points, smooth
+    return Residuals(*(part[..., :count] for part in parts))
 
 
-def _moved(
-    samples: NDArray[np.float32], typical: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The points (60, n) of beats, moved to where their product with the template is largest, and that product (n,)."""
-    count, width = samples.shape
-    pairs = np.empty((count, width - 1), np.float32)  # means of neighbours: those from even samples on, then from odd
-    middle = width // 2
-    np.add(samples[:, ::2], samples[:, 1::2], out=pairs[:, :middle])
-    np.add(samples[:, 1:-1:2], samples[:, 2::2], out=pairs[:, middle:])
+def _moved(samples: NDArray[np.float32], model: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The points (60, k) of beats, moved to where their product with the template is largest, and that product (k,).
+
+    `model`: the templates (60, k).
+    """
+    signal = turned(samples, len(samples))
+    pairs = signal[:-1] + signal[1:]
     pairs *= np.float32(0.5)
-    step = pairs.itemsize
-    windows = as_strided(pairs, (count, width - POINTS, POINTS), (pairs.strides[0], step, step), writeable=False)
-    product = np.empty((count, SHIFTS), np.float32)
-    np.vecdot(windows[:, :EVEN_SHIFTS], typical[:, None, :], out=product[:, :EVEN_SHIFTS])
-    np.vecdot(windows[:, middle : middle + SHIFTS - EVEN_SHIFTS], typical[:, None, :], out=product[:, EVEN_SHIFTS:])
-    best = product.argmax(axis=1)
-    beats = np.arange(count)
-    place = best + (best >= EVEN_SHIFTS) * (middle - EVEN_SHIFTS)
-    return levelled(np.ascontiguousarray(windows[beats, place].T)), product[beats, best]
+    width = pairs.shape[1]
+    row, column = pairs.strides
+    windows = as_strided(pairs, (SHIFTS, POINTS, width), (row, 2 * row, column), writeable=False)
+    product = np.einsum("spk,pk->sk", windows, model)
+    best = product.argmax(axis=0)
+    place = best * width + np.arange(width)
+    points = pairs.ravel().take(place + 2 * width * np.arange(POINTS)[:, None])
+    return levelled(points), product.ravel().take(place)
 
 
 def unmoved(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,12 +158,11 @@ def _correlation(points: NDArray[np.float32], model: NDArray[np.float32]) -> NDA
 
 def high_frequency(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log of the mean size of second differences outside the ventricular complex, of beats (n, 140)."""
-    line = samples.ravel()
-    steps = line[1:] - line[:-1]
-    bends = np.empty(samples.shape, np.float32)
-    np.subtract(steps[1:], steps[:-1], out=bends.ravel()[: len(steps) - 1])  # the last two of a beat mean nothing
-    np.abs(bends[:, :-2], out=bends[:, :-2])
-    before, after = bends[:, : BEFORE_QRS.stop - 2], bends[:, AFTER_QRS.start : -2]
-    total = np.add.reduce(before, axis=1) + np.add.reduce(after, axis=1)
-    total *= np.float32(1 / (before.shape[1] + after.shape[1]))
-    return np.log(total + TINY)
+    signal = turned(samples, len(samples))
+    steps = signal[1:] - signal[:-1]
+    bends = steps[1:] - steps[:-1]
+    np.abs(bends, out=bends)
+    before, after = bends[: BEFORE_QRS.stop - 2], bends[AFTER_QRS.start :]
+    total = column_sums(before) + column_sums(after)
+    total *= np.float32(1 / (len(before) + len(after)))
+    return np.log(total + TINY)[: len(samples)]
