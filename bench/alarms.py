@@ -22,6 +22,7 @@ from monitor.backtest import Counted, bootstrap, count, episodes_of, total, trut
 from monitor.errors import MonitorError, RefusedError
 from monitor.profiles import Profiles, SourceBeats
 from monitor.recordings import Segmenter, lead_names, open_recording
+from monitor.recordings.lead_filter import DETAIL_DELAY, DETAIL_PER_MV, RATE_HZ, LeadFilter
 from monitor.recordings.segmenter import joined
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ CHUNK_SECONDS = 1.0
 PREFERRED = ("MLII", "II")
 PACED = frozenset({"102", "104", "107", "217"})
 BATCH = 16_384
+LEAST_BETWEEN = 15  # samples at 250 Hz; fewer between two beats say nothing about noise
 HEAD = """\
 | record | false episodes | without changes | runs of 3 | of 5 | opens at beat | fibrillation | kept | templates |
 |---|---|---|---|---|---|---|---|---|"""
@@ -46,6 +48,7 @@ class PlayedLead:
     truth: Truth
     seconds: NDArray[np.float64]  # (n,)
     samples: NDArray[np.float32]  # (n, 140)
+    noise: NDArray[np.float32]  # (n,), log of the rms of the filter's `detail` between beats; NaN where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +72,39 @@ def read(path: Path) -> PlayedLead | None:
     size = int(CHUNK_SECONDS * recording.hz)
     chunks = [signal[start : start + size] for start in range(0, len(signal), size)]
     beats = joined([*(segmenter.feed(chunk) for chunk in chunks), segmenter.finish()])
-    return PlayedLead(path.stem, truth_of(recording.annotations, recording.seconds), beats.time, beats.samples)
+    noise = between(signal, recording.hz, beats.time)
+    return PlayedLead(path.stem, truth_of(recording.annotations, recording.seconds), beats.time, beats.samples, noise)
 
 
-def judge(leads: list[PlayedLead], learning_seconds: float) -> tuple[list[JudgedLead], float]:
+def between(signal: NDArray[np.float64], hz: float, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The noise before each beat (n,): from 0.4 s after the beat before it to 0.2 s before it, at most 1.2 s."""
+    lead_filter = LeadFilter(hz)
+    detail = lead_filter.feed(signal[None]).detail[0] / DETAIL_PER_MV
+    squares = np.concatenate([[0], np.cumsum(detail * detail)])
+    r = np.rint((seconds + lead_filter.delay_seconds) * RATE_HZ).astype(np.int64) + DETAIL_DELAY
+    end = r - round(0.2 * RATE_HZ)
+    start = np.maximum(np.concatenate([r[:1], r[:-1]]) + round(0.4 * RATE_HZ), end - round(1.2 * RATE_HZ))
+    length = np.where(end - start >= LEAST_BETWEEN, end - start, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (0.5 * np.log((squares[end] - squares[start]) / length)).astype(np.float32)
+
+
+def judge(leads: list[PlayedLead], learning_seconds: float, *, noise: bool) -> tuple[list[JudgedLead], float]:
     """The scores of all leads, and the CPU time of a beat in µs."""
     profiles = Profiles(learning_seconds)
     rows = profiles.add(len(leads))
     owner = np.repeat(np.arange(len(leads)), [len(lead.seconds) for lead in leads])
     time_ms = np.rint(1000 * np.concatenate([lead.seconds for lead in leads])).astype(np.int64)
     samples = np.concatenate([lead.samples for lead in leads])
+    between_beats = np.concatenate([lead.noise if noise else np.full(len(lead.noise), np.nan) for lead in leads])
     scores, rr = (np.full(len(owner), np.nan, np.float32) for _ in range(2))
     order, began = np.argsort(time_ms, kind="stable"), time.process_time()
     for start in range(0, len(order), BATCH):
         some = order[start : start + BATCH]
         row = rows[owner[some]]
         rr[some] = profiles.intervals(row, time_ms[some])
-        unknown = np.full(len(some), np.nan, np.float32)
-        scores[some] = profiles.observe(SourceBeats(row, samples[some], time_ms[some], rr[some], unknown)).score
+        beats = SourceBeats(row, samples[some], time_ms[some], rr[some], between_beats[some])
+        scores[some] = profiles.observe(beats).score
     cost = 1e6 * (time.process_time() - began) / max(1, len(order))
     judged = []
     for number, lead in enumerate(leads):
@@ -133,13 +151,14 @@ def summary(parts: list[Counted]) -> str:
 @click.option("--only", multiple=True, help="Names of recordings.  [default: all but paced ones]")
 @click.option("--sensitivity", type=click.Choice(get_args(Sensitivity)), default="normal", show_default=True)
 @click.option("--seconds", default=300.0, show_default=True, help="Learning time, which is not judged.")
-def main(data: Path, only: tuple[str, ...], sensitivity: Sensitivity, seconds: float) -> None:
+@click.option("--noise", is_flag=True, help="Use the noise between beats, which a sender may add.")
+def main(data: Path, only: tuple[str, ...], sensitivity: Sensitivity, seconds: float, *, noise: bool) -> None:
     """Judge every annotated WFDB record in a folder, and print what was found as a table."""
     paths = [path for path in sorted(data.glob("*.hea")) if path.stem in (only or {path.stem} - PACED)]
     leads = [lead for lead in map(read, paths) if lead is not None]
     if not leads:
         raise RefusedError(f"{data}: holds no WFDB record with annotations")
-    judged, cost = judge(leads, seconds)
+    judged, cost = judge(leads, seconds, noise=noise)
     parts = [counted(lead, RunRule.of(sensitivity), seconds) for lead in judged]
     click.echo(HEAD)
     for lead, part in zip(judged, parts, strict=True):

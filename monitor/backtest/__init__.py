@@ -7,14 +7,14 @@ total([counted, …]), bootstrap([counted, …])
 """
 
 from monitor.backtest.counting import Counted, Range, bootstrap, count, total
-from monitor.backtest.episodes import PlayedEpisode, Stretch, episodes_of
+from monitor.backtest.episodes import OpenStretch, PlayedEpisode, episodes_of
 from monitor.backtest.truth import Truth, truth_of
 
 __all__ = [
     "Counted",
+    "OpenStretch",
     "PlayedEpisode",
     "Range",
-    "Stretch",
     "Truth",
     "bootstrap",
     "count",

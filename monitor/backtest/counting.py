@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitor.backtest.episodes import PlayedEpisode
-    from monitor.backtest.truth import Run, Truth
+    from monitor.backtest.truth import AnnotatedRun, Truth
 
 REACH_SECONDS = 0.15  # between a found beat and an annotated one, as AAMI EC57 has it
 CHANGE_SECONDS = 15.0  # an opening so near to an annotated change is one at that change
@@ -86,12 +86,12 @@ def count(truth: Truth, episodes: Sequence[PlayedEpisode], from_seconds: float) 
     )
 
 
-def _is_open_in(episode: PlayedEpisode, run: Run) -> bool:
+def _is_open_in(episode: PlayedEpisode, run: AnnotatedRun) -> bool:
     """Whether an episode is open at a beat of a run."""
     return _latency([episode], run) is not None
 
 
-def _latency(episodes: Sequence[PlayedEpisode], run: Run) -> int | None:
+def _latency(episodes: Sequence[PlayedEpisode], run: AnnotatedRun) -> int | None:
     """The first beat of a run at which an episode is open, from 1; None if there is none."""
     is_open = np.zeros(len(run.seconds), np.bool_)
     for part in (part for episode in episodes for part in episode.stretches):

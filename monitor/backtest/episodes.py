@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class OpenStretch:
     """From an opening to the next closing, seconds. An episode has several where it opened again within 120 s."""
 
     start: float
@@ -28,7 +28,7 @@ class Stretch:
 class PlayedEpisode:
     """One episode."""
 
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[OpenStretch, ...]
     priority: str
     flagged_beats: int
 
@@ -74,7 +74,7 @@ class _Played:
         """All of them; what is open ends at the last beat."""
         return [
             PlayedEpisode(
-                tuple(Stretch(first, min(last, end)) for first, last in stretches),
+                tuple(OpenStretch(first, min(last, end)) for first, last in stretches),
                 PRIORITIES[state.priority],
                 state.flagged_beats,
             )

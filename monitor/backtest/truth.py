@@ -23,7 +23,7 @@ RHYTHM = "+"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class AnnotatedRun:
     """Ventricular beats in a row, or ventricular fibrillation and flutter."""
 
     seconds: NDArray[np.float64]  # (k,), of its beats; of fibrillation: one a second
@@ -35,7 +35,7 @@ class Truth:
     """What an alarm should find, and where an alarm has a cause that is no run."""
 
     seconds: float  # length of the recording
-    runs: tuple[Run, ...]  # of three beats and more; fibrillation of 5 s and more
+    runs: tuple[AnnotatedRun, ...]  # of three beats and more; fibrillation of 5 s and more
     changes: NDArray[np.float64]  # (m,), times of annotated changes of rhythm or conduction
 
 
@@ -45,7 +45,9 @@ def truth_of(annotations: Annotations, seconds: float) -> Truth:
     is_beat = [symbol in BEAT_SYMBOLS for symbol in symbols]
     beats = [(time, symbol) for time, symbol, beat in zip(times.tolist(), symbols, is_beat, strict=True) if beat]
     groups = (list(group) for is_run, group in groupby(beats, lambda one: one[1] in VENTRICULAR) if is_run)
-    runs = [Run(np.array([time for time, _ in group]), len(group)) for group in groups if len(group) >= LEAST_RUN]
+    runs = [
+        AnnotatedRun(np.array([time for time, _ in group]), len(group)) for group in groups if len(group) >= LEAST_RUN
+    ]
     normal = [(time, symbol) for time, symbol in beats if symbol in NORMAL_SYMBOLS]
     conduction = [time for (_, before), (time, symbol) in pairwise(normal) if before != symbol]
     rhythm = [time for time, symbol in zip(times.tolist(), symbols, strict=True) if symbol == RHYTHM]
@@ -54,7 +56,7 @@ def truth_of(annotations: Annotations, seconds: float) -> Truth:
     return Truth(seconds, tuple(runs), np.array(sorted(rhythm + conduction)))
 
 
-def _flutter(annotations: Annotations, seconds: float) -> list[Run]:
+def _flutter(annotations: Annotations, seconds: float) -> list[AnnotatedRun]:
     """Fibrillation and flutter of 5 s and more; one that has no end lasts to the end of the recording."""
     found, start = [], None
     for time, symbol in zip(annotations.seconds.tolist(), annotations.symbols, strict=True):
@@ -65,4 +67,4 @@ def _flutter(annotations: Annotations, seconds: float) -> list[Run]:
             start = None
     if start is not None:
         found.append((start, seconds))
-    return [Run(np.arange(start, end), 0) for start, end in found if end - start >= LEAST_FLUTTER_SECONDS]
+    return [AnnotatedRun(np.arange(start, end), 0) for start, end in found if end - start >= LEAST_FLUTTER_SECONDS]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles.columns import SUMS, Table
+from monitor.profiles.columns import SUMS, RowTable
 from monitor.profiles.learning import FITS, FITS_CORRELATION, floored
 from monitor.profiles.points import POINTS, levelled
 
@@ -56,7 +56,7 @@ def add(templates: NDArray[np.void], rows: NDArray[np.int64], found: Residuals, 
     templates["sums"][rows] += sums
 
 
-def adapt(table: Table, rows: NDArray[np.int64]) -> None:
+def adapt(table: RowTable, rows: NDArray[np.int64]) -> None:
     """Let templates (k,) follow the beats that matched them, and begin new sums."""
     templates = table.read(rows)
     sums = templates["sums"].copy()

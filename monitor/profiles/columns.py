@@ -22,6 +22,8 @@ BLOCK = 24  # beats of a source after which its profile may change
 RR_KEPT, Q_KEPT = 16, 48
 # Beats that a learning source keeps, chosen at random among all it had: 96 of them serve as well as all of them.
 RESERVOIR = 96
+# The least `scale`, unit of the beats, and the largest sample of a template: with these no square overflows.
+LEAST_SCALE, MAX_VALUE = 1e-7, 1e10
 NEVER = np.iinfo(np.int64).min
 NONE = -1
 
@@ -96,7 +98,7 @@ def blank_learner() -> NDArray[np.void]:
     return row
 
 
-class Table:
+class RowTable:
     """Rows that are taken and given back. It grows by a half and never shrinks."""
 
     def __init__(self, blank: NDArray[np.void]) -> None:
@@ -141,7 +143,7 @@ class Tables:
     """All that is kept."""
 
     def __init__(self) -> None:
-        self.sources = Table(blank_source())
-        self.templates = Table(np.zeros(1, TEMPLATE))
-        self.learners = Table(blank_learner())
-        self.candidates = Table(np.zeros(1, CANDIDATE))
+        self.sources = RowTable(blank_source())
+        self.templates = RowTable(np.zeros(1, TEMPLATE))
+        self.learners = RowTable(blank_learner())
+        self.candidates = RowTable(np.zeros(1, CANDIDATE))

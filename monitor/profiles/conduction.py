@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles.columns import CANDIDATE, TEMPLATE
+from monitor.profiles.columns import CANDIDATE, LEAST_SCALE, TEMPLATE
 from monitor.profiles.learning import FITS, FITS_CORRELATION, floored
 from monitor.profiles.points import P_WAVE, column_sums, levelled
 from monitor.profiles.residual import Residuals, compare, unmoved
@@ -32,7 +32,7 @@ def new_candidates(samples: NDArray[np.float32], time_ms: NDArray[np.int64]) -> 
     points = unmoved(samples)
     new = np.zeros(len(samples), CANDIDATE)
     new["typical"] = points.T
-    new["scale"] = np.sqrt(column_sums(points * points) / len(points)) + np.finfo(np.float32).tiny
+    new["scale"] = np.maximum(np.sqrt(column_sums(points * points) / len(points)), LEAST_SCALE)
     new["sizes"] = SPREAD
     new["beats"], new["first_ms"] = 1, time_ms
     return new

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles.columns import TEMPLATE
+from monitor.profiles.columns import LEAST_SCALE, TEMPLATE
 from monitor.profiles.points import POINTS, levelled
 from monitor.profiles.residual import Residuals, compare, unmoved
 from monitor.profiles.rhythm import NORMAL_SD, is_steady
@@ -70,7 +70,7 @@ class Learned:
 def learn(beats: KeptBeats, had: int) -> Learned:
     """The profile of a source that had so many beats, of which these are kept."""
     first, members = _cluster(beats.samples)
-    if len(members) < max(FIRST_SHARE * len(beats.samples), LEAST_BEATS):
+    if len(members) < max(FIRST_SHARE * len(beats.samples), LEAST_BEATS) or first["scale"][0] < LEAST_SCALE:
         return Learned(np.empty(0, TEMPLATE), 0.0, is_sick=True, noise_hf=math.nan, noise_between=math.nan)
     templates, fits = [first], _fits(beats.samples, first)
     noise = [float(np.median(values[fits])) for values in (beats.noise_hf, beats.noise_between)]

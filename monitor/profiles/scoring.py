@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles.columns import Table
+from monitor.profiles.columns import RowTable
 from monitor.profiles.residual import Residuals, compare
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Nearest:
     found: Residuals  # against it
 
 
-def nearest(samples: NDArray[np.float32], sources: NDArray[np.void], templates: Table) -> Nearest:
+def nearest(samples: NDArray[np.float32], sources: NDArray[np.void], templates: RowTable) -> Nearest:
     """The nearest template of each beat (n, 140). `sources` (n,): the records of their sources."""
     row = sources["templates"][:, 0].astype(np.int64)
     found = compare(samples, templates.read(row))

@@ -21,14 +21,16 @@ from monitor.profiles.columns import (
     KNOWN,
     LEARNER,
     LEARNING,
+    LEAST_SCALE,
     MAX_TEMPLATES,
+    MAX_VALUE,
     NEVER,
     NONE,
     RESERVOIR,
     SICK,
     SOURCE,
     TEMPLATE,
-    Table,
+    RowTable,
     Tables,
 )
 
@@ -49,8 +51,6 @@ MAX_PROFILE_BYTES = (
 )
 LINKS = ("row", "templates", "candidate", "learning")  # numbers of rows, which are others where it is read back
 MAX_MS = 2**62  # of times
-MAX_VALUE = 1e12  # of samples and what is computed from them; a beat has at most 1e9
-LEAST_SCALE = 1e-9  # a beat that can be scored has a sample of at least 1e-6
 MAX_COUNT = 2**31 - 2**16  # of beats
 
 Counts = tuple[int, int, int]  # templates, candidates, learners
@@ -107,7 +107,7 @@ def _with_head(whole: NDArray[np.void], head: bytes) -> bytes:
     return raw.tobytes()
 
 
-def _linked(tables: Tables) -> tuple[Table, Table, Table]:
+def _linked(tables: Tables) -> tuple[RowTable, RowTable, RowTable]:
     return tables.templates, tables.candidates, tables.learners
 
 

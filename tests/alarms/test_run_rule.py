@@ -31,7 +31,7 @@ def test_three_high_beats_in_a_row_open_an_episode_and_five_others_close_it():
 
 
 def test_couplets_and_bigeminy_stay_silent():
-    assert play([HIGH, LOW] * 20 + [HIGH, HIGH, LOW] * 20) == ([], QUIET_RUN)
+    assert play([HIGH, LOW] * 20 + [HIGH, HIGH, LOW] * 20 + [LOW]) == ([], QUIET_RUN)
 
 
 def test_three_beats_that_are_high_only_on_average_do_not_open_one():

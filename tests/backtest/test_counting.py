@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.alarms.run_rule import RunRule
-from monitor.backtest import PlayedEpisode, Stretch, bootstrap, count, episodes_of, total, truth_of
+from monitor.backtest import OpenStretch, PlayedEpisode, bootstrap, count, episodes_of, total, truth_of
 from monitor.recordings import Annotations
 
 
@@ -18,7 +18,7 @@ def annotated(text, notes=None):
 
 
 def episode(*stretches):
-    return PlayedEpisode(tuple(Stretch(*one) for one in stretches), "low", 3)
+    return PlayedEpisode(tuple(OpenStretch(*one) for one in stretches), "low", 3)
 
 
 def test_runs_are_three_ventricular_beats_in_a_row_and_more():
@@ -83,4 +83,4 @@ def test_episodes_are_those_of_the_rule():
 def test_an_open_episode_ends_with_the_recording_and_scores_that_are_not_known_say_nothing():
     scores = np.array([np.nan] * 9 + [5] * 4, np.float32)
     (found,) = episodes_of(np.arange(13.0), scores, np.full(13, np.nan, np.float32), RunRule())
-    assert found.stretches == (Stretch(11.0, 12.0),)
+    assert found.stretches == (OpenStretch(11.0, 12.0),)
