@@ -77,7 +77,6 @@ class RunState(NamedTuple):
 
 
 QUIET_RUN = RunState()
-_EPISODE = slice(RunState._fields.index("unflagged"), None)  # the fields of an episode
 
 
 class _Judged(NamedTuple):
@@ -91,7 +90,7 @@ class _Judged(NamedTuple):
 def after_scored_beat(state: RunState, rule: RunRule, beat: ScoredBeat) -> tuple[RunState, RunEvent | None]:
     """The state after one more beat, and what the beat caused. A beat causes at most one event."""
     if state.opened_offset >= 0 and not state.is_open and beat.time - state.closed_at > rule.merge_ms:
-        state = RunState._make((*state[: _EPISODE.start], *QUIET_RUN[_EPISODE]))
+        state = _without_episode(state)
     judged = _abnormal(state, rule, beat) if beat.score is None else _scored(state, rule, beat.score)
     priority = _priority(judged.run, (beat.rr_ms, state.rr_before, state.rr_second))
     counts = judged.run > 0
@@ -109,6 +108,19 @@ def after_scored_beat(state: RunState, rule: RunRule, beat: ScoredBeat) -> tuple
         return _counted(state, priority)._replace(is_open=True), "reopened"
     opened = state._replace(is_open=True, opened_offset=beat.offset, opened_at=beat.time, priority=priority)
     return opened._replace(flagged_beats=judged.run, seen_beats=judged.run), "opened"
+
+
+def _without_episode(state: RunState) -> RunState:
+    """Only what is remembered of the last beats."""
+    return QUIET_RUN._replace(
+        before=state.before,
+        second=state.second,
+        weak=state.weak,
+        run=state.run,
+        rr_before=state.rr_before,
+        rr_second=state.rr_second,
+        recent=state.recent,
+    )
 
 
 def _scored(state: RunState, rule: RunRule, score: float) -> _Judged:

@@ -37,6 +37,12 @@ class Scored:
     template: NDArray[np.int8]  # (n,), the nearest one, 0 to 3; -1 while learning
     notices: tuple[Notice, ...]  # in the order of their beats
 
+    @classmethod
+    def empty(cls, count: int) -> Scored:
+        """Of beats that are not scored yet."""
+        score, qrs, whole, prematurity, noise = (np.full(count, np.nan, np.float32) for _ in range(5))
+        return cls(score, qrs, whole, prematurity, noise, np.full(count, -1, np.int8), ())
+
     def with_notices(self, notices: Sequence[Notice]) -> Scored:
         """The same with these notices."""
         return replace(self, notices=tuple(notices))

@@ -76,7 +76,8 @@ CANDIDATE = np.dtype(
         ("scale", "<f4"),
         ("beats", "<i4"),
         ("misses", "<i4"),  # beats since it began that fit neither it nor a template
-        ("first_ms", "<i8"),
+        ("first_ms", "<i8"),  # time of its first beat
+        ("last_ms", "<i8"),  # time of its last one
     ]
 )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LEAST_BEATS, LEAST_MS, MOST_MS = 24, 120_000, 600_000
 MOST_MISSES = 12  # beats that fit neither, before a candidate with fewer beats than that is replaced
-SPREAD = np.float32(0.2)  # of a candidate, until its beats have shown theirs
+SPREAD = np.float32(0.2)  # of a candidate: its beats show theirs only when it is complete
 P_WAVE_CORRELATION = 0.5
 NORMAL_SIZE = np.float32(1.2533)
 
@@ -34,7 +34,7 @@ def new_candidates(samples: NDArray[np.float32], time_ms: NDArray[np.int64]) -> 
     new["typical"] = points.T
     new["scale"] = np.maximum(np.sqrt(column_sums(points * points) / len(points)), LEAST_SCALE)
     new["sizes"] = SPREAD
-    new["beats"], new["first_ms"] = 1, time_ms
+    new["beats"], new["first_ms"], new["last_ms"] = 1, time_ms, time_ms
     return new
 
 
@@ -42,15 +42,19 @@ def followed(
     candidates: NDArray[np.void], samples: NDArray[np.float32], time_ms: NDArray[np.int64]
 ) -> NDArray[np.void]:
     """The candidates (n,) after one more beat each, that fits no template and came in the usual time."""
-    found = compare(samples, as_templates(candidates))
+    probes = np.zeros(len(candidates), TEMPLATE)
+    probes["typical"], probes["scale"], probes["spread"] = candidates["typical"], candidates["scale"], SPREAD
+    found = compare(samples, probes)
     agrees = (found.distance < FITS) & (found.correlation > FITS_CORRELATION)
     after = candidates.copy()
     after["misses"] += ~agrees
     _average(after, found, agrees)
+    after["last_ms"][agrees] = time_ms[agrees]
     is_old = time_ms - candidates["first_ms"] > MOST_MS
     is_lonely = (after["misses"] > MOST_MISSES) & (after["misses"] > after["beats"])
     begins = is_old | is_lonely
-    after[begins] = new_candidates(samples[begins], time_ms[begins])
+    if begins.any():
+        after[begins] = new_candidates(samples[begins], time_ms[begins])
     return after
 
 
@@ -66,18 +70,19 @@ def _average(candidates: NDArray[np.void], found: Residuals, agrees: NDArray[np.
 
 
 def as_templates(candidates: NDArray[np.void]) -> NDArray[np.void]:
-    """Candidates (n,) as templates (n,)."""
+    """Templates (n,) of candidates (n,) that are complete."""
     templates = np.zeros(len(candidates), TEMPLATE)
     templates["typical"] = levelled(np.ascontiguousarray(candidates["typical"].T)).T
-    templates["spread"] = floored(NORMAL_SIZE * candidates["sizes"]) if len(candidates) else SPREAD
+    templates["spread"] = floored(NORMAL_SIZE * candidates["sizes"])
     templates["scale"] = candidates["scale"]
     return templates
 
 
-def is_complete(candidates: NDArray[np.void], last_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+def is_complete(candidates: NDArray[np.void]) -> NDArray[np.bool_]:
     """Which candidates (n,) have enough beats over a long enough time."""
-    age = last_ms - candidates["first_ms"]
-    return (candidates["beats"] >= LEAST_BEATS) & (age >= LEAST_MS) & (age <= MOST_MS)
+    lasted: NDArray[np.int64] = candidates["last_ms"] - candidates["first_ms"]
+    complete: NDArray[np.bool_] = candidates["beats"] >= LEAST_BEATS
+    return complete & (lasted >= LEAST_MS) & (lasted <= MOST_MS)
 
 
 def keeps_p_wave(candidate: NDArray[np.float32], typical: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -52,8 +52,10 @@ class KeptBeats:
         """Those of a record (1,) of `columns.LEARNER`, in the order in which they are kept."""
         held = slice(0, int(learner["held"][0]))
         samples = learner["shape"][0, held].astype(np.float32) * learner["step"][0, held, None]
-        rest = (learner[name][0, held].astype(np.float32) for name in ("q_before", "q_after", "noise_hf"))
-        return cls(samples, *rest, learner["noise_between"][0, held].astype(np.float32))
+        before, after, quick, between = (
+            learner[name][0, held].astype(np.float32) for name in ("q_before", "q_after", "noise_hf", "noise_between")
+        )
+        return cls(samples, before, after, quick, between)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _cluster(samples: NDArray[np.float32]) -> tuple[NDArray[np.void], NDArray[np
         if len(members) < LEAST_BEATS:
             return template, members
         inside = found.select(members)
-        moved = template["typical"].T * inside.gain + template["scale"] * inside.rest
+        moved: NDArray[np.float32] = template["typical"].T * inside.gain + template["scale"] * inside.rest
         template = template_of(moved, inside.smooth * (template["scale"] / _scale(moved)))
     return template, members
 
@@ -151,4 +153,5 @@ def template_of(points: NDArray[np.float32], smooth: NDArray[np.float32]) -> NDA
 def floored(spread: NDArray[np.float32]) -> NDArray[np.float32]:
     """Spreads (m, 60), none below a quarter of the median of its template."""
     middle = np.median(spread, axis=1, keepdims=True)
-    return np.maximum(spread, np.float32(FLOOR) * middle).astype(np.float32)
+    least: NDArray[np.float32] = np.maximum(spread, np.float32(FLOOR) * middle).astype(np.float32)
+    return least

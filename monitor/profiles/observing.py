@@ -107,14 +107,16 @@ def _follow(tables: Tables, some: RoundBeats, rows: NDArray[np.int64]) -> None:
     for wave in waves(rows):
         beats, of_wave = some.select(wave), rows[wave]
         held = tables.sources.rows["candidate"][of_wave].astype(np.int64)
-        begins = np.flatnonzero(held == NONE)
-        taken = tables.candidates.take(len(begins))
-        tables.sources.rows["candidate"][of_wave[begins]] = taken
-        candidates = tables.candidates.rows
-        candidates[taken] = conduction.new_candidates(beats.samples[begins], beats.time_ms[begins])
-        goes_on = np.flatnonzero(held != NONE)
-        at = held[goes_on]
-        candidates[at] = conduction.followed(candidates[at], beats.samples[goes_on], beats.time_ms[goes_on])
+        begins, goes_on = np.flatnonzero(held == NONE), np.flatnonzero(held != NONE)
+        if len(begins):
+            taken = tables.candidates.take(len(begins))
+            tables.sources.rows["candidate"][of_wave[begins]] = taken
+            new = conduction.new_candidates(beats.samples[begins], beats.time_ms[begins])
+            tables.candidates.write(taken, new)
+        if len(goes_on):
+            candidates = tables.candidates.read(held[goes_on])
+            after = conduction.followed(candidates, beats.samples[goes_on], beats.time_ms[goes_on])
+            tables.candidates.write(held[goes_on], after)
 
 
 def _keep(tables: Tables, some: RoundBeats, sources: NDArray[np.void], number: NDArray[np.int64]) -> None:
@@ -194,15 +196,16 @@ def _give_templates(tables: Tables, row: int, learned: Learned) -> None:
 def _new_conduction(tables: Tables, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Make templates of the candidates of these sources (k,) that are complete; returns which sources have one now."""
     sources = tables.sources.rows
-    candidates = tables.candidates.rows[sources["candidate"][rows]]
-    complete = conduction.is_complete(candidates, sources["last_ms"][rows])
-    templates = conduction.as_templates(candidates)
-    typical = tables.templates.rows["typical"][sources["templates"][rows, 0]]
-    complete &= conduction.keeps_p_wave(templates["typical"], typical)
+    candidates = tables.candidates.read(sources["candidate"][rows].astype(np.int64))
+    complete = conduction.is_complete(candidates)
     complete &= sources["template_count"][rows] < MAX_TEMPLATES
+    typical = tables.templates.rows["typical"][sources["templates"][rows, 0]]
+    complete &= conduction.keeps_p_wave(candidates["typical"], typical)
     changed = np.flatnonzero(complete)
+    if not len(changed):
+        return changed
     taken = tables.templates.take(len(changed))
-    tables.templates.rows[taken] = templates[changed]
+    tables.templates.write(taken, conduction.as_templates(candidates[changed]))
     at = rows[changed]
     sources["templates"][at, sources["template_count"][at]] = taken
     sources["template_count"][at] += 1

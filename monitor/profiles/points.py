@@ -21,9 +21,7 @@ STEP_SECONDS = (R_CENTRED.before_seconds + R_CENTRED.after_seconds) / (SAMPLES -
 MARGIN = 10  # samples on either side, 47 ms
 SHIFTS = 2 * MARGIN + 1  # places of the first point
 POINTS = (SAMPLES - 2 * MARGIN) // 2  # 60
-SECONDS: NDArray[np.float64] = (  # (60,), of the points of a beat that is not moved, from R
-    -R_CENTRED.before_seconds + STEP_SECONDS * (MARGIN + 0.5 + 2 * np.arange(POINTS))
-)
+SECONDS = -R_CENTRED.before_seconds + STEP_SECONDS * (MARGIN + 0.5 + 2 * np.arange(POINTS))  # (60,), of the points
 
 
 def _between(first: float, last: float) -> slice:

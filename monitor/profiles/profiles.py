@@ -91,8 +91,7 @@ class Profiles:
 
     def observe(self, beats: SourceBeats) -> Scored:
         """Compare beats with the profiles of their sources, and let the profiles learn from them."""
-        count = len(beats.row)
-        scored = Scored(*(np.full(count, np.nan, np.float32) for _ in range(5)), np.full(count, NONE, np.int8), ())
+        scored = Scored.empty(len(beats.row))
         notices: list[Notice] = []
         for one in rounds(beats, self._tables.sources.rows["since"]):
             observe_round(self._tables, one, beats, scored)

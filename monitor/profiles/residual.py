@@ -165,4 +165,5 @@ def high_frequency(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     before, after = bends[: BEFORE_QRS.stop - 2], bends[AFTER_QRS.start :]
     total = column_sums(before) + column_sums(after)
     total *= np.float32(1 / (len(before) + len(after)))
-    return np.log(total + TINY)[: len(samples)]
+    noise: NDArray[np.float32] = np.log(total + TINY)[: len(samples)]
+    return noise

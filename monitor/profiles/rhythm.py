@@ -81,7 +81,9 @@ def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
     known = values.shape[1] - np.add.reduce(np.isnan(values), axis=1)
     rows = np.arange(len(values))
     low, high = np.maximum(known - 1, 0) // 2, known // 2
-    middle = (ordered[rows, low] + ordered[rows, np.minimum(high, values.shape[1] - 1)]) * np.float32(0.5)
+    middle: NDArray[np.float32] = (
+        ordered[rows, low] + ordered[rows, np.minimum(high, values.shape[1] - 1)]
+    ) * np.float32(0.5)
     middle[known < LEAST_KNOWN] = np.nan
     return middle
 

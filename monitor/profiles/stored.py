@@ -185,7 +185,7 @@ def _is_between(values: NDArray[np.number], low: float, high: float) -> NDArray[
 def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
     templates, candidates, learners = shape
     known = source["phase"] == KNOWN
-    right = known | (source["phase"] == LEARNING)
+    right: NDArray[np.bool_] = known | (source["phase"] == LEARNING)
     right &= (source["template_count"] == templates) & (known == (templates > 0))
     right &= (known == (learners == 0)) & (known | (candidates == 0))
     right &= _is_between(source["since"], 0, BLOCK - 1) & _is_between(source["beats"], 0, MAX_COUNT)
@@ -200,22 +200,25 @@ def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
 
 
 def _is_template(templates: NDArray[np.void]) -> NDArray[np.bool_]:
-    right = _is_between(templates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
+    right: NDArray[np.bool_] = _is_between(templates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
     right &= _is_between(templates["spread"], 0, MAX_VALUE).all(axis=-1)
     right &= _is_between(templates["scale"], LEAST_SCALE, MAX_VALUE)
     return right & _is_between(templates["sums"][..., -1], 0, BLOCK)
 
 
 def _is_candidate(candidates: NDArray[np.void]) -> NDArray[np.bool_]:
-    right = _is_between(candidates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
+    right: NDArray[np.bool_] = _is_between(candidates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
     right &= _is_between(candidates["sizes"], 0, MAX_VALUE).all(axis=-1)
     right &= _is_between(candidates["scale"], LEAST_SCALE, MAX_VALUE)
     right &= _is_between(candidates["beats"], 1, MAX_COUNT) & _is_between(candidates["misses"], 0, MAX_COUNT)
+    right &= _is_between(candidates["last_ms"], -MAX_MS, MAX_MS)
     return right & _is_between(candidates["first_ms"], -MAX_MS, MAX_MS)
 
 
 def _is_learner(learners: NDArray[np.void]) -> NDArray[np.bool_]:
-    right = _is_between(learners["step"], 0, MAX_VALUE).all(axis=-1) & _is_between(learners["held"], 0, RESERVOIR)
+    right: NDArray[np.bool_] = _is_between(learners["step"], 0, MAX_VALUE).all(axis=-1) & _is_between(
+        learners["held"], 0, RESERVOIR
+    )
     right &= (learners["newest"] >= NONE) & (learners["newest"] < np.maximum(learners["held"], 1))
     for name in ("q_before", "q_after", "noise_hf", "noise_between"):
         right &= ~np.isinf(learners[name]).any(axis=-1)
