@@ -123,8 +123,8 @@ def _cluster(samples: NDArray[np.float32]) -> tuple[NDArray[np.void], NDArray[np
         if len(members) < LEAST_BEATS:
             return template, members
         inside = found.select(members)
-        moved: NDArray[np.float32] = template["typical"].T * inside.gain + template["scale"] * inside.rest
-        template = template_of(moved, inside.smooth * (template["scale"] / _scale(moved)))
+        moved = (template["typical"].T * inside.gain + template["scale"] * inside.rest).astype(np.float32)
+        template = template_of(moved, inside.smooth * np.float32(template["scale"][0] / _scale(moved)))
     return template, members
 
 

@@ -199,16 +199,22 @@ def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
     return right & ~(source["rr"] <= 0).any(axis=1)
 
 
+def _every(are_right: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether all numbers of a record (…, m) are right, (…)."""
+    right: NDArray[np.bool_] = np.logical_and.reduce(are_right, axis=-1)
+    return right
+
+
 def _is_template(templates: NDArray[np.void]) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = _is_between(templates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
-    right &= _is_between(templates["spread"], 0, MAX_VALUE).all(axis=-1)
+    right: NDArray[np.bool_] = _every(_is_between(templates["typical"], -MAX_VALUE, MAX_VALUE))
+    right &= _every(_is_between(templates["spread"], 0, MAX_VALUE))
     right &= _is_between(templates["scale"], LEAST_SCALE, MAX_VALUE)
     return right & _is_between(templates["sums"][..., -1], 0, BLOCK)
 
 
 def _is_candidate(candidates: NDArray[np.void]) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = _is_between(candidates["typical"], -MAX_VALUE, MAX_VALUE).all(axis=-1)
-    right &= _is_between(candidates["sizes"], 0, MAX_VALUE).all(axis=-1)
+    right: NDArray[np.bool_] = _every(_is_between(candidates["typical"], -MAX_VALUE, MAX_VALUE))
+    right &= _every(_is_between(candidates["sizes"], 0, MAX_VALUE))
     right &= _is_between(candidates["scale"], LEAST_SCALE, MAX_VALUE)
     right &= _is_between(candidates["beats"], 1, MAX_COUNT) & _is_between(candidates["misses"], 0, MAX_COUNT)
     right &= _is_between(candidates["last_ms"], -MAX_MS, MAX_MS)
@@ -216,7 +222,7 @@ def _is_candidate(candidates: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def _is_learner(learners: NDArray[np.void]) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = _is_between(learners["step"], 0, MAX_VALUE).all(axis=-1) & _is_between(
+    right: NDArray[np.bool_] = _every(_is_between(learners["step"], 0, MAX_VALUE)) & _is_between(
         learners["held"], 0, RESERVOIR
     )
     right &= (learners["newest"] >= NONE) & (learners["newest"] < np.maximum(learners["held"], 1))
