@@ -133,6 +133,9 @@ def restore(tables: Tables, states: Sequence[bytes]) -> RestoredProfiles:
 
 def _put(tables: Tables, whole: NDArray[np.void], shape: Counts) -> NDArray[np.int64]:
     """Put states (k,) of one shape into new rows (k,)."""
+    whole = whole.copy()
+    for records in (whole["source"], whole["learning"]):
+        _quieten(records)
     sources, rows = whole["source"].copy(), tables.sources.take(len(whole))
     sources["row"] = rows
     for name, table, count in zip(LINKS[1:], _linked(tables), shape, strict=True):
@@ -143,6 +146,14 @@ def _put(tables: Tables, whole: NDArray[np.void], shape: Counts) -> NDArray[np.i
             links[:, :count] = taken.reshape(len(whole), count)
     tables.sources.write(rows, sources)
     return rows
+
+
+def _quieten(records: NDArray[np.void]) -> None:
+    """Replace every NaN by the usual one: arithmetic with a signalling NaN warns."""
+    for name, (kind, *_) in (records.dtype.fields or {}).items():
+        if kind.base.kind == "f":
+            values = records[name]
+            values[np.isnan(values)] = np.nan
 
 
 def _shape(state: bytes) -> Counts | str:

@@ -81,6 +81,15 @@ def test_other_bytes_are_refused_in_a_sentence(value):
     assert " " in refused(value)[0]
 
 
+def test_a_signalling_nan_does_no_harm():
+    bad = bytearray(state(CANDIDATE)[:-4])
+    bad[252:256] = b"\x01\x00\x80\x7f"  # of q
+    profiles = Profiles(120.0)
+    rows = profiles.restore([sealed(bytes(bad))]).rows
+    samples = np.tile(normal().astype(np.float32), (60, 1))
+    profiles.observe(batch(profiles, np.repeat(rows, 60), samples, 2**40 + 800 * np.arange(60, dtype=np.int64)))
+
+
 @given(kinds=st.sampled_from([LEARNING, KNOWN, CANDIDATE]), data=st.data())
 def test_forged_numbers_are_refused_or_do_no_harm(kinds, data):
     """With a right checksum: what is accepted can be compared with beats, stored and forgotten."""
