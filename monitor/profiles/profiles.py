@@ -41,7 +41,8 @@ class ProfileSummary:
 class Profiles:
     """The profiles of many sources, a row each.
 
-    A learning source takes 15.3 KB (1.5 GB for 100,000 at once), a learned one 1.1 KB, and 0.7 KB for each further template.
+    A learning source takes 15.3 KB (1.5 GB for 100,000 at once), a learned one 1.1 KB, and 0.7 KB for each further
+    template.
     """
 
     def __init__(self, seconds: float = 300.0) -> None:
