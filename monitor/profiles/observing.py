@@ -1,0 +1,214 @@
+"""One round of a batch: compare the beats with profiles, remember them, and change the profiles whose time has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.beats.beat import SAMPLES
+from monitor.profiles import adaptation, conduction, reservoir
+from monitor.profiles.batch import Notice, NoticeKind, Scored
+from monitor.profiles.columns import (
+    BLOCK,
+    KNOWN,
+    LEARNING,
+    MAX_TEMPLATES,
+    NEVER,
+    NONE,
+    SICK,
+    Tables,
+    blank_learner,
+)
+from monitor.profiles.learning import FITS, KeptBeats, Learned, learn
+from monitor.profiles.residual import high_frequency
+from monitor.profiles.rhythm import is_steady, rhythm
+from monitor.profiles.rounds import Round, waves
+from monitor.profiles.scoring import nearest, score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.profiles.batch import SourceBeats
+
+BEATS_AT_ONCE = 512  # 4.7 µs a beat with 256 or fewer, 3.8 with 512, 4.1 with 1024: the least of 24 batches
+LEAST_BEATS = 60  # of learning
+LONGEST_STEP_MS = 3000  # between two beats that counts as time with beats
+MOST_NOISE = 1.2  # beats with more say nothing about conduction
+_KEPT_BEAT = np.dtype(
+    [("samples", "<f4", SAMPLES), ("q", "<f4"), ("noise_hf", "<f4"), ("noise_between", "<f4")],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundBeats:
+    """n beats of a round, and what is known of each alone."""
+
+    samples: NDArray[np.float32]  # (n, 140)
+    time_ms: NDArray[np.int64]  # (n,)
+    q: NDArray[np.float32]  # (n,), NaN where it is not known
+    noise_hf: NDArray[np.float32]  # (n,), log
+    noise_between: NDArray[np.float32]  # (n,), log; NaN where it is not known
+
+    def select(self, keep: NDArray[np.int64]) -> RoundBeats:
+        """Some of them."""
+        return RoundBeats(*(getattr(self, name)[keep] for name in self.__slots__))
+
+
+def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored) -> None:
+    """Compare the beats of a round with the profiles, fill in their results, and remember the beats."""
+    sources = tables.sources.read(one.rows)
+    number = sources["beats"][one.source] + np.arange(len(one.source)) - one.starts[one.source]
+    at = rhythm(sources["rr"], sources["q"], beats.rr_seconds[one.beat], one.source)
+    scored.prematurity[one.beat] = at.prematurity
+    sources["rr"], sources["q"] = at.last_rr, at.last_q
+    _count(sources, one, beats.time_ms[one.beat])
+    tables.sources.write(one.rows, sources)
+    for start in range(0, len(one.beat), BEATS_AT_ONCE):
+        part = slice(start, start + BEATS_AT_ONCE)
+        index = one.beat[part]
+        samples = beats.samples[index]
+        hf = high_frequency(samples)
+        some = RoundBeats(samples, beats.time_ms[index], at.q[part], hf, beats.noise[index])
+        of_beats = sources[one.source[part]] if len(sources) < len(one.beat) else sources[part]
+        is_known = of_beats["phase"] == KNOWN
+        if is_known.all():
+            _score(tables, some, of_beats, index, scored)
+        else:
+            known = np.flatnonzero(is_known)
+            _score(tables, some.select(known), of_beats[known], index[known], scored)
+            learning = np.flatnonzero(~is_known)
+            _keep(tables, some.select(learning), of_beats[learning], number[part][learning])
+
+
+def _score(
+    tables: Tables, some: RoundBeats, sources: NDArray[np.void], beat: NDArray[np.int64], scored: Scored
+) -> None:
+    """Score beats (n,) of sources (n,) that have a profile, and remember what their templates need to follow."""
+    if not len(beat):
+        return
+    near = nearest(some.samples, sources, tables.templates)
+    prematurity = scored.prematurity[beat]
+    noise = np.fmax(some.noise_hf - sources["noise_hf"], some.noise_between - sources["noise_between"])
+    scored.score[beat] = score(near.found.qrs_distance, prematurity, noise)
+    scored.qrs_distance[beat], scored.distance[beat] = near.found.qrs_distance, near.found.distance
+    scored.noise[beat], scored.template[beat] = noise, near.number
+    matched = adaptation.matches(near.found, prematurity)
+    adaptation.add(tables.templates.rows, near.row, near.found, matched)
+    unmatched = near.found.distance >= FITS
+    if unmatched.any():
+        lasting = np.flatnonzero(unmatched & is_steady(some.q) & (noise < MOST_NOISE))
+        _follow(tables, some.select(lasting), sources["row"][lasting].astype(np.int64))
+
+
+def _follow(tables: Tables, some: RoundBeats, rows: NDArray[np.int64]) -> None:
+    """Take beats (n,) that fit no template into the candidates of their sources, whose rows (n,) ascend."""
+    for wave in waves(rows):
+        beats, of_wave = some.select(wave), rows[wave]
+        held = tables.sources.rows["candidate"][of_wave].astype(np.int64)
+        begins, goes_on = np.flatnonzero(held == NONE), np.flatnonzero(held != NONE)
+        if len(begins):
+            taken = tables.candidates.take(len(begins))
+            tables.sources.rows["candidate"][of_wave[begins]] = taken
+            new = conduction.new_candidates(beats.samples[begins], beats.time_ms[begins])
+            tables.candidates.write(taken, new)
+        if len(goes_on):
+            candidates = tables.candidates.read(held[goes_on])
+            after = conduction.followed(candidates, beats.samples[goes_on], beats.time_ms[goes_on])
+            tables.candidates.write(held[goes_on], after)
+
+
+def _keep(tables: Tables, some: RoundBeats, sources: NDArray[np.void], number: NDArray[np.int64]) -> None:
+    """Put beats (n,) into the reservoirs of their sources (n,). `number`: how many beats the source had before."""
+    for wave in waves(sources["row"]):
+        beats = np.empty(len(wave), _KEPT_BEAT)
+        beats["samples"], beats["q"] = some.samples[wave], some.q[wave]
+        beats["noise_hf"], beats["noise_between"] = some.noise_hf[wave], some.noise_between[wave]
+        reservoir.keep(tables.learners.rows, sources["learning"][wave], number[wave], beats)
+
+
+def _count(sources: NDArray[np.void], one: Round, time_ms: NDArray[np.int64]) -> None:
+    """Count the beats of sources (k,) and the time with beats."""
+    starts, last = one.starts, sources["last_ms"]
+    before = np.empty_like(time_ms)
+    before[1:] = time_ms[:-1]
+    before[starts] = np.where(last == NEVER, time_ms[starts], last)
+    steps = np.clip(time_ms - before, 0, LONGEST_STEP_MS)
+    heard = np.add.reduceat(steps, starts)
+    heard[sources["phase"] != LEARNING] = 0
+    sources["heard_ms"] += heard.astype(np.int32)
+    sources["last_ms"] = time_ms[starts + one.counts - 1]
+    sources["beats"] += one.counts.astype(np.int32)
+    sources["since"] += one.counts.astype(np.int8)
+
+
+def change(tables: Tables, one: Round, learning_ms: int) -> list[Notice]:
+    """Change the profiles of sources that have had BLOCK beats since the last time."""
+    sources = tables.sources.rows
+    is_due = sources["since"][one.rows] >= BLOCK
+    if not is_due.any():
+        return []
+    due, last = one.rows[is_due], one.beat[(one.starts + one.counts - 1)[is_due]]
+    sources["since"][due] = 0
+    phase = sources["phase"][due]
+    is_ready = (phase == LEARNING) & (sources["heard_ms"][due] >= learning_ms) & (sources["beats"][due] >= LEAST_BEATS)
+    templates = sources["templates"][due[phase == KNOWN]].ravel()
+    adaptation.adapt(tables.templates, templates[templates != NONE].astype(np.int64))
+    notices = [
+        Notice(_learn(tables, row), row, beat)
+        for row, beat in zip(due[is_ready].tolist(), last[is_ready].tolist(), strict=True)
+    ]
+    has_candidate = sources["candidate"][due] != NONE
+    changed = _new_conduction(tables, due[has_candidate])
+    beats = last[has_candidate][changed]
+    return notices + [
+        Notice("changed-conduction", row, beat)
+        for row, beat in zip(due[has_candidate][changed].tolist(), beats.tolist(), strict=True)
+    ]
+
+
+def _learn(tables: Tables, row: int) -> NoticeKind:
+    """End the learning of a source: it gets a profile, or begins again."""
+    source = tables.sources.rows[row]
+    held = np.array([source["learning"]])
+    learned = learn(KeptBeats.of(tables.learners.rows[held]), int(source["beats"]))
+    if not len(learned.templates):
+        tables.learners.rows[held] = blank_learner()
+        source["beats"] = source["heard_ms"] = 0
+        return "not-learned"
+    tables.learners.give_back(held)
+    source["learning"], source["phase"] = NONE, KNOWN
+    _give_templates(tables, row, learned)
+    return "sick-while-learning" if learned.is_sick else "learned"
+
+
+def _give_templates(tables: Tables, row: int, learned: Learned) -> None:
+    source = tables.sources.rows[row]
+    count = len(learned.templates)
+    taken = tables.templates.take(count)
+    tables.templates.rows[taken] = learned.templates
+    source["templates"][:count], source["template_count"] = taken, count
+    source["noise_hf"], source["noise_between"] = learned.noise_hf, learned.noise_between
+    source["kept"], source["flags"] = learned.kept, SICK * learned.is_sick
+
+
+def _new_conduction(tables: Tables, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Make templates of the candidates of these sources (k,) that are complete; returns which sources have one now."""
+    sources = tables.sources.rows
+    candidates = tables.candidates.read(sources["candidate"][rows].astype(np.int64))
+    complete = conduction.is_complete(candidates)
+    complete &= sources["template_count"][rows] < MAX_TEMPLATES
+    typical = tables.templates.rows["typical"][sources["templates"][rows, 0]]
+    complete &= conduction.keeps_p_wave(candidates["typical"], typical)
+    changed = np.flatnonzero(complete)
+    if not len(changed):
+        return changed
+    taken = tables.templates.take(len(changed))
+    tables.templates.write(taken, conduction.as_templates(candidates[changed]))
+    at = rows[changed]
+    sources["templates"][at, sources["template_count"][at]] = taken
+    sources["template_count"][at] += 1
+    tables.candidates.give_back(sources["candidate"][at])
+    sources["candidate"][at] = NONE
+    return changed

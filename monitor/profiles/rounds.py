@@ -1,0 +1,64 @@
+"""A batch in rounds: in a round no source has more beats than until its profile may change."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.profiles.columns import BLOCK
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.profiles.batch import SourceBeats
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """n beats of k sources, ordered by source, and within a source as they came."""
+
+    beat: NDArray[np.int64]  # (n,), index in the batch
+    source: NDArray[np.int64]  # (n,), which of the k sources
+    rows: NDArray[np.int64]  # (k,), of the sources in `Profiles`
+    counts: NDArray[np.int64]  # (k,), beats of each
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """The first beat of each source (k,)."""
+        return np.cumsum(self.counts) - self.counts
+
+
+def rounds(beats: SourceBeats, since: NDArray[np.int8]) -> Iterator[Round]:
+    """The rounds of a batch. `since`: beats of each row in `Profiles` since its profile may have changed."""
+    if not len(beats.row):
+        return
+    order = np.argsort(beats.row, kind="stable")
+    rows = beats.row[order]
+    firsts = np.flatnonzero(np.diff(rows, prepend=-1))
+    counts = np.diff(firsts, append=len(rows))
+    number = np.zeros(len(rows), np.int64)  # of the round
+    if len(firsts) < len(rows):
+        number = (since[rows] + np.arange(len(rows)) - np.repeat(firsts, counts)) // BLOCK
+        by_round = np.argsort(number, kind="stable")
+        order, rows, number = order[by_round], rows[by_round], number[by_round]
+    bounds = np.flatnonzero(np.diff(number, prepend=-1, append=number[-1] + 1))
+    for start, stop in itertools.pairwise(bounds.tolist()):
+        yield _round(order[start:stop], rows[start:stop])
+
+
+def _round(beat: NDArray[np.int64], row: NDArray[np.int64]) -> Round:
+    firsts = np.flatnonzero(np.diff(row, prepend=-1))
+    counts = np.diff(firsts, append=len(row))
+    return Round(beat, np.repeat(np.arange(len(firsts)), counts), row[firsts], counts)
+
+
+def waves(row: NDArray[np.integer]) -> Iterator[NDArray[np.int64]]:
+    """The beats of sources (n,), ascending, in parts with at most one of each: the first of each, the second, …."""
+    firsts = np.flatnonzero(np.diff(row, prepend=-1))
+    counts = np.diff(firsts, append=len(row))
+    for number in range(int(counts.max(initial=0))):
+        yield firsts[counts > number] + number
