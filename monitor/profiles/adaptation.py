@@ -34,7 +34,9 @@ def matches(found: Residuals, prematurity: NDArray[np.float32]) -> NDArray[np.bo
     return (found.distance < FITS) & (prematurity < MOST_PREMATURITY) & (found.correlation > FITS_CORRELATION)
 
 
-def add(templates: NDArray[np.void], rows: NDArray[np.int64], found: Residuals, matched: NDArray[np.bool_]) -> None:
+def add_matches(
+    templates: NDArray[np.void], rows: NDArray[np.int64], found: Residuals, matched: NDArray[np.bool_]
+) -> None:
     """Add the beats (n,) that matched to the sums of their templates. A row may stand in `rows` (n,) more than once."""
     parts = np.empty((SUMS, len(rows)), np.float32)
     np.multiply(found.rest, np.float32(STEPS), out=parts[OFFSETS])

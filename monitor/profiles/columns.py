@@ -20,7 +20,7 @@ SICK = 1  # flag: see `Notice`
 MAX_TEMPLATES = 4
 BLOCK = 24  # beats of a source after which its profile may change
 RR_KEPT, Q_KEPT = 16, 48
-# Beats that a learning source keeps, chosen at random among all it had. It bounds the memory; other sizes were not tried.
+# Beats that a learning source keeps, chosen at random among all it had. This bounds memory; no other size was tried.
 RESERVOIR = 96
 # The least `scale`, unit of the beats, and the largest sample of a template: with these no square overflows.
 LEAST_SCALE, MAX_VALUE = 1e-7, 1e10

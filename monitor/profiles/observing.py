@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.beats.beat import SAMPLES
-from monitor.profiles import adaptation, conduction, reservoir
+from monitor.profiles.adaptation import adapt, add_matches, matches
 from monitor.profiles.batch import Notice, NoticeKind, Scored
 from monitor.profiles.columns import (
     BLOCK,
@@ -21,7 +21,9 @@ from monitor.profiles.columns import (
     Tables,
     blank_learner,
 )
+from monitor.profiles.conduction import as_templates, followed, is_complete, keeps_p_wave, new_candidates
 from monitor.profiles.learning import FITS, KeptBeats, Learned, learn
+from monitor.profiles.reservoir import keep_some
 from monitor.profiles.residual import high_frequency
 from monitor.profiles.rhythm import is_steady, rhythm
 from monitor.profiles.rounds import Round, waves
@@ -94,8 +96,8 @@ def _score(
     scored.score[beat] = score(near.found.qrs_distance, prematurity, noise)
     scored.qrs_distance[beat], scored.distance[beat] = near.found.qrs_distance, near.found.distance
     scored.noise[beat], scored.template[beat] = noise, near.number
-    matched = adaptation.matches(near.found, prematurity)
-    adaptation.add(tables.templates.rows, near.row, near.found, matched)
+    matched = matches(near.found, prematurity)
+    add_matches(tables.templates.rows, near.row, near.found, matched)
     unmatched = near.found.distance >= FITS
     if unmatched.any():
         lasting = np.flatnonzero(unmatched & is_steady(some.q) & (noise < MOST_NOISE))
@@ -111,11 +113,11 @@ def _follow(tables: Tables, some: RoundBeats, rows: NDArray[np.int64]) -> None:
         if len(begins):
             taken = tables.candidates.take(len(begins))
             tables.sources.rows["candidate"][of_wave[begins]] = taken
-            new = conduction.new_candidates(beats.samples[begins], beats.time_ms[begins])
+            new = new_candidates(beats.samples[begins], beats.time_ms[begins])
             tables.candidates.write(taken, new)
         if len(goes_on):
             candidates = tables.candidates.read(held[goes_on])
-            after = conduction.followed(candidates, beats.samples[goes_on], beats.time_ms[goes_on])
+            after = followed(candidates, beats.samples[goes_on], beats.time_ms[goes_on])
             tables.candidates.write(held[goes_on], after)
 
 
@@ -125,7 +127,7 @@ def _keep(tables: Tables, some: RoundBeats, sources: NDArray[np.void], number: N
         beats = np.empty(len(wave), _KEPT_BEAT)
         beats["samples"], beats["q"] = some.samples[wave], some.q[wave]
         beats["noise_hf"], beats["noise_between"] = some.noise_hf[wave], some.noise_between[wave]
-        reservoir.keep(tables.learners.rows, sources["learning"][wave], number[wave], beats)
+        keep_some(tables.learners.rows, sources["learning"][wave], number[wave], beats)
 
 
 def _count(sources: NDArray[np.void], one: Round, time_ms: NDArray[np.int64]) -> None:
@@ -154,7 +156,7 @@ def change(tables: Tables, one: Round, learning_ms: int) -> list[Notice]:
     phase = sources["phase"][due]
     is_ready = (phase == LEARNING) & (sources["heard_ms"][due] >= learning_ms) & (sources["beats"][due] >= LEAST_BEATS)
     templates = sources["templates"][due[phase == KNOWN]].ravel()
-    adaptation.adapt(tables.templates, templates[templates != NONE].astype(np.int64))
+    adapt(tables.templates, templates[templates != NONE].astype(np.int64))
     notices = [
         Notice(_learn(tables, row), row, beat)
         for row, beat in zip(due[is_ready].tolist(), last[is_ready].tolist(), strict=True)
@@ -197,15 +199,15 @@ def _new_conduction(tables: Tables, rows: NDArray[np.int64]) -> NDArray[np.int64
     """Make templates of the candidates of these sources (k,) that are complete; returns which sources have one now."""
     sources = tables.sources.rows
     candidates = tables.candidates.read(sources["candidate"][rows].astype(np.int64))
-    complete = conduction.is_complete(candidates)
+    complete = is_complete(candidates)
     complete &= sources["template_count"][rows] < MAX_TEMPLATES
     typical = tables.templates.rows["typical"][sources["templates"][rows, 0]]
-    complete &= conduction.keeps_p_wave(candidates["typical"], typical)
+    complete &= keeps_p_wave(candidates["typical"], typical)
     changed = np.flatnonzero(complete)
     if not len(changed):
         return changed
     taken = tables.templates.take(len(changed))
-    tables.templates.write(taken, conduction.as_templates(candidates[changed]))
+    tables.templates.write(taken, as_templates(candidates[changed]))
     at = rows[changed]
     sources["templates"][at, sources["template_count"][at]] = taken
     sources["template_count"][at] += 1

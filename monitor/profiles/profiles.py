@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles import stored
 from monitor.profiles.batch import Notice, Scored
 from monitor.profiles.columns import FREE, KNOWN, LEARNING, NONE, SICK, Tables
 from monitor.profiles.observing import change, observe_round
 from monitor.profiles.rhythm import LONGEST_RR, SHORTEST_RR
 from monitor.profiles.rounds import rounds
+from monitor.profiles.stored import encode, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,8 +116,8 @@ class Profiles:
 
     def encode(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The states of sources (k,), to be stored: at most MAX_PROFILE_BYTES each."""
-        return stored.encode(self._tables, rows)
+        return encode(self._tables, rows)
 
     def restore(self, states: Sequence[bytes]) -> RestoredProfiles:
         """Rows for sources with these stored states. What is none is refused with a sentence."""
-        return stored.restore(self._tables, states)
+        return restore(self._tables, states)

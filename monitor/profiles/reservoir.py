@@ -31,7 +31,7 @@ def draw(beat: NDArray[np.int64]) -> NDArray[np.uint32]:
     return mixed
 
 
-def keep(
+def keep_some(
     learners: NDArray[np.void], rows: NDArray[np.int64], number: NDArray[np.int64], beats: NDArray[np.void]
 ) -> None:
     """Keep one beat (k,) of each of these rows, or drop it. `number`: how many beats the source had before.
