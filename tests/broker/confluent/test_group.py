@@ -72,7 +72,7 @@ def test_a_revoked_partition_is_fetched_no_more(kind):
     consumer.rebalance(kind, 1, 2)
     assert consumer.fetched == [0]
     assert rebalances.assigned == {0}
-    assert rebalances.changed() == rebalances.gone() == {1, 2}
+    assert rebalances.changed() == rebalances.revoked() == {1, 2}
     assert not rebalances.is_settled
 
 

@@ -158,7 +158,7 @@ def test_the_files_are_fetched_once_they_are_proven(tmp_path, server, offered):
 @pytest.mark.parametrize(
     ("content", "claimed", "sentence"),
     [
-        (gzip.compress(idx(garments(4))), None, "have the checksum"),
+        (gzip.compress(idx(garments(4))), None, "unpacked content has the SHA-256"),
         (b"not packed", None, "not a complete gzip file"),
         (b"short", 5000, "the download ended after 5 of 5,000 bytes"),
         (b"", fashion_mnist.MAX_PACKED_BYTES + 1, "but at most 67,108,864 are expected"),
