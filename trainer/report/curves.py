@@ -57,7 +57,7 @@ def roc(found: ScoredSplit, ours: Figures) -> bytes:
         for axes in panels:
             axes.plot(false, true, color=NORMAL, linewidth=1.8, label=f"this model, area {ours.auc:.4f}")
             axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle=":")
-            _mark(axes, ours.false_positive_rate, ours.recall)
+            _mark(axes, ours.false_positive_rate, ours.recall, found)
             axes.set(xlabel="normal beats flagged", ylabel="abnormal beats found")
             _percent(axes.xaxis, axes.yaxis)
         right = max(CLOSER, 1.5 * ours.false_positive_rate)
@@ -83,7 +83,7 @@ def precision_recall(found: ScoredSplit, ours: Figures) -> bytes:
                 label=f"this model, average precision {ours.average_precision:.4f}",
             )
             axes.axhline(share, color="#9aa5b1", linewidth=1, linestyle=":")
-            _mark(axes, ours.recall, at)
+            _mark(axes, ours.recall, at, found)
             axes.set(xlabel="recall", ylabel="precision")
             _percent(axes.xaxis, axes.yaxis)
         _closer(panels[1], (left, 1 + 0.03 * (1 - left)), _below(at))
@@ -142,9 +142,11 @@ def _percent(*axes: Axis) -> None:
         axis.set_major_formatter(PercentFormatter(1))
 
 
-def _mark(axes: Axes, x: float, y: float) -> None:
-    """A dot where the model's own threshold lies."""
-    axes.plot([x], [y], color=ABNORMAL, marker="o", markersize=8, linestyle="none", label="this model's threshold")
+def _mark(axes: Axes, x: float, y: float, found: ScoredSplit | None = None) -> None:
+    """A dot for the model's own threshold; beside the curve where each patient is judged by another one."""
+    by_patient = found is not None and found.above is not None
+    label = "thresholds of the other patients" if by_patient else "this model's threshold"
+    axes.plot([x], [y], color=ABNORMAL, marker="o", markersize=8, linestyle="none", label=label)
 
 
 def _closer(axes: Axes, x: tuple[float, float], bottom: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.evaluation import by_patient
-from trainer.evaluation.evaluation import thresholds
+from trainer.evaluation.evaluation import BY_PATIENT, thresholds
 from trainer.report import curves, findings, plots
 from trainer.report.page import PageFigure, Section, Table
 from trainer.threshold import conformal, false_alarms
@@ -87,13 +87,14 @@ def evaluation(model: Model) -> Section | None:
     found = model.manifest.evaluation
     if found is None:
         return None
-    rows = tuple((row.detector, *_cells(row)) for row in found.rows)
+    shown = len(HEADS) - (found.split == BY_PATIENT)  # each patient has another threshold: there is none to show
+    rows = tuple((row.detector, *_cells(row))[:shown] for row in found.rows)
     how = thresholds(model.manifest.threshold, found.split)
     text = (
         f"Data: {found.split}. The first row is this model; PCA-4 (four principal components) and 1-NN (distance to "
         f"the nearest normal beat) are simpler detectors for comparison. {how[0].upper()}{how[1:]}."
     )
-    return Section("Evaluation", (text, HEADS_IN_WORDS), Table(HEADS, rows, ours=0))
+    return Section("Evaluation", (text, HEADS_IN_WORDS), Table(HEADS[:shown], rows, ours=0))
 
 
 def _cells(row: Figures) -> tuple[str, ...]:
@@ -157,7 +158,10 @@ def scores(model: Model, found: ScoredSplit) -> Section:
         return Section("Scores", (), None, (picture,))
     ours = _ours(model)
     normal, abnormal = found.scores[~found.abnormal], found.scores[found.abnormal]
-    at = f"At the model's threshold {ours.recall:.2%} of abnormal beats are flagged"
+    whose = (
+        "the model's threshold" if found.above is None else "the threshold that the other patients give for each one"
+    )
+    at = f"At {whose} {ours.recall:.2%} of abnormal beats are flagged"
     roc = PageFigure(
         "roc",
         curves.roc(found, ours),
@@ -180,13 +184,15 @@ def scores(model: Model, found: ScoredSplit) -> Section:
 def _sweep(found: ScoredSplit) -> PageFigure:
     swept = findings.swept(found)
     best = int(np.nanargmax(swept.f1))
+    chosen = "The model's threshold was chosen without looking at these beats."
+    if found.above is not None:
+        chosen = "The threshold in the file was chosen from these scores, of networks that had not learnt the patient."
     return PageFigure(
         "threshold",
         curves.sweep(swept, found.threshold),
         "Precision, recall, F1 and the share of normal beats flagged, against the threshold",
         f"What other thresholds would give. F1 combines precision and recall; its highest value on these beats, "
-        f"{swept.f1[best]:.4f}, is at the threshold {swept.threshold[best]:.3g}. The model's threshold was chosen "
-        "without looking at these beats.",
+        f"{swept.f1[best]:.4f}, is at the threshold {swept.threshold[best]:.3g}. {chosen}",
     )
 
 
@@ -197,7 +203,8 @@ def _by_kind(found: ScoredSplit) -> Table:
         (kind, f"{len(rows):,}", f"{int(found.flagged[rows].sum()):,}", f"{found.flagged[rows].mean():.2%}")
         for kind, rows in kinds
     )
-    return Table(("kind of beat", "beats", "flagged", "share flagged"), rows)
+    flagged = "flagged" if found.above is None else "flagged by the thresholds of the other patients"
+    return Table(("kind of beat", "beats", flagged, "share flagged"), rows)
 
 
 def _histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], found: ScoredSplit, name: str) -> PageFigure:
@@ -207,7 +214,8 @@ def _histogram(normal: NDArray[np.float32], abnormal: NDArray[np.float32], found
         counts += f" and {int((abnormal > threshold).sum()):,} of {len(abnormal):,} abnormal ones"
     png = curves.histogram(normal, abnormal, found.threshold)
     alt = f"Histogram of scores with the threshold: {counts} lie above it"
-    caption = f"Scores of {name}: {counts} lie above the threshold. Both axes are logarithmic."
+    which = "the threshold" if found.above is None else "the threshold in the file"
+    caption = f"Scores of {name}: {counts} lie above {which}. Both axes are logarithmic."
     return PageFigure("scores", png, alt, caption)
 
 

@@ -69,6 +69,9 @@ def test_the_report_shows_each_patient(population):
         assert text in page
     assert "in the worst: measured on 6 people" in page
     assert "assuming independent errors" not in page
+    assert "At the threshold that the other patients give for each one" in page
+    assert "At the model's threshold" not in page
+    assert ">threshold</th>" not in page
     assert (population / "report" / "patients.png").stat().st_size > 5000
 
 
