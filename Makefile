@@ -17,10 +17,11 @@ DATA ?= demo/ecg5000
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-setup: $(BIN)/.installed ## make .venv and install the project with its pinned dependencies
+setup: $(BIN)/.installed ## make .venv and install the project, pinned; without a GPU see PIP_FLAGS in the README
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11")'
+	@echo 'installing 1.8 GB into $(VENV): some minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[trainer,embedded,recordings,dev]'
 	@touch $@

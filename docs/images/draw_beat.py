@@ -103,7 +103,7 @@ def draw(lead: Lead, learnt: Signal) -> None:
     left.set(title=f"2. One beat: from an R peak to the next\n{len(piece)} samples", xlabel="seconds", ylabel="mV")
     _samples(middle, stretched(piece), "3. The same, stretched to 140 samples:\nthis goes onto the topic", BLUE)
     middle.set(ylabel="mV")
-    _samples(right, learnt, "A normal beat of ECG5000:\nthe bundled data, another patient", GREY)
+    _samples(right, learnt, "A normal beat of ECG5000:\nthe example data, another patient", GREY)
     right.set(ylabel="no unit")
     figure.savefig(PICTURE, dpi=100)
 
