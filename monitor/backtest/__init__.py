@@ -7,7 +7,7 @@ total([counted, …]), bootstrap([counted, …], lambda one: one.false / one.hou
 
 from monitor.backtest.counting import Counted, Range, bootstrap, count, total
 from monitor.backtest.episodes import OpenStretch, PlayedEpisode, RulePlayer, Verdict
-from monitor.backtest.lead import JudgedBeats, LeadPlayer
+from monitor.backtest.lead import LeadPlayer, LeadScores
 from monitor.backtest.playing import BacktestPlan, BacktestResult, backtest
 from monitor.backtest.truth import Truth, truth_of
 from monitor.backtest.verdict_file import VerdictFile
@@ -16,8 +16,8 @@ __all__ = [
     "BacktestPlan",
     "BacktestResult",
     "Counted",
-    "JudgedBeats",
     "LeadPlayer",
+    "LeadScores",
     "OpenStretch",
     "PlayedEpisode",
     "Range",

@@ -12,7 +12,7 @@ from monitor.alarms.run_rule import PRIORITIES, QUIET_RUN, RunEvent, ScoredBeat,
 
 if TYPE_CHECKING:
     from monitor.alarms.run_rule import RunRule, RunState
-    from monitor.backtest.lead import JudgedBeats
+    from monitor.backtest.lead import LeadScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class RulePlayer:
         self._stretches: list[list[OpenStretch]] = []  # of each episode; the last one may be open, then it has no end
         self._states: list[RunState] = []  # of each episode, the last known
 
-    def feed(self, beats: JudgedBeats) -> list[Verdict]:
+    def feed(self, beats: LeadScores) -> list[Verdict]:
         """Apply the rule to the next n beats; returns n verdicts. While a source learns, its beats say nothing."""
         rr_ms = np.nan_to_num(1000 * beats.rr_seconds.astype(np.float64)).astype(np.int64).tolist()
         columns = zip(beats.seconds.tolist(), beats.scores.tolist(), rr_ms, strict=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedBeats:
+class LeadScores:
     """n beats of a lead in the order of their times."""
 
     seconds: NDArray[np.float64]  # (n,), of the R peak, since the first sample
@@ -54,7 +54,7 @@ class LeadPlayer:
         """The profile as it is now."""
         return self._profiles.summary(int(self._row[0]))
 
-    def beats(self) -> Iterator[JudgedBeats]:
+    def beats(self) -> Iterator[LeadScores]:
         """All beats, those of at most a minute at a time. Raises RecordingError where the file is damaged."""
         for piece in self._recording.pieces():
             if self._noise is not None:
@@ -62,7 +62,7 @@ class LeadPlayer:
             yield self._judged(self._segmenter.feed(piece))
         yield self._judged(self._segmenter.finish())
 
-    def _judged(self, found: Segments) -> JudgedBeats:
+    def _judged(self, found: Segments) -> LeadScores:
         row = np.repeat(self._row, len(found))
         time_ms = np.rint(1000 * found.time).astype(np.int64)
         rr = self._profiles.intervals(row, time_ms)
@@ -71,4 +71,4 @@ class LeadPlayer:
         learned = [one.beat for one in scored.notices if one.kind in ("learned", "sick-while-learning")]
         if learned:
             self._learned = float(found.time[learned[0]])
-        return JudgedBeats(found.time, scored.score, rr)
+        return LeadScores(found.time, scored.score, rr)

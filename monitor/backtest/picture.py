@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from monitor.backtest.counting import Counted
+    from monitor.backtest.counting import Counted, Range
 
 SUFFIXES = (".png", ".svg", ".pdf")
 HOURS_PER_DAY = 24
+MARKERS = "ovs"  # of the sensitivities
 
 
 def check(path: Path) -> None:
@@ -41,18 +43,23 @@ def draw(path: Path, names: Sequence[str], parts: Sequence[Sequence[Counted]]) -
 
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
-    for number, name in enumerate(names):
+    for number, (name, marker) in enumerate(zip(names, MARKERS, strict=False)):
         one = [part[number] for part in parts]
         rate = bootstrap(one, lambda part: HOURS_PER_DAY * part.false / part.hours)
-        found = total(one).found
-        reach = [[rate.value - rate.low], [rate.high - rate.value]]
-        axes.errorbar([rate.value], [100 * found / runs], xerr=reach, fmt="o", capsize=4)
-        axes.annotate(
-            f"{name}: {found} of {runs}", (rate.value, 100 * found / runs), (6, 8), textcoords="offset points"
-        )
-    axes.set(xlabel="false openings per bed and day, with 90 % range over recordings", ylabel="runs found, %")
-    axes.set(xlim=(0, None), ylim=(-5, 110), title=f"{total([part[0] for part in parts]).hours:.1f} h judged")
+        share = bootstrap(one, lambda part: 100 * part.found / part.runs if part.runs else math.nan)
+        reach = {"xerr": _reach(rate), "yerr": _reach(share), "elinewidth": 0.8, "capsize": 3}
+        label = f"{name}: {total(one).found} of {runs} runs at {rate.value:.1f}"
+        axes.errorbar(rate.value, share.value, **reach, fmt=marker, fillstyle="none", markersize=9, label=label)
+    axes.set(xlabel="false openings per bed and day", ylabel="runs of three and more found, %", ylim=(-5, 105))
+    axes.set_xlim(left=0)
+    axes.set_title(f"{total([part[0] for part in parts]).hours:.1f} h judged; lines: 90 % range over recordings")
+    axes.legend()
     try:
         figure.savefig(path, dpi=130)
     except OSError as error:
         raise RefusedError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _reach(found: Range) -> list[list[float]]:
+    """How far a range reaches below its value and above it, as matplotlib takes it."""
+    return [[max(0.0, found.value - found.low)], [max(0.0, found.high - found.value)]]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from monitor.backtest.counting import Counted
     from monitor.backtest.episodes import PlayedEpisode
-    from monitor.backtest.lead import JudgedBeats
+    from monitor.backtest.lead import LeadScores
     from monitor.backtest.verdict_file import VerdictFile
     from monitor.recordings import Recording
 
@@ -101,7 +101,7 @@ def _judged_from(learned_at: float | None, profile_seconds: float, seconds: floa
     return learned_at if learned_at > profile_seconds + LATE_SECONDS else profile_seconds
 
 
-def _reported(beats: Iterator[JudgedBeats]) -> Iterator[JudgedBeats]:
+def _reported(beats: Iterator[LeadScores]) -> Iterator[LeadScores]:
     """The same beats. An error in the middle of a recording also says how many beats went before it, until when."""
     count, seconds = 0, 0.0
     try:

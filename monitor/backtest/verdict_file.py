@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.backtest.episodes import Verdict
-    from monitor.backtest.lead import JudgedBeats
+    from monitor.backtest.lead import LeadScores
 
 SUFFIX = ".alarm"
 LIKE, UNLIKE, NOTE, LEARNING = 1, 13, 22, 30  # codes of WFDB, shown as N, Q, " and ?
@@ -39,7 +39,7 @@ class VerdictFile:
         self._content = bytearray()
         self._append(0, NOTE, f"## time resolution: {hz:.12g}")  # the format's own way to say the rate
 
-    def add(self, beats: JudgedBeats, verdicts: Sequence[Verdict]) -> None:
+    def add(self, beats: LeadScores, verdicts: Sequence[Verdict]) -> None:
         """Annotate the next beats."""
         samples = np.rint(beats.seconds * self._hz).astype(np.int64).tolist()
         for sample, score, verdict in zip(samples, beats.scores.tolist(), verdicts, strict=True):

@@ -34,7 +34,7 @@ SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
     type=click.Choice(SENSITIVITIES),
     default="normal",
     show_default=True,
-    help="How unlike its source each of three beats has to be: quiet opens on fewer, sensitive on more.",
+    help="How unlike their source three beats in a row have to be: much (quiet) or less (sensitive).",
 )
 @click.option(
     "--profile-seconds",

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alarms.run_rule import RunRule
-from monitor.backtest import JudgedBeats, OpenStretch, RulePlayer
+from monitor.backtest import LeadScores, OpenStretch, RulePlayer
 
 
 def beats(scores, rr=0.5, first=0):
     """Beats a second apart."""
     scores = np.asarray(scores, np.float32)
-    return JudgedBeats(first + np.arange(float(len(scores))), scores, np.full(len(scores), rr, np.float32))
+    return LeadScores(first + np.arange(float(len(scores))), scores, np.full(len(scores), rr, np.float32))
 
 
 def played(scores, rr=0.5):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.alarms.run_rule import RunRule
-from monitor.backtest import JudgedBeats, RulePlayer, VerdictFile
+from monitor.backtest import LeadScores, RulePlayer, VerdictFile
 from monitor.errors import RefusedError
 from monitor.recordings.library import asked, imported
 
@@ -17,7 +17,7 @@ def read(tmp_path, verdicts):
 
 
 def judged(seconds, scores):
-    return JudgedBeats(np.asarray(seconds, float), np.array(scores, np.float32), np.full(len(scores), 0.5, np.float32))
+    return LeadScores(np.asarray(seconds, float), np.array(scores, np.float32), np.full(len(scores), 0.5, np.float32))
 
 
 def test_beats_are_like_their_source_or_not_and_notes_say_when_an_alarm_opens_and_closes(tmp_path):
