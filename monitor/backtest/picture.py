@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.backtest.counting import bootstrap, total
 from monitor.errors import RefusedError
+from monitor.recordings.folder import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,9 @@ def check(path: Path) -> None:
     """Raise RefusedError where no picture can be written: before any work, not after it."""
     if path.suffix.lower() not in SUFFIXES:
         raise RefusedError(f"{path}: a picture is called {', '.join(f'*{suffix}' for suffix in SUFFIXES)}")
-    if not path.parent.is_dir():
+    if is_folder(path):
+        raise RefusedError(f"{path}: is a folder, where the name of a picture is expected")
+    if not is_folder(path.parent):
         raise RefusedError(f"{path}: the folder {path.parent} is missing: make it first")
     if find_spec("matplotlib") is None:
         raise RefusedError(f"{path}: a picture needs the package matplotlib: pip install 'ecg-monitor[trainer]'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 
 
+def _seconds(seconds: float) -> float:
+    """Refuse NaN, which lies in every range of click."""
+    if math.isnan(seconds):
+        raise click.BadParameter("nan is no number of seconds")
+    return seconds
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RECORDING...")
 @LEAD_OPTION
@@ -41,6 +49,7 @@ SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
     type=click.FloatRange(LEAST_SECONDS, MOST_SECONDS),
     default=300.0,
     show_default=True,
+    callback=lambda *given: _seconds(given[2]),
     help="First seconds of each recording, which its profile is learned from and which are not judged.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all recordings and the total.")
@@ -108,15 +117,15 @@ class Outcome:
 
 def _files(path: Path) -> tuple[Path, ...]:
     """The recordings of a folder; anything else as it is. Whoever opens an empty folder says that it is one."""
-    from monitor.recordings.folder import recordings_in  # noqa: PLC0415 - the extra `recordings`
+    from monitor.recordings.folder import is_folder, recordings_in  # noqa: PLC0415 - the extra `recordings`
 
-    return (path.is_dir() and recordings_in(path)) or (path,)
+    return (is_folder(path) and recordings_in(path)) or (path,)
 
 
 def _names(files: Sequence[Path]) -> tuple[str, ...]:
     """What the table calls recordings: by their names, or by their paths where two have the same name."""
-    stems = Counter(file.stem for file in files)
-    return tuple(printable(file.stem if stems[file.stem] == 1 else click.format_filename(file)) for file in files)
+    times = Counter(file.stem for file in files)
+    return tuple(printable(file.stem if times[file.stem] == 1 else click.format_filename(file)) for file in files)
 
 
 def _check_outputs(files: Sequence[Path], picture: Path | None, folder: Path | None) -> None:

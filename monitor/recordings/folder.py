@@ -16,6 +16,14 @@ PATIENTS_FILE = "patients.csv"  # says whose recordings they are
 MAX_RECORDINGS = 2000
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; False where the system does not let us look, or takes no such name."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def recordings_in(folder: Path) -> tuple[Path, ...]:
     """The recordings of a folder by name, without those that are parts of others.
 

@@ -93,6 +93,7 @@ def test_a_recording_that_cannot_be_read_is_named_and_the_others_are_judged(comm
         (["none"], "none"),
         (["run", "--lead", "V9"], "run.hea: has no lead 'V9'"),
         (["run", "--hz", "100"], "run: lead 'II' has 250 Hz, not 100: leave the rate (--hz) out"),
+        (["x" * 300], "xxx"),
         (["run", "--picture", "here.doc"], "here.doc: a picture is called *.png, *.svg, *.pdf"),
         (["run", "--picture", "nowhere/p.png"], "nowhere/p.png: the folder nowhere is missing: make it first"),
         (["run", "run.hea", "--annotations", "out"], "out: two recordings are called 'run': judge them one after"),
@@ -105,11 +106,25 @@ def test_what_cannot_be_done_is_one_sentence(command, arguments, sentence):
     assert err.startswith(f"error: {sentence}")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "119", "inf"])
+def test_learning_takes_two_minutes_to_a_day(command, seconds):
+    code, out, err = command("run", "--profile-seconds", seconds)
+    assert (code, out) == (2, "")
+    assert "Invalid value for '--profile-seconds'" in err
+
+
 def test_a_recording_too_short_to_learn_from_is_said_not_to_be_judged(command, tmp_path):
     code, out, err = command(files.write_wfdb(tmp_path), *SECONDS)
     assert (code, out.splitlines()[1].split()[:4]) == (2, ["100", "0.00", "0", "-"])
     assert "has learned no normal, so nothing was judged" in err.splitlines()[0]
     assert err.splitlines()[1] == "error: no recording was judged"
+
+
+def test_a_source_that_is_sick_while_it_learns_is_said_to_be_judged_by_a_doubtful_normal(command, tmp_path):
+    path, _ = made_up.write(tmp_path, "sick", "NNNV" * 70)
+    code, out, err = command(path, *SECONDS)
+    assert (code, out.splitlines()[1].split()[0]) == (0, "sick")
+    assert err.startswith(f"{path}: was judged by a normal that is in doubt: of its first beats ")
 
 
 def test_verdicts_become_annotations_beside_which_the_alarm_is_noted(command, tmp_path):
