@@ -10,6 +10,7 @@ from monitor import log
 from monitor.alarms.alert import VERSION
 from monitor.commands import show
 from monitor.commands.alerts import alerts
+from monitor.commands.backtest import backtest
 from monitor.commands.check import check
 from monitor.commands.dead_letters import dead_letters
 from monitor.commands.demo import demo
@@ -46,5 +47,5 @@ def commands() -> None:
     """
 
 
-for command in (run, score, publish, alerts, threshold, dead_letters, topics, check, demo):
+for command in (run, score, backtest, publish, alerts, threshold, dead_letters, topics, check, demo):
     commands.add_command(command)

@@ -1,24 +1,33 @@
 """Alarms on recordings, counted against their annotations.
 
-truth = truth_of(recording.annotations, recording.seconds)
-episodes = episodes_of(times, scores, rr, rule)      # the rule `run`, as the monitor applies it
-counted = count(truth, episodes, from_seconds=300.0)
-total([counted, …]), bootstrap([counted, …])
+result = backtest(open_recording(path), BacktestPlan(("normal",), profile_seconds=300.0))
+result.counted[0]                    # of the first sensitivity
+total([counted, …]), bootstrap([counted, …], lambda one: one.false / one.hours)
 """
 
 from monitor.backtest.counting import Counted, Range, bootstrap, count, total
-from monitor.backtest.episodes import OpenStretch, PlayedEpisode, episodes_of
+from monitor.backtest.episodes import OpenStretch, PlayedEpisode, RulePlayer, Verdict
+from monitor.backtest.lead import LeadPlayer, LeadScores
+from monitor.backtest.playing import BacktestPlan, BacktestResult, backtest
 from monitor.backtest.truth import Truth, truth_of
+from monitor.backtest.verdict_file import VerdictFile
 
 __all__ = [
+    "BacktestPlan",
+    "BacktestResult",
     "Counted",
+    "LeadPlayer",
+    "LeadScores",
     "OpenStretch",
     "PlayedEpisode",
     "Range",
+    "RulePlayer",
     "Truth",
+    "Verdict",
+    "VerdictFile",
+    "backtest",
     "bootstrap",
     "count",
-    "episodes_of",
     "total",
     "truth_of",
 ]

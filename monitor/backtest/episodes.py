@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from monitor.alarms.run_rule import PRIORITIES, QUIET_RUN, RunRule, RunState, ScoredBeat, after_scored_beat
+from monitor.alarms.run_rule import PRIORITIES, QUIET_RUN, RunEvent, ScoredBeat, after_scored_beat
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from monitor.alarms.run_rule import RunEvent
+    from monitor.alarms.run_rule import RunRule, RunState
+    from monitor.backtest.lead import LeadScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,51 +31,61 @@ class PlayedEpisode:
     priority: str
     flagged_beats: int
 
-
-def episodes_of(
-    seconds: NDArray[np.float64],
-    scores: NDArray[np.float32],
-    rr_seconds: NDArray[np.float32],
-    rule: RunRule,
-    abnormal: NDArray[np.bool_] | None = None,
-) -> list[PlayedEpisode]:
-    """The episodes of n beats of one source in order. Scores are NaN while it learns; `abnormal` decides there."""
-    is_abnormal = np.zeros(len(seconds), np.bool_) if abnormal is None else abnormal
-    rr_ms = np.nan_to_num(1000 * rr_seconds.astype(np.float64)).astype(np.int64).tolist()
-    columns = zip(seconds.tolist(), scores.tolist(), rr_ms, is_abnormal.tolist(), strict=True)
-    state, played = QUIET_RUN, _Played()
-    for offset, (second, score, rr, flag) in enumerate(columns):
-        known = None if math.isnan(score) else score
-        state, event = after_scored_beat(state, rule, ScoredBeat(offset, round(1000 * second), known, rr, flag))
-        played.note(second, state, event)
-    return played.episodes(float(seconds[-1]) if len(seconds) else 0.0)
+    @property
+    def open_seconds(self) -> float:
+        """How long it was open, without the time between two openings."""
+        return sum(one.end - one.start for one in self.stretches)
 
 
-class _Played:
-    """Episodes so far; the last one may still be open."""
+class Verdict(NamedTuple):
+    """What the rule says at one beat."""
 
-    def __init__(self) -> None:
-        self._stretches: list[list[list[float]]] = []  # of each episode, of each stretch: start and end
+    is_flagged: bool
+    event: RunEvent | None
+    priority: str  # of the episode; counts only where there is an event
+
+
+class RulePlayer:
+    """The rule over the beats of one source, as they come in. Keeps the episodes."""
+
+    def __init__(self, rule: RunRule) -> None:
+        self._rule, self._state = rule, QUIET_RUN
+        self._beats, self._end = 0, 0.0  # beats so far, second of the last one
+        self._stretches: list[list[OpenStretch]] = []  # of each episode; the last one may be open, then it has no end
         self._states: list[RunState] = []  # of each episode, the last known
 
-    def note(self, second: float, state: RunState, event: RunEvent | None) -> None:
-        if event == "opened":
-            self._stretches.append([[second, math.inf]])
-            self._states.append(state)
-        elif event == "reopened":
-            self._stretches[-1].append([second, math.inf])
-        elif event == "closed":
-            self._stretches[-1][-1][1] = second
-        if state.is_open or event == "closed":
-            self._states[-1] = state
+    def feed(self, beats: LeadScores) -> list[Verdict]:
+        """Apply the rule to the next n beats; returns n verdicts. While a source learns, its beats say nothing."""
+        rr_ms = np.nan_to_num(1000 * beats.rr_seconds.astype(np.float64)).astype(np.int64).tolist()
+        columns = zip(beats.seconds.tolist(), beats.scores.tolist(), rr_ms, strict=True)
+        return [self._verdict(*column) for column in columns]
 
-    def episodes(self, end: float) -> list[PlayedEpisode]:
-        """All of them; what is open ends at the last beat."""
-        return [
+    def _verdict(self, second: float, score: float, rr_ms: int) -> Verdict:
+        beat = ScoredBeat(self._beats, round(1000 * second), None if math.isnan(score) else score, rr_ms)
+        state, event = after_scored_beat(self._state, self._rule, beat)
+        self._state, self._end = state, second
+        self._beats += 1
+        self._note(second, event)
+        return Verdict(state.run > 0, event, PRIORITIES[state.priority])
+
+    def _note(self, second: float, event: RunEvent | None) -> None:
+        if event == "opened":
+            self._stretches.append([])
+            self._states.append(self._state)
+        if event in ("opened", "reopened"):
+            self._stretches[-1].append(OpenStretch(second, math.inf))
+        elif event == "closed":
+            self._stretches[-1][-1] = OpenStretch(self._stretches[-1][-1].start, second)
+        if self._state.is_open or event == "closed":
+            self._states[-1] = self._state
+
+    def episodes(self) -> tuple[PlayedEpisode, ...]:
+        """All episodes so far; what is open ends at the last beat."""
+        return tuple(
             PlayedEpisode(
-                tuple(OpenStretch(first, min(last, end)) for first, last in stretches),
+                tuple(OpenStretch(one.start, min(one.end, self._end)) for one in stretches),
                 PRIORITIES[state.priority],
                 state.flagged_beats,
             )
             for stretches, state in zip(self._stretches, self._states, strict=True)
-        ]
+        )

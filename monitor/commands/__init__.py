@@ -27,6 +27,7 @@ def require_recordings() -> None:
         raise RefusedError(str(error)) from error
 
 
+LEAD_OPTION = click.option("--lead", help="Lead of a recording, by name or by number from 0.  [default: the first]")
 TABLE_OPTIONS = ("column", "hz", "unit")  # with one of them a CSV file is no file of beats
 
 

@@ -17,7 +17,7 @@ import orjson
 from monitor import api, settings
 from monitor.beats import beat_file
 from monitor.beats.plausible import NO_BEATS, BeatHeights
-from monitor.commands import TABLE_OPTIONS, require_recordings, show, table_options
+from monitor.commands import LEAD_OPTION, TABLE_OPTIONS, require_recordings, show, table_options
 from monitor.errors import RecordingError, RefusedError
 from monitor.model.fit import misfit
 from monitor.publishing.file_kind import is_named_as_recording, is_recording
@@ -114,7 +114,7 @@ class ScoreCounts:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: MONITOR_MODEL]")
-@click.option("--lead", help="Lead of a recording, by name or by number from 0.  [default: the first]")
+@LEAD_OPTION
 @table_options()
 @click.option(
     "--threshold", type=float, help="Higher scores are abnormal.  [default: MONITOR_THRESHOLD, or the model's]"

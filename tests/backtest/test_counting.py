@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.alarms.run_rule import RunRule
-from monitor.backtest import OpenStretch, PlayedEpisode, bootstrap, count, episodes_of, total, truth_of
+from monitor.backtest import OpenStretch, PlayedEpisode, bootstrap, count, total, truth_of
 from monitor.recordings import Annotations
 
 
@@ -70,17 +69,3 @@ def test_recordings_are_added_and_drawn_again_for_a_range():
     found = bootstrap(parts, lambda one: one.false / one.hours)
     assert found.value == pytest.approx(1.0)
     assert 0 <= found.low < found.value < found.high <= 2
-
-
-def test_episodes_are_those_of_the_rule():
-    scores = np.full(40, -1, np.float32)
-    scores[[5, 6, 7, 30, 31, 32, 33]] = 5
-    (found,) = episodes_of(np.arange(40.0), scores, np.full(40, 0.5, np.float32), RunRule())
-    assert [(one.start, one.end) for one in found.stretches] == [(7, 12), (32, 38)]
-    assert (found.flagged_beats, found.priority) == (5, "medium")
-
-
-def test_an_open_episode_ends_with_the_recording_and_scores_that_are_not_known_say_nothing():
-    scores = np.array([np.nan] * 9 + [5] * 4, np.float32)
-    (found,) = episodes_of(np.arange(13.0), scores, np.full(13, np.nan, np.float32), RunRule())
-    assert found.stretches == (OpenStretch(11.0, 12.0),)

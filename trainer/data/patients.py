@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.errors import RefusedError
+from monitor.recordings.folder import PATIENTS_FILE as FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-FILE = "patients.csv"
 HEADER = ["recording", "patient"]
 MAX_BYTES = 1024 * 1024
 MAX_NAME = 100

@@ -19,11 +19,10 @@ from monitor.beats.beat_file import NORMAL_CLASS
 from monitor.beats.plausible import NO_BEATS
 from monitor.beats.window import R_CENTRED
 from monitor.errors import RefusedError
-from monitor.publishing.file_kind import RECORDING_SUFFIXES
 from monitor.recordings import Segmenter, lead_names, open_recording
+from monitor.recordings.folder import recordings_in
 from monitor.recordings.recording import PIECE_SECONDS
 from monitor.recordings.segmenter import joined
-from monitor.recordings.wfdb.header import read_header
 from trainer.data import datasets, labels, patients, strange, survey
 from trainer.data.datasets import Dataset, DatasetPart
 from trainer.data.survey import LeadSurvey
@@ -38,9 +37,7 @@ if TYPE_CHECKING:
     from monitor.recordings.segmenter import Segments
     from trainer.data.signals import Signals
 
-SUFFIXES = (*(suffix for suffix in RECORDING_SUFFIXES if suffix != ".dat"), ".csv")  # a .dat belongs to its .hea
 PREFERRED = ("MLII", "II")
-MAX_RECORDINGS = 2000
 MAX_PIECES = 48 * 60  # of a minute: longer recordings are read up to here
 MOST = 20_000  # normal beats of a whole data set, about: more make the training slow and the network no better
 MOST_OF_A_LEAD, LEAST_OF_A_LEAD = 500, 20  # between these: beats of one class that one lead gives
@@ -56,23 +53,13 @@ class LeadBeats:
     survey: LeadSurvey
 
 
-def files(folder: Path) -> tuple[Path, ...]:
-    """The recordings of a folder, by name. Raises RefusedError if there are too many."""
-    found = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and each.name != patients.FILE)
-    if len(found) > MAX_RECORDINGS:
-        raise RefusedError(f"{folder}: has {len(found):,} recordings, where at most {MAX_RECORDINGS:,} are read")
-    headers = [read_header(each) for each in found if each.suffix.lower() == ".hea"]
-    segments = {name for header in headers for name, _ in header.segments}  # parts of other records
-    return tuple(each for each in found if each.stem not in segments)
-
-
 def read(path: Path, signals: Signals) -> Dataset:
     """The beats of a recording, or of all recordings in a folder.
 
     Raises RefusedError, which names the file, if a recording or `patients.csv` cannot be read, or if none has a lead
     that was asked for.
     """
-    paths = files(path) if path.is_dir() else (path,)
+    paths = recordings_in(path) if path.is_dir() else (path,)
     if not paths:
         raise RefusedError(f"{path}: holds no recording: a .dat file needs its .hea file beside it")
     folder = path if path.is_dir() else path.parent

@@ -1,0 +1,47 @@
+"""Verdicts are annotations that wfdb reads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monitor.alarms.run_rule import RunRule
+from monitor.backtest import LeadScores, RulePlayer, VerdictFile
+from monitor.errors import RefusedError
+from monitor.recordings.library import asked, imported
+
+
+def read(tmp_path, verdicts):
+    verdicts.write(tmp_path / "100.alarm")
+    return asked(tmp_path, lambda: imported(tmp_path, "wfdb").rdann(str(tmp_path / "100"), "alarm"))
+
+
+def judged(seconds, scores):
+    return LeadScores(np.asarray(seconds, float), np.array(scores, np.float32), np.full(len(scores), 0.5, np.float32))
+
+
+def test_beats_are_like_their_source_or_not_and_notes_say_when_an_alarm_opens_and_closes(tmp_path):
+    beats = judged(np.arange(12) + 0.5, [np.nan, 0, 5, 0, 5, 5, 5, 0, 0, 0, 0, 0])
+    verdicts = VerdictFile(360.0, 2.6)
+    verdicts.add(beats, RulePlayer(RunRule()).feed(beats))
+    found = read(tmp_path, verdicts)
+    assert "".join(found.symbol) == '?NQNQQQ"NNNNN"'
+    assert [note for note in found.aux_note if note] == [
+        "alarm opened, priority medium",
+        "alarm closed, priority medium",
+    ]
+    assert found.fs == 360
+    assert found.sample[[0, 6, 7]].tolist() == [180, 2340, 2341]
+
+
+def test_hours_and_days_between_two_beats_are_kept(tmp_path):
+    times = [3.0, 3_600.0, 400 * 86_400.0]
+    beats = judged(times, [0, 0, 0])
+    verdicts = VerdictFile(100.0, 2.6)
+    verdicts.add(beats, RulePlayer(RunRule()).feed(beats))
+    assert read(tmp_path, verdicts).sample.tolist() == [100 * time for time in times]
+
+
+def test_a_file_that_cannot_be_written_is_refused_with_a_sentence(tmp_path):
+    with pytest.raises(RefusedError, match=r"nowhere/100.alarm: cannot be written: No such file or directory"):
+        VerdictFile(250.0, 2.6).write(tmp_path / "nowhere" / "100.alarm")
