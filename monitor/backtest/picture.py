@@ -50,9 +50,11 @@ def draw(path: Path, names: Sequence[str], parts: Sequence[Sequence[Counted]]) -
         one = [part[number] for part in parts]
         rate = bootstrap(one, lambda part: HOURS_PER_DAY * part.false / part.hours)
         share = bootstrap(one, lambda part: 100 * part.found / part.runs if part.runs else math.nan)
-        reach = {"xerr": _reach(rate), "yerr": _reach(share), "elinewidth": 0.8, "capsize": 3}
-        label = f"{name}: {total(one).found} of {runs} runs at {rate.value:.1f}"
-        axes.errorbar(rate.value, share.value, **reach, fmt=marker, fillstyle="none", markersize=9, label=label)
+        axes.errorbar(
+            rate.value, share.value, yerr=_reach(share), xerr=_reach(rate), elinewidth=0.8, capsize=3,
+            fmt=marker, fillstyle="none", markersize=9,
+            label=f"{name}: {total(one).found} of {runs} runs at {rate.value:.1f}",
+        )  # fmt: skip
     axes.set(xlabel="false openings per bed and day", ylabel="runs of three and more found, %", ylim=(-5, 105))
     axes.set_xlim(left=0)
     axes.set_title(f"{total([part[0] for part in parts]).hours:.1f} h judged; lines: 90 % range over recordings")
