@@ -19,12 +19,12 @@ from monitor.backtest import BacktestPlan, backtest
 from monitor.backtest.report import summary
 from monitor.errors import MonitorError, RefusedError
 from monitor.recordings import lead_names, open_recording
+from monitor.recordings.lead_choice import usual_lead
 
 if TYPE_CHECKING:
     from monitor.backtest import BacktestResult
     from monitor.recordings import Recording
 
-PREFERRED = ("MLII", "II")
 PACED = frozenset({"102", "104", "107", "217"})
 HEAD = """\
 | record | false episodes | without changes | runs of 3 | of 5 | opens at beat | fibrillation | kept | templates |
@@ -33,8 +33,7 @@ HEAD = """\
 
 def opened(path: Path) -> Recording:
     """The usual lead of a recording, or its first."""
-    names = lead_names(path)
-    return open_recording(path, lead=next((name for name in PREFERRED if name in names), 0))
+    return open_recording(path, lead=usual_lead(lead_names(path)))
 
 
 def row(result: BacktestResult) -> str:

@@ -25,7 +25,14 @@ from scipy.signal import resample_poly
 from monitor.beats.window import R_CENTRED
 from monitor.errors import MonitorError, RefusedError
 from monitor.recordings import Segmenter, lead_names, open_recording
-from monitor.recordings.beat_symbols import BEAT_SYMBOLS, REACH_SECONDS
+from monitor.recordings.beat_symbols import (
+    BEAT_SYMBOLS,
+    FLUTTER_END,
+    FLUTTER_START,
+    REACH_SECONDS,
+    VENTRICULAR_SYMBOLS,
+)
+from monitor.recordings.lead_choice import usual_lead
 from monitor.recordings.segmenter import joined
 from tests.recordings.mitdb import matched
 
@@ -33,10 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK_SECONDS = 1.0  # what the segmenter gets at a time, as from a device
-VENTRICULAR = frozenset("VEr")
-FLUTTER = "[", "]"  # its start and its end
 GQRS_PER_MV = 1000.0  # a fixed gain: gqrs does not adapt its first threshold
-PREFERRED = ("MLII", "II")
 HEAD = """\
 | record | lead | detector | sensitivity | PPV | ventricular beats | R offset, ms | in samples | CPU s per hour |
 |---|---|---|---|---|---|---|---|---|"""
@@ -124,8 +128,7 @@ DETECTORS: dict[str, Detect] = {"this one": _ours, "wfdb gqrs": _gqrs, "sleepecg
 
 def read(path: Path, hz: float | None = None, lead: str | None = None) -> AnnotatedLead | None:
     """A lead of a recording, resampled to `hz` where it is given; None where there are no annotated beats."""
-    names = lead_names(path)
-    recording = open_recording(path, lead=lead or next((name for name in PREFERRED if name in names), 0))
+    recording = open_recording(path, lead=lead or usual_lead(lead_names(path)))
     notes = recording.annotations
     if notes is None or not BEAT_SYMBOLS & set(notes.symbols):
         return None
@@ -134,7 +137,7 @@ def read(path: Path, hz: float | None = None, lead: str | None = None) -> Annota
         ratio = Fraction(hz / recording.hz).limit_denominator(1000)
         signal = resample_poly(signal, ratio.numerator, ratio.denominator)
     is_beat = np.array([symbol in BEAT_SYMBOLS for symbol in notes.symbols])
-    ends = (notes.seconds[[symbol == code for symbol in notes.symbols]] for code in FLUTTER)
+    ends = (notes.seconds[[symbol == code for symbol in notes.symbols]] for code in (FLUTTER_START, FLUTTER_END))
     excluded = np.array(list(zip(*ends, strict=False))).reshape(-1, 2)
     codes = tuple(symbol for symbol in notes.symbols if symbol in BEAT_SYMBOLS)
     return AnnotatedLead(path.stem, recording.lead, hz or recording.hz, signal, notes.seconds[is_beat], codes, excluded)
@@ -148,7 +151,7 @@ def measure(lead: AnnotatedLead, detect: Detect) -> Detection:
     counted, found = lead.counts(lead.beats), seconds[lead.counts(seconds)]
     beats, codes = lead.beats[counted], np.array(lead.codes)[counted]
     is_found, is_right, distances = matched(beats, found, REACH_SECONDS)
-    inside, is_ventricular = lead.holds(beats), np.isin(codes, list(VENTRICULAR))
+    inside, is_ventricular = lead.holds(beats), np.isin(codes, list(VENTRICULAR_SYMBOLS))
     return Detection(
         int(inside.sum()),
         int((~inside).sum()),

@@ -1,6 +1,6 @@
 """Episodes counted against annotations.
 
-A run is found when an episode is open at one of its beats. An episode that was open at no beat of a run is false,
+A run is found when an episode is open at one of its beats. An episode that was not open at any beat of a run is false,
 whatever caused it; openings within 120 s are one episode, because the rule makes them one. Beside that number stands
 the one without episodes that opened at an annotated change of rhythm or conduction. Time while a source learns does not
 count.
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.recordings.beat_symbols import REACH_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitor.backtest.episodes import PlayedEpisode
     from monitor.backtest.truth import AnnotatedRun, Truth
 
-REACH_SECONDS = 0.15  # between a found beat and an annotated one, as AAMI EC57 has it
 CHANGE_SECONDS = 15.0  # an opening so near to an annotated change is one at that change
 LONG_RUN = 5  # beats
 PROMPT_BEATS = 3  # a run is found promptly when an episode is open by this beat

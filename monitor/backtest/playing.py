@@ -12,16 +12,13 @@ from monitor.backtest.counting import count
 from monitor.backtest.episodes import RulePlayer
 from monitor.backtest.lead import LeadPlayer
 from monitor.backtest.truth import Truth, truth_of
-from monitor.errors import RecordingError
-from monitor.terminal import count_of
+from monitor.recordings.progress import reported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from monitor.backtest.counting import Counted
     from monitor.backtest.episodes import PlayedEpisode
-    from monitor.backtest.lead import LeadScores
     from monitor.backtest.verdict_file import VerdictFile
     from monitor.recordings import Recording
 
@@ -71,7 +68,7 @@ def backtest(recording: Recording, plan: BacktestPlan, verdicts: VerdictFile | N
     lead = LeadPlayer(recording, plan.profile_seconds, noise=plan.noise)
     players = [RulePlayer(RunRule.of(one)) for one in plan.sensitivities]
     beats = 0
-    for judged in _reported(lead.beats()):
+    for judged in reported(lead.beats(), "judged"):
         first, *_ = [player.feed(judged) for player in players]
         if verdicts is not None:
             verdicts.add(judged, first)
@@ -99,17 +96,3 @@ def _judged_from(learned_at: float | None, profile_seconds: float, seconds: floa
     if learned_at is None:
         return seconds
     return learned_at if learned_at > profile_seconds + LATE_SECONDS else profile_seconds
-
-
-def _reported(beats: Iterator[LeadScores]) -> Iterator[LeadScores]:
-    """The same beats. An error in the middle of a recording also says how many beats went before it, until when."""
-    count, seconds = 0, 0.0
-    try:
-        for judged in beats:
-            yield judged
-            count += len(judged)
-            seconds = float(judged.seconds[-1]) if len(judged) else seconds
-    except RecordingError as error:
-        if not count:
-            raise
-        raise error.after(f"judged before: {count_of(count, 'beat')}, until {seconds:.3f} s") from error

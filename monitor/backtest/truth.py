@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.recordings.beat_symbols import BEAT_SYMBOLS, NORMAL_SYMBOLS
+from monitor.recordings.beat_symbols import (
+    BEAT_SYMBOLS,
+    FLUTTER_END,
+    FLUTTER_START,
+    NORMAL_SYMBOLS,
+    VENTRICULAR_SYMBOLS,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.recordings import Annotations
 
-VENTRICULAR = frozenset("VE")  # a ventricular escape beat is one, a fusion beat is not
 LEAST_RUN = 3  # beats
-FLUTTER_START, FLUTTER_END = "[", "]"
 LEAST_FLUTTER_SECONDS = 5.0
 RHYTHM = "+"
 
@@ -44,7 +48,7 @@ def truth_of(annotations: Annotations, seconds: float) -> Truth:
     symbols, times = annotations.symbols, annotations.seconds
     is_beat = [symbol in BEAT_SYMBOLS for symbol in symbols]
     beats = [(time, symbol) for time, symbol, beat in zip(times.tolist(), symbols, is_beat, strict=True) if beat]
-    groups = (list(group) for is_run, group in groupby(beats, lambda one: one[1] in VENTRICULAR) if is_run)
+    groups = (list(group) for is_run, group in groupby(beats, lambda one: one[1] in VENTRICULAR_SYMBOLS) if is_run)
     runs = [
         AnnotatedRun(np.array([time for time, _ in group]), len(group)) for group in groups if len(group) >= LEAST_RUN
     ]

@@ -1,8 +1,8 @@
 """Beats written as JSON: 140 float32 samples each, or a reason why a value is not a beat.
 
 `strict_samples` decides: it parses one value strictly, and says why one is refused. (`parse` looks at the amplitude.)
-It takes 25 µs for a beat. So most beats
-take a faster way, which accepts only values that `strict_samples` would accept, with the same samples:
+It takes 25 µs for a beat. So most beats take a faster way, which accepts only values that `strict_samples` would
+accept, with the same samples:
 
 1. A value is cut at the `[` and the `]` of its samples. The text between them is the numerals. The rest is the frame,
    such as `{"samples":[]}`.

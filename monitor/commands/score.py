@@ -18,9 +18,10 @@ from monitor import api, settings
 from monitor.beats import beat_file
 from monitor.beats.plausible import NO_BEATS, BeatHeights
 from monitor.commands import LEAD_OPTION, TABLE_OPTIONS, require_recordings, show, table_options
-from monitor.errors import RecordingError, RefusedError
+from monitor.errors import RefusedError
 from monitor.model.fit import misfit
 from monitor.publishing.file_kind import is_named_as_recording, is_recording
+from monitor.recordings.progress import reported
 from monitor.terminal import count_of, printable, printable_json
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class BeatsToScore:
     normal: NDArray[np.bool_]
     abnormal: NDArray[np.bool_]
     seconds: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
 
 @dataclass(slots=True)
@@ -155,7 +159,7 @@ def score(
         for heading in _headings(form, name, number, len(files)):
             show(heading)
         of_file, heights = ScoreCounts(), BeatHeights()
-        for row, chunk, result in _results(_reported(beats), scoring, used, (counts, of_file)):
+        for row, chunk, result in _results(reported(beats, "scored"), scoring, used, (counts, of_file)):
             if chunk.seconds is not None:
                 heights.add(chunk.samples)
             show("\n".join(map(_FORMATS[form], _rows(name, row, chunk, result))))
@@ -252,20 +256,6 @@ def _labelled(found: Iterator[Segments], annotations: Annotations | None) -> Ite
         symbols = ["" if known is None else known.near(seconds) for seconds in beats.time.tolist()]
         normal = np.array([symbol in NORMAL_SYMBOLS for symbol in symbols], np.bool_)
         yield BeatsToScore(beats.samples, normal, np.array(list(map(bool, symbols)), np.bool_) & ~normal, beats.time)
-
-
-def _reported(beats: Iterator[BeatsToScore]) -> Iterator[BeatsToScore]:
-    """The same beats. An error in the middle of a recording also says how many beats went before it, until when."""
-    count, seconds = 0, 0.0
-    try:
-        for chunk in beats:
-            yield chunk
-            count += len(chunk.samples)
-            seconds = seconds if chunk.seconds is None else float(chunk.seconds[-1])
-    except RecordingError as error:
-        if not count:
-            raise
-        raise error.after(f"scored before: {count_of(count, 'beat')}, until {seconds:.3f} s") from error
 
 
 def _results(

@@ -9,7 +9,8 @@ from monitor.recordings.recording import Annotations
 
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")  # WFDB's codes of beats; the others mark rhythms, noise and waves
 NORMAL_SYMBOLS = frozenset("NLRBejn")  # class N of AAMI EC57, with bundle branch block; `trainer.data.labels` has all
-VENTRICULAR_SYMBOLS = frozenset("VEr")  # its class V
+VENTRICULAR_SYMBOLS = frozenset("VEr")  # its class V: an escape beat is one, a fusion beat is not
+FLUTTER_START, FLUTTER_END = "[", "]"  # of ventricular fibrillation and flutter, whose beats have no codes
 REACH_SECONDS = 0.15  # the match window of AAMI EC57
 
 

@@ -9,6 +9,12 @@ from typing import Literal
 from monitor.errors import RecordingError
 
 SHOWN = 16  # leads that a message lists
+USUAL = ("MLII", "II")
+
+
+def usual_lead(names: Sequence[str]) -> str | None:
+    """The lead to take where nobody names one: MLII or II; None, which stands for the first lead, where neither is."""
+    return next((name for name in USUAL if name in names), None)
 
 
 def chosen(path: Path, names: Sequence[str], lead: str | int | None, what: Literal["lead", "column"] = "lead") -> int:

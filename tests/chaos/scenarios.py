@@ -31,7 +31,7 @@ class Scenario:
 
 
 # Scenarios that kill a node have three. Kafka 4.3.1 with one node may restart from a kill with a transaction that is
-# committed for its coordinator, but has no marker in any partition: it stays open for readers for ever.
+# committed for its coordinator, but has no marker in any partition: readers never get past it.
 SCENARIOS = {
     "short": Scenario(
         beats=6000,

@@ -9,8 +9,8 @@ import sys
 import orjson
 import pytest
 
-from monitor import cli
 from tests.backtest import made_up
+from tests.command_line import invoke
 from tests.conftest import REPOSITORY
 from tests.recordings import files
 
@@ -34,12 +34,7 @@ def command(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ecg-monitor", "backtest", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return ended.value.code or 0, printed.out, printed.err
+        return invoke(monkeypatch, capsys, "backtest", *arguments)
 
     return run
 

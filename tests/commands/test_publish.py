@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from monitor import cli
 from monitor.model import artifact
 from tests import models
+from tests.command_line import invoke
 from tests.conftest import REPOSITORY
 
 NOWHERE = "127.0.0.1:1"
@@ -29,12 +29,8 @@ def command(monkeypatch, capsys, tmp_path):
     artifact.save(tmp_path / "model.safetensors", models.model())
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ecg-monitor", "publish", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return ended.value.code, printed.err
+        code, _, error = invoke(monkeypatch, capsys, "publish", *arguments)
+        return code, error
 
     return run
 

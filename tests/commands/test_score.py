@@ -12,11 +12,12 @@ import numpy as np
 import orjson
 import pytest
 
-from monitor import cli, load_model
+from monitor import load_model
 from monitor.beats.window import R_CENTRED
 from monitor.model import artifact
 from monitor.model.manifest import WindowSpec
 from tests import models
+from tests.command_line import invoke
 from tests.conftest import REPOSITORY
 from tests.recordings import files
 from tests.recordings import test_segmenter as leads
@@ -34,12 +35,7 @@ def command(monkeypatch, capsys, tmp_path):
     np.savetxt(tmp_path / "labelled.csv", np.column_stack([beats(), labels]), delimiter=",", fmt="%.9g")
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ecg-monitor", "score", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return ended.value.code or 0, printed.out, printed.err
+        return invoke(monkeypatch, capsys, "score", *arguments)
 
     return run
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import closing
 
 import orjson
 import pytest
 
-from monitor import cli
 from monitor.broker import Publisher
 from monitor.model import artifact
 from monitor.records.record import Message
 from tests import models
+from tests.command_line import invoke
 from tests.conftest import settings_on
 from tests.e2e.daemon import read_all
 
@@ -32,12 +31,7 @@ def command(monkeypatch, capsys, tmp_path):
         given = {"bootstrap_servers": settings.bootstrap_servers, "control_topic": settings.control_topic} | variables
         for name, value in given.items():
             monkeypatch.setenv(f"MONITOR_{name.upper()}", str(value))
-        monkeypatch.setattr(sys, "argv", ["ecg-monitor", "threshold", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return ended.value.code or 0, captured.out, captured.err
+        return invoke(monkeypatch, capsys, "threshold", *arguments)
 
     return run
 

@@ -21,6 +21,7 @@ from monitor.beats.window import R_CENTRED
 from monitor.errors import RefusedError
 from monitor.recordings import Segmenter, lead_names, open_recording
 from monitor.recordings.folder import recordings_in
+from monitor.recordings.lead_choice import usual_lead
 from monitor.recordings.recording import PIECE_SECONDS
 from monitor.recordings.segmenter import joined
 from trainer.data import datasets, labels, patients, strange, survey
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from monitor.recordings.segmenter import Segments
     from trainer.data.signals import Signals
 
-PREFERRED = ("MLII", "II")
 MAX_PIECES = 48 * 60  # of a minute: longer recordings are read up to here
 MOST = 20_000  # normal beats of a whole data set, about: more make the training slow and the network no better
 MOST_OF_A_LEAD, LEAST_OF_A_LEAD = 500, 20  # between these: beats of one class that one lead gives
@@ -77,8 +77,7 @@ def read(path: Path, signals: Signals) -> Dataset:
 def _leads(path: Path, signals: Signals) -> list[Recording]:
     """The leads of a recording that were asked for, each once. Without a wish: MLII or II, or else the first lead."""
     names = lead_names(path)
-    usual = next((name for name in PREFERRED if name in names), None)
-    wanted = [lead for lead in signals.leads if _has(names, lead)] if signals.leads else [usual]
+    wanted = [lead for lead in signals.leads if _has(names, lead)] if signals.leads else [usual_lead(names)]
     found = [open_recording(path, lead=lead, hz=signals.hz, unit=signals.unit) for lead in wanted]
     return list({each.lead: each for each in found}.values())
 

@@ -35,7 +35,7 @@ class FairPoll:
         self._served: set[TopicPartition] = set()  # each has filled a poll, and others may have waited since
 
     def poll(self, timeout_ms: int, limit: StepLimit) -> Polled:
-        """The next records: of partitions that had to wait, where any of theirs are here; else of any partition."""
+        """The next records: of partitions that had to wait, where any have come; else of any partition."""
         self._bytes.limit = limit.bytes
         polled = self._of_others(limit) or self._polled(timeout_ms, limit)
         if polled and (self._bytes.is_used_up or sum(map(len, polled.values())) >= limit.records):

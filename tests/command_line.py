@@ -1,0 +1,19 @@
+"""Runs a command of `ecg-monitor` in this process, as its entry point does."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from monitor import cli
+
+
+def invoke(monkeypatch, capsys, *words):
+    """Exit code, standard output and standard error of `ecg-monitor WORDS…`, which never shows a traceback."""
+    monkeypatch.setattr(sys, "argv", ["ecg-monitor", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    return ended.value.code or 0, printed.out, printed.err
