@@ -37,9 +37,10 @@ def patients(model: Model, found: ScoredSplit) -> Section | None:
     )
     worst = sorted(rows, key=lambda each: each.false_positive_rate or 0.0, reverse=True)[:MOST_DRAWN]
     caption = (
-        "Scores by patient, on a logarithmic axis. Bar: from the 5 % to the 95 % quantile of the normal beats; dot: "
-        "their median; cross: the median of the ventricular beats. Dashed: the model's threshold. Where bars lie at "
-        "different places, one threshold for all finds little in some patients and raises false alarms in others."
+        "Scores by patient, on a logarithmic axis. The patient whose normal beats are flagged most is the lowest one. "
+        "Bar: from the 5 % to the 95 % quantile of the normal beats; dot: their median; cross: the median of the "
+        "ventricular beats. Dashed: the model's threshold. Where bars lie at different places, one "
+        "threshold for all finds little in some patients and raises false alarms in others."
     )
     png = _ranges(found, [each.patient for each in worst])
     picture = PageFigure("patients", png, f"Ranges of the scores of {len(worst)} patients", caption)
