@@ -38,8 +38,7 @@ def rounds(beats: SourceBeats, since: NDArray[np.int8]) -> Iterator[Round]:
         return
     order = np.argsort(beats.row, kind="stable")
     rows = beats.row[order]
-    firsts = np.flatnonzero(np.diff(rows, prepend=-1))
-    counts = np.diff(firsts, append=len(rows))
+    firsts, counts = _by_source(rows)
     number = np.zeros(len(rows), np.int64)  # of the round
     if len(firsts) < len(rows):
         number = (since[rows] + np.arange(len(rows)) - np.repeat(firsts, counts)) // BLOCK
@@ -50,15 +49,19 @@ def rounds(beats: SourceBeats, since: NDArray[np.int8]) -> Iterator[Round]:
         yield _round(order[start:stop], rows[start:stop])
 
 
-def _round(beat: NDArray[np.int64], row: NDArray[np.int64]) -> Round:
+def _by_source(row: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first beat of each source (k,), and how many it has (k,), of beats that are ordered by source."""
     firsts = np.flatnonzero(np.diff(row, prepend=-1))
-    counts = np.diff(firsts, append=len(row))
+    return firsts, np.diff(firsts, append=len(row))
+
+
+def _round(beat: NDArray[np.int64], row: NDArray[np.int64]) -> Round:
+    firsts, counts = _by_source(row)
     return Round(beat, np.repeat(np.arange(len(firsts)), counts), row[firsts], counts)
 
 
 def waves(row: NDArray[np.integer]) -> Iterator[NDArray[np.int64]]:
     """The beats of sources (n,), ascending, in parts with at most one of each: the first of each, the second, …."""
-    firsts = np.flatnonzero(np.diff(row, prepend=-1))
-    counts = np.diff(firsts, append=len(row))
+    firsts, counts = _by_source(row)
     for number in range(int(counts.max(initial=0))):
         yield firsts[counts > number] + number
