@@ -90,7 +90,7 @@ def _feed(settings: tuple[Settings, Settings], stock: load.BeatPool, plan: Scena
             began = time.monotonic()
             for source, code in turn:
                 if code != load.SILENT:
-                    value, at = rng.choice(stock.values[code]), int(1000 * time.time())
+                    value, at = rng.choice(stock.beats(source, code)), int(1000 * time.time())
                     for one in settings:
                         place = source % plan.partitions
                         publisher.send(Message(one.beats_topic, source_name(source), value, partition=place), at)

@@ -16,10 +16,16 @@ import numpy as np
 
 from monitor.beats import beat_file
 from monitor.beats.stream import BEAT_MS, encode, source_name
+from monitor.beats.window import R_TO_R
 from monitor.broker import Publisher
 from monitor.errors import MonitorError
 from monitor.model import artifact
 from monitor.model.scorer import Scorer, use_one_thread
+from monitor.recordings import lead_names, open_recording
+from monitor.recordings.beat_symbols import NORMAL_SYMBOLS, VENTRICULAR_SYMBOLS
+from monitor.recordings.folder import recordings_in
+from monitor.recordings.lead_choice import usual_lead
+from monitor.recordings.player import Bed, play
 from monitor.records.record import Message
 from tests.chaos.bad_records import OWN, bad_records
 from tests.chaos.deadline import Deadline
@@ -28,12 +34,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from monitor.settings import Settings
 
 HOUR_MS = 3_600_000
 NORMAL, ABNORMAL, FLAT, SILENT = range(4)
 SILENCE_SECONDS = 10  # MONITOR_EPISODE_SILENCE_SECONDS of chaos: 12.5 beats
 MARGIN = 1e-3  # a verdict must not hang on the last bits of a score, which the size of a batch may change
+LEAST_VENTRICULAR = 20  # beats of a person who is played
 JITTER_MS = 3000
 JITTER_SHARE = 0.03
 FLAT_BEAT = encode(np.full(140, 0.25, np.float32), "float32")
@@ -52,24 +61,54 @@ class Load:
     seed: int
 
 
+Kinds = tuple[list[bytes], list[bytes], list[bytes]]  # encoded beats, by `NORMAL`, `ABNORMAL` and `FLAT`
+
+
 @dataclass(frozen=True, slots=True)
 class BeatPool:
-    """Encoded beats with a certain verdict, by `NORMAL`, `ABNORMAL` and `FLAT`."""
+    """Encoded beats of one person or of several. Each source is one of them."""
 
-    values: tuple[list[bytes], list[bytes], list[bytes]]
+    people: tuple[Kinds, ...]
+
+    def beats(self, source: int, code: int) -> list[bytes]:
+        """The beats of one kind that a source may send."""
+        return self.people[source % len(self.people)][code]
 
 
 def stock(data: Path, model: Path) -> BeatPool:
-    """The test beats of ECG5000, without those that score too near to the threshold."""
+    """The beats of a folder, without those that score too near to the threshold.
+
+    For a model of beats around R these are people of MIT-BIH with ventricular beats, else the test beats of ECG5000.
+    """
     use_one_thread()
-    loaded, found = artifact.load(model, "cpu"), beat_file.read(data / "ECG5000_TEST.tsv")
+    loaded = artifact.load(model, "cpu")
+    found = [_ecg5000(data)] if loaded.manifest.window.cut == R_TO_R else list(_people(data))
+    scorer, threshold = Scorer(loaded, "cpu", 2048), loaded.manifest.threshold.value
+    return BeatPool(tuple(_clear(*one, scorer, threshold) for one in found))
+
+
+def _ecg5000(data: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Samples (n, 140), and which of the beats are abnormal (n,)."""
+    found = beat_file.read(data / "ECG5000_TEST.tsv")
     if found.abnormal is None:
         raise RuntimeError(f"{data}: the beats need labels")
-    scores = Scorer(loaded, "cpu", 2048).score(found.samples).score
-    clear = np.abs(scores / loaded.manifest.threshold.value - 1) > MARGIN
-    kinds = (clear & ~found.abnormal, clear & found.abnormal)
-    normal, abnormal = ([encode(samples, "float32") for samples in found.samples[rows]] for rows in kinds)
-    return BeatPool((normal, abnormal, [FLAT_BEAT]))
+    return found.samples, found.abnormal
+
+
+def _people(data: Path) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """The same of each recording with enough ventricular beats."""
+    for path in recordings_in(data):
+        recording = open_recording(path, lead=usual_lead(lead_names(path)))
+        beats = [one for one in play([Bed("", recording, 0)]) if one.symbol in NORMAL_SYMBOLS | VENTRICULAR_SYMBOLS]
+        ventricular = np.array([one.symbol in VENTRICULAR_SYMBOLS for one in beats])
+        if ventricular.sum() >= LEAST_VENTRICULAR:
+            yield np.array([one.samples for one in beats]), ventricular
+
+
+def _clear(samples: NDArray[np.float32], abnormal: NDArray[np.bool_], scorer: Scorer, threshold: float) -> Kinds:
+    clear = np.abs(scorer.score(samples).score / threshold - 1) > MARGIN
+    normal, other = ([encode(one, "float32") for one in samples[clear & rows]] for rows in (~abnormal, abnormal))
+    return normal, other, [FLAT_BEAT]
 
 
 def records(stock: BeatPool, load: Load, topic: str) -> Iterator[tuple[Message, int]]:
@@ -84,7 +123,7 @@ def records(stock: BeatPool, load: Load, topic: str) -> Iterator[tuple[Message, 
         at = start_ms + turn * BEAT_MS
         if rng.random() < JITTER_SHARE:
             at += rng.randint(-JITTER_MS, JITTER_MS)
-        yield Message(topic, source_name(source), rng.choice(stock.values[code]), (("kind", GOOD.encode()),)), at
+        yield Message(topic, source_name(source), rng.choice(stock.beats(source, code)), (("kind", GOOD.encode()),)), at
         if count in bad:
             kind, key, value = next(stream)
             yield Message(topic, source_name(source) if key == OWN else key, value, (("kind", kind.encode()),)), at

@@ -15,7 +15,7 @@ from tests.chaos.cluster import java_hash
 from tests.chaos.load import FLAT_BEAT, GOOD, BeatPool, Load, records
 from tests.fakes import records as polled
 
-STOCK = BeatPool(([b"normal"], [b"abnormal"], [FLAT_BEAT]))
+STOCK = BeatPool((([b"normal"], [b"abnormal"], [FLAT_BEAT]),))
 LOAD = Load(beats=3000, sources=20, bad=120, seed=7)
 
 
