@@ -36,7 +36,7 @@ REPOSITORY = Path(__file__).parents[1]
 # The embedded broker answers a join after half a session timeout, so that its members have a short one.
 EMBEDDED_SESSION_TIMEOUT_MS = 2000
 CLIENTS = ("confluent", "kafka-python")
-TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state")
+TOPICS = ("beats", "alerts", "scores", "dead_letters", "control", "state", "profiles")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

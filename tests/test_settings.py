@@ -132,6 +132,13 @@ def test_the_state_topic_is_named_after_the_group():
     assert Settings(state_topic="other").state_topic_name == "other"
 
 
+def test_the_profiles_topic_is_named_after_the_group():
+    assert Settings(group_id="ward-3").profiles_topic_name == "ward-3.profiles"
+    assert Settings(profiles_topic="other").profiles_topic_name == "other"
+    assert Settings(group_id="ward-3").shown()["MONITOR_PROFILES_TOPIC"] == "ward-3.profiles"
+    assert Settings().profiles
+
+
 def test_every_setting_has_a_description():
     assert all(field.description for field in Settings.model_fields.values())
 
@@ -158,6 +165,7 @@ def test_the_environment_wins_over_the_dotenv_file(monkeypatch, tmp_path):
         ("GROUP_ID", "my group", "MONITOR_STATE_TOPIC: 'my group.state' cannot be"),
         ("DEAD_LETTERS_TOPIC", "ecg.beats", "MONITOR_BEATS_TOPIC and MONITOR_DEAD_LETTERS_TOPIC are both ecg.beats"),
         ("STATE_TOPIC", "ecg.control", "MONITOR_CONTROL_TOPIC and MONITOR_STATE_TOPIC are both ecg.control"),
+        ("PROFILES_TOPIC", "ecg-monitor.state", "MONITOR_STATE_TOPIC and MONITOR_PROFILES_TOPIC are both ecg-"),
         ("ALERTS_TOPIC", "ecg.dead-letters.replayed", "MONITOR_ALERTS_TOPIC is ecg.dead-letters.replayed"),
     ],
 )
@@ -232,8 +240,8 @@ NAME = st.text("Gxy.:%-", min_size=1, max_size=4)
 
 @given(NAME, NAME, NAME, NAME)
 def test_no_two_pairs_of_group_and_instance_have_the_same_transactional_id(group, instance, other_group, other):
-    one = Settings(group_id=group, instance=instance, state_topic="s")
-    two = Settings(group_id=other_group, instance=other, state_topic="s")
+    one = Settings(group_id=group, instance=instance, state_topic="s", profiles_topic="p")
+    two = Settings(group_id=other_group, instance=other, state_topic="s", profiles_topic="p")
     same = (group, instance) == (other_group, other)
     assert (one.transactional_id == two.transactional_id) == same
 

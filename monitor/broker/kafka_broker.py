@@ -11,11 +11,12 @@ from monitor.broker.choice import kafka_client
 from monitor.broker.client import Failure, failure_of
 from monitor.broker.connection.diagnosis import no_topic
 from monitor.broker.permissions import RightsWatch
+from monitor.broker.place import CommittedPlace, places
 from monitor.broker.reading.consumer import GroupConsumer
 from monitor.broker.reading.control_topic import ControlTopic
-from monitor.broker.reading.state_topic import StateTopic
+from monitor.broker.reading.source_rows import SourceRows
 from monitor.broker.retry import retry_while_unavailable
-from monitor.broker.topics import missing_topics
+from monitor.broker.topics import missing_topics, profile_rows, state_rows
 from monitor.broker.writing.delivery import AtLeastOnce, DeliveryStrategy, ExactlyOnce
 from monitor.errors import BrokerError, MonitorError, RewoundError
 from monitor.records.record import BrokerFacts, Checkpoint
@@ -41,12 +42,13 @@ class _BegunCheckpoint(NamedTuple):
 class KafkaBroker:
     """One member of the group and its producer. Offsets of steps without messages are committed at intervals."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, profiles: bool = False) -> None:
         """Connect, check that the topics exist, read the control topic, join the group.
 
-        Raises BrokerError where Kafka does not answer or a topic is missing, RefusedError for settings that are wrong.
+        `profiles`: whether profiles are used, and their topic is needed. Raises BrokerError where Kafka does not answer
+        or a topic is missing, RefusedError for settings that are wrong.
         """
-        missing = retry_while_unavailable(lambda: missing_topics(settings), settings)
+        missing = retry_while_unavailable(lambda: missing_topics(settings, profiles=profiles), settings)
         if missing:
             raise BrokerError(no_topic(missing, settings.bootstrap_servers))
         self._facts = BrokerFacts()
@@ -57,10 +59,11 @@ class KafkaBroker:
         self._begun: _BegunCheckpoint | None = None
         self._is_confirmed = True
         client = kafka_client(settings)
-        self._rights = RightsWatch(settings, client)
+        self._rights = RightsWatch(settings, client, profiles=profiles)
         self._control = ControlTopic(settings)
-        self._state = StateTopic(settings, client)
-        self._consumer = GroupConsumer(settings, client, self._state)
+        self._state = SourceRows(settings, client, state_rows(settings))
+        self._profiles = SourceRows(settings, client, profile_rows(settings)) if profiles else None
+        self._consumer = GroupConsumer(settings, client, self._state, self._profiles)
         strategy = ExactlyOnce if settings.delivery == "exactly-once" else AtLeastOnce
         self._strategy: DeliveryStrategy = strategy(settings, client, self._consumer)
         retry_while_unavailable(self._strategy.prepare, settings)
@@ -74,7 +77,7 @@ class KafkaBroker:
             self._strategy.wait()
         records = self._consumer.poll()
         for partition, assigned in records.assigned.items():  # so that a new group stays where it began
-            self._pending[partition] = self._consumer.to_commit(partition, assigned.offset, assigned.stream_time)
+            self._pending[partition] = self._consumer.to_commit(partition, CommittedPlace.of(assigned))
         return replace(records, control_records=self._control.changes())
 
     def has_more(self) -> bool:
@@ -117,8 +120,9 @@ class KafkaBroker:
         return {one: offset for one, offset in due.items() if self._consumer.owns(one)}
 
     def _offsets(self, checkpoint: Checkpoint) -> dict[int, CommittedOffset]:
-        times = checkpoint.stream_times
-        return {one: self._consumer.to_commit(one, at, times.get(one)) for one, at in checkpoint.offsets.items()}
+        """The offsets of a checkpoint to commit. No partition goes back: records that come again may be in a step."""
+        consumer, given = self._consumer, places(checkpoint).items()
+        return {one: consumer.to_commit(one, at) for one, at in given if not consumer.is_behind(one, at.offset)}
 
     def _commit_when_due(self) -> None:
         is_due = time.monotonic() - self._committed >= self._commit_interval_seconds
@@ -176,8 +180,9 @@ class KafkaBroker:
         try:
             self._commit_last()
         finally:
-            for part in (self._consumer, self._strategy, self._state, self._control, self._rights):
-                part.close()
+            for part in (self._consumer, self._strategy, self._state, self._profiles, self._control, self._rights):
+                if part is not None:
+                    part.close()
 
     def _commit_last(self) -> None:
         try:

@@ -25,11 +25,12 @@ import numpy as np
 
 from monitor.broker.blocks import RecordBlock, join
 from monitor.broker.limits import StepLimit
-from monitor.broker.memory_group import CommittedPlace, MemoryGroup
+from monitor.broker.memory_group import MemoryGroup
+from monitor.broker.place import CommittedPlace, places
 from monitor.broker.protocol import Broker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.column import Column
-from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message, Records
+from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message, Records, other_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,8 +79,9 @@ class MemoryCluster:
             raise ValueError(f"a topic has at least one partition, not {partitions}")
         self.settings = settings
         self.group = MemoryGroup(partitions)
-        written = (settings.alerts_topic, settings.scores_topic, settings.dead_letters_topic, settings.state_topic_name)
-        names = (settings.beats_topic, *written, settings.control_topic)
+        written = (settings.alerts_topic, settings.scores_topic, settings.dead_letters_topic)
+        rows = (settings.state_topic_name, settings.profiles_topic_name)
+        names = (settings.beats_topic, *written, *rows, settings.control_topic)
         counts = dict.fromkeys(names, partitions) | {settings.control_topic: 1}
         self._topics = {name: _Topic([[] for _ in range(count)]) for name, count in counts.items()}
 
@@ -111,11 +113,22 @@ class MemoryCluster:
 
     def state(self, partition: int) -> dict[bytes, bytes]:
         """The episode state of a partition: the last value of each source, without those that were deleted."""
+        return self._last_values(self.settings.state_topic_name, partition)
+
+    def profiles(self, partition: int) -> dict[bytes, bytes]:
+        """The profiles of a partition, likewise."""
+        return self._last_values(self.settings.profiles_topic_name, partition)
+
+    def _last_values(self, topic: str, partition: int) -> dict[bytes, bytes]:
+        """The last value of each source, rows of other groups left out, the one written last at the end."""
         rows: dict[bytes, bytes] = {}
-        for row in self.rows(self.settings.state_topic_name, partition):
-            rows.pop(row.message.key or b"", None)
-            if row.message.value is not None:
-                rows[row.message.key or b""] = row.message.value
+        group = self.settings.group_id.encode()
+        for message in (row.message for row in self.rows(topic, partition)):
+            if other_group(message.headers, group):
+                continue
+            rows.pop(message.key or b"", None)
+            if message.value is not None:
+                rows[message.key or b""] = message.value
         return rows
 
     def extend(self, partitions: int) -> None:
@@ -138,7 +151,7 @@ class MemoryCluster:
         is_new = began_with is not None and partition >= began_with
         is_earliest = is_new or self.settings.offset_reset == "earliest"
         first = 0 if is_earliest else len(self.rows(self.settings.beats_topic, partition))
-        return self.group.committed.get(partition, CommittedPlace(first, None))
+        return self.group.committed.get(partition, CommittedPlace.at(first))
 
     def evict(self, member: MemoryBroker) -> None:
         """Put a member out of the group, as Kafka does with one that does not answer: its partitions become free.
@@ -161,9 +174,9 @@ class MemoryBroker(Broker):
     without messages; a member gives a partition up only when it polls.
     """
 
-    def __init__(self, cluster: MemoryCluster) -> None:
-        """A member of the cluster's group; it joins the group at its first poll."""
-        self._cluster, self._settings = cluster, cluster.settings
+    def __init__(self, cluster: MemoryCluster, *, profiles: bool = False) -> None:
+        """A member of the cluster's group; it joins the group at its first poll. `profiles`: whether they are used."""
+        self._cluster, self._settings, self._profiles = cluster, cluster.settings, profiles
         self._is_atomic = cluster.settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}  # assigned partition -> offset of the next record to read
         self._reported: set[int] = set()  # partitions that the caller knows as assigned
@@ -212,12 +225,18 @@ class MemoryBroker(Broker):
         self._next = {partition: offset for partition, offset in self._next.items() if partition in held}
         assigned = {}
         for partition in sorted(held - self._next.keys()):
-            start, state = self._cluster.start_of(partition), self._cluster.state(partition)
-            self._next[partition] = self._committed[partition] = start.offset
-            self._pending[partition] = start
-            assigned[partition] = Assigned(start.offset, start.stream_time, state, self._is_atomic)
-            self._facts += BrokerFacts(restored_sources=len(state), restore_seconds=(0.0,))
+            one = assigned[partition] = self._restored(partition)
+            self._next[partition], self._committed[partition] = one.read_from, one.offset
+            self._pending[partition] = CommittedPlace.of(one)
+            self._facts += BrokerFacts(restored_sources=len(one.state), restore_seconds=(0.0,))
         return assigned
+
+    def _restored(self, partition: int) -> Assigned:
+        place, state = self._cluster.start_of(partition), self._cluster.state(partition)
+        if not self._profiles:
+            return Assigned(place.offset, place.stream_time, state, self._is_atomic)
+        profiles = self._cluster.profiles(partition)
+        return Assigned(place.offset, place.stream_time, state, self._is_atomic, profiles, place.read_from)
 
     def _forget(self) -> None:
         """Drop what was read and not committed: every partition is assigned again by the next poll."""
@@ -265,7 +284,7 @@ class MemoryBroker(Broker):
         if checkpoint:
             self._finish(checkpoint)
         else:
-            self._pending |= _places(checkpoint)
+            self._pending |= self._places(checkpoint)
         self._delivered = checkpoint
 
     def _check_begun(self, checkpoint: Checkpoint) -> None:
@@ -282,7 +301,7 @@ class MemoryBroker(Broker):
                 raise self._error
             if not self._is_atomic:
                 self._raise_failure()
-                self._commit(self._pending | _places(checkpoint))
+                self._commit(self._pending | self._places(checkpoint))
                 self._cluster.publish_all(one for one in checkpoint.deletions if one.partition in {None, *self._next})
         except RewoundError:
             self._facts += BrokerFacts(commit_failures=1, rewinds=1)
@@ -299,7 +318,7 @@ class MemoryBroker(Broker):
         if self._is_atomic:
             self._raise_failure()
             self._cluster.publish_all((*checkpoint.messages, *checkpoint.deletions))
-            self._commit(self._pending | _places(checkpoint))
+            self._commit(self._pending | self._places(checkpoint))
         elif checkpoint is not self._sent:
             self._cluster.publish_all(checkpoint.messages)
             self._sent = checkpoint
@@ -315,9 +334,14 @@ class MemoryBroker(Broker):
         if not self._cluster.group.has(self):
             raise RewoundError("this member is out of the group: its last beats are read again")
 
-    def _commit(self, places: Mapping[int, CommittedPlace]) -> None:
+    def _places(self, checkpoint: Checkpoint) -> dict[int, CommittedPlace]:
+        """The places of a checkpoint to commit. No partition goes back: records that come again may be in a step."""
+        given = places(checkpoint).items()
+        return {one: place for one, place in given if place.offset >= self._committed.get(one, 0)}
+
+    def _commit(self, due: Mapping[int, CommittedPlace]) -> None:
         """Commit the offsets of the partitions that this member still has; the others are another member's to read."""
-        mine = {one: place for one, place in places.items() if one in self._next}
+        mine = {one: place for one, place in due.items() if one in self._next}
         self._cluster.group.committed |= mine
         self._committed |= {one: place.offset for one, place in mine.items()}
         self._pending = {}
@@ -359,10 +383,6 @@ class MemoryBroker(Broker):
             log.warning("%s: the last beats will be read again", error)
         self._commit_pending()
         self._cluster.group.leave(self)
-
-
-def _places(checkpoint: Checkpoint) -> dict[int, CommittedPlace]:
-    return {one: CommittedPlace(offset, checkpoint.stream_times.get(one)) for one, offset in checkpoint.offsets.items()}
 
 
 def _block(partition: int, offset: int, rows: list[StoredRecord]) -> RecordBlock:

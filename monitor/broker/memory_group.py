@@ -5,17 +5,10 @@ It knows no topics and no records. A member is any object that can be a key.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from monitor.records.stream_time import StreamTime
-
-
-class CommittedPlace(NamedTuple):
-    """A committed offset, with the stream time that was committed with it."""
-
-    offset: int  # of the next record to read
-    stream_time: StreamTime | None
+    from monitor.broker.place import CommittedPlace
 
 
 class MemoryGroup:

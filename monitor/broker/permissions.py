@@ -32,14 +32,14 @@ BAD_CLOCK = (
 )
 
 
-def missing_rights(settings: Settings, admin: AdminClient) -> list[str]:
+def missing_rights(settings: Settings, admin: AdminClient, *, profiles: bool = False) -> list[str]:
     """The rights that this user lacks, each as `Write on ecg.alerts`; not those of which the broker does not tell.
 
-    The right on the transactional id is not among them: no client can ask for it. Raises ClientError where the broker
-    does not answer.
+    `profiles`: whether profiles are used. The right on the transactional id is not among them: no client can ask for
+    it. Raises ClientError where the broker does not answer.
     """
     found = []
-    for topic, needed in _needed(settings):
+    for topic, needed in _needed(settings, profiles=profiles):
         try:
             facts = admin.describe(topic)
         except ClientError as error:
@@ -53,7 +53,7 @@ def missing_rights(settings: Settings, admin: AdminClient) -> list[str]:
     return found + _lacking(("Read",), group.rights, f"group {settings.group_id}")
 
 
-def _needed(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _needed(settings: Settings, *, profiles: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each topic with the rights that the monitor needs on it."""
     yield settings.beats_topic, ("Read",)
     yield settings.control_topic, ("Read",)
@@ -62,6 +62,8 @@ def _needed(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield settings.dead_letters_topic, ("Write",)
     if settings.scores:
         yield settings.scores_topic, ("Write",)
+    if profiles:
+        yield settings.profiles_topic_name, ("Read", "Write")
 
 
 def _lacking(needed: Collection[str], rights: Collection[str] | None, of: str) -> list[str]:
@@ -79,11 +81,11 @@ def _undescribed(error: ClientError, needed: Collection[str], of: str) -> list[s
 class RightsWatch:
     """Asks once a minute whether a right is missing: the first alarm would be too late to learn that.
 
-    It asks on a thread of its own: there are up to seven questions, and a slow broker may take seconds for each.
+    It asks on a thread of its own: there are up to eight questions, and a slow broker may take seconds for each.
     """
 
-    def __init__(self, settings: Settings, client: KafkaClient) -> None:
-        self._settings, self._client = settings, client
+    def __init__(self, settings: Settings, client: KafkaClient, *, profiles: bool = False) -> None:
+        self._settings, self._client, self._profiles = settings, client, profiles
         self._thread = ThreadPoolExecutor(1, "rights")
         self._admin: AdminClient | None = None  # of that thread
         self._due = -inf
@@ -102,7 +104,7 @@ class RightsWatch:
 
     def _ask(self) -> list[str]:
         self._admin = self._admin or self._client.admin(self._settings, WAIT_SECONDS)
-        return missing_rights(self._settings, self._admin)
+        return missing_rights(self._settings, self._admin, profiles=self._profiles)
 
     def _taken(self, answer: Future[list[str]]) -> bool:
         """Whether it is an answer. A broker that does not answer is noticed by others."""
@@ -131,11 +133,15 @@ def lacks(rights: list[str]) -> str:
     return f"this user has no right {', '.join(rights)}: grant it on the broker"
 
 
-def check_delivery(settings: Settings) -> None:
-    """Raise RefusedError where a right is missing, or where the broker would not take a transaction of this monitor."""
+def check_delivery(settings: Settings, *, profiles: bool = False) -> None:
+    """Raise RefusedError where a right is missing, or where the broker would not take a transaction of this monitor.
+
+    `profiles`: whether profiles are used.
+    """
     with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
         # the coordinator of a group that is asked for the first time may still be moving
-        if missing := retry_while_unavailable(lambda: missing_rights(settings, admin), settings):
+        missing = retry_while_unavailable(lambda: missing_rights(settings, admin, profiles=profiles), settings)
+        if missing:
             raise RefusedError(lacks(missing))
         group = retry_while_unavailable(lambda: admin.describe_group(settings.group_id), settings)
     if settings.delivery == "exactly-once" and not _runs(settings, group):

@@ -31,6 +31,7 @@ class Broker(Protocol):
     The delivery mode of the settings decides what is visible after a failure. Exactly once: the messages, the state
     and the offsets of a checkpoint become visible together or not at all. At least once: first the messages, then the
     offsets, then the deletions of state; after a failure in between, records are read again and messages may repeat.
+    In both, stream time and `read_from` change together with their offset.
     """
 
     def poll(self) -> Records:
@@ -42,9 +43,14 @@ class Broker(Protocol):
         Each record comes once, in offset order within its partition, unless its partition is assigned again.
 
         `assigned` names the partitions that this member begins to read, or reads again after a RewoundError or after
-        it was put out of the group: offset and stream time as they were last committed, and the episode state as it
-        was last delivered. It comes in the same poll as the partition's first record, or in an earlier one. What the
-        caller knew of such a partition is void.
+        it was put out of the group: offset and stream time as they were last committed, and the rows of episode state
+        and profiles as they were last delivered. It comes in the same poll as the partition's first record, or in an
+        earlier one. What the caller knew of such a partition is void.
+
+        The first record of such a partition is that at `read_from`, or the first one that is still kept after it. The
+        records before `offset` were judged before: they only complete the profiles. A checkpoint with a lower offset
+        than that does not move the group back. A broker that is told to use no profiles reads none, and no record
+        again.
 
         `revoked` names the partitions that this member no longer reads: no record of them follows until they are
         assigned again. Once `revoked` has reported a partition, another member may read it from the committed offset,

@@ -6,10 +6,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.alarms.episode_state import MAX_ROW_BYTES
 from monitor.broker.choice import kafka_client
 from monitor.broker.client import ClientError, Failure
 from monitor.broker.retry import COMMAND_SECONDS, START_SECONDS
 from monitor.errors import RefusedError
+from monitor.profiles import MAX_PROFILE_BYTES
 from monitor.terminal import count_of
 
 if TYPE_CHECKING:
@@ -24,6 +26,24 @@ DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a refused record may fill Kafka's 1 MiB, 
 
 
 @dataclass(frozen=True, slots=True)
+class RowTopic:
+    """A compacted topic that keeps a row for each source, in the partition of the source's beats."""
+
+    name: str
+    setting: str  # that names it
+    content: str  # in words
+    max_bytes: int  # of the value of a row
+
+
+def state_rows(settings: Settings) -> RowTopic:
+    return RowTopic(settings.state_topic_name, "MONITOR_STATE_TOPIC", "episode state", MAX_ROW_BYTES)
+
+
+def profile_rows(settings: Settings) -> RowTopic:
+    return RowTopic(settings.profiles_topic_name, "MONITOR_PROFILES_TOPIC", "profiles", MAX_PROFILE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
 class TopicPlan:
     """The options of `topics create`."""
 
@@ -33,18 +53,19 @@ class TopicPlan:
 
 
 def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
-    """Create missing topics, and add partitions to an existing state topic that has fewer than the beats topic.
+    """Create missing topics, and add partitions to existing topics of rows that have fewer than the beats topic.
 
-    Yields one line for each topic, and one more where the state topic is extended. Raises RefusedError when the state
-    topic has more partitions than the beats topic: Kafka cannot remove any.
+    Yields one line for each topic, and one more for each that is extended. Raises RefusedError when a topic of rows
+    has more partitions than the beats topic: Kafka cannot remove any.
     """
     with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
         there = admin.topics()
         for name, partitions, config in _topics(settings, plan):
             is_new = name not in there and admin.create(name, partitions, plan.replication_factor, config)
             yield f"{name}: {_created(partitions) if is_new else 'there already, left as it is'}"
-        if settings.state_topic_name in there:
-            yield from extend_state(admin, settings)
+        for rows in (state_rows(settings), profile_rows(settings)):
+            if rows.name in there:
+                yield from extend_rows(admin, settings, rows)
 
 
 def _created(partitions: int) -> str:
@@ -63,20 +84,21 @@ def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dic
     yield settings.dead_letters_topic, plan.partitions, kept | {"max.message.bytes": str(DEAD_LETTER_BYTES)}
     yield settings.control_topic, 1, compacted
     yield settings.state_topic_name, plan.partitions, compacted | small
+    yield settings.profiles_topic_name, plan.partitions, compacted | small
 
 
-def extend_state(admin: AdminClient, settings: Settings) -> list[str]:
-    """Give the state topic as many partitions as the beats topic: state is in the partition of its beats."""
-    beats, state = (_partitions(admin, name) for name in (settings.beats_topic, settings.state_topic_name))
-    if state > beats:
+def extend_rows(admin: AdminClient, settings: Settings, topic: RowTopic) -> list[str]:
+    """Give a topic of rows as many partitions as the beats topic: a row is in the partition of its source's beats."""
+    beats, rows = (_partitions(admin, name) for name in (settings.beats_topic, topic.name))
+    if rows > beats:
         raise RefusedError(
-            f"{settings.state_topic_name} has {state} partitions and {settings.beats_topic} only {beats}: "
-            "give the beats as many, or name another MONITOR_STATE_TOPIC"
+            f"{topic.name} has {rows} partitions and {settings.beats_topic} only {beats}: "
+            f"give the beats as many, or name another {topic.setting}"
         )
-    if state >= beats:
+    if rows >= beats:
         return []
-    admin.extend(settings.state_topic_name, beats)
-    return [f"{settings.state_topic_name}: extended from {state} to {beats} partitions"]
+    admin.extend(topic.name, beats)
+    return [f"{topic.name}: extended from {rows} to {beats} partitions"]
 
 
 def _partitions(admin: AdminClient, name: str) -> int:
@@ -84,12 +106,14 @@ def _partitions(admin: AdminClient, name: str) -> int:
     return 0 if facts is None else facts.partitions
 
 
-def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS) -> list[str]:
-    """Names of the topics that the daemon needs and the broker does not have."""
+def missing_topics(settings: Settings, wait_seconds: float = START_SECONDS, *, profiles: bool = False) -> list[str]:
+    """Names of the topics that the daemon needs and the broker does not have. `profiles`: whether they are used."""
     needed = [settings.beats_topic, settings.alerts_topic, settings.dead_letters_topic]
     needed += [settings.control_topic, settings.state_topic_name]
     if settings.scores:
         needed.append(settings.scores_topic)
+    if profiles:
+        needed.append(settings.profiles_topic_name)
     with closing(kafka_client(settings).admin(settings, wait_seconds)) as admin:
         there = admin.topics()
         return [name for name in needed if name not in there and _is_missing(admin, name)]

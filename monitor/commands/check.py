@@ -12,6 +12,7 @@ from monitor.commands import show
 from monitor.errors import MonitorError, RefusedError
 
 if TYPE_CHECKING:
+    from monitor.beats.window import Window
     from monitor.settings import Settings
 
 
@@ -26,30 +27,40 @@ def check() -> None:
     config = settings.read()
     for line in config.env_lines():
         show(line)
-    worst = 0
-    for what, look in (("model", _check_model), ("broker", _check_broker)):
-        try:
-            show(f"# {what}: {look(config)}")
-        except MonitorError as error:
-            show(f"{what}: {error}", err=True)
-            worst = max(worst, error.exit_code)
-    sys.exit(worst)
+    codes, window = [0], None
+    try:
+        window = _check_model(config)
+    except MonitorError as error:
+        codes.append(_refused("model", error))
+    try:
+        _check_broker(config, profiles=config.profiles and window is not None and window.kind == "r-centred")
+    except MonitorError as error:
+        codes.append(_refused("broker", error))
+    sys.exit(max(codes))
 
 
-def _check_model(config: Settings) -> str:
+def _refused(what: str, error: MonitorError) -> int:
+    show(f"{what}: {error}", err=True)
+    return error.exit_code
+
+
+def _check_model(config: Settings) -> Window:
+    """Check the model; how its beats are cut."""
     from monitor.model import artifact  # noqa: PLC0415 - loads torch
 
     manifest = artifact.load(config.model, config.device).manifest
-    return (
-        f"{manifest.model_id} loads and scores its golden beats, threshold {manifest.threshold.value:g}; "
+    show(
+        f"# model: {manifest.model_id} loads and scores its golden beats, threshold {manifest.threshold.value:g}; "
         f"its beats: {manifest.window.cut}"
     )
+    return manifest.window.cut
 
 
-def _check_broker(config: Settings) -> str:
-    missing = broker.missing_topics(config, broker.COMMAND_SECONDS)
+def _check_broker(config: Settings, *, profiles: bool) -> None:
+    """Check the broker. `profiles`: whether profiles are used."""
+    missing = broker.missing_topics(config, broker.COMMAND_SECONDS, profiles=profiles)
     if missing:
         raise RefusedError(f"no topic {', '.join(missing)}: `ecg-monitor topics create` makes it")
-    broker.check_delivery(config)
+    broker.check_delivery(config, profiles=profiles)
     client = broker.kafka_client(config).name
-    return f"{config.bootstrap_servers} answers {client}, the topics and the rights are there"
+    show(f"# broker: {config.bootstrap_servers} answers {client}, the topics and the rights are there")

@@ -38,7 +38,8 @@ def topics() -> None:
 def create(partitions: int, replication_factor: int, retention_hours: float) -> None:
     """Create the topics that do not exist yet.
 
-    Topics that exist are not changed, with one exception: the state topic gets as many partitions as the beats topic.
+    Topics that exist are not changed, with one exception: the topics of state and of profiles get as many partitions as
+    the beats topic.
     """
     for line in broker.create_topics(
         settings.read(), broker.TopicPlan(partitions, replication_factor, retention_hours)

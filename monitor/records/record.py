@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from monitor.records.stream_time import StreamTime
 
 Headers = tuple[tuple[str, bytes], ...]
-GROUP_HEADER = "group"  # of a row of episode state: names the group that wrote it
+GROUP_HEADER = "group"  # of a row of episode state or of a profile: names the group that wrote it
 HEADER_BYTES = 10  # of one header, besides its name and value: the most that their lengths take
+
+
+def other_group(headers: Headers, group: bytes) -> bytes:
+    """The group that the headers of a row name, if it is another one; else nothing."""
+    return next((value for name, value in headers if name == GROUP_HEADER and value != group), b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,21 @@ class ControlRecord:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Where this member begins to read a partition: after an assignment, or again after a step that failed."""
+    """Where this member begins to read a partition: after an assignment, or again after a step that failed.
 
-    offset: int  # of the next record
+    Records from `read_from` up to `offset` were judged before and come again: they complete the profiles.
+    """
+
+    offset: int  # of the next record to judge
     stream_time: StreamTime | None  # before that record; None: not committed
     state: Mapping[bytes, bytes]  # source -> its row of the state topic
-    atomic: bool  # whether state and offsets are written in one transaction
+    atomic: bool  # whether rows and offsets are written in one transaction
+    profiles: Mapping[bytes, bytes] = field(default_factory=dict)  # source -> its row of the profiles topic
+    read_from: int = -1  # of the first record that comes, at most `offset`, which it is by default
+
+    def __post_init__(self) -> None:
+        if self.read_from < 0:
+            object.__setattr__(self, "read_from", self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +164,7 @@ class Checkpoint:
     deletions: tuple[Message, ...] = ()
     offsets: Mapping[int, int] = field(default_factory=dict)  # partition -> offset of the next record to read
     stream_times: Mapping[int, StreamTime] = field(default_factory=dict)  # by partition, after its last record
+    read_from: Mapping[int, int] = field(default_factory=dict)  # of partitions of `offsets`: see `Assigned`
 
     def __bool__(self) -> bool:
         """Whether there is anything to deliver besides offsets."""

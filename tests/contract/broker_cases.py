@@ -46,7 +46,8 @@ class CheckedBroker:
         assert records.revoked.isdisjoint(records.assigned)
         for partition in records.revoked:
             del self._next[partition]
-        self._next |= {partition: assigned.offset for partition, assigned in records.assigned.items()}
+        assert all(one.read_from <= one.offset for one in records.assigned.values())
+        self._next |= {partition: assigned.read_from for partition, assigned in records.assigned.items()}
         brought = records.partition.tolist()
         assert brought == sorted(brought, key=list(dict.fromkeys(brought)).index), "a partition's records are apart"
         for partition, offset in zip(brought, records.offset.tolist(), strict=True):
@@ -63,8 +64,8 @@ class Case(Protocol):
     has_no_more: bool  # whether the client cannot tell that more was fetched
     limit_seconds: float  # after which what a test waits for is missing
 
-    def open(self, instance: str = "one") -> CheckedBroker:
-        """One more member of the group; `instance` tells members apart."""
+    def open(self, instance: str = "one", *, profiles: bool = False) -> CheckedBroker:
+        """One more member of the group; `instance` tells members apart. `profiles`: whether it uses them."""
 
     def publish(self, messages: Sequence[Message], first_ms: int = NOW_MS) -> None:
         """Write records, with times one second apart."""
@@ -97,8 +98,8 @@ class MemoryCase:
     def __post_init__(self) -> None:
         self.cluster = MemoryCluster(self.settings, self.partitions)
 
-    def open(self, instance: str = "one") -> CheckedBroker:  # noqa: ARG002 - members in memory need no names
-        return CheckedBroker(MemoryBroker(self.cluster))
+    def open(self, instance: str = "one", *, profiles: bool = False) -> CheckedBroker:  # noqa: ARG002 - needs no names
+        return CheckedBroker(MemoryBroker(self.cluster, profiles=profiles))
 
     def publish(self, messages: Sequence[Message], first_ms: int = NOW_MS) -> None:
         for row, message in enumerate(messages):
@@ -130,8 +131,9 @@ class KafkaCase:
     has_no_more: bool
     limit_seconds: float = 60
 
-    def open(self, instance: str = "one") -> CheckedBroker:
-        return CheckedBroker(KafkaBroker(self.settings.model_copy(update={"instance": instance})))
+    def open(self, instance: str = "one", *, profiles: bool = False) -> CheckedBroker:
+        settings = self.settings.model_copy(update={"instance": instance})
+        return CheckedBroker(KafkaBroker(settings, profiles=profiles))
 
     def publish(self, messages: Sequence[Message], first_ms: int = NOW_MS) -> None:
         with closing(Publisher(self.settings)) as publisher:

@@ -576,6 +576,144 @@ def test_a_member_has_joined_once_it_reads_and_not_while_its_partitions_are_to_b
         assert broker.joined()
 
 
+# Profiles
+
+
+def profile(one, value, source=b"bed", partition=0):
+    return Message(one.settings.profiles_topic, source, value, partition=partition)
+
+
+def begun_again(one, *, at=3, read_from=1, rows=()):
+    """Let a member read three records and deliver with profiles."""
+    with closing(one.open(profiles=True)) as broker:
+        read(one, broker, 3)
+        broker.deliver(replace(step(one, b"alert", *rows, at=at, stream_time=77), read_from={0: read_from}))
+
+
+@both_modes
+@pytest.mark.usefixtures("with_kafka")
+def test_the_last_profile_of_each_source_comes_with_its_partition(case):
+    one = case([b"one"], partitions=2)
+    with closing(one.open(profiles=True)) as broker:
+        poll_until(one, broker, lambda seen: len(seen.assigned) == 2)
+        rows = (
+            profile(one, b"old"),
+            profile(one, b"new"),
+            profile(one, b"gone", b"other"),
+            profile(one, b"1", partition=1),
+        )
+        broker.deliver(Checkpoint(rows, offsets={0: 0, 1: 0}))
+        broker.deliver(Checkpoint((), (profile(one, None, b"other"),), offsets={0: 0}))
+    with closing(one.open(profiles=True)) as broker:
+        seen = poll_until(one, broker, lambda seen: len(seen.assigned) == 2)
+    found = {partition: assigned.profiles for partition, assigned in seen.assigned.items()}
+    assert found == {0: {b"bed": b"new"}, 1: {b"bed": b"1"}}
+
+
+@both_modes
+@pytest.mark.usefixtures("with_kafka")
+def test_a_partition_is_read_from_where_its_profiles_need_it_and_goes_on_at_the_committed_offset(case):
+    one = case([b"one", b"two", b"three", b"four"], batch_size=3)
+    begun_again(one, rows=(row(one, b"open"), profile(one, b"profile")))
+    assert one.committed() == {0: 3}
+    is_atomic = one.settings.delivery == "exactly-once"
+    for _ in range(2):  # the second member commits nothing but what it found
+        with closing(one.open(profiles=True)) as broker:
+            seen = read(one, broker, 3)
+        assert seen.rows == [(0, 1, b"two"), (0, 2, b"three"), (0, 3, b"four")]
+        found = Assigned(3, StreamTime.at(77), {b"bed": b"open"}, is_atomic, {b"bed": b"profile"}, 1)
+        assert seen.assigned == {0: found}
+
+
+@pytest.mark.usefixtures("with_kafka")
+def test_without_profiles_none_are_read_and_no_record_comes_again(case):
+    one = case([b"one", b"two", b"three", b"four"], batch_size=3)
+    begun_again(one, rows=(profile(one, b"profile"),))
+    is_atomic = one.settings.delivery == "exactly-once"
+    with closing(one.open()) as broker:
+        seen = read(one, broker, 1)
+    assert seen.assigned == {0: Assigned(3, StreamTime.at(77), {}, is_atomic)}
+    assert seen.assigned[0].read_from == 3
+    with closing(one.open(profiles=True)) as broker:  # what was read meanwhile is in no profile
+        assert read(one, broker, 1).assigned[0].read_from == 3
+
+
+@pytest.mark.usefixtures("with_kafka")
+def test_where_profiles_begin_follows_with_offsets_that_have_no_messages(case):
+    one = case([b"one", b"two", b"three"], commit_interval_ms=0)
+    with closing(one.open(profiles=True)) as broker:
+        read(one, broker, 3)
+        broker.deliver(Checkpoint(offsets={0: 2}, read_from={0: 1}))
+        poll_until(one, broker, lambda _: one.committed() == {0: 2})
+        broker.deliver(Checkpoint(offsets={0: 3}, read_from={0: 2}))
+    with closing(one.open(profiles=True)) as broker:
+        seen = read(one, broker, 1)
+    assert (seen.assigned[0].offset, seen.rows) == (3, [(0, 2, b"three")])
+
+
+@pytest.mark.parametrize(
+    ("case", "how"),
+    [
+        memory(EXACTLY, "evicted"),
+        memory(AT_LEAST, "evicted"),
+        memory(EXACTLY, "aborted"),
+        *real(EXACTLY, "evicted"),
+        *real(EXACTLY, "aborted"),
+        *real(AT_LEAST, "evicted"),
+    ],
+    indirect=["case"],
+)
+def test_a_rewind_reads_again_from_where_the_profiles_began_at_the_last_commit(case, how, monkeypatch):
+    one = case([b"one", b"two", b"three"], commit_interval_ms=NEVER_MS)
+    with closing(one.open(profiles=True)) as broker:
+        read(one, broker, 3)
+        broker.deliver(replace(step(one, b"first", at=2), read_from={0: 1}))
+        second = replace(step(one, b"second", at=3), read_from={0: 2})
+        with next_delivery_comes_to_nothing(one, broker, how, monkeypatch), pytest.raises(RewoundError):
+            broker.deliver(second)
+        seen = read(one, broker, 2)
+        assert (seen.assigned[0].offset, seen.assigned[0].read_from) == (2, 1)
+        assert seen.rows == [(0, 1, b"two"), (0, 2, b"three")]
+
+
+@pytest.mark.usefixtures("with_kafka")
+@both_modes
+def test_nothing_below_the_offset_at_which_a_partition_was_assigned_is_committed(case):
+    one = case([b"one", b"two", b"three"])
+    begun_again(one)
+    with closing(one.open(profiles=True)) as broker:
+        read(one, broker, 2)
+        broker.deliver(Checkpoint(offsets={0: 2}))
+        broker.deliver(step(one, b"alert", at=2))
+        assert one.committed() == {0: 3}
+    with closing(one.open(profiles=True)) as broker:
+        found = read(one, broker, 2).assigned[0]
+    assert (found.offset, found.stream_time, found.read_from) == (3, StreamTime.at(77), 1)
+
+
+@pytest.mark.usefixtures("with_kafka")
+def test_records_that_come_again_are_no_lag(case):
+    one = case([b"one", b"two", b"three", b"four"], batch_size=3)
+    begun_again(one)
+    with closing(one.open(profiles=True)) as broker:
+        lags = []
+        poll_until(one, broker, lambda seen: lags.append(broker.lag().get(0)) or len(seen.rows) == 3)
+        poll_until(one, broker, lambda _: lags.append(broker.lag().get(0)) or lags[-1] == 1)
+        assert set(lags) <= {None, 1}
+        broker.deliver(step(one, b"alert", at=4))
+        poll_until(one, broker, lambda _: broker.lag() == {0: 0})
+
+
+@pytest.mark.usefixtures("with_kafka")
+def test_profiles_of_another_group_are_not_used(case):
+    one = case([b"one", b"two", b"three"])
+    begun_again(one, rows=(profile(one, b"own"),))
+    one.publish([replace(profile(one, b"strange", source), headers=(("group", b"x"),)) for source in (b"bed", b"z")])
+    with closing(one.open(profiles=True)) as broker:
+        seen = poll_until(one, broker, lambda seen: seen.assigned)
+    assert seen.assigned[0].profiles == {b"bed": b"own"}
+
+
 # What a broker says of itself
 
 

@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, NewTopic
 
-from monitor.broker import Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
+from monitor.broker import KafkaBroker, Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
 from monitor.errors import BrokerError, RefusedError
 from monitor.records.record import Assigned, Checkpoint, Message
 from monitor.records.stream_time import StreamTime
@@ -256,27 +256,38 @@ def transaction(settings, count):
         yield producer
 
 
-def test_topics_are_made_once_and_the_state_follows_the_beats(kafka):
+def test_topics_are_made_once(kafka):
     settings = settings_on(kafka.address)
     made = list(create_topics(settings, TopicPlan(3, 1, 5)))
-    assert len(made) == 6
+    assert len(made) == 7
     assert all("created" in line for line in made)
     assert all("there already" in line for line in create_topics(settings, TopicPlan(3, 1, 5)))
     assert retention_ms(settings, settings.beats_topic) == 5 * 3_600_000
 
 
-def test_a_state_topic_with_more_partitions_than_the_beats_is_refused(kafka):
+@pytest.mark.parametrize("topic", ["state_topic", "profiles_topic"])
+def test_a_topic_of_rows_with_more_partitions_than_the_beats_is_refused(kafka, topic):
     settings = settings_on(kafka.address)
     list(create_topics(settings, TopicPlan(4, 1, 5)))
-    other = settings_on(kafka.address, state_topic=settings.state_topic)
-    with pytest.raises(RefusedError, match="has 4 partitions and"):
+    other = settings_on(kafka.address, **{topic: getattr(settings, topic)})
+    with pytest.raises(RefusedError, match=f"has 4 partitions and .* name another MONITOR_{topic.upper()}"):
         list(create_topics(other, TopicPlan(2, 1, 5)))
+
+
+@pytest.mark.parametrize("topic", ["state_topic", "profiles_topic"])
+def test_a_topic_of_rows_follows_the_beats(kafka, topic):
+    settings = settings_on(kafka.address)
+    list(create_topics(settings, TopicPlan(1, 1, 5)))
+    other = settings_on(kafka.address, **{topic: getattr(settings, topic)})
+    made = list(create_topics(other, TopicPlan(3, 1, 5)))
+    assert made[-1] == f"{getattr(settings, topic)}: extended from 1 to 3 partitions"
 
 
 def test_missing_topics_are_named(broker):
     settings = settings_on(broker.address)
     needed = ("beats", "alerts", "dead_letters", "control", "state")
     assert missing_topics(settings) == [getattr(settings, f"{name}_topic") for name in needed]
+    assert missing_topics(settings, profiles=True) == [*missing_topics(settings), settings.profiles_topic]
     with pytest.raises(BrokerError, match="topics create"):
         kafka_broker(settings)
 
@@ -289,13 +300,17 @@ def test_a_publisher_says_when_the_topic_is_not_there(kafka, client):
 
 
 @pytest.mark.usefixtures("kafka")
-def test_the_state_topic_of_another_group_is_refused(make_settings):
+@pytest.mark.parametrize(("topic", "content"), [("state_topic", "episode state"), ("profiles_topic", "profiles")])
+def test_a_topic_of_rows_of_another_group_is_refused(make_settings, topic, content):
     settings = make_settings(partitions=1)
+    row = Message(getattr(settings, topic), b"bed", b"row", (("group", b"other\x1b"),), partition=0)
     with closing(Publisher(settings)) as publisher:
-        publisher.send(Message(settings.state_topic_name, b"bed", b"row", (("group", b"other\x1b"),), partition=0))
+        publisher.send(row)
         publisher.flush()
-    with closing(kafka_broker(settings)) as broker, pytest.raises(RefusedError, match="episode state of group other"):
-        read_until_assigned(broker)
+    with closing(KafkaBroker(settings, profiles=True)) as broker:
+        sentence = f"{row.topic} has the {content} of group other.*: name another MONITOR_{topic.upper()} for"
+        with pytest.raises(RefusedError, match=sentence):
+            read_until_assigned(broker)
 
 
 @pytest.mark.usefixtures("kafka")
@@ -315,7 +330,7 @@ def test_a_row_of_another_group_does_not_stop_a_group_that_has_read_before(make_
         while not assigned:
             assigned |= broker.poll().assigned
     assert assigned[0].state == {b"bed": b"row"}
-    assert "has the episode state of group x: it is not used" in caplog.text
+    assert "has the episode state of group x: these rows are not used" in caplog.text
 
 
 @pytest.mark.usefixtures("kafka")

@@ -35,7 +35,15 @@ SET = (
     "delivery",
     "kafka_client",
 )
-TOPICS = ("beats_topic", "alerts_topic", "scores_topic", "dead_letters_topic", "control_topic", "state_topic")
+TOPICS = (
+    "beats_topic",
+    "alerts_topic",
+    "scores_topic",
+    "dead_letters_topic",
+    "control_topic",
+    "state_topic",
+    "profiles_topic",
+)
 
 
 class Daemon:

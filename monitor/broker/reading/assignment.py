@@ -1,24 +1,22 @@
-"""The partitions of one member of the group: next offset, stream time and episode state of each.
+"""The partitions of one member of the group: next offset, stream time and rows of each.
 
-Kafka assigns a partition to this member; the member then *restores* it: it asks for the committed offset, reads the
-episode state and sets the consumer to that offset. Only restored partitions are read. When a partition is revoked or
-assigned again, or a transaction failed, what is known of it is dropped, and it is restored again before its next record
-is judged.
+Kafka assigns a partition to this member; the member then *restores* it: it asks for the committed place, reads the
+episode state and the profiles, and sets the consumer to the first record that they lack. Only restored partitions are
+read. When a partition is revoked or assigned again, or a transaction failed, what is known of it is dropped, and it is
+restored again before its next record is judged.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.broker.client import CommittedOffset
+from monitor.broker.place import CommittedPlace, known_partitions
 from monitor.errors import BrokerError
 from monitor.records.record import Assigned, BrokerFacts
-from monitor.records.stream_time import StreamTime
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from monitor.broker.client import GroupClient
-    from monitor.broker.reading.state_topic import StateTopic
+    from monitor.broker.client import CommittedOffset, GroupClient
+    from monitor.broker.reading.source_rows import SourceRows
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,34 +38,6 @@ MAX_RETRY_SECONDS = 20.0
 FIRST_WAIT_SECONDS, WAIT_SECONDS = 0.5, 3.0
 STALL_SECONDS = 30.0  # less than /healthz waits before it names the partition
 CHECK_GAP_SECONDS = 10.0  # no check for so long, as while the broker is unavailable: begin again
-# What follows the semicolon is not ours: confluent-kafka 2.16.1 commits one more byte, and may read more than there is.
-# An older version committed a time alone, of 13 digits until the year 2286.
-_METADATA, _OLDER = (
-    re.compile(r"(?:clock=([-\d,]+))?(?: ?of=(\d{1,9}))?;.*", re.DOTALL),
-    re.compile(r"clock=(-?\d{1,13})\0?"),
-)
-
-
-def offset_to_commit(offset: int, stream_time: StreamTime | None, partitions: int = 0) -> CommittedOffset:
-    """An offset to commit, with the partition's stream time in its metadata, so that both change together.
-
-    `partitions`: how many the topic had when the group began to read this one; 0: not known.
-    """
-    clock = [] if stream_time is None else [f"clock={stream_time.text()}"]
-    known = [f"of={partitions}"] if partitions else []
-    return CommittedOffset(offset, " ".join([*clock, *known]) + ";")
-
-
-def committed_stream_time(metadata: str) -> StreamTime | None:
-    """The stream time that was committed with an offset; None where another program committed it."""
-    found = _METADATA.fullmatch(metadata) or _OLDER.fullmatch(metadata)
-    return None if found is None or found[1] is None else StreamTime.parse(found[1])
-
-
-def committed_partitions(metadata: str) -> int:
-    """The number of partitions that was committed with an offset; 0 where none was."""
-    found = _METADATA.fullmatch(metadata)
-    return 0 if found is None or found[2] is None else int(found[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +51,9 @@ class Retry:
 class Assignment:
     """The restored partitions of one member, each with the offset that is expected next."""
 
-    def __init__(self, settings: Settings, state: StateTopic) -> None:
-        self._settings, self._state = settings, state
+    def __init__(self, settings: Settings, state: SourceRows, profiles: SourceRows | None = None) -> None:
+        """Without `profiles` nothing is read again, and no profiles are read."""
+        self._settings, self._state, self._profiles = settings, state, profiles
         self._facts = BrokerFacts()
         self._is_atomic = settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}
@@ -122,9 +93,13 @@ class Assignment:
         facts, self._facts = self._facts, BrokerFacts()
         return facts
 
-    def to_commit(self, partition: int, offset: int, stream_time: StreamTime | None) -> CommittedOffset:
-        """An offset of a partition to commit, with its metadata."""
-        return offset_to_commit(offset, stream_time, self._known.get(partition, 0))
+    def to_commit(self, partition: int, place: CommittedPlace) -> CommittedOffset:
+        """A place in a partition to commit, as an offset with metadata."""
+        return place.to_commit(self._known.get(partition, 0))
+
+    def is_behind(self, partition: int, offset: int) -> bool:
+        """Whether a higher offset of the partition is committed already: the records from it on come again."""
+        return offset < self._committed.get(partition, 0)
 
     def delivered(self, offsets: Mapping[int, CommittedOffset]) -> None:
         """These offsets are committed."""
@@ -189,10 +164,12 @@ class Assignment:
         due = [partition for partition in wanted if self._held_back.get(partition, 0.0) <= now]
         if not due:
             return []
-        held_back = self._state.held_back(due)
-        for partition in held_back:
+        held_back: dict[int, str] = {}
+        for rows in filter(None, (self._state, self._profiles)):
+            held_back |= dict.fromkeys(rows.held_back(due), rows.topic.name)
+        for partition, topic in held_back.items():
             if partition not in self._held_back:
-                log.warning("partition %d waits for an open transaction on the state topic to end", partition)
+                log.warning("partition %d waits for an open transaction on %s to end", partition, topic)
                 with contextlib.suppress(BrokerError):
                     client.stop(partition)
             self._held_back[partition] = now + LOOK_AGAIN_SECONDS
@@ -222,48 +199,50 @@ class Assignment:
             self._facts += BrokerFacts(restore_seconds=(time.monotonic() - began,))
 
     def _restored(self, client: GroupClient, wanted: list[int]) -> dict[int, Assigned]:
-        """Find where to read on, read the episode state, and let the client fetch the partitions."""
+        """Find where to read on, read the rows, and let the client fetch the partitions."""
         first, end = client.beginnings(wanted), client.ends(wanted)
         known = client.committed(wanted, self._patience(wanted))
-        positions = self._positions(client, known, first, end)
+        places = self._places(client, known, first, end)
         is_new_group = not self._next and not any(known.values())  # as far as these partitions can tell
         states = self._state.read(wanted, is_new_group=is_new_group)
-        client.start({partition: position.offset for partition, position in positions.items()})
-        for partition in wanted:
+        profiles = {} if self._profiles is None else self._profiles.read(wanted, is_new_group=is_new_group)
+        client.start({partition: place.read_from for partition, place in places.items()})
+        for partition, place in places.items():
             self._retry.pop(partition, None)
-            self._next[partition] = self._committed[partition] = positions[partition].offset
+            self._next[partition], self._committed[partition] = place.read_from, place.offset
         self._facts += BrokerFacts(restored_sources=sum(map(len, states.values())))
         return {
-            partition: Assigned(
-                position.offset, committed_stream_time(position.metadata), states[partition], self._is_atomic
-            )
-            for partition, position in positions.items()
+            one: Assigned(at.offset, at.stream_time, states[one], self._is_atomic, profiles.get(one, {}), at.read_from)
+            for one, at in places.items()
         }
 
-    def _positions(
+    def _places(
         self,
         client: GroupClient,
         known: Mapping[int, CommittedOffset | None],
         first: Mapping[int, int],
         end: Mapping[int, int],
-    ) -> dict[int, CommittedOffset]:
-        """Where to read each partition from: its committed offset in `known`, or as MONITOR_OFFSET_RESET says.
+    ) -> dict[int, CommittedPlace]:
+        """Where to go on in each partition: as `known` says what is committed, or as MONITOR_OFFSET_RESET does.
 
         `first` and `end` are the offsets of the first record that is there, and after the last one.
         """
         policy = dict(first if self._settings.offset_reset == "earliest" else end)
         policy |= {partition: first[partition] for partition in self._appeared(client, known)}
-        positions = {}
+        places = {}
         for partition, committed in known.items():
             if committed is None:
-                positions[partition] = offset_to_commit(policy[partition], None)
-            elif first[partition] <= committed.offset and (committed.offset <= end[partition] or not self._is_atomic):
-                positions[partition] = committed  # other brokers than Kafka do not always give the right end
+                places[partition] = CommittedPlace.at(policy[partition])
+                continue
+            place = CommittedPlace.committed(committed)
+            if first[partition] <= place.offset and (place.offset <= end[partition] or not self._is_atomic):
+                # other brokers than Kafka do not always give the right end
+                again = place.offset if self._profiles is None else max(place.read_from, first[partition])
+                places[partition] = place._replace(read_from=again)
             else:
-                self._report_gap(partition, committed.offset, policy[partition], first[partition])
-                stream_time = committed_stream_time(committed.metadata)
-                positions[partition] = offset_to_commit(policy[partition], stream_time)
-        return positions
+                self._report_gap(partition, place.offset, policy[partition], first[partition])
+                places[partition] = CommittedPlace.at(policy[partition], place.stream_time)
+        return places
 
     def _patience(self, wanted: Collection[int]) -> float:
         """How long to wait for the committed offsets of these partitions, in seconds."""
@@ -277,13 +256,13 @@ class Assignment:
         reading. Each offset is committed with the number of partitions that its group found.
         """
         for partition, one in committed.items():
-            self._known[partition] = 0 if one is None else committed_partitions(one.metadata)
+            self._known[partition] = 0 if one is None else known_partitions(one.metadata)
         if all(self._known[partition] for partition in committed):
             return set()
         count = max(client.partitions(), 1 + max(committed))
         new = {partition for partition, one in committed.items() if one is None}
         before = client.committed(set(range(count)) - new, WAIT_SECONDS) if new else {}
-        began = max((committed_partitions(one.metadata) for one in before.values() if one is not None), default=0)
+        began = max((known_partitions(one.metadata) for one in before.values() if one is not None), default=0)
         self._known |= {partition: count for partition in committed if not self._known[partition]}
         return {partition for partition in new if began and partition >= began}
 
@@ -292,6 +271,7 @@ class Assignment:
 
         Gaps are usual (transaction markers, compaction), but not when the expected offset is below the first record
         that is kept: then retention deleted records, and the client went on by MONITOR_OFFSET_RESET without an error.
+        Those that were judged before are not lost, but the client may have passed over others with them.
         """
         expected = self._next.get(partition)
         if expected is None:
@@ -300,8 +280,15 @@ class Assignment:
         if offset < expected and self._is_atomic:  # records that were judged already: restore from the committed offset
             self.revoke({partition})
             return False
-        if not expected <= offset <= expected + 1:
-            self._report_gap(partition, expected, offset, client.beginnings([partition])[partition])
+        judged = self._committed[partition]
+        if not expected <= offset <= max(expected + 1, judged):
+            first = client.beginnings([partition])[partition]
+            if expected < first <= judged < offset:
+                self.revoke({partition})
+                return False
+            self._report_gap(partition, max(expected, judged), offset, first)
+            if offset < judged <= expected:  # the topic was made again
+                self._committed[partition] = offset
         self._next[partition] = int(offsets[-1]) + 1
         return True
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from monitor.broker.client import CommittedOffset, KafkaClient, Membership
-    from monitor.broker.reading.state_topic import StateTopic
+    from monitor.broker.place import CommittedPlace
+    from monitor.broker.reading.source_rows import SourceRows
     from monitor.records.record import Assigned, BrokerFacts, Records
-    from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,12 @@ _UNUSABLE = {Failure.BROKEN, Failure.UNREADABLE}  # after these failures the nex
 class GroupConsumer:
     """The group's consumer. All methods are for the thread of the loop."""
 
-    def __init__(self, settings: Settings, client: KafkaClient, state: StateTopic) -> None:
+    def __init__(
+        self, settings: Settings, client: KafkaClient, state: SourceRows, profiles: SourceRows | None = None
+    ) -> None:
         self._settings, self._client = settings, client
         self._topic = settings.beats_topic
-        self._assignment = Assignment(settings, state)
+        self._assignment = Assignment(settings, state, profiles)
         self._ends: dict[int, tuple[int, int]] = {}  # partition -> position of the client, end; about a second old
         self._held_back: dict[int, int] = {}
         self._failure: BrokerError | None = None  # of the last request for the lag
@@ -160,9 +162,13 @@ class GroupConsumer:
         self._refusals = 0
         self._assignment.delivered(offsets)
 
-    def to_commit(self, partition: int, offset: int, stream_time: StreamTime | None) -> CommittedOffset:
-        """An offset of a partition to commit, with its metadata."""
-        return self._assignment.to_commit(partition, offset, stream_time)
+    def to_commit(self, partition: int, place: CommittedPlace) -> CommittedOffset:
+        """A place in a partition to commit, as an offset with metadata."""
+        return self._assignment.to_commit(partition, place)
+
+    def is_behind(self, partition: int, offset: int) -> bool:
+        """Whether a higher offset of the partition is committed already."""
+        return self._assignment.is_behind(partition, offset)
 
     def is_idle(self) -> bool:
         """Whether it has joined the group without getting a partition."""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from monitor.broker.client import ClientError, CommittedOffset
-from monitor.broker.reading.assignment import Assignment, committed_partitions, committed_stream_time, offset_to_commit
+from monitor.broker.reading.assignment import Assignment
+from monitor.broker.topics import profile_rows, state_rows
 from monitor.errors import BrokerError
-from monitor.records.stream_time import StreamTime
+from monitor.records.record import BrokerFacts
 from monitor.settings import Settings
 
 
@@ -22,6 +23,7 @@ class Group:
         self.bad = set(bad)
         self.pending = set()  # an open transaction holds their committed offsets back
         self.offsets, self.stopped, self.waits = {}, set(), []
+        self.first, self.metadata = 0, "clock=5"
 
     def assignment(self):
         return frozenset(self.given)
@@ -32,7 +34,7 @@ class Group:
     def beginnings(self, wanted):
         if self.bad & set(wanted):
             raise ClientError("no leader")
-        return dict.fromkeys(wanted, 0)
+        return dict.fromkeys(wanted, self.first)
 
     def ends(self, wanted):
         return dict.fromkeys(wanted, 100)
@@ -41,7 +43,7 @@ class Group:
         self.waits.append(seconds)
         if self.pending & set(wanted):
             raise ClientError("an open transaction of the group")
-        return {partition: CommittedOffset(10 + partition, "clock=5") for partition in wanted}
+        return {partition: CommittedOffset(10 + partition, self.metadata) for partition in wanted}
 
     def start(self, offsets):
         self.offsets |= offsets
@@ -52,6 +54,8 @@ class Group:
 
 
 class Store:
+    topic = state_rows(Settings())
+
     def __init__(self, held_back=()):
         self.held = set(held_back)
 
@@ -138,20 +142,29 @@ def test_a_partition_that_brings_nothing_although_records_wait_is_told_after_a_w
 
 
 @pytest.mark.usefixtures("assignment")
-def test_a_partition_held_back_by_an_open_transaction_is_not_waited_for(caplog):
-    store, group = Store({1}), Group(range(3))
-    assignment = Assignment(Settings(), store)
+@pytest.mark.parametrize("topic", ["state", "profiles"])
+def test_a_partition_held_back_by_an_open_transaction_is_not_waited_for(caplog, topic):
+    state, profiles, group = Store(), ProfileStore(), Group(range(3))
+    store = {"state": state, "profiles": profiles}[topic]
+    store.held = {1}
+    assignment = Assignment(Settings(), state, profiles)
     assert assignment.restore(group).keys() == {0, 2}
     for _ in range(100):
         assert not assignment.restore(group)
     assert group.stopped == {1}
-    assert len(caplog.messages) == 1
+    assert caplog.messages == [f"partition 1 waits for an open transaction on ecg-monitor.{topic} to end"]
     store.held.clear()
     found = [assignment.restore(group) for _ in range(100)]
     assert next(filter(None, found)).keys() == {1}
 
 
+class ProfileStore(Store):
+    topic = profile_rows(Settings())
+
+
 class FailingStore:
+    topic = state_rows(Settings())
+
     def held_back(self, _):
         return set()
 
@@ -174,25 +187,49 @@ def test_what_stood_still_while_nobody_looked_is_not_blamed(assignment):
     assert assignment.stalled({0: 5}, 100) == assignment.stalled({0: 5}, 700) == []
 
 
-@pytest.mark.parametrize("stream_time", [None, StreamTime.at(0), StreamTime(7, -9, 3, 2, 1, -5, 4)])
-def test_the_stream_time_is_committed_with_the_offset(stream_time):
-    assert committed_stream_time(offset_to_commit(7, stream_time).metadata) == stream_time
-
-
-@pytest.mark.parametrize("after", ["\0", "7", " of=3;", "\n\u00a3"])
-def test_what_a_client_adds_to_the_metadata_is_not_read(after):
-    metadata = offset_to_commit(7, StreamTime.at(1_764_489_600_000), 2).metadata + after
-    assert committed_stream_time(metadata) == StreamTime.at(1_764_489_600_000)
-    assert committed_partitions(metadata) == 2
-
-
-@pytest.mark.parametrize("metadata", ["clock=1764489600000", "clock=1764489600000\0"])
-def test_the_metadata_of_an_older_version_is_read(metadata):
-    assert committed_stream_time(metadata) == StreamTime.at(1_764_489_600_000)
+@pytest.fixture
+def reading_again():
+    """An assignment with profiles, and its group: partition 0 is committed at 10 and read from 5 on."""
+    assignment, group = Assignment(Settings(), Store(), ProfileStore()), Group([0])
+    group.metadata = "clock=5;from=5;"
+    assert assignment.restore(group)[0].read_from == group.offsets[0] == 5
+    return assignment, group
 
 
 @pytest.mark.parametrize(
-    "metadata", ["", ";", "x", "clock=;", "clock=x;", "clock=1.5;", "clock=" + "9" * 40 + ";", "clock=17644896000007"]
+    ("metadata", "first", "begins"),
+    [("clock=5;from=7;", 0, 7), ("clock=5;from=7;", 9, 9), ("clock=5", 0, 10), ("clock=5;", 0, 10), ("", 0, 10)],
 )
-def test_metadata_of_somebody_else_is_no_clock(metadata):
-    assert committed_stream_time(metadata) is None
+def test_it_reads_from_where_the_profiles_begin_as_far_as_that_is_kept(metadata, first, begins):
+    assignment, group = Assignment(Settings(), Store(), ProfileStore()), Group([0])
+    group.metadata, group.first = metadata, first
+    (found,) = assignment.restore(group).values()
+    assert (found.offset, found.read_from, group.offsets) == (10, begins, {0: begins})
+    assert assignment.facts().lost_records == 0
+
+
+def test_records_that_come_again_count_neither_as_waiting_nor_as_lost(reading_again):
+    assignment, group = reading_again
+    assert assignment.waiting(0, 5, 12) == 2
+    group.first = 8
+    assert assignment.expects(group, 0, np.array([8, 9]))
+    assert assignment.waiting(0, 10, 12) == 2
+    assert assignment.expects(group, 0, np.array([10, 11]))
+    assert assignment.facts().offset_resets == 0
+
+
+def test_a_client_that_passes_over_records_because_older_ones_were_deleted_is_set_back(reading_again):
+    assignment, group = reading_again
+    group.first = 8
+    assert not assignment.expects(group, 0, np.array([100]))  # as MONITOR_OFFSET_RESET=latest makes it
+    (found,) = assignment.restore(group).values()
+    assert (found.offset, found.read_from, group.offsets) == (10, 8, {0: 8})
+    assert assignment.facts().lost_records == 0
+
+
+def test_of_records_that_come_again_only_those_that_were_not_judged_are_lost(reading_again):
+    assignment, group = reading_again
+    assignment.facts()
+    group.first = 14
+    assert assignment.expects(group, 0, np.array([14]))
+    assert assignment.facts() == BrokerFacts(offset_resets=1, lost_records=4)
