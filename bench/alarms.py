@@ -22,7 +22,6 @@ from monitor.backtest import Counted, bootstrap, count, episodes_of, total, trut
 from monitor.errors import MonitorError, RefusedError
 from monitor.profiles import Profiles, SourceBeats
 from monitor.recordings import Segmenter, lead_names, open_recording
-from monitor.recordings.lead_filter import DETAIL_DELAY, DETAIL_PER_MV, RATE_HZ, LeadFilter
 from monitor.recordings.segmenter import joined
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ CHUNK_SECONDS = 1.0
 PREFERRED = ("MLII", "II")
 PACED = frozenset({"102", "104", "107", "217"})
 BATCH = 16_384
-LEAST_BETWEEN = 15  # samples at 250 Hz; fewer between two beats say nothing about noise
 HEAD = """\
 | record | false episodes | without changes | runs of 3 | of 5 | opens at beat | fibrillation | kept | templates |
 |---|---|---|---|---|---|---|---|---|"""
@@ -48,7 +46,7 @@ class PlayedLead:
     truth: Truth
     seconds: NDArray[np.float64]  # (n,)
     samples: NDArray[np.float32]  # (n, 140)
-    noise: NDArray[np.float32]  # (n,), log of the rms of the filter's `detail` between beats; NaN where it is not known
+    noise: NDArray[np.float32]  # (n,), before each beat; NaN where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +70,8 @@ def read(path: Path) -> PlayedLead | None:
     size = int(CHUNK_SECONDS * recording.hz)
     chunks = [signal[start : start + size] for start in range(0, len(signal), size)]
     beats = joined([*(segmenter.feed(chunk) for chunk in chunks), segmenter.finish()])
-    noise = between(signal, recording.hz, beats.time)
-    return PlayedLead(path.stem, truth_of(recording.annotations, recording.seconds), beats.time, beats.samples, noise)
-
-
-def between(signal: NDArray[np.float64], hz: float, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The noise before each beat (n,): from 0.4 s after the beat before it to 0.2 s before it, at most 1.2 s."""
-    lead_filter = LeadFilter(hz)
-    detail = lead_filter.feed(signal[None]).detail[0] / DETAIL_PER_MV
-    squares = np.concatenate([[0], np.cumsum(detail * detail)])
-    r = np.rint((seconds + lead_filter.delay_seconds) * RATE_HZ).astype(np.int64) + DETAIL_DELAY
-    end = r - round(0.2 * RATE_HZ)
-    start = np.maximum(np.concatenate([r[:1], r[:-1]]) + round(0.4 * RATE_HZ), end - round(1.2 * RATE_HZ))
-    length = np.where(end - start >= LEAST_BETWEEN, end - start, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (0.5 * np.log((squares[end] - squares[start]) / length)).astype(np.float32)
+    truth = truth_of(recording.annotations, recording.seconds)
+    return PlayedLead(path.stem, truth, beats.time, beats.samples, beats.noise)
 
 
 def judge(leads: list[PlayedLead], learning_seconds: float, *, noise: bool) -> tuple[list[JudgedLead], float]:
@@ -151,7 +136,7 @@ def summary(parts: list[Counted]) -> str:
 @click.option("--only", multiple=True, help="Names of recordings.  [default: all but paced ones]")
 @click.option("--sensitivity", type=click.Choice(get_args(Sensitivity)), default="normal", show_default=True)
 @click.option("--seconds", default=300.0, show_default=True, help="Learning time, which is not judged.")
-@click.option("--noise", is_flag=True, help="Use the noise between beats, which a sender may add.")
+@click.option("--noise", is_flag=True, help="Use the noise before beats, which `publish` sends along.")
 def main(data: Path, only: tuple[str, ...], sensitivity: Sensitivity, seconds: float, *, noise: bool) -> None:
     """Judge every annotated WFDB record in a folder, and print what was found as a table."""
     paths = [path for path in sorted(data.glob("*.hea")) if path.stem in (only or {path.stem} - PACED)]
