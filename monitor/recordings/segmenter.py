@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from itertools import compress
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -227,9 +228,10 @@ class Segmenter:
             return joined([])
         columns = np.array(whole, np.int64).T
         place = columns[0] * width + columns[1] - (end - width)  # of R, in all leads one after the other
-        if not known.valid.all():
+        if not known.is_valid:
             is_valid = known.valid.take(place[:, None] + np.arange(start, stop)).all(axis=1)
             columns, place = columns[:, is_valid], place[is_valid]
+            whole = list(compress(whole, is_valid))
         lead, r, before = columns
         at = place[:, None] + self._below
         samples = known.signal.take(at)
@@ -237,7 +239,7 @@ class Segmenter:
         samples -= np.add.reduce(samples, axis=1, keepdims=True) / SAMPLES
         rr = (r - before) / RATE_HZ
         rr[before < 0] = np.nan
-        noise = noise_before(known, end, lead, r, before)
+        noise = noise_before(known, end, whole)
         return Segments(lead, r / RATE_HZ - self._delay, rr, samples.astype(np.float32), noise)
 
 

@@ -63,6 +63,11 @@ class Kept:
             np.zeros((leads, KEEP), np.int64),
         )
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether all samples are valid."""
+        return np.count_nonzero(self.valid) == self.valid.size
+
     def extended(self, new: Filtered) -> Kept:
         """With the new samples behind them."""
         return Kept(
