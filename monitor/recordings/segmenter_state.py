@@ -66,7 +66,7 @@ class Kept:
     @property
     def is_valid(self) -> bool:
         """Whether all samples are valid."""
-        return np.count_nonzero(self.valid) == self.valid.size
+        return bool(np.count_nonzero(self.valid) == self.valid.size)
 
     def extended(self, new: Filtered) -> Kept:
         """With the new samples behind them."""
