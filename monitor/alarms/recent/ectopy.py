@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class EctopyRule:
     """When single beats are frequent."""
 
-    least: float = 2.6  # score of a single beat
-    flagged: int = 5  # k: single beats
-    window: int = 10  # n: among this many last beats, at most 16
+    least: float = 3.4  # score of a single beat
+    flagged: int = 4  # k: single beats
+    window: int = 8  # n: among this many last beats, at most 16
     close: int = 5  # beats in a row that are not frequent close the episode
     merge_ms: int = 120_000  # after it closed, an opening is the same episode
 

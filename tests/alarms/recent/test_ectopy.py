@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monitor.alarms.recent.ectopy import EctopyRule, frequent
 from tests.alarms.recent.pieces import SOURCES, cut_sources, in_pieces
 
-RULE = EctopyRule(least=2.6, flagged=5, window=10)
+RULE = EctopyRule(least=3.4, flagged=4, window=8)
 NOTHING = np.zeros(1, np.uint16)
 
 
@@ -20,17 +20,17 @@ def found(text):
     return np.flatnonzero(is_frequent).tolist()
 
 
-def test_bigeminy_is_found_at_its_fifth_early_beat():
-    assert found(".V.V.V.V.V") == [9]
+def test_bigeminy_is_found_at_its_fourth_early_beat():
+    assert found("...V.V.V.V") == [9]
 
 
-def test_four_of_ten_beats_are_not_frequent_and_beats_without_a_score_do_not_count():
-    assert found("V..V..V..V....VV") == []
+def test_every_third_beat_is_not_frequent_and_beats_without_a_score_do_not_count():
+    assert found("V..V..V..V..V..V") == []
     assert found("?" * 20) == []
 
 
-def test_it_ends_when_fewer_than_five_of_the_last_ten_are_single():
-    assert found("V.V.V.V.V..........")[-1] == 9
+def test_it_ends_when_fewer_than_four_of_the_last_eight_are_single():
+    assert found("V.V.V.V.........") == [6, 7]
 
 
 @settings(max_examples=60)
