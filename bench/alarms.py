@@ -51,7 +51,7 @@ def row(result: BacktestResult) -> str:
 @click.option("--only", multiple=True, help="Names of recordings.  [default: all but paced ones]")
 @click.option("--sensitivity", type=click.Choice(get_args(Sensitivity)), default="normal", show_default=True)
 @click.option("--seconds", default=300.0, show_default=True, help="Learning time, which is not judged.")
-@click.option("--noise", is_flag=True, help="Use the noise between beats, which a sender may add.")
+@click.option("--noise", is_flag=True, help="Use the noise before beats, which `publish` sends along.")
 def main(data: Path, only: tuple[str, ...], sensitivity: Sensitivity, seconds: float, *, noise: bool) -> None:
     """Judge every annotated WFDB record in a folder, and print what was found as a table."""
     paths = [path for path in sorted(data.glob("*.hea")) if path.stem in (only or {path.stem} - PACED)]

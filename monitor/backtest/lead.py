@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.backtest.noise import LeadNoise
 from monitor.beats.window import R_CENTRED
 from monitor.profiles import Profiles, SourceBeats
 from monitor.recordings.player import segmenter_of
@@ -37,10 +36,10 @@ class LeadPlayer:
     """The beats of one lead, each compared with what the lead was like before."""
 
     def __init__(self, recording: Recording, learning_seconds: float, *, noise: bool) -> None:
-        """`noise`: whether the noise between beats counts. Raises RecordingError for a rate that cannot be cut."""
+        """`noise`: whether the noise before beats counts. Raises RecordingError for a rate that cannot be cut."""
         self._recording = recording
         self._segmenter = segmenter_of(recording, R_CENTRED)
-        self._noise = LeadNoise(recording.hz) if noise else None
+        self._noise = noise
         self._profiles = Profiles(learning_seconds)
         self._row = self._profiles.add()
         self._learned: float | None = None
@@ -57,8 +56,6 @@ class LeadPlayer:
     def beats(self) -> Iterator[LeadScores]:
         """All beats, those of at most a minute at a time. Raises RecordingError where the file is damaged."""
         for piece in self._recording.pieces():
-            if self._noise is not None:
-                self._noise.feed(piece)
             yield self._judged(self._segmenter.feed(piece))
         yield self._judged(self._segmenter.finish())
 
@@ -66,7 +63,7 @@ class LeadPlayer:
         row = np.repeat(self._row, len(found))
         time_ms = np.rint(1000 * found.time).astype(np.int64)
         rr = self._profiles.intervals(row, time_ms)
-        noise = np.full(len(found), np.nan, np.float32) if self._noise is None else self._noise.before(found.time)
+        noise = found.noise if self._noise else np.full(len(found), np.nan, np.float32)
         scored = self._profiles.observe(SourceBeats(row, found.samples, time_ms, rr, noise))
         learned = [one.beat for one in scored.notices if one.kind in ("learned", "sick-while-learning")]
         if learned:

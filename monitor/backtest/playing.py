@@ -31,7 +31,7 @@ class BacktestPlan:
 
     sensitivities: tuple[Sensitivity, ...] = ("normal",)  # the rules; the first is that of the list of episodes
     profile_seconds: float = 300.0  # from which the profile is learned, and which are not judged
-    noise: bool = True  # whether the noise between beats counts; beats on a topic come without it
+    noise: bool = True  # whether the noise before beats counts; beats on a topic may come without it
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,15 @@ class Beats:
     time: NDArray[np.int64]  # (n,), ms since the epoch
     partition: NDArray[np.int32]  # (n,), with the offset: where the record stands
     offset: NDArray[np.int64]  # (n,)
+    noise: NDArray[np.float32]  # (n,), of the lead before the beat, log; NaN where it is not known or was not asked for
 
     def __len__(self) -> int:
         return len(self.offset)
 
     def select(self, keep: NDArray[np.bool_]) -> Beats:
         """The beats where `keep` (n,) is true."""
-        return Beats(self.samples[keep], self.source[keep], self.time[keep], self.partition[keep], self.offset[keep])
+        columns = self.samples, self.source, self.time, self.partition, self.offset, self.noise
+        return Beats(*(column[keep] for column in columns))
 
 
 def encode(samples: NDArray[np.float32], form: Literal["float32", "json"]) -> bytes:

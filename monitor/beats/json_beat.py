@@ -28,6 +28,7 @@ import orjson
 
 from monitor.beats.beat import MAX_AMPLITUDE, SAMPLES
 from monitor.beats.json_numbers import read_numbers
+from monitor.beats.wrapping import unwrapped
 from monitor.records import strict_json
 from monitor.records.strict_json import UnclearError
 from monitor.terminal import count_of
@@ -67,6 +68,18 @@ def read_samples(
             if error:
                 refused[start + row] = error
     return refused
+
+
+def noise_field(value: bytes) -> float:
+    """The field `noise` of a value that is a beat; NaN where there is none, or one that is not a number."""
+    if b'"noise"' not in value:
+        return math.nan
+    before, _, after = _cut(unwrapped(value))
+    for text in (before + after, unwrapped(value)):  # without the samples; with them where they were cut elsewhere
+        with suppress(orjson.JSONDecodeError):
+            noise = orjson.loads(text).get("noise")
+            return float(noise) if type(noise) in {int, float} else math.nan
+    return math.nan
 
 
 def read_alike(

@@ -21,7 +21,8 @@ from monitor.beats.beat import (
     SAMPLES,
     Beats,
 )
-from monitor.beats.json_beat import read_alike, read_samples
+from monitor.beats.json_beat import noise_field, read_alike, read_samples
+from monitor.beats.noise_header import noise_of, plausible_noise
 from monitor.beats.wrapping import unwrapped, wrapping
 from monitor.records.strict_json import UnclearError
 from monitor.terminal import count_of
@@ -69,20 +70,35 @@ class Rejected:
     detail: str  # a sentence
 
 
-def parse(records: Records) -> tuple[Beats, list[Rejected]]:
-    """The beats among the records, and the other records with the reason for each; both in the order of the records."""
+def parse(records: Records, *, noise: bool = False) -> tuple[Beats, list[Rejected]]:
+    """The beats among the records, and the other records with the reason for each; both in the order of the records.
+
+    `noise`: whether the noise before beats is asked for. Without, no header is decoded.
+    """
     rejected = {row: _too_large(row, found) for row, found in records.set_aside.items()}
     keys = _keys(records.key, rejected)
     samples, rest = _binary(records.value)
     _read_json(records.value, rest, samples, rejected)
     _reject_amplitudes(samples, rejected)
     _reject_tiny(samples, rejected)
-    beats = Beats(samples, keys, records.time, records.partition, records.offset)
+    json_rows = [row for row in rest if row not in rejected]
+    known = _noise(records, json_rows) if noise else np.full(len(records), np.nan, np.float32)
+    beats = Beats(samples, keys, records.time, records.partition, records.offset, known)
     if not rejected:
         return beats, []
     kept = np.ones(len(records), np.bool_)
     kept[list(rejected)] = False
     return beats.select(kept), [rejected[row] for row in sorted(rejected)]
+
+
+def _noise(records: Records, json_rows: list[int]) -> NDArray[np.float32]:
+    """The noise before the beats (n,): from the header, else from the field of a JSON object; NaN where neither is."""
+    noise = noise_of(records.headers)
+    rows = np.array(json_rows, np.intp)
+    rows = rows[np.isnan(noise[rows])]
+    fields = [noise_field(value or b"") for value in records.value.select(rows)]
+    noise[rows] = plausible_noise(np.array(fields, np.float64))
+    return noise
 
 
 def _too_large(row: int, found: SetAside) -> Rejected:

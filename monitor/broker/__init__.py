@@ -11,7 +11,15 @@ from monitor.broker.permissions import check_delivery
 from monitor.broker.protocol import Broker
 from monitor.broker.reading.reader import Reader
 from monitor.broker.retry import COMMAND_SECONDS
-from monitor.broker.topics import TimeLimits, TopicPlan, create_topics, missing_topics, retention_ms, time_limits
+from monitor.broker.topics import (
+    TimeLimits,
+    TopicPlan,
+    create_topics,
+    has_beat_times,
+    missing_topics,
+    retention_ms,
+    time_limits,
+)
 from monitor.broker.writing.buffered_publisher import BUFFER_RECORDS, BufferedPublisher, Loss, RecordPublisher
 from monitor.broker.writing.publisher import Publisher, StampedMessage
 from monitor.broker.writing.replayer import (
@@ -44,6 +52,7 @@ __all__ = [
     "check_delivery",
     "create_topics",
     "describe_letters",
+    "has_beat_times",
     "kafka_client",
     "ledger_topic",
     "make_ledger_topic",

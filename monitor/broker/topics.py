@@ -144,6 +144,16 @@ def time_limits(settings: Settings, topic: str) -> TimeLimits:
     return TimeLimits(int(kept) if kept.isdecimal() else None, int(ahead) if ahead.isdecimal() else None)
 
 
+def has_beat_times(settings: Settings) -> bool:
+    """Whether the records of the beats topic have the times that their publishers gave them, those of the beats.
+
+    With `message.timestamp.type=LogAppendTime` they have the broker's times of arrival, which say nothing about RR.
+    Where this user may not ask, the times are taken for the publishers': that is Kafka's default.
+    """
+    with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
+        return admin.config(settings.beats_topic, "message.timestamp.type") != "LogAppendTime"
+
+
 def retention_ms(settings: Settings, topic: str) -> int | None:
     """How long the topic keeps records, by their timestamps; None without a limit, or where that is not known."""
     return time_limits(settings, topic).kept_ms

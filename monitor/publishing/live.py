@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitor.beats.beat import encode
+from monitor.beats.noise_header import noise_headers
 from monitor.beats.window import Window
 from monitor.broker import BUFFER_RECORDS, BufferedPublisher, Loss
 from monitor.errors import BrokerError, RefusedError
@@ -100,8 +101,8 @@ class LiveFeed:
         """Give each beat to the publisher, with the wall-clock time of its R peak."""
         key, topic = self._target.source.encode(), self._target.topic
         since_epoch = self._clock.wall() - self._clock.monotonic()
-        for time, samples in zip(beats.time.tolist(), beats.samples, strict=True):
-            message = Message(topic, key, encode(samples, self._target.form))
+        for time, samples, noise in zip(beats.time.tolist(), beats.samples, beats.noise.tolist(), strict=True):
+            message = Message(topic, key, encode(samples, self._target.form), noise_headers(noise))
             self._publisher.send(message, round(1000 * (since_epoch + time)))
 
     def _report(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from monitor.beats.beat import encode
+from monitor.beats.noise_header import noise_headers
 from monitor.beats.plausible import NO_BEATS, BeatHeights
 from monitor.beats.window import R_CENTRED, Window
 from monitor.broker import TimeLimits
@@ -125,7 +126,8 @@ class Playback:
 
     def _message(self, beat: PlayedBeat, topic: str) -> Message:
         is_labelled = self._plan.with_annotations and beat.symbol
-        headers = ((ANNOTATION_HEADER, beat.symbol.encode()),) if is_labelled else ()
+        annotation = ((ANNOTATION_HEADER, beat.symbol.encode()),) if is_labelled else ()
+        headers = (*noise_headers(beat.noise), *annotation)
         return Message(topic, beat.bed.source.encode(), encode(beat.samples, self._plan.form), headers)
 
     def times(self) -> str:

@@ -60,7 +60,9 @@ R_REACH = _samples(0.06)  # the R peak lies this close to the peak of the envelo
 FIRST_R = -ENVELOPE_DELAY - R_REACH  # the earliest place of R, counted from the peak of the envelope
 STORED = _samples(2.2)  # older stored peaks are dropped, because a beat must come out within 3 s
 LEARN_BACK = _samples(3.0)  # how far back a decision may look at the envelope
-KEEP = _samples(4.0)  # samples that are kept: LEARN_BACK, or STORED and a window; and what is not examined yet
+# Samples that are kept: LEARN_BACK, or STORED and a window, or STORED and the noise before a beat (1.4 s and a little);
+# and what is not examined yet.
+KEEP = _samples(4.0)
 SLOPE_BEFORE, SLOPE_AFTER = R_REACH + 10, 10  # where the steepest step is looked for, samples around a peak
 _AROUND_PEAK = np.arange(-PEAK_REACH, PEAK_REACH + 1)
 _AROUND_SLOPE = np.arange(-SLOPE_BEFORE, SLOPE_AFTER)

@@ -20,6 +20,7 @@ class LiveBeats:
 
     samples: NDArray[np.float32]  # (n, 140), mV
     time: NDArray[np.float64]  # (n,), of the R peak, seconds of the caller's monotonic clock; never falls
+    noise: NDArray[np.float32]  # (n,), before the beat, see `Segments`; NaN where it is not known
 
     def __len__(self) -> int:
         return len(self.time)
@@ -62,16 +63,16 @@ class LiveSignal:
 
     def _found(self, samples: NDArray[np.float64], now: float) -> LiveBeats:
         if not len(samples):
-            return LiveBeats(np.empty((0, 0), np.float32), np.empty(0))
+            return LiveBeats(np.empty((0, 0), np.float32), np.empty(0), np.empty(0, np.float32))
         self._clock.came(len(samples), now)
         return self._timed(self._segmenter.feed(samples), now)
 
     def _timed(self, found: Segments, now: float) -> LiveBeats:
         """The beats with their times, which never fall and never lie ahead of now, although the clock is corrected."""
         if not len(found):
-            return LiveBeats(found.samples, found.time)
+            return LiveBeats(found.samples, found.time, found.noise)
         time = np.minimum(self._clock.zero + found.time, now)
         time = np.maximum.accumulate(np.maximum(time, self._last))
         self._last = float(time[-1])
         self.beats += len(time)
-        return LiveBeats(found.samples, time)
+        return LiveBeats(found.samples, time, found.noise)

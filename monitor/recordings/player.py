@@ -42,6 +42,7 @@ class PlayedBeat:
     time_ms: int  # of the R peak, ms since the epoch
     samples: NDArray[np.float32] = field(repr=False)  # (140,), mV
     symbol: str  # code of the annotation near it; empty where there is none
+    noise: float  # before it, see `Segments`; NaN where it is not known
 
 
 def play(beds: Sequence[Bed], window: Window = R_CENTRED) -> Iterator[PlayedBeat]:
@@ -72,9 +73,9 @@ def _beats(bed: Bed, segmenter: Segmenter) -> Iterator[PlayedBeat]:
     annotations = bed.recording.annotations
     symbols = None if annotations is None else BeatSymbols(annotations)
     for found in _found(bed.recording, segmenter):
-        for seconds, samples in zip(found.time.tolist(), found.samples, strict=True):
+        for seconds, samples, noise in zip(found.time.tolist(), found.samples, found.noise.tolist(), strict=True):
             symbol = "" if symbols is None else symbols.near(seconds)
-            yield PlayedBeat(bed, bed.start_ms + round(1000 * seconds), samples, symbol)
+            yield PlayedBeat(bed, bed.start_ms + round(1000 * seconds), samples, symbol, noise)
 
 
 def _found(recording: Recording, segmenter: Segmenter) -> Iterator[Segments]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from itertools import compress
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from monitor.recordings.detector import (
 )
 from monitor.recordings.lead_filter import RATE_HZ, LeadFilter
 from monitor.recordings.limits import number
+from monitor.recordings.noise import noise_before
 from monitor.recordings.segmenter_state import Kept, StoredState, decoded, encoded
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Segments:
     time: NDArray[np.float64]  # (n,), of the R peak, seconds since the first sample that was fed
     rr: NDArray[np.float64]  # (n,), seconds since the R peak before; NaN for the first beat of a lead
     samples: NDArray[np.float32]  # (n, 140), mV, mean 0, cut by the window
+    noise: NDArray[np.float32]  # (n,), before the beat: log of mV, see `noise_before`; NaN where it is not known
 
     def __len__(self) -> int:
         return len(self.time)
@@ -117,7 +120,7 @@ class Segmenter:
         return self._flush()
 
     def state(self) -> bytes:
-        """Everything that `restore` needs to go on, some 25 KB a lead. Take it between two calls of `feed`."""
+        """Everything that `restore` needs to go on, some 29 KB a lead. Take it between two calls of `feed`."""
         return encoded(
             StoredState(
                 self._hz,
@@ -206,9 +209,7 @@ class Segmenter:
         """The new peaks of each lead: those up to PEAK_FINAL before the end that were not examined before."""
         width = known.envelope.shape[1]
         lead, at = find_peaks(known.envelope, known.examined - (end - width))
-        detail, heights = known.detail, known.envelope[lead, at]
-        shorter = width - detail.shape[1]
-        peaks = measured(detail, heights, lead, at - shorter, end - detail.shape[1])
+        peaks = measured(known.detail, known.envelope[lead, at], lead, at, end - width)
         bounds = np.searchsorted(lead, np.arange(self._leads + 1)).tolist()
         return [peaks[bounds[number] : bounds[number + 1]] for number in range(self._leads)]
 
@@ -227,9 +228,10 @@ class Segmenter:
             return joined([])
         columns = np.array(whole, np.int64).T
         place = columns[0] * width + columns[1] - (end - width)  # of R, in all leads one after the other
-        if not known.valid.all():
+        if not known.is_valid:
             is_valid = known.valid.take(place[:, None] + np.arange(start, stop)).all(axis=1)
             columns, place = columns[:, is_valid], place[is_valid]
+            whole = list(compress(whole, is_valid))
         lead, r, before = columns
         at = place[:, None] + self._below
         samples = known.signal.take(at)
@@ -237,7 +239,8 @@ class Segmenter:
         samples -= np.add.reduce(samples, axis=1, keepdims=True) / SAMPLES
         rr = (r - before) / RATE_HZ
         rr[before < 0] = np.nan
-        return Segments(lead, r / RATE_HZ - self._delay, rr, samples.astype(np.float32))
+        noise = noise_before(known, end, whole)
+        return Segments(lead, r / RATE_HZ - self._delay, rr, samples.astype(np.float32), noise)
 
 
 def joined(found: Sequence[Segments]) -> Segments:
@@ -246,10 +249,12 @@ def joined(found: Sequence[Segments]) -> Segments:
     if len(found) == 1:
         return found[0]
     if not found:
-        return Segments(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty((0, SAMPLES), np.float32))
+        empty = np.empty((0, SAMPLES), np.float32)
+        return Segments(np.empty(0, np.int64), np.empty(0), np.empty(0), empty, np.empty(0, np.float32))
     return Segments(
         np.concatenate([one.lead for one in found]),
         np.concatenate([one.time for one in found]),
         np.concatenate([one.rr for one in found]),
         np.concatenate([one.samples for one in found]),
+        np.concatenate([one.noise for one in found]),
     )

@@ -22,7 +22,6 @@ from monitor.recordings.detector import (
     LEARNED_REACH,
     LEVEL_BEATS,
     PEAK_FINAL,
-    SLOPE_BEFORE,
     START,
     START_PIECES,
     FoundBeat,
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 
     from monitor.recordings.lead_filter import Filtered
 
-VERSION = 1
-DETAIL_KEEP = START + SLOPE_BEFORE + 1  # samples of `detail` that are kept: before START nothing is examined
+VERSION = 2  # 1 kept less of `detail`
 MAX_COUNT = 2**48  # samples; more than any recording has
 MAX_BYTES = 512 * 2**20
 MAX_VALUE = 2.0**62  # of whole numbers and of heights
@@ -61,9 +59,14 @@ class Kept:
         return cls(
             np.zeros((leads, KEEP)),
             np.zeros((leads, KEEP), np.bool_),
-            np.zeros((leads, DETAIL_KEEP), np.int64),
+            np.zeros((leads, KEEP), np.int64),
             np.zeros((leads, KEEP), np.int64),
         )
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether all samples are valid."""
+        return bool(np.count_nonzero(self.valid) == self.valid.size)
 
     def extended(self, new: Filtered) -> Kept:
         """With the new samples behind them."""
@@ -80,7 +83,7 @@ class Kept:
         return Kept(
             self.signal[:, -KEEP:],
             self.valid[:, -KEEP:],
-            self.detail[:, -DETAIL_KEEP:],
+            self.detail[:, -KEEP:],
             self.envelope[:, -KEEP:],
             self.examined,
         )
@@ -145,7 +148,7 @@ SHAPES = {
     "history": Shape(np.int64, (0, HISTORY), -_HIGHEST, _HIGHEST),
     "signal": Shape(np.float64, (0, KEEP), -MAX_MV, MAX_MV),
     "valid": Shape(np.bool_, (0, KEEP), 0, 1),
-    "detail": Shape(np.int64, (0, DETAIL_KEEP), -MAX_VALUE, MAX_VALUE),
+    "detail": Shape(np.int64, (0, KEEP), -MAX_VALUE, MAX_VALUE),
     "envelope": Shape(np.int64, (0, KEEP), 0, MAX_VALUE),
     "maxima": Shape(np.int64, (-1, 2), 0, MAX_VALUE),
     "maxima_of": Shape(np.int64, (0,), 0, START_PIECES),

@@ -71,6 +71,7 @@ def batch(rows):
         np.array(time, np.int64),
         np.array(partition, np.int32),
         np.array(offset, np.int64),
+        np.full(len(rows), np.nan, np.float32),
     )
     abnormal = np.array([one in "AB" for one in verdict])
     return beats, abnormal, np.array([".FG".find(one.replace("B", "F")) for one in verdict], np.int8).clip(0)

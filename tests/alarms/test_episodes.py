@@ -31,6 +31,7 @@ def stream(verdicts, *, sources=None, times=None, partition=0, first_offset=0):
         time=np.array(times if times is not None else [800 * i for i in range(n)], np.int64),
         partition=np.full(n, partition, np.int32),
         offset=np.arange(first_offset, first_offset + n, dtype=np.int64),
+        noise=np.full(n, np.nan, np.float32),
     )
     return beats, np.array([v == "A" for v in verdicts]), np.array([FLAT * (v == "F") for v in verdicts], np.int8)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections import UserList
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,3 +196,42 @@ def test_a_verdict_does_not_depend_on_the_rest_of_the_batch(values):
     together = {one.row: one.reason for one in parse.parse(records(values))[1]}
     alone = [parse.parse(records([value]))[1] for value in values]
     assert together == {row: one[0].reason for row, one in enumerate(alone) if one}
+
+
+def with_noise(*beats):
+    """Records of (value, text of the header `noise`)."""
+    values, texts = zip(*beats, strict=True)
+    return replace(records(values), headers=tuple(() if text is None else (("noise", text),) for text in texts))
+
+
+def test_the_noise_before_a_beat_comes_from_the_header_or_from_the_field_and_the_header_counts():
+    given = with_noise(
+        (FLOAT32, b"-4.5"), (FLOAT32, None), (b"junk", b"-4"), (as_json(NUMBERS, noise=-3.5), None),
+        (as_json(NUMBERS, noise=-3.5), b"-4.5"), (as_json(NUMBERS, noise=-3), b"?"), (as_json(NUMBERS), None),
+    )  # fmt: skip
+    beats, _ = parse.parse(given, noise=True)
+    assert np.array_equal(beats.noise, [-4.5, np.nan, -3.5, -4.5, -3, np.nan], equal_nan=True)
+    assert beats.noise.dtype == np.float32
+
+
+@pytest.mark.parametrize("noise", ["-3", None, True, [1], {"noise": 1}, 51, 1e300, 10**30, -math.pi * 100])
+def test_a_field_that_is_no_noise_is_ignored(noise):
+    beats, rejected = parse.parse(records([as_json(NUMBERS, noise=noise)]), noise=True)
+    assert (np.isnan(beats.noise).tolist(), rejected) == ([True], [])
+
+
+@pytest.mark.parametrize("before", ['"samples"[', "]", "[1]"])
+def test_the_field_is_found_wherever_it_stands(before):
+    text = b"\xef\xbb\xbf" + json.dumps({"x": before, "y": [before], "noise": -4, "samples": NUMBERS}).encode()
+    assert parse.parse(records([text]), noise=True)[0].noise.tolist() == [-4]
+    nested = json.dumps({"samples": NUMBERS, "x": [{"noise": -4}]}).encode()
+    assert np.isnan(parse.parse(records([nested]), noise=True)[0].noise).all()
+
+
+def test_without_being_asked_for_noise_no_header_is_looked_at():
+    class Unreadable(UserList):
+        def __getitem__(self, _row):
+            raise AssertionError("a header was read")
+
+    beats, _ = parse.parse(replace(records([FLOAT32]), headers=Unreadable([()])))
+    assert np.isnan(beats.noise).tolist() == [True]

@@ -10,7 +10,18 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, NewTopic
 
-from monitor.broker import KafkaBroker, Publisher, Reader, TopicPlan, create_topics, missing_topics, retention_ms
+from monitor.broker import (
+    COMMAND_SECONDS,
+    KafkaBroker,
+    Publisher,
+    Reader,
+    TopicPlan,
+    create_topics,
+    has_beat_times,
+    kafka_client,
+    missing_topics,
+    retention_ms,
+)
 from monitor.errors import BrokerError, RefusedError
 from monitor.records.record import Assigned, Checkpoint, Message
 from monitor.records.stream_time import StreamTime
@@ -263,6 +274,16 @@ def test_topics_are_made_once(kafka):
     assert all("created" in line for line in made)
     assert all("there already" in line for line in create_topics(settings, TopicPlan(3, 1, 5)))
     assert retention_ms(settings, settings.beats_topic) == 5 * 3_600_000
+
+
+def test_a_topic_whose_broker_stamps_the_records_does_not_have_the_times_of_beats(kafka):
+    settings = settings_on(kafka.address)
+    list(create_topics(settings, TopicPlan(1, 1, 5)))
+    assert has_beat_times(settings)
+    stamped = settings_on(kafka.address, beats_topic=settings.beats_topic + ".stamped")
+    with closing(kafka_client(stamped).admin(stamped, COMMAND_SECONDS)) as admin:
+        admin.create(stamped.beats_topic, 1, 1, {"message.timestamp.type": "LogAppendTime"})
+    assert not has_beat_times(stamped)
 
 
 @pytest.mark.parametrize("topic", ["state_topic", "profiles_topic"])

@@ -85,6 +85,7 @@ def test_an_edf_file_becomes_beats_at_the_times_of_its_r_peaks_and_an_alarm(comm
     assert said == f"{len(found):,} beats of 1 source published to {command.settings.beats_topic}\n"
     assert {record.key for record in found} == {b"bed-7"}
     assert {len(record.value) for record in found} == {FLOAT32_BYTES}
+    assert {name for one in found for name, _ in one.headers} == {"noise"}
     times = np.array([one.timestamp for one in found]) / 1000 - start.timestamp()
     expected = annotated_seconds(record, SECONDS)
     assert len(found) - len(expected) in {0, 1, 2}  # the first and the last one may be cut as well

@@ -19,7 +19,7 @@ from monitor.publishing.status_line import StatusLine
 from monitor.publishing.stop_request import StopRequest
 from tests.clocks import ManualClock
 from tests.fakes import FakePublisher
-from tests.recordings.test_segmenter import HZ, lead
+from tests.recordings.test_segmenter import HZ, lead, segments
 
 TARGET = LiveTarget("bed-7", "ecg.beats", "float32")
 STARTED = 2_000_000_000.0
@@ -60,6 +60,8 @@ def test_every_beat_is_published_with_the_time_of_its_r_peak():
         ("ecg.beats", b"bed-7", 560)
     }
     assert run.lines[-1] == f"bed-7: 00:00:30, {len(peaks)} beats, {len(peaks)} published"
+    noise = segments(samples.astype(np.float32)).noise[1:]
+    assert [np.float32(dict(one.message.headers)["noise"]) for one in taken[1:]] == noise.tolist()
 
 
 def test_a_signal_that_ends_within_a_sample_is_refused_after_its_beats():

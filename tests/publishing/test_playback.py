@@ -16,6 +16,7 @@ from monitor.publishing.status_line import StatusLine
 from monitor.recordings.player import StartChoice
 from tests.clocks import ManualClock
 from tests.recordings.leads import recording
+from tests.recordings.test_segmenter import segments
 
 NO_LIMITS = TimeLimits(None, None)
 PLAN = PlaybackPlan()
@@ -35,12 +36,24 @@ def test_every_beat_is_a_message_under_the_name_of_its_bed():
     sent, _, result = played([whole], PlaybackPlan(sources=("bed-7",), with_annotations=True))
     assert [message.key for message, *_ in sent] == [b"bed-7"] * len(peaks)
     assert all(len(message.value) == 560 for message, *_ in sent)
-    assert sent[1][0].headers == (("annotation", b"V"),)
+    assert [name for name, _ in sent[1][0].headers] == ["noise", "annotation"]
+    assert sent[1][0].headers[-1] == ("annotation", b"V")
     assert result == [f"bed-7: 00:00:30 of 00:00:30, {len(peaks)} beats"]
 
 
 def test_annotations_are_left_out_unless_they_are_asked_for():
-    assert {message.headers for message, *_ in played([recording(symbols="N" * 40)[0]])[0]} == {()}
+    sent, *_ = played([recording(symbols="N" * 40)[0]])
+    assert {name for message, *_ in sent for name, _ in message.headers} == {"noise"}
+
+
+@pytest.mark.parametrize("form", ["float32", "json"])
+def test_the_noise_before_a_beat_goes_along_as_text_where_it_is_known(form):
+    whole, _ = recording()
+    sent, *_ = played([whole], PlaybackPlan(form=form))
+    noise = segments(whole.samples).noise
+    assert np.isnan(noise[0])
+    assert sent[0][0].headers == ()
+    assert [np.float32(dict(message.headers)["noise"]) for message, *_ in sent[1:]] == noise[1:].tolist()
 
 
 @pytest.mark.parametrize("speed", [1.0, 10.0])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.beats.window import R_CENTRED, R_TO_R, Window
+from monitor.recordings.lead_filter import DETAIL_DELAY, DETAIL_PER_MV, LeadFilter
 from monitor.recordings.segmenter import Segmenter, joined
 from tests.recordings import mitdb
 
@@ -36,6 +37,7 @@ def assert_same(left, right):
     assert np.array_equal(left.time, right.time)
     assert np.array_equal(left.rr, right.rr, equal_nan=True)
     assert np.array_equal(left.samples, right.samples)
+    assert np.array_equal(left.noise, right.noise, equal_nan=True)
 
 
 @pytest.mark.parametrize("hz", [100.0, 125.0, 250.0, 360.0, 1000.0])
@@ -76,7 +78,7 @@ def test_a_window_from_r_to_r_is_refused():
 @settings(max_examples=25)
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=60), st.integers(0, 2**16))
 def test_the_beats_are_the_same_however_the_signal_is_cut_into_chunks(sizes, seed):
-    signal, _ = lead(12.0, rate=70 + seed % 60, noise=0.05, seed=seed)
+    signal, _ = lead(12.0, rate=30 + seed % 100, noise=0.05, seed=seed)
     signal[1000 : 1000 + seed % 400] = np.nan
     assert_same(segments(signal), segments(signal, sizes))
 
@@ -168,6 +170,39 @@ def test_many_leads_give_what_each_gives_alone():
         alone, is_own = segments(signal), found.lead == number
         assert np.array_equal(found.time[is_own], alone.time)
         assert np.array_equal(found.samples[is_own], alone.samples)
+        assert np.array_equal(found.noise[is_own], alone.noise, equal_nan=True)
+
+
+def expected_noise(signal, found, hz):
+    """The noise before each beat, from the whole signal: R + 0.40 s of the beat before to R - 0.20 s, at most 1.2 s."""
+    lead_filter = LeadFilter(hz)
+    detail = lead_filter.feed(signal[None]).detail[0] / DETAIL_PER_MV
+    r = np.rint((found.time + lead_filter.delay_seconds) * 250).astype(int) + DETAIL_DELAY
+    before = r - np.rint(found.rr * 250)
+    starts, stops = np.fmax(before + 100, r - 350), r - 50
+    parts = [detail[int(start) : stop] for start, stop in zip(starts[1:], stops[1:], strict=True)]
+    return np.array([np.nan] + [0.5 * np.log(np.mean(part**2)) if len(part) >= 15 else np.nan for part in parts])
+
+
+@pytest.mark.parametrize("name", ["106", "119", "208"])
+def test_noise_is_that_of_the_signal_between_two_beats(name):
+    signal = mitdb.read(name).signal[: 300 * 360]  # these have pauses, and pairs of beats with nothing between them
+    found = segments(signal, hz=mitdb.HZ)
+    assert found.noise == pytest.approx(expected_noise(signal, found, mitdb.HZ), abs=0.0006, nan_ok=True)
+    assert found.noise.dtype == np.float32
+
+
+def test_noise_rises_with_the_noise_of_the_lead_by_its_logarithm():
+    quiet, loud = (segments(lead(noise=noise)[0]) for noise in (0.02, 0.08))
+    assert np.median(loud.noise[1:] - quiet.noise[1:]) == pytest.approx(np.log(4), abs=0.1)
+
+
+def test_noise_is_not_known_for_the_first_beat_for_fast_ones_and_where_a_sample_is_invalid():
+    signal, peaks = lead(noise=0.02)
+    signal[int((peaks[10] - 0.3) * HZ)] = np.nan
+    found = segments(signal)
+    assert np.flatnonzero(np.isnan(found.noise)).tolist() == [0, 10]
+    assert np.isnan(segments(lead(rate=100.0)[0]).noise).all()
 
 
 def test_no_beat_touches_a_gap_and_beats_go_on_behind_it():

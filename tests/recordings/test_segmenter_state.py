@@ -91,7 +91,7 @@ def put(place, value):
         (b"\xff" * 100, "it cannot be read"),
         ("text", "it is not bytes"),
         (safetensors.numpy.save({"whole": np.zeros(6, np.int64)}), "it has other parts"),
-        (forged(whole=put(0, 2)), "it is of version 2, where 1 is read"),
+        (forged(whole=put(0, 1)), "it is of version 1, where 2 is read"),
         (forged(whole=put(1, 2)), "its pending are not possible"),
         (forged(whole=put(3, 7)), "its sample numbers contradict each other"),
         (forged(whole=put(1, 10**15)), "it has other parts"),
