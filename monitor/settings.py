@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     dead_letters_topic: str = Field("ecg.dead-letters", min_length=1, description="where records that are not beats go")
     control_topic: str = Field("ecg.control", min_length=1, description="where thresholds are changed")
     state_topic: str = Field("", description="where episode state is kept (default: `<group id>.state`)")
+    profiles_topic: str = Field("", description="where profiles are kept (default: `<group id>.profiles`)")
     delivery: Literal["exactly-once", "at-least-once"] = Field(
         "exactly-once", description="`exactly-once`, or `at-least-once` for brokers without transactions"
     )
@@ -146,7 +147,7 @@ class Settings(BaseSettings):
     def _check_topics(self) -> None:
         """Refuse what Kafka does not take, and one name for two topics: the monitor would read what it writes."""
         names = {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_topic")}
-        names["state_topic"] = self.state_topic_name
+        names |= {"state_topic": self.state_topic_name, "profiles_topic": self.profiles_topic_name}
         users: dict[str, str] = {}
         for name, topic in names.items():
             setting = f"{PREFIX}{name.upper()}"
@@ -199,6 +200,11 @@ class Settings(BaseSettings):
         return self.state_topic or f"{self.group_id}.state"
 
     @property
+    def profiles_topic_name(self) -> str:
+        """The name of the profiles topic; by default it follows from the group."""
+        return self.profiles_topic or f"{self.group_id}.profiles"
+
+    @property
     def client_id(self) -> str:
         """How this instance's clients are called on the broker."""
         return f"ecg-monitor-{self.instance}"
@@ -228,7 +234,8 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Names and values of all settings for people, with every secret masked."""
-        values = self.model_dump() | {"state_topic": self.state_topic_name}
+        topics = {"state_topic": self.state_topic_name, "profiles_topic": self.profiles_topic_name}
+        values = self.model_dump() | topics
         return {f"{PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in values.items()}
 
     def env_lines(self) -> Iterator[str]:
