@@ -132,6 +132,11 @@ def test_the_state_topic_is_named_after_the_group():
     assert Settings(state_topic="other").state_topic_name == "other"
 
 
+def test_the_profiles_topic_is_named_after_the_group():
+    assert Settings(group_id="ward-3").profiles_topic_name == "ward-3.profiles"
+    assert Settings(profiles_topic="other").profiles_topic_name == "other"
+
+
 def test_every_setting_has_a_description():
     assert all(field.description for field in Settings.model_fields.values())
 

@@ -97,14 +97,16 @@ class SourceProfiles:
         self.revoke(partition)
         owner = PartitionRows(stored.offset, stored.read_from, {}, stored.offset, time=stored.stream_time)
         self._register.partitions[partition] = owner
-        faults = {name[:MAX_KEY_BYTES]: fault for name in stored.rows if (fault := _fault_of(name))}
-        names = [name for name in stored.rows if not _fault_of(name)]
+        found = {name: _fault_of(name) for name in stored.rows}
+        faults = {name[:MAX_KEY_BYTES]: fault for name, fault in found.items() if fault}
+        names = [name for name, fault in found.items() if not fault]
         names.sort(key=lambda name: len(stored.rows[name]) > LEARNER.itemsize)  # those with a profile first
         outdated = 0
         for start in range(0, len(names), RESTORED_AT_ONCE):
             outdated += self._restore(partition, stored, names[start : start + RESTORED_AT_ONCE], faults)
-        for name in [name for name in owner.rows if self._resets.get(name, -1) > self._version(owner.rows[name])]:
-            self._renew(partition, name)
+        for name in sorted(self._resets.keys() & owner.rows.keys()):
+            if self._resets[name] > self._version(owner.rows[name]):
+                self._renew(partition, name)
         return RestoredSources(len(owner.rows), outdated, faults)
 
     def _restore(self, partition: int, stored: StoredRows, names: list[bytes], faults: dict[bytes, str]) -> int:

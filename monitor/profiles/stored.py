@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +65,7 @@ class RestoredProfiles:
     faults: dict[int, str]  # why, by number of the state
 
 
+@cache
 def _form(counts: Counts) -> np.dtype[np.void]:
     """The bytes of a state with so many records."""
     templates, candidates, learners = counts
