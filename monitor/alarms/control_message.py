@@ -1,11 +1,14 @@
-"""Writes and reads control messages: records of `ecg.control` that set or remove a threshold. No I/O."""
+"""Writes and reads control messages: records of `ecg.control` that set or remove a threshold, or reset a profile.
+
+No I/O.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from monitor.beats.beat import MAX_KEY_BYTES as MAX_SOURCE_BYTES
 from monitor.errors import RefusedError
@@ -14,6 +17,8 @@ from monitor.records.strict_json import UnclearError
 from monitor.terminal import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from monitor.records.record import ControlRecord
 
 Measure = Literal["threshold", "false_alarm_rate"]
@@ -21,6 +26,7 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 ALL = b"*"  # every source without a threshold of its own; a source named `*` cannot have one
 MAX_VALUE_BYTES = 64 * 1024
 _THRESHOLD = b"threshold/"
+_PROFILE = b"profile/"
 MAX_KEY_BYTES = len(_THRESHOLD) + MAX_SOURCE_BYTES
 MAX_TEXT = 200  # characters of a name or a note that are kept
 _ACKNOWLEDGE = b"acknowledge/"  # reserved on the topic; this version does not read it
@@ -45,14 +51,41 @@ class ControlRequest:
     command: ThresholdCommand | None  # None removes the source's threshold
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileReset:
+    """A command that lets a source learn its profile anew."""
+
+    source: bytes
+    version: int  # offset of the control record
+    by: str = ""  # who gave the command
+    note: str = ""  # why
+
+
 def key(source: str) -> bytes:
-    """The record key of a source's commands. Raises RefusedError for a name that no source of beats can have."""
+    """The record key of a source's thresholds. Raises RefusedError for a name that no source of beats can have."""
+    _source(name := _encoded(source))
+    return _THRESHOLD + name
+
+
+def profile_key(source: str) -> bytes:
+    """The record key of a source's profile. Raises RefusedError for a name that no source of beats can have."""
+    _profile_source(name := _encoded(source))
+    return _PROFILE + name
+
+
+def _encoded(source: str) -> bytes:
     try:
-        name = source.encode()
+        return source.encode()
     except UnicodeEncodeError:
         raise RefusedError("the source is not UTF-8, as every source of beats is") from None
-    _source(_THRESHOLD + name)
-    return _THRESHOLD + name
+
+
+def encode_reset(by: str, note: str) -> bytes:
+    """The record value that resets a profile. Raises RefusedError for one that `read` would refuse."""
+    texts = {"by": by, "note": note}
+    value = json.dumps({"reset": True} | {name: text for name, text in texts.items() if text}).encode()
+    _reset(b"", value, 0)
+    return value
 
 
 def encode(command: ThresholdCommand) -> bytes:
@@ -63,15 +96,34 @@ def encode(command: ThresholdCommand) -> bytes:
     return value
 
 
-def read(record: ControlRecord) -> ControlRequest | None:
-    """The request in a record; None for the key `acknowledge/…`, which is reserved.
+def read(record: ControlRecord) -> ControlRequest | ProfileReset | None:
+    """The request in a record.
 
-    Raises RefusedError, with what is wrong, for a record that cannot be read or whose values are not allowed.
+    None for the key `acknowledge/…`, which is reserved, and for a reset that was taken back: it has happened. Raises
+    RefusedError, with what is wrong, for a record that cannot be read or whose values are not allowed.
     """
     if record.key is not None and record.key.startswith(_ACKNOWLEDGE):
         return None
-    source = _source(record.key)
+    if record.key is not None and record.key.startswith(_PROFILE):
+        source = _profile_source(record.key.removeprefix(_PROFILE))
+        return None if record.value is None else _reset(source, record.value, record.offset)
+    if record.key is None or not record.key.startswith(_THRESHOLD):
+        raise RefusedError("the key names no source, as threshold/<source>, threshold/* and profile/<source> do")
+    source = _source(record.key.removeprefix(_THRESHOLD))
     return ControlRequest(source, None if record.value is None else _command(record.value))
+
+
+def resets(records: Iterable[ControlRecord]) -> tuple[ProfileReset, ...]:
+    """The profiles that records reset. What cannot be read is left out: `Thresholds.apply` says what is wrong."""
+    found = []
+    for record in records:
+        try:
+            request = read(record)
+        except RefusedError:
+            continue
+        if isinstance(request, ProfileReset):
+            found.append(request)
+    return tuple(found)
 
 
 def why_ignored(record: ControlRecord, error: RefusedError, *, names_source: bool = True) -> str:
@@ -82,11 +134,15 @@ def why_ignored(record: ControlRecord, error: RefusedError, *, names_source: boo
     return printable(f"control record at offset {record.offset}{whose}: {error}; it is ignored")
 
 
-def _source(key: bytes | None) -> bytes:
-    """The source that a key names. Raises RefusedError where it names none."""
-    if key is None or not key.startswith(_THRESHOLD):
-        raise RefusedError("the key names no source, as threshold/<source> and threshold/* do")
-    source = key.removeprefix(_THRESHOLD)
+def _profile_source(source: bytes) -> bytes:
+    """The same name. Raises RefusedError for one that no single source of beats has."""
+    if source == ALL:
+        raise RefusedError("profiles are reset one source at a time, and * means all")
+    return _source(source)
+
+
+def _source(source: bytes) -> bytes:
+    """The same name. Raises RefusedError for one that no source of beats has."""
     if not source:
         raise RefusedError("the source has no name")
     if len(source) > MAX_SOURCE_BYTES:
@@ -98,14 +154,27 @@ def _source(key: bytes | None) -> bytes:
     return source
 
 
-def _command(value: bytes) -> ThresholdCommand:
-    """The command in a record value. Raises RefusedError for a value that is not exactly one valid command."""
+def _fields(value: bytes) -> dict[str, Any]:
+    """The fields of a record value. Raises RefusedError for a value that is not one JSON object."""
     if len(value) > MAX_VALUE_BYTES:
         raise RefusedError(f"it has more than the {MAX_VALUE_BYTES} bytes that a control message has at most")
     try:
-        fields = strict_json.read(value)
+        return strict_json.read(value)
     except UnclearError as error:
         raise RefusedError(error.detail) from None
+
+
+def _reset(source: bytes, value: bytes, version: int) -> ProfileReset:
+    """The reset in a record value. Raises RefusedError for a value that is none."""
+    fields = _fields(value)
+    if fields.get("reset") is not True:
+        raise RefusedError("it has no `reset` that is true, as a record that resets a profile has")
+    return ProfileReset(source, version, _text(fields.get("by")), _text(fields.get("note")))
+
+
+def _command(value: bytes) -> ThresholdCommand:
+    """The command in a record value. Raises RefusedError for a value that is not exactly one valid command."""
+    fields = _fields(value)
     given = [name for name in MEASURES if name in fields]
     if len(given) != 1:
         names = "both `threshold` and" if given else "neither `threshold` nor"

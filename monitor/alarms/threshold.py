@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.alarms import control_message
+from monitor.alarms.control_message import ControlRequest
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from monitor.alarms.control_message import ControlRequest, ThresholdCommand
+    from monitor.alarms.control_message import ThresholdCommand
     from monitor.model.manifest import Manifest
     from monitor.records.record import ControlRecord
 
@@ -115,11 +116,12 @@ class Thresholds:
         """Apply one control record. Returns "", or a sentence that says why the record is invalid and ignored.
 
         An invalid record changes nothing: the threshold from before stays active. A record that is read again changes
-        nothing either: records of a source are applied once, in the order of their offsets.
+        nothing either: records of a source are applied once, in the order of their offsets. A record that resets a
+        profile is valid, and has nothing to do with thresholds.
         """
         try:
             request = control_message.read(record)
-            if request is not None and record.offset > self._last_offset(request.source):
+            if isinstance(request, ControlRequest) and record.offset > self._last_offset(request.source):
                 self._apply(request, record.offset)
         except RefusedError as error:
             return control_message.why_ignored(record, error, names_source=False)  # a log names no patient's source

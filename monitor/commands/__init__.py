@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.errors import RefusedError
+from monitor import broker
+from monitor.errors import BrokerError, RefusedError
+from monitor.records.record import Message
 from monitor.terminal import printable
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
 
 FIRST_YEAR, LAST_YEAR = 1971, 9000  # Kafka counts from 1970; beats of a recording follow the time that is given
 
@@ -58,3 +65,28 @@ def milliseconds_of(text: str) -> int:
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise click.BadParameter(f"{text!r} is not a time from {FIRST_YEAR} to {LAST_YEAR}, as Kafka can keep it")
     return int(1000 * (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def user_name() -> str:
+    """The name of the user who runs the command; empty where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # the user of a container may have no name
+        return ""
+
+
+def write_control(config: Settings, key: bytes, value: bytes | None, look: str) -> int:
+    """Write one record to the control topic, read it back, and return its offset.
+
+    The reader is opened first: it raises an error where the topic does not exist. A producer alone would make some
+    brokers create the topic, and that one would not be compacted. `look`: the command that shows what is there.
+    """
+    topic = config.control_topic
+    with broker.Reader(config, topic, from_beginning=False) as reader:
+        with closing(broker.Publisher(config)) as publisher:
+            publisher.send(Message(topic, key, value))
+            publisher.flush()
+        offsets = [record.offset for record in reader.until_end() if (record.key, record.value) == (key, value)]
+    if not offsets:
+        raise BrokerError(f"the record was written to {topic} but could not be read back: look with `{look}`")
+    return int(offsets[-1])

@@ -5,8 +5,6 @@ Running monitors follow the control topic, so a change takes effect within secon
 
 from __future__ import annotations
 
-import getpass
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +13,11 @@ import numpy as np
 
 from monitor import broker, settings
 from monitor.alarms import control_message
-from monitor.alarms.control_message import ThresholdCommand
+from monitor.alarms.control_message import ControlRequest, ThresholdCommand
 from monitor.alarms.threshold import threshold_of
-from monitor.commands import show
-from monitor.errors import BrokerError, RefusedError
-from monitor.records.record import ControlRecord, Message, rfc3339
+from monitor.commands import show, user_name, write_control
+from monitor.errors import RefusedError
+from monitor.records.record import ControlRecord, rfc3339
 from monitor.terminal import printable
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ HEADER = ("key", "set", "threshold", "version", "when", "by", "note")
 ALL_SOURCES = control_message.key("*")
 MAX_TEXT = 80  # characters of a note or a name that are shown
 UNKNOWN = "?"
+_SHOW = "ecg-monitor threshold show"
 Row = tuple[str, ...]  # as many cells as the header has
 
 
@@ -63,13 +62,6 @@ _source = click.option(
 )
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # the user of a container may have no name
-        return ""
-
-
 @threshold.command(name="set")
 @_source
 @click.option("--value", type=float, metavar="X", help="The threshold itself: beats with a higher score are abnormal.")
@@ -82,7 +74,7 @@ def _user() -> str:
     "its model.",
 )
 @click.option("--note", default="", metavar="TEXT", help="The reason; `show` prints it.")
-@click.option("--by", default=_user, show_default="your user name", help="Who sets it; `show` prints it.")
+@click.option("--by", default=user_name, show_default="your user name", help="Who sets it; `show` prints it.")
 def set_one(source: str, value: float | None, rate: float | None, note: str, by: str) -> None:
     """Set the threshold of one source or of all sources.
 
@@ -104,7 +96,7 @@ def set_one(source: str, value: float | None, rate: float | None, note: str, by:
         result = (
             f"false-alarm rate {command.amount:g}, threshold {_resolved(command, manifest):g} with {manifest.model_id}"
         )
-    show(f"{_shown(key)}: {result}, version {_write(config, key, message)}")
+    show(f"{_shown(key)}: {result}, version {write_control(config, key, message, _SHOW)}")
 
 
 @threshold.command()
@@ -123,7 +115,7 @@ def clear(source: str) -> None:
     if last is None:
         show(f"{_shown(key)}: nothing was set, there is nothing to clear")
         return
-    show(f"{_shown(key)}: cleared, version {_write(config, key, None)}")
+    show(f"{_shown(key)}: cleared, version {write_control(config, key, None, _SHOW)}")
 
 
 @threshold.command(name="show")
@@ -190,7 +182,7 @@ def _apply(
 ) -> None:
     """Change `stored` as a monitor would. Raises RefusedError for a record that monitors ignore."""
     request = control_message.read(change)
-    if request is None or change.key is None:
+    if not isinstance(request, ControlRequest) or change.key is None:
         return
     command = request.command
     if command is None:
@@ -228,22 +220,3 @@ def _table(rows: list[Row]) -> Iterator[str]:
 
 def _shown(key: bytes) -> str:
     return printable(key.decode())
-
-
-def _write(config: Settings, key: bytes, value: bytes | None) -> int:
-    """Write one record to the control topic, read it back, and return its offset.
-
-    The reader is opened first: it raises an error where the topic does not exist. A producer alone would make some
-    brokers create the topic, and that one would not be compacted.
-    """
-    topic = config.control_topic
-    with broker.Reader(config, topic, from_beginning=False) as reader:
-        with closing(broker.Publisher(config)) as publisher:
-            publisher.send(Message(topic, key, value))
-            publisher.flush()
-        offsets = [record.offset for record in reader.until_end() if (record.key, record.value) == (key, value)]
-    if not offsets:
-        raise BrokerError(
-            f"the record was written to {topic} but could not be read back: look with `ecg-monitor threshold show`"
-        )
-    return int(offsets[-1])

@@ -20,7 +20,7 @@ class SourceBeats:
 
     row: NDArray[np.int64]  # (n,), the source's row in `Profiles`
     samples: NDArray[np.float32]  # (n, 140), finite, cut by `R_CENTRED`, amplitude kept, any unit
-    time_ms: NDArray[np.int64]  # (n,), of the R peak, since the epoch
+    time_ms: NDArray[np.int64]  # (n,), of the R peak, since the epoch; NEVER where it is not known
     rr_seconds: NDArray[np.float32]  # (n,), since the R peak before; NaN where it is not known
     noise: NDArray[np.float32]  # (n,), log of the rms of the signal between beats; NaN where it is not known
 
@@ -42,6 +42,13 @@ class Scored:
         """Of beats that are not scored yet."""
         score, qrs, whole, prematurity, noise = (np.full(count, np.nan, np.float32) for _ in range(5))
         return cls(score, qrs, whole, prematurity, noise, np.full(count, -1, np.int8), ())
+
+    def spread(self, index: NDArray[np.int64], count: int) -> Scored:
+        """The same among `count` beats: those of this result stand at `index` (k,), the others are not scored."""
+        spread = Scored.empty(count)
+        for name in ("score", "qrs_distance", "distance", "prematurity", "noise", "template"):
+            getattr(spread, name)[index] = getattr(self, name)
+        return spread.with_notices([one._replace(beat=int(index[one.beat])) for one in self.notices])
 
     def with_notices(self, notices: Sequence[Notice]) -> Scored:
         """The same with these notices."""

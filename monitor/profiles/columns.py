@@ -26,6 +26,7 @@ RESERVOIR = 96
 LEAST_SCALE, MAX_VALUE = 1e-7, 1e10
 NEVER = np.iinfo(np.int64).min
 NONE = -1
+LOWEST_SCORE = -10.0  # of the run rule, in place of a score that counts for nothing
 
 SUMS = 2 * POINTS + 2
 TEMPLATE = np.dtype(
@@ -36,11 +37,22 @@ TEMPLATE = np.dtype(
         ("sums", "<i2", SUMS),  # over the beats that fit since the last adaptation, see `adaptation`
     ]
 )
+CARRY = np.dtype(  # what the run rule remembers of a source's last two beats, see `monitor.alarms.run_rule`
+    [
+        ("scores", "<f4", 2),  # of the last beat but one, and of the last
+        ("weak", "<i4"),
+        ("run", "<i4"),
+        ("rr_ms", "<i4", 2),  # in the same order; 0 where it is not known
+    ]
+)
 SOURCE = np.dtype(
     [
         ("rr", "<f4", RR_KEPT),  # last RR in seconds, the newest last; NaN where there was none yet
         ("q", "<f4", Q_KEPT),  # last q, see `rhythm`
-        ("last_ms", "<i8"),  # time of the last beat
+        ("last_ms", "<i8"),  # time of the last beat; NEVER where it has none
+        ("offset", "<i8"),  # of the record of the last beat; -1 where it is not known
+        ("reset", "<i8"),  # offset of the control record with which a person made it learn anew; -1 where nobody did
+        ("carry", CARRY),
         ("heard_ms", "<i4"),  # time with beats while it learned
         ("beats", "<i4"),  # so far
         ("noise_hf", "<f4"),  # usual high-frequency noise, log
@@ -88,6 +100,8 @@ def blank_source() -> NDArray[np.void]:
     for name in ("rr", "q", "noise_hf", "noise_between", "kept"):
         row[name] = np.nan
     row["last_ms"] = NEVER
+    row["offset"] = row["reset"] = -1
+    row["carry"]["scores"] = LOWEST_SCORE
     row["templates"] = row["learning"] = row["candidate"] = NONE
     return row
 

@@ -135,8 +135,9 @@ def _count(sources: NDArray[np.void], one: Round, time_ms: NDArray[np.int64]) ->
     starts, last = one.starts, sources["last_ms"]
     before = np.empty_like(time_ms)
     before[1:] = time_ms[:-1]
-    before[starts] = np.where(last == NEVER, time_ms[starts], last)
+    before[starts] = last
     steps = np.clip(time_ms - before, 0, LONGEST_STEP_MS)
+    steps[(before == NEVER) | (time_ms == NEVER)] = 0
     heard = np.add.reduceat(steps, starts)
     heard[sources["phase"] != LEARNING] = 0
     sources["heard_ms"] += heard.astype(np.int32)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.profiles.batch import Notice, Scored
-from monitor.profiles.columns import FREE, KNOWN, LEARNING, NONE, SICK, Tables
+from monitor.profiles.columns import FREE, KNOWN, LEARNING, NEVER, NONE, SICK, Tables
 from monitor.profiles.observing import change, observe_round
 from monitor.profiles.rhythm import LONGEST_RR, SHORTEST_RR
 from monitor.profiles.rounds import rounds
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 LEAST_SECONDS, MOST_SECONDS = 120.0, 86_400.0  # of learning
 
 
+def as_intervals(elapsed: NDArray[np.float64]) -> NDArray[np.float32]:
+    """RR in seconds (n,) of the seconds since the beat before; NaN where they are none, such as a gap."""
+    is_rr = (elapsed >= SHORTEST_RR) & (elapsed <= LONGEST_RR)
+    return np.where(is_rr, elapsed, np.nan).astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileSummary:
     """What a person sees of a profile."""
@@ -36,6 +42,9 @@ class ProfileSummary:
     kept: float  # share of the beats while it learned that fit a template; NaN before
     typical: NDArray[np.float32]  # (m, 60), each template, unit of the beats; m is 0 while it learns
     spread: NDArray[np.float32]  # (m, 60), the same unit
+    offset: int  # of the record of its last beat; -1 where it is not known
+    reset: int  # offset of the control record that made it learn anew; -1 where nobody did
+    last_ms: int  # time of its last beat, since the epoch; NEVER where it has none
 
 
 class Profiles:
@@ -78,17 +87,40 @@ class Profiles:
 
         The rows of one source stand in the order of its beats. A gap of more than 5 s is not an RR.
         """
+        return as_intervals(self.elapsed(row, time_ms))
+
+    def elapsed(self, row: NDArray[np.int64], time_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Seconds (n,) since the beat of the source before, as `intervals`; NaN where one of the two has no time."""
         order = np.argsort(row, kind="stable")
-        rows, times = row[order], time_ms[order].astype(np.float64)
+        rows, times = row[order], time_ms[order]
         before = np.empty_like(times)
         before[1:] = times[:-1]
         is_first = np.diff(rows, prepend=-1) != 0
         before[is_first] = self._tables.sources.rows["last_ms"][rows[is_first]]
-        seconds = (times - before) / 1000
-        seconds[(seconds < SHORTEST_RR) | (seconds > LONGEST_RR)] = np.nan
-        rr = np.empty(len(row), np.float32)
-        rr[order] = seconds
-        return rr
+        since = (times.astype(np.float64) - before) / 1000
+        since[(times == NEVER) | (before == NEVER)] = np.nan
+        seconds = np.empty(len(row), np.float64)
+        seconds[order] = since
+        return seconds
+
+    @property
+    def sources(self) -> NDArray[np.void]:
+        """The records of all rows, to read and to change; others after the next `add` or `restore`: do not keep it."""
+        return self._tables.sources.rows
+
+    @property
+    def learning(self) -> int:
+        """Sources that learn."""
+        return len(self._tables.learners)
+
+    def carry(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
+        """What the run rule remembers of sources (k,): records of `columns.CARRY`."""
+        carried: NDArray[np.void] = self._tables.sources.rows["carry"][rows]
+        return carried
+
+    def set_carry(self, rows: NDArray[np.int64], carry: NDArray[np.void]) -> None:
+        """Keep what the run rule remembers of sources (k,), all different."""
+        self._tables.sources.rows["carry"][rows] = carry
 
     def observe(self, beats: SourceBeats) -> Scored:
         """Compare beats with the profiles of their sources, and let the profiles learn from them."""
@@ -112,6 +144,9 @@ class Profiles:
             kept=float(source["kept"]),
             typical=templates["typical"],
             spread=templates["spread"] * templates["scale"][:, None],
+            offset=int(source["offset"]),
+            reset=int(source["reset"]),
+            last_ms=int(source["last_ms"]),
         )
 
     def encode(self, rows: NDArray[np.int64]) -> list[bytes]:

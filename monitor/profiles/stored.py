@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC = b"ECGP"
-VERSION = 1
+VERSION = 2
 _HEAD = struct.Struct("<4sBBBB")  # magic, version, templates, candidates (0 or 1), learners (0 or 1)
 _SUM = struct.Struct("<I")  # CRC-32 of all before it
 MAX_PROFILE_BYTES = (
@@ -50,7 +51,7 @@ MAX_PROFILE_BYTES = (
     + _SUM.size
 )
 LINKS = ("row", "templates", "candidate", "learning")  # numbers of rows, which are others where it is read back
-MAX_MS = 2**62  # of times
+MAX_MS = 2**62  # of times and offsets
 MAX_COUNT = 2**31 - 2**16  # of beats
 
 Counts = tuple[int, int, int]  # templates, candidates, learners
@@ -64,6 +65,7 @@ class RestoredProfiles:
     faults: dict[int, str]  # why, by number of the state
 
 
+@cache
 def _form(counts: Counts) -> np.dtype[np.void]:
     """The bytes of a state with so many records."""
     templates, candidates, learners = counts
@@ -203,11 +205,19 @@ def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
     right &= _is_between(source["heard_ms"], 0, MAX_COUNT)
     right &= (source["last_ms"] == NEVER) | _is_between(source["last_ms"], -MAX_MS, MAX_MS)
     right &= (source["flags"] == 0) | (source["flags"] == SICK)
+    right &= _is_between(source["offset"], -1, MAX_MS) & _is_between(source["reset"], -1, MAX_MS)
+    right &= _is_carry(source["carry"])
     for name in LINKS:
         right &= (source[name].reshape(len(source), -1) == NONE).all(axis=1)
     for name in ("rr", "q", "noise_hf", "noise_between", "kept"):  # NaN is right
         right &= ~(np.abs(source[name].reshape(len(source), -1)) > MAX_VALUE).any(axis=1)
     return right & ~(source["rr"] <= 0).any(axis=1)
+
+
+def _is_carry(carry: NDArray[np.void]) -> NDArray[np.bool_]:
+    right: NDArray[np.bool_] = _is_between(carry["weak"], 0, MAX_COUNT) & _is_between(carry["run"], 0, MAX_COUNT)
+    right &= _every(_is_between(carry["scores"], -MAX_VALUE, MAX_VALUE))
+    return right & _every(_is_between(carry["rr_ms"], 0, MAX_COUNT))
 
 
 def _every(are_right: NDArray[np.bool_]) -> NDArray[np.bool_]:

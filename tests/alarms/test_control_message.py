@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alarms import control_message
-from monitor.alarms.control_message import ControlRequest, ThresholdCommand
+from monitor.alarms.control_message import ControlRequest, ProfileReset, ThresholdCommand
 from monitor.errors import RefusedError
 from monitor.records.record import ControlRecord
 
@@ -36,6 +36,42 @@ def test_null_clears_the_threshold():
 def test_unknown_fields_are_ignored():
     command = ThresholdCommand("threshold", 3.0, "", "")
     assert read(b'{"threshold": 3, "by": 7, "note": null, "x": {}}') == ControlRequest(b"bed 7", command)
+
+
+@given(st.text(max_size=50), st.text(max_size=50))
+def test_a_reset_that_is_written_is_read(by, note):
+    assert read(control_message.encode_reset(by, note), b"profile/bed 7") == ProfileReset(b"bed 7", 12, by, note)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        (b"profile/", b'{"reset": true}', "the source has no name"),
+        (b"profile/*", b'{"reset": true}', "one source at a time"),
+        (b"profile/\xff", b'{"reset": true}', "not UTF-8 at byte 0"),
+        (b"profile/" + b"x" * 257, b'{"reset": true}', "more than 256 bytes"),
+        (b"profile/a", b"{}", "it has no `reset` that is true"),
+        (b"profile/a", b'{"reset": 1}', "it has no `reset` that is true"),
+        (b"profile/a", b'{"reset": true, "reset": true}', "occurs more than once"),
+        (b"profile/a", b"x" * (control_message.MAX_VALUE_BYTES + 1), "it has more than the 65536 bytes"),
+    ],
+)
+def test_a_reset_that_is_not_right_is_refused_and_resets_nothing(key, value, expected):
+    with pytest.raises(RefusedError, match=expected):
+        read(value, key)
+    assert control_message.resets([ControlRecord(key, value, 12)]) == ()
+
+
+@pytest.mark.parametrize("source", ["", "*", "x" * 257, "\ud800"])
+def test_a_name_that_no_source_has_cannot_be_reset(source):
+    with pytest.raises(RefusedError):
+        control_message.profile_key(source)
+
+
+def test_resets_are_found_among_other_records():
+    values = {b"profile/a": b'{"reset": true}', b"threshold/a": b'{"threshold": 1}', b"profile/b": None, b"x": b"y"}
+    records = [ControlRecord(key, value, number) for number, (key, value) in enumerate(values.items())]
+    assert control_message.resets(records) == (ProfileReset(b"a", 0),)
 
 
 def test_acknowledgements_are_left_alone():

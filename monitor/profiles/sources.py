@@ -1,0 +1,369 @@
+"""The profiles of the sources of all partitions that a member reads: kept, stored, restored, reset and forgotten.
+
+A partition's sources can be restored at any time from the rows that `changes` gave out and the beats from `read_from`
+on: that gives the same profiles, bit for bit, because a row says up to which offset it has its source's beats, and
+`observe` leaves out beats that a row has. See `monitor.profiles.register` for when rows are written.
+
+- A beat that cannot be scored changes nothing.
+- A record time that is missing, negative or after the year 9999 is not known: no RR before it and after it, and it does
+  not count as learning time. So a source without times never learns, and is judged by the population.
+- A beat more than `forget_ms` after its source's last one, by the record times, begins to learn anew. That depends on
+  the source's own beats alone. Sources that are not heard for longer than that, and an hour, by the stream time of
+  their partition, are dropped.
+- A person's reset takes effect at the end of the beats that were judged, and is in the row that is written next.
+
+Bounds, see `monitor.profiles.exchange`. At most MOST_LEARNING sources learn at a time, in 0.6 GB, and at most
+MOST_SOURCES are kept, in 0.4 GB while they have one template each. When all places are taken, a source that learns and
+was not heard for a minute of stream time loses its place, the longest silent first; where that is not enough, a source
+with a profile that was not heard for an hour. A source without a place waits: it is judged by the population, and asks
+again at each beat. So somebody who invents a key for each record takes all free places once, and from then on each for
+a minute at most; a source that is heard keeps its place. Up to the bounds all results depend on the beats alone. Who
+waits beyond them depends on all partitions of the process, so after a kill or a rebalance it may be another source.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.beats.beat import MAX_KEY_BYTES
+from monitor.profiles.batch import SourceBeats
+from monitor.profiles.columns import KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
+from monitor.profiles.exchange import ObservedBeats, Place, Places, ProfileChanges, RestoredSources, SourceCounts
+from monitor.profiles.profiles import Profiles, as_intervals
+from monitor.profiles.register import PartitionRows, Register
+from monitor.records.record import partition_slices
+from monitor.records.stream_time import MAX_TIME_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from monitor.beats.beat import Beats
+    from monitor.profiles.batch import Scored
+    from monitor.profiles.exchange import StoredRows
+    from monitor.profiles.profiles import ProfileSummary
+    from monitor.records.stream_time import StreamTime
+
+LEAST_SILENCE_MS = {LEARNING: 60_000, KNOWN: 3_600_000}  # after which a source may lose its place to another
+FORGET_SLACK_MS = 3_600_000  # the stream time may be ahead of a source's own by that much
+LOOKS = 4  # in that time, for sources that are to be dropped
+RESTORED_AT_ONCE = 4096  # rows; bounds the memory of rows that find no place
+_PLACES = Places()
+MOST_RESETS = 100_000  # sources whose last reset is remembered, as many as can have a threshold
+
+
+class SourceProfiles:
+    """The profiles of all sources of the partitions of a member."""
+
+    def __init__(self, seconds: float, forget_ms: int, places: Places = _PLACES) -> None:
+        """`seconds`: how long a source learns, see `Profiles`."""
+        self._profiles = Profiles(seconds)
+        self._forget_ms = forget_ms
+        self._places = places
+        self._register = Register()
+        self._left: list[NDArray[np.int64]] = []  # rows whose sources got others; kept until the next call
+        self._deleted: dict[Place, None] = {}  # rows to be deleted
+        self._resets: dict[bytes, int] = {}  # source -> version of its last reset, the latest at the end
+
+    @property
+    def counts(self) -> SourceCounts:
+        """How many sources are kept."""
+        sources, learning = self._profiles.sources, self._profiles.learning
+        sick = np.count_nonzero((sources["phase"] == KNOWN) & (sources["flags"] & SICK != 0))
+        return SourceCounts(learning, len(self._profiles) - learning, sick)
+
+    def summary(self, row: int) -> ProfileSummary:
+        """What a person sees of the profile in this row."""
+        return self._profiles.summary(row)
+
+    def row(self, partition: int, source: bytes) -> int:
+        """The row of a source; NONE where it has none."""
+        owner = self._register.partitions.get(partition)
+        return NONE if owner is None else owner.rows.get(source, NONE)
+
+    def carry(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
+        """What the run rule remembers of sources (k,): records of `columns.CARRY`."""
+        return self._profiles.carry(rows)
+
+    def set_carry(self, rows: NDArray[np.int64], carry: NDArray[np.void]) -> None:
+        """Keep what the run rule remembers of sources (k,), all different: after `observe`, before any other call."""
+        self._profiles.set_carry(rows, carry)
+
+    def assign(self, partition: int, stored: StoredRows) -> RestoredSources:
+        """Begin to read a partition: replaces all that was known of it."""
+        self.revoke(partition)
+        owner = PartitionRows(stored.offset, stored.read_from, {}, stored.offset, time=stored.stream_time)
+        self._register.partitions[partition] = owner
+        found = {name: _fault_of(name) for name in stored.rows}
+        faults = {name[:MAX_KEY_BYTES]: fault for name, fault in found.items() if fault}
+        names = [name for name, fault in found.items() if not fault]
+        names.sort(key=lambda name: len(stored.rows[name]) > LEARNER.itemsize)  # those with a profile first
+        outdated = 0
+        for start in range(0, len(names), RESTORED_AT_ONCE):
+            outdated += self._restore(partition, stored, names[start : start + RESTORED_AT_ONCE], faults)
+        for name in sorted(self._resets.keys() & owner.rows.keys()):
+            if self._resets[name] > self._version(owner.rows[name]):
+                self._renew(partition, name)
+        return RestoredSources(len(owner.rows), outdated, faults)
+
+    def _restore(self, partition: int, stored: StoredRows, names: list[bytes], faults: dict[bytes, str]) -> int:
+        """Restore some rows of a partition; returns how many are outdated."""
+        restored = self._profiles.restore([stored.rows[name] for name in names])
+        faults |= {names[number]: fault for number, fault in restored.faults.items()}
+        places = np.flatnonzero(restored.rows != NONE)
+        rows = restored.rows[places]
+        is_outdated = self._profiles.sources["offset"][rows] >= stored.offset
+        is_outdated &= stored.may_be_outdated
+        is_left_over = ~is_outdated & self._is_left_over(rows, is_outdated)
+        for number in places[is_outdated | is_left_over].tolist():
+            self._deleted[partition, names[number]] = None
+        for number in places[is_left_over].tolist():
+            faults[names[number]] = "as many sources as can be kept are there already"
+        self._profiles.remove(rows[is_outdated | is_left_over])
+        keep = ~(is_outdated | is_left_over)
+        self._register.put(partition, [names[number] for number in places[keep].tolist()], rows[keep], is_stored=True)
+        self._heard(rows[keep], stored.stream_time)
+        return int(is_outdated.sum())
+
+    def _is_left_over(self, rows: NDArray[np.int64], is_free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the rows (k,) just restored find no place, if those that `is_free` (k,) are given back."""
+        has_learner = self._profiles.sources["phase"][rows] == LEARNING
+        is_learning = has_learner & ~is_free
+        learning = self._profiles.learning - int(has_learner.sum()) + np.cumsum(is_learning)
+        every = len(self._profiles) - len(rows) + np.cumsum(~is_free)
+        left: NDArray[np.bool_] = (is_learning & (learning > self._places.learning)) | (every > self._places.all)
+        return left
+
+    def _heard(self, rows: NDArray[np.int64], time: StreamTime | None) -> None:
+        """Say of restored rows (k,) when their sources were last heard: as their own times have it, if possible."""
+        if time is None:
+            return
+        last_ms = self._profiles.sources["last_ms"][rows]
+        silence = np.clip(np.float64(time.now + time.skipped) - last_ms, 0, self._forget_ms + FORGET_SLACK_MS + 1)
+        silence[last_ms == NEVER] = 0
+        self._register.heard_ms[rows] = time.now - silence.astype(np.int64)
+
+    def revoke(self, partition: int) -> None:
+        """Another member reads this partition now."""
+        self._release()
+        owner = self._register.partitions.get(partition)
+        if owner is None:
+            return
+        self._take_back(np.array(list(owner.rows.values()), np.int64))
+        del self._register.partitions[partition]
+        self._deleted = {place: None for place in self._deleted if place[0] != partition}
+
+    def observe(self, beats: Beats, is_scorable: NDArray[np.bool_], noise: NDArray[np.float32]) -> ObservedBeats:
+        """Compare beats with the profiles of their sources, and let the profiles learn from them.
+
+        Beats of a partition stand next to each other in the order of their offsets. `is_scorable` (n,): others are not
+        observed. `noise` (n,): see `SourceBeats`.
+        """
+        self._release()
+        row = self._rows(beats)
+        self._add_new(beats, row, is_scorable)
+        is_known = np.zeros(len(row), np.bool_)
+        has_row = np.flatnonzero(row != NONE)
+        is_known[has_row] = beats.offset[has_row] <= self._profiles.sources["offset"][row[has_row]]
+        index = has_row[is_scorable[has_row] & ~is_known[has_row]]
+        time_ms = np.where((beats.time >= 0) & (beats.time <= MAX_TIME_MS), beats.time, NEVER)
+        elapsed = self._profiles.elapsed(row[index], time_ms[index])
+        is_gap = 1000 * elapsed > self._forget_ms
+        if is_gap.any():
+            row[index] = self._begin_anew(row[index], is_gap)
+            elapsed, index = elapsed[row[index] != NONE], index[row[index] != NONE]
+        rr = np.full(len(row), np.nan, np.float32)
+        rr[index] = as_intervals(elapsed)
+        every = SourceBeats(row, beats.samples, time_ms, rr, noise)
+        scored = self._observed(every, index)
+        self._note(row, beats.offset, index)
+        return ObservedBeats(scored, row, rr, is_known)
+
+    def _observed(self, every: SourceBeats, index: NDArray[np.int64]) -> Scored:
+        """What the profiles say about beats (n,), of which those at `index` (k,), ascending, are observed."""
+        if len(index) == len(every.row):
+            return self._profiles.observe(every)
+        some = SourceBeats(*(getattr(every, name)[index] for name in every.__slots__))
+        return self._profiles.observe(some).spread(index, len(every.row))
+
+    def _rows(self, beats: Beats) -> NDArray[np.int64]:
+        """The row of each beat's source (n,); NONE where it has none."""
+        row = np.empty(len(beats), np.int64)
+        for partition, part in partition_slices(beats.partition):
+            owner = self._register.partitions[partition]
+            of_source = owner.rows.get
+            row[part] = [of_source(name, NONE) for name in beats.source[part].tolist()]
+            if owner.time is not None:
+                found = row[part]
+                self._register.heard_ms[found[found != NONE]] = owner.time.now
+        return row
+
+    def _add_new(self, beats: Beats, row: NDArray[np.int64], is_scorable: NDArray[np.bool_]) -> None:
+        """Give rows to sources that have none and send a beat that can be scored, and write them into `row`."""
+        wanted: dict[Place, list[int]] = {}
+        missing = np.flatnonzero((row == NONE) & is_scorable)
+        for place, partition in zip(missing.tolist(), beats.partition[missing].tolist(), strict=True):
+            wanted.setdefault((partition, beats.source[place]), []).append(place)
+        if not wanted:
+            return
+        granted = list(wanted)[: self._room(len(wanted))]
+        new = self._profiles.add(len(granted))
+        for partition, part in partition_slices(np.array([place[0] for place in granted], np.int32)):
+            self._register.put(partition, [name for _, name in granted[part]], new[part], is_stored=False)
+        for place, number in zip(granted, new.tolist(), strict=True):
+            row[wanted[place]] = number
+            self._since_reset(number, place)
+
+    def _since_reset(self, row: int, place: Place) -> None:
+        """Let a new source know of its last reset.
+
+        Such a row is stored at once. So where there was a reset and no row is stored, the reset came after all beats
+        that were judged so far, and those that are read again count for nothing.
+        """
+        version = self._resets.get(place[1], -1)
+        if version >= 0:
+            self._profiles.sources["reset"][row] = version
+            self._profiles.sources["offset"][row] = self._register.partitions[place[0]].begin - 1
+            self._register.urgent.add(row)
+
+    def _begin_anew(self, row: NDArray[np.int64], is_gap: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The rows of beats (n,) whose sources begin to learn anew at some of them: each time they get another row."""
+        new = np.full(int(is_gap.sum()), NONE, np.int64)
+        granted = self._room(len(new))
+        new[:granted] = self._profiles.add(granted)
+        self._register.grow(len(self._profiles.sources))
+        order = np.argsort(row, kind="stable")
+        rows, gaps = row[order], is_gap[order]
+        last = np.maximum.accumulate(np.where(gaps, np.arange(len(rows)), 0))  # of the gaps so far
+        began = gaps[last] & (rows[last] == rows)
+        after = np.where(began, new[np.cumsum(gaps) - 1], rows)
+        ends = np.flatnonzero((np.diff(rows, append=-1) != 0) & began)
+        self._replace(rows[ends], after[ends])
+        self._left.append(np.setdiff1d(new[:granted], after[ends]))
+        result = np.empty_like(row)
+        result[order] = after
+        return result
+
+    def _replace(self, old: NDArray[np.int64], new: NDArray[np.int64]) -> None:
+        """Give sources new rows (k,) for old (k,), NONE where there is no place. The old rows stay for a while."""
+        has_place = new != NONE
+        self._profiles.sources["reset"][new[has_place]] = self._profiles.sources["reset"][old[has_place]]
+        self._register.hand_over(old[has_place], new[has_place])
+        self._deleted |= dict.fromkeys(self._register.take_back(old[~has_place]))
+        self._left.append(old)
+
+    def _release(self) -> None:
+        """Give back the rows that were kept for the results of the last call."""
+        for rows in self._left:
+            self._take_back(rows)
+        self._left.clear()
+
+    def _take_back(self, rows: NDArray[np.int64]) -> None:
+        """Drop sources (k,), and delete their rows where some were written."""
+        self._deleted |= dict.fromkeys(self._register.take_back(rows))
+        self._profiles.remove(rows)
+
+    def _room(self, wanted: int) -> int:
+        """How many sources more can learn, up to so many; others lose their places if need be."""
+        if (missing := wanted - self._free) > 0:
+            self._reclaim(LEARNING, missing)
+        if (missing := wanted - self._free) > 0 and len(self._profiles) + missing > self._places.all:
+            self._reclaim(KNOWN, missing)
+        return max(0, min(wanted, self._free))
+
+    @property
+    def _free(self) -> int:
+        """How many sources more can learn."""
+        return min(self._places.learning - self._profiles.learning, self._places.all - len(self._profiles))
+
+    def _reclaim(self, phase: int, count: int) -> None:
+        """Take the places of up to so many sources in this phase that were not heard, the longest silent first."""
+        silence = self._register.silence_ms()
+        is_phase = self._profiles.sources["phase"][: len(silence)] == phase
+        rows = np.flatnonzero((silence > LEAST_SILENCE_MS[phase]) & is_phase)
+        if len(rows) > count:
+            rows = rows[np.argpartition(-silence[rows], count)[:count]]
+        self._take_back(rows)
+
+    def _note(self, row: NDArray[np.int64], offset: NDArray[np.int64], index: NDArray[np.int64]) -> None:
+        """Remember which beats the sources have, and that their stored rows lack them."""
+        order = index[np.argsort(row[index], kind="stable")]
+        rows, offset = row[order], offset[order]
+        is_last = np.diff(rows, append=-1) != 0
+        self._profiles.sources["offset"][rows[is_last]] = offset[is_last]
+        is_first = np.diff(rows, prepend=-1) != 0
+        self._register.lacks(rows[is_first], offset[is_first])
+
+    def changes(self, ends: Mapping[int, int], stream_times: Mapping[int, StreamTime]) -> ProfileChanges:
+        """What is to be written at the end of a step, with these offsets of the next records, and stream times.
+
+        It counts as written from now on: a checkpoint is delivered, or delivered again, or its partitions are assigned
+        anew.
+        """
+        self._release()
+        for partition, time in stream_times.items():
+            self._forget(partition, time)
+        due = [self._register.due(partition, end) for partition, end in ends.items()]
+        rows = np.unique(np.concatenate([np.array(sorted(self._register.urgent), np.int64), *due]))
+        values = self._profiles.encode(rows) if len(rows) else []
+        places = self._register.written(rows)
+        deleted = self._deleted.keys() - set(places)
+        self._deleted = {}
+        read_from = {partition: self._register.read_from(partition, end) for partition, end in ends.items()}
+        written = tuple((*place, value) for place, value in zip(places, values, strict=True))
+        return ProfileChanges(written, tuple(sorted(deleted)), read_from)
+
+    def _forget(self, partition: int, time: StreamTime) -> None:
+        """Take note of a partition's stream time, and drop sources that were not heard for too long."""
+        owner = self._register.partitions[partition]
+        if owner.time is None:
+            self._register.heard_ms[self._register.rows(partition)] = time.now
+        owner.time = time
+        if time.now - owner.looked_ms < FORGET_SLACK_MS // LOOKS:
+            return
+        owner.looked_ms = time.now
+        rows = self._register.rows(partition)
+        self._take_back(rows[time.now - self._register.heard_ms[rows] > self._forget_ms + FORGET_SLACK_MS])
+
+    def reset(self, source: bytes, version: int) -> None:
+        """Let a source learn anew in every partition, once for each version: the offset of a control record."""
+        if version <= self._resets.get(source, -1):
+            return
+        self._resets.pop(source, None)
+        self._resets[source] = version
+        if len(self._resets) > MOST_RESETS:
+            del self._resets[next(iter(self._resets))]
+        self._release()
+        for partition in self._register.partitions:
+            row = self.row(partition, source)
+            if row != NONE and self._version(row) < version:
+                self._renew(partition, source)
+
+    def _version(self, row: int) -> int:
+        return int(self._profiles.sources["reset"][row])
+
+    def _renew(self, partition: int, source: bytes) -> None:
+        """Let a source learn anew after all beats that were judged so far. Its row is stored at the next occasion."""
+        owner = self._register.partitions[partition]
+        self._take_back(np.array([owner.rows[source]]))
+        if not self._room(1):
+            return
+        row = self._profiles.add()
+        self._register.put(partition, [source], row, is_stored=False)
+        self._register.urgent.add(int(row[0]))
+        self._profiles.sources["reset"][row] = self._resets[source]
+        self._profiles.sources["offset"][row] = owner.end - 1
+
+
+def _fault_of(source: bytes) -> str:
+    """What is wrong with the name of a row; empty where nothing is."""
+    if not 0 < len(source) <= MAX_KEY_BYTES:
+        return f"a row has a key of 1 to {MAX_KEY_BYTES} bytes"
+    try:
+        source.decode()
+    except UnicodeDecodeError:
+        return "its key is not UTF-8"
+    return ""
