@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import Episodes
-from monitor.alarms.rule import EpisodeRule
+from monitor.alarms.rule import BeatFlags, EpisodeRule
 from monitor.beats.beat import Beats
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def stream(verdicts, *, sources=None, times=None, partition=0, first_offset=0):
         partition=np.full(n, partition, np.int32),
         offset=np.arange(first_offset, first_offset + n, dtype=np.int64),
     )
-    return beats, np.array([v == "A" for v in verdicts]), np.array([FLAT * (v == "F") for v in verdicts], np.int8)
+    abnormal, flat = np.array([v == "A" for v in verdicts]), np.array([FLAT * (v == "F") for v in verdicts], np.int8)
+    return beats, BeatFlags.of_population(abnormal, flat)
 
 
 def summary(events: list[Event], first_offset: int = 0):
