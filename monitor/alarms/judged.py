@@ -25,3 +25,17 @@ class JudgedBeats:
     cause_code: NDArray[np.int8]
     personal: NDArray[np.float32]  # score against the source's own profile; NaN where there is none
     decided_personally: NDArray[np.bool_]  # whether that score decides, and not `abnormal`
+
+    def select(self, keep: NDArray[np.bool_]) -> JudgedBeats:
+        """The same of the beats where `keep` (n,) is true."""
+        return JudgedBeats(
+            self.beats.select(keep),
+            self.score[keep],
+            self.p_value[keep],
+            self.threshold[keep],
+            self.abnormal[keep],
+            self.cause,
+            self.cause_code[keep],
+            self.personal[keep],
+            self.decided_personally[keep],
+        )

@@ -58,6 +58,11 @@ class BeatFlags:
         none = np.zeros(len(abnormal), np.int8)
         return cls(abnormal, unscorable, none.astype(np.int32), none, none)
 
+    def select(self, keep: NDArray[np.bool_]) -> BeatFlags:
+        """The same of the beats where `keep` (n,) is true."""
+        columns = self.abnormal, self.unscorable, self.run, self.priority, self.technical
+        return BeatFlags(*(column[keep] for column in columns))
+
 
 class PersonalFlag(NamedTuple):
     """What the rule `run` says about one beat."""

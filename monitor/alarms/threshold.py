@@ -94,6 +94,12 @@ class Thresholds:
         """The active threshold of this source: its own, or else the one for all sources."""
         return self._active[source] if source in self._own_values else self.for_all
 
+    def are_own(self, source: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """Which of these sources (n,) have a threshold of their own."""
+        if not self._own_values:
+            return np.zeros(len(source), np.bool_)
+        return np.fromiter(map(self._own_values.__contains__, source.tolist()), np.bool_, len(source))
+
     def judge(self, source: NDArray[np.object_], score: NDArray[np.float32]) -> Verdicts:
         """Verdicts on scores (n,) of beats with these sources (n,); a score of NaN is a beat that was not scored.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from monitor.alarms import episode_state
+from monitor.alarms import control_message, episode_state
 from monitor.errors import BrokerError, RewoundError
 from monitor.pipeline.outage import Outage
 from monitor.pipeline.slots import Slots
@@ -162,7 +162,7 @@ class Loop:
         self._broker.deliver(step.checkpoint)
         self._recorder.step_delivered(step.facts, self._clock.monotonic() - started)
         self._slots.confirm()
-        return set(step.checkpoint.offsets)
+        return set(step.partitions)
 
     def _apply_control_records(self, changes: Sequence[ControlRecord]) -> None:
         complaints = []
@@ -171,14 +171,18 @@ class Loop:
             if complaint := self._thresholds.apply(change):
                 complaints.append(complaint)
         if changes:
+            self._pipeline.reset_profiles(control_message.resets(changes))
             self._recorder.control_records_read(len(changes), complaints, self._thresholds)
 
     def _assign(self, assigned: Mapping[int, Assigned]) -> None:
         """Start to read these partitions, or read them again. The delivered state replaces the one in memory."""
         restored = {partition: episode_state.restore(one) for partition, one in assigned.items()}
-        for partition, state in restored.items():
-            self._pipeline.assign(partition, assigned[partition].stream_time, state)
+        profiles = {
+            partition: self._pipeline.assign(partition, assigned[partition], state)
+            for partition, state in restored.items()
+        }
         self._recorder.partitions_restored(assigned, restored)
+        self._recorder.profiles_restored({one: found for one, found in profiles.items() if found is not None})
 
     def _end_outage(self) -> None:
         if self._outage.is_rewound:  # only a commit shows that the broker works

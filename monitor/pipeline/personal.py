@@ -1,21 +1,225 @@
-"""The personal side of a step: beats are held against the profiles of their sources, and flagged by the rule `run`."""
+"""The personal side of a step: beats are held against the profiles of their sources, and flagged by the rules.
+
+A source with a profile is judged by its personal score and the rule `run`. Without one it is judged by the population
+score, once its first beats have shown that the model knows its lead. So is a source for which somebody has set a
+threshold, and every source where MONITOR_RULE is `k-of-n`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.alarms.alert import rounded
+from monitor.alarms.recent.model_fit import FITS, MISFIT, FitCarry, fit
+from monitor.alarms.recent.poor_signal import SignalBeats, SignalCarry, poor_signal
+from monitor.alarms.recent.technical import DOES_NOT_FIT, NOISY, SICK_WHILE_LEARNING, sick
+from monitor.alarms.rule import BeatFlags
 from monitor.alarms.run_columns import RunCarry, flag
+from monitor.alarms.run_rule import RunRule
+from monitor.profiles.columns import NONE
+from monitor.profiles.exchange import StoredRows
 from monitor.profiles.sources import SourceProfiles
+from monitor.records.record import GROUP_HEADER, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from monitor.alarms.run_rule import RunRule
-    from monitor.beats.beat import Beats
+    from monitor.alarms.alert import Rounded
+    from monitor.alarms.control_message import ProfileReset
+    from monitor.alarms.judged import JudgedBeats
     from monitor.profiles import Notice
+    from monitor.profiles.exchange import ObservedBeats, RestoredSources, SourceCounts
     from monitor.records.record import Assigned
+    from monitor.records.stream_time import StreamTime
+    from monitor.settings import Settings
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalVerdicts:
+    """What is known of n beats."""
+
+    judged: JudgedBeats
+    flags: BeatFlags
+    row: NDArray[np.int64]  # (n,), of the source among the profiles; NONE where it has none
+    template: NDArray[np.int8]  # (n,), the nearest one; -1 where there is none
+    notices: Sequence[Notice]
+
+    @classmethod
+    def of_population(cls, judged: JudgedBeats) -> PersonalVerdicts:
+        """Of beats that are judged by the population score alone."""
+        nothing = np.full(len(judged.beats), NONE, np.int64)
+        flags = BeatFlags.of_population(judged.abnormal, judged.cause_code)
+        return cls(judged, flags, nothing, nothing.astype(np.int8), ())
+
+    def select(self, keep: NDArray[np.bool_]) -> PersonalVerdicts:
+        """The same of the beats where `keep` (n,) is true."""
+        kept = [one._replace(beat=int(keep[: one.beat].sum())) for one in self.notices if keep[one.beat]]
+        return PersonalVerdicts(
+            self.judged.select(keep), self.flags.select(keep), self.row[keep], self.template[keep], kept
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileMessages:
+    """The profiles that are written with a step, and from where its partitions are to be read again."""
+
+    written: tuple[Message, ...]
+    deleted: tuple[Message, ...]
+    read_from: Mapping[int, int]
+
+
+class PersonalJudge:
+    """Judges beats by the profiles of their sources. One thread calls it, in the order of the steps."""
+
+    def __init__(self, settings: Settings, *, has_beat_times: bool = True) -> None:
+        """`has_beat_times`: whether the times of records are those of their beats, so that they tell the rate."""
+        self._settings = settings
+        self._rule = RunRule.of(settings.sensitivity) if settings.rule == "run" else None
+        forget_ms = round(HOUR_MS * settings.forget_hours)
+        self._sources = SourceProfiles(settings.profile_seconds, forget_ms, has_beat_times=has_beat_times)
+
+    @property
+    def counts(self) -> SourceCounts:
+        """How many sources have a profile, or learn one."""
+        return self._sources.counts
+
+    def assign(self, partition: int, assigned: Assigned) -> RestoredSources:
+        """Begin to read a partition with its stored profiles."""
+        may_be_outdated = assigned.atomic or assigned.stream_time is None
+        stored = StoredRows(
+            assigned.profiles, assigned.offset, assigned.read_from, assigned.stream_time, may_be_outdated
+        )
+        return self._sources.assign(partition, stored)
+
+    def revoke(self, partition: int) -> None:
+        """Forget a partition that another member reads now."""
+        self._sources.revoke(partition)
+
+    def reset(self, resets: Iterable[ProfileReset]) -> None:
+        """Let sources learn anew."""
+        for one in resets:
+            self._sources.reset(one.source, one.version)
+
+    def judge(self, judged: JudgedBeats, own_threshold: NDArray[np.bool_]) -> PersonalVerdicts:
+        """Hold beats against profiles, which learn from them.
+
+        `judged` has the verdicts of the population score. `own_threshold` (n,): somebody has set a threshold for the
+        source, by which it is judged.
+        """
+        observed = self._sources.observe(judged.beats, judged.cause_code == 0, judged.beats.noise)
+        flags, by_profile = self._flags(judged, observed, own_threshold)
+        personal = replace(judged, personal=observed.scored.score, decided_personally=by_profile)
+        return PersonalVerdicts(personal, flags, observed.row, observed.scored.template, observed.scored.notices)
+
+    def _flags(
+        self, judged: JudgedBeats, observed: ObservedBeats, own_threshold: NDArray[np.bool_]
+    ) -> tuple[BeatFlags, NDArray[np.bool_]]:
+        """What the beats count for, and which of them (n,) are judged by the profile."""
+        flags = BeatFlags.of_population(judged.abnormal & ~observed.is_known, judged.cause_code)
+        has_profile = ~np.isnan(observed.scored.score)
+        by_profile = has_profile & ~own_threshold if self._rule is not None else np.zeros_like(has_profile)
+        seen = np.flatnonzero((observed.row != NONE) & (judged.cause_code == 0) & ~observed.is_known)
+        if not len(seen):
+            return flags, by_profile
+        rows, source = np.unique(observed.row[seen], return_inverse=True)
+        carry = self._sources.carry(rows)
+        lead = _Lead(seen, source, carry, has_profile[seen])
+        flags = self._run(flags, lead, observed, by_profile)
+        flags = _fit(flags, lead, own_threshold)
+        flags = _mark(flags, lead, observed, judged.beats.time)
+        self._sources.set_carry(rows, carry)
+        return flags, by_profile
+
+    def _run(
+        self, flags: BeatFlags, lead: _Lead, observed: ObservedBeats, by_profile: NDArray[np.bool_]
+    ) -> BeatFlags:
+        """Apply the rule `run` to beats of sources with a profile, also to those that it does not decide about."""
+        if self._rule is None or not lead.has_profile.any():
+            return flags
+        at, source = lead.seen[lead.has_profile], lead.source[lead.has_profile]
+        rr_ms = np.nan_to_num(1000 * observed.rr_seconds[at].astype(np.float64)).astype(np.int64)
+        before = RunCarry(*(lead.carry[name] for name in RunCarry._fields))
+        found, after = flag(self._rule, before, source, observed.scored.score[at], rr_ms)
+        for name, column in zip(RunCarry._fields, after, strict=True):
+            lead.carry[name] = column
+        decides = by_profile[at]
+        run, priority, abnormal = flags.run.copy(), flags.priority.copy(), flags.abnormal.copy()
+        run[at], priority[at] = np.where(decides, found.run, 0), found.priority
+        abnormal[at[decides]] = False
+        return replace(flags, run=run, priority=priority, abnormal=abnormal)
+
+    def typical(self, verdicts: PersonalVerdicts, rows: NDArray[np.int64]) -> list[Rounded | None]:
+        """The typical beats of the sources of these beats (k,), on the scale of the normalised beats; None without."""
+        drawn: list[Rounded | None] = [None] * len(rows)
+        places = np.flatnonzero(verdicts.template[rows] >= 0)
+        if not len(places):
+            return drawn
+        at = rows[places]
+        typical = self._sources.typical(verdicts.row[at], verdicts.template[at])
+        samples = verdicts.judged.beats.samples[at].astype(np.float64)
+        inside = np.where(np.isnan(typical), np.nan, samples)
+        scaled = typical + np.nanmean(inside, axis=1, keepdims=True) - samples.mean(axis=1, keepdims=True)
+        scaled /= samples.std(axis=1, keepdims=True)
+        for place, one in zip(places.tolist(), rounded(scaled.astype(np.float32)), strict=True):
+            drawn[place] = one
+        return drawn
+
+    def messages(self, ends: Mapping[int, int], stream_times: Mapping[int, StreamTime]) -> ProfileMessages:
+        """The profiles to write at the end of a step, with the offsets of the next records and the stream times."""
+        changes = self._sources.changes(ends, stream_times)
+        topic, headers = self._settings.profiles_topic_name, ((GROUP_HEADER, self._settings.group_id.encode()),)
+        written = [Message(topic, source, value, headers, partition=one) for one, source, value in changes.written]
+        deleted = [Message(topic, source, None, headers, partition=one) for one, source in changes.deleted]
+        return ProfileMessages(tuple(written), tuple(deleted), changes.read_from)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """m beats that were observed, of k sources."""
+
+    seen: NDArray[np.intp]  # (m,), places in the batch
+    source: NDArray[np.intp]  # (m,), which of the k sources
+    carry: NDArray[np.void]  # (k,), changed in place
+    has_profile: NDArray[np.bool_]  # (m,)
+
+
+def _fit(flags: BeatFlags, lead: _Lead, own_threshold: NDArray[np.bool_]) -> BeatFlags:
+    """Let the population decide about sources without a profile only where the model knows the lead."""
+    if lead.has_profile.all():
+        return flags
+    at, source = lead.seen[~lead.has_profile], lead.source[~lead.has_profile]
+    before = FitCarry(lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"])
+    verdict, after = fit(before, source, flags.abnormal[at])
+    lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"] = after
+    is_undecided = (verdict != FITS) & ~own_threshold[at]
+    abnormal, unscorable = flags.abnormal.copy(), flags.unscorable.copy()
+    abnormal[at[is_undecided]] = False
+    unscorable[at[is_undecided & (verdict == MISFIT)]] = DOES_NOT_FIT
+    return replace(flags, abnormal=abnormal, unscorable=unscorable)
+
+
+def _mark(flags: BeatFlags, lead: _Lead, observed: ObservedBeats, time_ms: NDArray[np.int64]) -> BeatFlags:
+    """Mark beats of a noisy lead, and those of a source that was sick while it learned."""
+    carry, at = lead.carry, lead.seen
+    before = SignalCarry(carry["noisy_beats"], carry["minute"], carry["poor_ms"], carry["is_noisy"] != 0)
+    beats = SignalBeats(lead.source, time_ms[at], observed.rr_seconds[at], observed.scored.noise[at])
+    is_noisy, after = poor_signal(before, beats)
+    carry["noisy_beats"], carry["minute"], carry["poor_ms"], carry["is_noisy"] = after
+    technical = flags.technical
+    if is_noisy.any():
+        technical = technical.copy()
+        technical[at[is_noisy]] = NOISY
+    if carry["sick"].any() or any(one.kind == "sick-while-learning" for one in observed.scored.notices):
+        place = np.searchsorted(at, [one.beat for one in observed.scored.notices])
+        notices = [one._replace(beat=int(new)) for one, new in zip(observed.scored.notices, place, strict=True)]
+        announces, carry["sick"] = sick(carry["sick"], lead.source, notices)
+        technical = technical.copy()
+        technical[at[announces & (technical[at] == 0)]] = SICK_WHILE_LEARNING
+    return replace(flags, technical=technical)

@@ -12,31 +12,36 @@ import numpy as np
 from monitor.alarms import alert, episode_state
 from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.judged import JudgedBeats
+from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.alarms.rule import BeatFlags
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
-from monitor.model.scorer import CAUSES, Scores
+from monitor.model.scorer import Scores
+from monitor.pipeline.personal import PersonalVerdicts
 from monitor.records.record import Checkpoint, Message, partition_slices
 from monitor.telemetry.facts import StepFacts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from numpy.typing import NDArray
+
+    from monitor.alarms.alert import Rounded
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes, Observed
     from monitor.alarms.rule import Event
     from monitor.alarms.threshold import Thresholds
     from monitor.beats.beat import Beats
     from monitor.broker import Broker
+    from monitor.alarms.control_message import ProfileReset
     from monitor.model.scorer import Scorer
-    from monitor.records.record import Records
-    from monitor.records.stream_time import StreamTime
+    from monitor.pipeline.personal import PersonalJudge
+    from monitor.profiles.exchange import RestoredSources
+    from monitor.records.record import Assigned, Records
     from monitor.settings import Settings
     from monitor.telemetry.clock import Clock
     from monitor.telemetry.facts import Stage
     from monitor.telemetry.recorder import Recorder
-
-_CAUSES = ("", *CAUSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Components:
     thresholds: Thresholds
     episodes: Episodes
     recorder: Recorder
+    personal: PersonalJudge | None = None  # None: sources are judged by the population score alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,10 @@ class Parsed:
     """
 
     beats: Beats
+    is_again: NDArray[np.bool_]  # (n,), beats that were judged before, and only complete the profiles
     letters: list[RejectedRecord]
-    offsets: Mapping[int, int]  # partition -> offset of the next record to read
+    ends: Mapping[int, int]  # partition -> offset of the next record to read
+    offsets: Mapping[int, int]  # the same of partitions of which a record was judged
     shed: Counter[int]  # partition -> records left out because they are too old
     started: float  # monotonic seconds when the records had been read
     seconds: Mapping[Stage, float]
@@ -72,6 +80,7 @@ class Step:
 
     checkpoint: Checkpoint
     facts: StepFacts
+    partitions: frozenset[int]  # of which records were read, be it again
 
 
 class Pipeline:
@@ -84,46 +93,67 @@ class Pipeline:
         self._settings, self._clock = settings, clock
         self._origin = AlertOrigin(settings.beats_topic, model_id)
         self._thread = ThreadPoolExecutor(1, "score")
+        self._personal = components.personal
         self._outdated: dict[int, Iterable[bytes]] = {}  # partition -> sources whose stored state is to be deleted
+        self._judged_from: dict[int, int] = {}  # partition -> offset; records before it only complete the profiles
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
         self._episodes.revoke(partition)
         self._outdated.pop(partition, None)
+        self._judged_from.pop(partition, None)
+        if self._personal is not None:
+            self._personal.revoke(partition)
 
-    def assign(self, partition: int, stream_time: StreamTime | None, restored: Restored) -> None:
+    def assign(self, partition: int, assigned: Assigned, restored: Restored) -> RestoredSources | None:
         """Start to read a partition, or read it again from an earlier offset, with the restored state.
 
-        `stream_time` is that before this offset; None if it is not known.
+        Returns what came of its profiles; None where profiles are not used.
         """
-        self._episodes.assign(partition, stream_time, restored.sources, restored.outdated)
+        self._episodes.assign(partition, assigned.stream_time, restored.sources, restored.outdated)
         self._outdated[partition] = restored.outdated
+        self._judged_from[partition] = assigned.offset
+        return None if self._personal is None else self._personal.assign(partition, assigned)
+
+    def reset_profiles(self, resets: Iterable[ProfileReset]) -> None:
+        """Let sources learn their profiles anew."""
+        if self._personal is not None:
+            self._personal.reset(resets)
 
     def parse(self, records: Records) -> Parsed:
-        """The beats among the records, and a dead letter for every other record."""
+        """The beats among the records, and a dead letter for every other record.
+
+        Records that were judged before cause no letter, whatever they are.
+        """
         started = self._clock.monotonic()
-        offsets = {
+        ends = {
             partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in partition_slices(records.partition)
         }
-        young = self._young(records)
-        beats, rejected = parse(young)
+        first = self._judged_from | {partition: one.offset for partition, one in records.assigned.items()}
+        young = self._young(records, first)
+        beats, rejected = parse(young, noise=self._personal is not None)
+        again, beats_again = _again(young.partition, young.offset, first), _again(beats.partition, beats.offset, first)
         topic, now_ms = self._settings.dead_letters_topic, int(1000 * self._clock.wall())
         letters = [
             RejectedRecord(int(young.partition[one.row]), one.reason, dead_letter(young, one, topic, now_ms))
             for one in rejected
+            if not again[one.row]
         ]
         shed = _counts(records) - _counts(young)
-        return Parsed(beats, letters, offsets, shed, started, {"parse": self._clock.monotonic() - started})
+        offsets = {partition: end for partition, end in ends.items() if end > first.get(partition, 0)}
+        seconds: dict[Stage, float] = {"parse": self._clock.monotonic() - started}
+        return Parsed(beats, beats_again, letters, ends, offsets, shed, started, seconds)
 
-    def _young(self, records: Records) -> Records:
+    def _young(self, records: Records, first: Mapping[int, int]) -> Records:
         """The records without those older than MONITOR_MAX_AGE_SECONDS; all where it is not set.
 
-        The age of a record without a time is not known: it stays.
+        The age of a record without a time is not known: it stays. So do records that complete profiles.
         """
         limit = self._settings.max_age_seconds
         if limit is None:
             return records
         keep = (records.time >= 1000 * (self._clock.wall() - limit)) | (records.time < 0)
+        keep |= _again(records.partition, records.offset, first)
         return records if keep.all() else records.select(keep)
 
     def start_scoring(self, parsed: Parsed) -> Parsed:
@@ -139,33 +169,50 @@ class Pipeline:
         started = self._clock.monotonic()
         scores = self._scorer.score(parsed.beats.samples) if parsed.scores is None else parsed.scores.result()
         scored = self._clock.monotonic()
-        if not parsed.offsets.keys().isdisjoint(dropped):
+        if not parsed.ends.keys().isdisjoint(dropped):
             parsed, scores = _without(dropped, parsed, scores)
-        judged = self._judge(parsed.beats, scores)
-        observed = self._episodes.observe(parsed.beats, BeatFlags.of_population(judged.abnormal, judged.cause_code))
+        verdicts = self._verdicts(parsed, scores)
+        judged = verdicts.judged
+        observed = self._episodes.observe(judged.beats, verdicts.flags)
         observed_at = self._clock.monotonic()
-        checkpoint = self._checkpoint(parsed, judged, observed)
+        checkpoint = self._checkpoint(parsed, verdicts, observed)
         stages: dict[Stage, float] = {
             "score": scored - started,
             "judge": observed_at - scored,
             "encode": self._clock.monotonic() - observed_at,
         }
-        small = replace(judged, beats=replace(parsed.beats, samples=parsed.beats.samples[:0].copy()))
-        reasons = tuple(letter.reason for letter in parsed.letters)
-        times = {**parsed.seconds, **stages}
-        shed, far_ahead = parsed.shed.total(), observed.far_ahead
-        return Step(checkpoint, StepFacts(small, observed.events, reasons, shed, far_ahead, parsed.started, times))
+        small = replace(judged, beats=replace(judged.beats, samples=judged.beats.samples[:0].copy()))
+        facts = StepFacts(
+            judged=small,
+            events=observed.events,
+            notices=verdicts.notices,
+            reasons=tuple(letter.reason for letter in parsed.letters),
+            shed_records=parsed.shed.total(),
+            far_ahead=observed.far_ahead,
+            started=parsed.started,
+            seconds={**parsed.seconds, **stages},
+        )
+        return Step(checkpoint, facts, frozenset(parsed.ends))
+
+    def _verdicts(self, parsed: Parsed, scores: Scores) -> PersonalVerdicts:
+        """The verdicts on the beats that were not judged before. The others complete the profiles."""
+        judged = self._judge(parsed.beats, scores)
+        if self._personal is None:
+            verdicts = PersonalVerdicts.of_population(judged)
+        else:
+            verdicts = self._personal.judge(judged, self._thresholds.are_own(judged.beats.source))
+        return verdicts.select(~parsed.is_again) if parsed.is_again.any() else verdicts
 
     def _judge(self, beats: Beats, scores: Scores) -> JudgedBeats:
         verdicts = self._thresholds.judge(beats.source, scores.score)
         columns = verdicts.p_value, verdicts.threshold, verdicts.abnormal
         none, population = np.full(len(beats), np.nan, np.float32), np.zeros(len(beats), np.bool_)
-        return JudgedBeats(beats, scores.score, *columns, _CAUSES, scores.cause, none, population)
+        return JudgedBeats(beats, scores.score, *columns, TECHNICAL_CAUSES, scores.cause, none, population)
 
-    def _checkpoint(self, parsed: Parsed, judged: JudgedBeats, observed: Observed) -> Checkpoint:
-        """The alerts, the scores if MONITOR_SCORES is set, dead letters, episode state and offsets of the step."""
-        settings, offsets = self._settings, parsed.offsets
-        messages = self._alerts(observed.events, judged)
+    def _checkpoint(self, parsed: Parsed, verdicts: PersonalVerdicts, observed: Observed) -> Checkpoint:
+        """The alerts, the scores if MONITOR_SCORES is set, dead letters, state, profiles and offsets of the step."""
+        settings, judged = self._settings, verdicts.judged
+        messages = self._alerts(observed.events, verdicts)
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
         messages += [letter.message for letter in parsed.letters]
@@ -174,19 +221,26 @@ class Pipeline:
             one: self._outdated.pop(one) for one, _ in partition_slices(judged.beats.partition) if one in self._outdated
         }
         written, deleted = episode_state.rows(observed.changes, due, settings.state_topic_name, settings.group_id)
-        stream_times = {partition: self._episodes.stream_time(partition) for partition in offsets}
+        stream_times = {partition: self._episodes.stream_time(partition) for partition in parsed.ends}
         known = {partition: time for partition, time in stream_times.items() if time is not None}
-        return Checkpoint((*messages, *written), deleted, offsets, known)
+        if self._personal is None:
+            return Checkpoint((*messages, *written), deleted, parsed.offsets, known)
+        profiles = self._personal.messages(parsed.ends, known)
+        return Checkpoint(
+            (*messages, *written, *profiles.written),
+            (*deleted, *profiles.deleted),
+            parsed.offsets,
+            known,
+            profiles.read_from,
+        )
 
-    def _alerts(self, events: list[Event], judged: JudgedBeats) -> list[Message]:
+    def _alerts(self, events: list[Event], verdicts: PersonalVerdicts) -> list[Message]:
         """One message an event; the beat of a physiological one comes with its reconstruction, unless it is the end."""
         if not events:  # most steps: do not even call the network with an empty batch
             return []
         rows = [event.row for event in events if event.name != "closed" and event.kind == "physiological"]
-        explained = self._scorer.explain(judged.beats.samples[rows])
-        samples, reconstructions = alert.rounded(explained.samples), alert.rounded(explained.reconstruction)
-        waveforms = dict(zip(rows, map(Waveform, samples, reconstructions), strict=True))
-        topic, threshold_of = self._settings.alerts_topic, self._thresholds.for_source
+        waveforms = dict(zip(rows, self._waveforms(verdicts, rows), strict=True))
+        judged, topic, threshold_of = verdicts.judged, self._settings.alerts_topic, self._thresholds.for_source
         return [
             Message(
                 topic,
@@ -198,6 +252,26 @@ class Pipeline:
             for event in events
         ]
 
+    def _waveforms(self, verdicts: PersonalVerdicts, rows: list[int]) -> list[Waveform]:
+        """What the alerts about these beats show."""
+        explained = self._scorer.explain(verdicts.judged.beats.samples[rows])
+        samples, reconstructions = alert.rounded(explained.samples), alert.rounded(explained.reconstruction)
+        typical: list[Rounded | None] = [None] * len(rows)
+        if self._personal is not None:
+            typical = self._personal.typical(verdicts, np.array(rows, np.int64))
+        return list(map(Waveform, samples, reconstructions, typical))
+
+
+def _again(
+    partition: NDArray[np.int32], offset: NDArray[np.int64], first: Mapping[int, int]
+) -> NDArray[np.bool_]:
+    """Which records (n,) lie before the first one of their partition that is to be judged."""
+    again = np.zeros(len(offset), np.bool_)
+    for number, rows in partition_slices(partition):
+        if rows.start < rows.stop and offset[rows.start] < (limit := first.get(number, 0)):
+            again[rows] = offset[rows] < limit
+    return again
+
 
 def _counts(records: Records) -> Counter[int]:
     """Records by partition."""
@@ -208,7 +282,12 @@ def _without(dropped: Collection[int], parsed: Parsed, scores: Scores) -> tuple[
     """The same without the records of the partitions in `dropped`."""
     keep = ~np.isin(parsed.beats.partition, list(dropped))
     letters = [letter for letter in parsed.letters if letter.partition not in dropped]
-    offsets = {partition: offset for partition, offset in parsed.offsets.items() if partition not in dropped}
-    shed = Counter({partition: count for partition, count in parsed.shed.items() if partition not in dropped})
-    rest = replace(parsed, beats=parsed.beats.select(keep), letters=letters, offsets=offsets, shed=shed)
+    ends, offsets, shed = (
+        {partition: number for partition, number in one.items() if partition not in dropped}
+        for one in (parsed.ends, parsed.offsets, parsed.shed)
+    )
+    beats, is_again = parsed.beats.select(keep), parsed.is_again[keep]
+    rest = replace(
+        parsed, beats=beats, is_again=is_again, letters=letters, ends=ends, offsets=offsets, shed=Counter(shed)
+    )
     return rest, Scores(scores.score[keep], scores.cause[keep])

@@ -37,12 +37,20 @@ TEMPLATE = np.dtype(
         ("sums", "<i2", SUMS),  # over the beats that fit since the last adaptation, see `adaptation`
     ]
 )
-CARRY = np.dtype(  # what the run rule remembers of a source's last two beats, see `monitor.alarms.run_rule`
+CARRY = np.dtype(  # what the rules of `monitor.alarms` remember of a source
     [
-        ("scores", "<f4", 2),  # of the last beat but one, and of the last
+        ("scores", "<f4", 2),  # of the last beat but one, and of the last: see `run_columns.RunCarry`
         ("weak", "<i4"),
         ("run", "<i4"),
         ("rr_ms", "<i4", 2),  # in the same order; 0 where it is not known
+        ("fit_beats", "i1"),  # see `recent.model_fit.FitCarry`
+        ("fit_above", "i1"),
+        ("fit", "i1"),
+        ("noisy_beats", "<u2"),  # see `recent.poor_signal.SignalCarry`
+        ("minute", "<i4"),
+        ("poor_ms", "<i4"),
+        ("is_noisy", "i1"),  # 0 or 1
+        ("sick", "i1"),  # beats that are still to announce it, see `recent.technical.sick`
     ]
 )
 SOURCE = np.dtype(
@@ -102,6 +110,7 @@ def blank_source() -> NDArray[np.void]:
     row["last_ms"] = NEVER
     row["offset"] = row["reset"] = -1
     row["carry"]["scores"] = LOWEST_SCORE
+    row["carry"]["minute"] = np.iinfo(np.int32).min
     row["templates"] = row["learning"] = row["candidate"] = NONE
     return row
 

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.beats.beat import SAMPLES
+from monitor.beats.window import R_CENTRED
 from monitor.profiles.batch import Notice, Scored
 from monitor.profiles.columns import FREE, KNOWN, LEARNING, NEVER, NONE, SICK, Tables
 from monitor.profiles.observing import change, observe_round
+from monitor.profiles.points import MARGIN, SECONDS
 from monitor.profiles.rhythm import LONGEST_RR, SHORTEST_RR
 from monitor.profiles.rounds import rounds
 from monitor.profiles.stored import encode, restore
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.profiles.batch import SourceBeats
+    from monitor.beats.beat import SAMPLES
+from monitor.beats.window import R_CENTRED
+from monitor.profiles.batch import SourceBeats
     from monitor.profiles.stored import RestoredProfiles
 
 LEAST_SECONDS, MOST_SECONDS = 120.0, 86_400.0  # of learning
@@ -114,12 +119,12 @@ class Profiles:
         return len(self._tables.learners)
 
     def carry(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
-        """What the run rule remembers of sources (k,): records of `columns.CARRY`."""
+        """What the rules remember of sources (k,): records of `columns.CARRY`."""
         carried: NDArray[np.void] = self._tables.sources.rows["carry"][rows]
         return carried
 
     def set_carry(self, rows: NDArray[np.int64], carry: NDArray[np.void]) -> None:
-        """Keep what the run rule remembers of sources (k,), all different."""
+        """Keep what the rules remember of sources (k,), all different."""
         self._tables.sources.rows["carry"][rows] = carry
 
     def observe(self, beats: SourceBeats) -> Scored:
@@ -148,6 +153,19 @@ class Profiles:
             reset=int(source["reset"]),
             last_ms=int(source["last_ms"]),
         )
+
+    def typical(self, rows: NDArray[np.int64], template: NDArray[np.int8]) -> NDArray[np.float32]:
+        """A template of each source (k,), by its number, at the samples of the window (k, 140).
+
+        Without mean and slope, unit of the beats; NaN in the margin, where a profile has no points.
+        """
+        places = self._tables.sources.rows["templates"][rows, template]
+        inside = slice(MARGIN, SAMPLES - MARGIN)
+        drawn = np.full((len(rows), SAMPLES), np.nan, np.float32)
+        seconds = R_CENTRED.seconds_from_r[inside]
+        for beat, typical in zip(drawn, self._tables.templates.rows["typical"][places], strict=True):
+            beat[inside] = np.interp(seconds, SECONDS, typical)
+        return drawn
 
     def encode(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The states of sources (k,), to be stored: at most MAX_PROFILE_BYTES each."""

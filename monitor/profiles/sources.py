@@ -58,8 +58,14 @@ MOST_RESETS = 100_000  # sources whose last reset is remembered, as many as can 
 class SourceProfiles:
     """The profiles of all sources of the partitions of a member."""
 
-    def __init__(self, seconds: float, forget_ms: int, places: Places = _PLACES) -> None:
-        """`seconds`: how long a source learns, see `Profiles`."""
+    def __init__(
+        self, seconds: float, forget_ms: int, places: Places = _PLACES, *, has_beat_times: bool = True
+    ) -> None:
+        """`seconds`: how long a source learns, see `Profiles`.
+
+        `has_beat_times`: whether record times are those of the beats. Else no RR is known.
+        """
+        self._has_beat_times = has_beat_times
         self._profiles = Profiles(seconds)
         self._forget_ms = forget_ms
         self._places = places
@@ -79,17 +85,21 @@ class SourceProfiles:
         """What a person sees of the profile in this row."""
         return self._profiles.summary(row)
 
+    def typical(self, rows: NDArray[np.int64], template: NDArray[np.int8]) -> NDArray[np.float32]:
+        """A template of each source (k,), see `Profiles.typical`."""
+        return self._profiles.typical(rows, template)
+
     def row(self, partition: int, source: bytes) -> int:
         """The row of a source; NONE where it has none."""
         owner = self._register.partitions.get(partition)
         return NONE if owner is None else owner.rows.get(source, NONE)
 
     def carry(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
-        """What the run rule remembers of sources (k,): records of `columns.CARRY`."""
+        """What the rules remember of sources (k,): records of `columns.CARRY`."""
         return self._profiles.carry(rows)
 
     def set_carry(self, rows: NDArray[np.int64], carry: NDArray[np.void]) -> None:
-        """Keep what the run rule remembers of sources (k,), all different: after `observe`, before any other call."""
+        """Keep what the rules remember of sources (k,), all different: after `observe`, before any other call."""
         self._profiles.set_carry(rows, carry)
 
     def assign(self, partition: int, stored: StoredRows) -> RestoredSources:
@@ -176,7 +186,7 @@ class SourceProfiles:
             row[index] = self._begin_anew(row[index], is_gap)
             elapsed, index = elapsed[row[index] != NONE], index[row[index] != NONE]
         rr = np.full(len(row), np.nan, np.float32)
-        rr[index] = as_intervals(elapsed)
+        rr[index] = as_intervals(elapsed) if self._has_beat_times else np.nan
         every = SourceBeats(row, beats.samples, time_ms, rr, noise)
         scored = self._observed(every, index)
         self._note(row, beats.offset, index)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from monitor.alarms.judged import JudgedBeats
     from monitor.alarms.rule import Event
+    from monitor.profiles import Notice
 
 Stage = Literal["parse", "score", "judge", "encode", "deliver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -21,6 +22,7 @@ class StepFacts:
 
     judged: JudgedBeats  # without samples, which would be kept in memory until the step is delivered
     events: Sequence[Event]  # each `row` is a row of `judged`
+    notices: Sequence[Notice]  # what happened to profiles
     reasons: tuple[str, ...]  # why records are not beats: one entry a dead letter
     shed_records: int  # left out as older than MONITOR_MAX_AGE_SECONDS
     far_ahead: int  # beats with a time too far ahead of their partition's to be believed
