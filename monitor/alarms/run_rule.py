@@ -19,6 +19,7 @@ PRIORITIES = ("low", "medium", "high")
 LEAST_SCORE: dict[Sensitivity, float] = {"quiet": 3.4, "normal": 2.6, "sensitive": 1.8}
 LOWEST = -10.0  # in place of a score that neither strong nor weak beats have
 STRONG_BEATS, WEAK_BEATS = 3, 6  # in a row, the flagged one included
+WEAK_TRIPLES = WEAK_BEATS - STRONG_BEATS + 1  # of beats one after the other, in a row: they make a beat weak
 FAST_MS, VERY_FAST_MS = 600, 400  # RR of 100 and of 150 beats a minute
 LONG_RUN = 5  # flagged beats in a row
 
@@ -56,7 +57,7 @@ class RunState(NamedTuple):
 
     before: float = LOWEST  # score of the last beat; LOWEST where it is at most `weak_least`
     second: float = LOWEST  # score of the one before
-    weak: int = 0  # beats in a row at which three score above `weak_least`, and on average above `mean`
+    weak: int = 0  # beats in a row at which three score above `weak_least`, and on average above `mean`; 4 at most
     run: int = 0  # flagged beats in a row, those before the first flagged one included
     rr_before: int = 0  # ms, of the last beat
     rr_second: int = 0
@@ -127,11 +128,11 @@ def _scored(state: RunState, rule: RunRule, score: float) -> _Judged:
     """A beat of a source with a profile."""
     three = state.second, state.before, score
     lowest, is_high = min(three), sum(three) > STRONG_BEATS * rule.mean
-    weak = state.weak + 1 if is_high and lowest > rule.weak_least else 0
+    weak = min(state.weak + 1, WEAK_TRIPLES) if is_high and lowest > rule.weak_least else 0
     run = 0
     if is_high and lowest > rule.least:
         run = max(state.run + 1, STRONG_BEATS)
-    if weak > WEAK_BEATS - STRONG_BEATS:
+    if weak == WEAK_TRIPLES:
         run = max(state.run + 1, WEAK_BEATS)
     return _Judged(run, weak, 0)
 
