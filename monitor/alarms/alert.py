@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from monitor.alarms.run_rule import PRIORITIES
 from monitor.records.record import Message, record_time
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     Rounded = NDArray[np.float64] | list[float | None]
 
 VERSION = version("ecg-monitor")
-PRIORITY = "medium"
+SCHEMA = 1
 UNUSUAL_SHAPE = "unusual-shape"
 SILENT = "silent"
 READ_AGAIN = "read-again"
 UNKNOWN_CAUSE = "unknown"
+DECIDED_BY = ("population", "personal")  # the score that decides whether a beat is flagged
 SAMPLE_DIGITS = 4
 EXACT_POWER = 22  # the highest power of ten that a float64 holds exactly
 
@@ -43,10 +45,11 @@ class AlertOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """The beat that opened an episode and its reconstruction, rounded to SAMPLE_DIGITS. None: the alert has none."""
+    """The beat that caused an event and what is shown beside it, rounded to SAMPLE_DIGITS. None: the alert has none."""
 
     samples: Rounded | None = None
     reconstruction: Rounded | None = None
+    typical: Rounded | None = None  # the source's own typical beat, on the scale of `samples`
 
 
 def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigin, threshold: ActiveThreshold) -> bytes:
@@ -59,11 +62,13 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
     own = not (event.silent or event.void)  # else a beat of another source: its score says nothing about this one
     return orjson.dumps(
         {
+            "schema": SCHEMA,
             "id": f"{event.kind}:{origin.topic}:{partition}:{episode.opened_offset}",
             "event": event.name,
             "source": event.source.decode(),
             "kind": event.kind,
-            "priority": PRIORITY,
+            "priority": PRIORITIES[episode.priority],
+            "reopened": event.reopened,
             "cause": _cause(event, judged),
             "beat_time": now,
             "opened_at": record_time(episode.opened_at),
@@ -71,6 +76,10 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
             "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
             "score": _number(judged.score[row]) if own else None,
             "p_value": _number(judged.p_value[row]) if own else None,
+            "personal_score": _number(judged.personal[row]) if own else None,
+            "decided_by": DECIDED_BY[int(judged.decided_personally[row])]
+            if own and event.kind == "physiological"
+            else None,
             "threshold": threshold.value,
             "threshold_version": threshold.version,
             "model_id": origin.model_id,
@@ -79,6 +88,7 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
             "offset": int(beats.offset[row]),
             "samples": drawn.samples,
             "reconstruction": drawn.reconstruction,
+            "typical": drawn.typical,
             "monitor_version": VERSION,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
@@ -88,7 +98,7 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
 def waveform(event: Event, judged: JudgedBeats, scored: Mapping[int, Waveform]) -> Waveform:
     """What the alert shows: the scored beat and its reconstruction, a beat without a score as it came, or nothing.
 
-    `scored` holds the waveforms of the beats that opened a physiological episode, by row.
+    `scored` holds the waveforms of the beats that caused a physiological event other than an end, by row.
     """
     if event.name == "closed":
         return Waveform()
@@ -135,18 +145,21 @@ def rounded(samples: NDArray[np.float32]) -> list[Rounded]:
 
 
 def scores(judged: JudgedBeats, topic: str) -> Iterator[Message]:
-    """A message for `topic` about each beat; score, p-value and verdict are null where it could not be scored."""
+    """A message for `topic` about each beat; the scores and verdicts are null where it could not be scored."""
     beats = judged.beats
     verdicts: list[Any] = [judged.score, judged.p_value, judged.abnormal, judged.threshold]
+    verdicts += [judged.personal, judged.decided_personally]
     columns = [beats.source, *verdicts, beats.time, beats.partition, beats.offset]
-    for source, score, p_value, abnormal, threshold, time, partition, offset in zip(
+    for source, score, p_value, abnormal, threshold, personal, personally, time, partition, offset in zip(
         *(column.tolist() for column in columns), strict=True
     ):
         value = {
             "score": _number(score),
             "p_value": _number(p_value),
-            "abnormal": None if np.isnan(score) else abnormal,
+            "abnormal": None if math.isnan(score) else abnormal,
             "threshold": threshold,
+            "personal_score": _number(personal),
+            "decided_by": None if math.isnan(score) else DECIDED_BY[personally],
             "beat_time": record_time(time),
             "partition": partition,
             "offset": offset,

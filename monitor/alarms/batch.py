@@ -16,19 +16,36 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from monitor.alarms.rule import KINDS, QUIET, Event, SourceState, after_beat, after_unflagged
+from monitor.alarms.rule import (
+    KINDS,
+    NOT_PERSONAL,
+    QUIET,
+    Event,
+    PersonalFlag,
+    SourceState,
+    after_beat,
+    after_closing,
+    after_unflagged,
+    is_outdated,
+    without_episode,
+    without_window,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from monitor.alarms.rule import EpisodeRule, EpisodeState, EventName, Kind
+    from monitor.alarms.rule import BeatFlags, EpisodeRule, EpisodeState, EventName, Kind
 
-# Its first beat: position among the beats of active sources, stream time, offset, time, whether abnormal, the cause why
-# it cannot be scored (0: none). The unflagged beats behind that one: how many, stream time and offset of the last.
-# A plain tuple, because a step makes hundreds of them.
-Run = tuple[int, int, int, int, bool, int, int, int, int]
+# Its first beat: position among the beats of active sources, stream time, offset, time, physiological flag, technical
+# cause. The unflagged beats behind that one: how many, stream time and offset of the last. A plain tuple, because a
+# step makes hundreds of them.
+Run = tuple[int, int, int, int, int, int, int, int, int]
+
+# Physiological flags below 0. Others are flagged beats in a row by the personal score; 0: not flagged.
+ABNORMAL = -1  # flagged by the population score
+UNSCORABLE = -2  # such a beat does not show the heart: the physiological state stays as it is
 
 
 class PartitionBeats(NamedTuple):
@@ -39,9 +56,29 @@ class PartitionBeats(NamedTuple):
     time: NDArray[np.int64]
     offset: NDArray[np.int64]
     stream_time: NDArray[np.int64]  # the partition's, ms
-    flagged: NDArray[np.bool_]  # abnormal or unscorable
-    abnormal: NDArray[np.bool_]
-    unscorable: NDArray[np.int8]  # the cause, 0 = scored
+    flags: FlagColumns
+
+
+class FlagColumns(NamedTuple):
+    """What beats count for, as columns (n,)."""
+
+    flagged: NDArray[np.bool_]  # of either kind
+    physiological: NDArray[np.int32]  # 0: not flagged; see ABNORMAL
+    cause: NDArray[np.int8]  # technical, 0: none
+    priority: NDArray[np.int8]  # where the personal score flags a beat
+
+    @classmethod
+    def of(cls, flags: BeatFlags) -> FlagColumns:
+        """The same in the form that runs need."""
+        physiological = np.where(flags.run > 0, flags.run, ABNORMAL * flags.abnormal.astype(np.int32))
+        is_unscorable = flags.unscorable != 0
+        physiological[is_unscorable] = UNSCORABLE
+        cause = np.where(is_unscorable, flags.unscorable, flags.technical)
+        return cls((physiological != 0) | (cause != 0), physiological, cause, flags.priority)
+
+    def rows(self, rows: slice) -> FlagColumns:
+        """Those of some beats."""
+        return FlagColumns(*(column[rows] for column in self))
 
 
 class BatchObserver:
@@ -111,7 +148,7 @@ class BatchObserver:
         is_first = np.diff(of, prepend=-1) != 0
         elapsed = np.diff(stream_time, prepend=0).view(np.uint64)  # exact within a source, however far apart times are
         is_late = elapsed > self._rule.silence_ms
-        starts = np.flatnonzero(beats.flagged[rows] | is_first | is_late)
+        starts = np.flatnonzero(beats.flags.flagged[rows] | is_first | is_late)
         last = np.append(starts[1:], len(rows)) - 1
         at = rows[starts]
         columns = (
@@ -119,8 +156,8 @@ class BatchObserver:
             stream_time[starts],
             offset[starts],
             beats.time[at],
-            beats.abnormal[at],
-            beats.unscorable[at],
+            beats.flags.physiological[at],
+            beats.flags.cause[at],
         )
         ends = (last - starts, stream_time[last], offset[last])
         runs = list(zip(*(column.tolist() for column in (*columns, *ends)), strict=True))
@@ -134,7 +171,7 @@ class BatchObserver:
         beats, known = self._beats, self._sources
         senders = beats.source.tolist()
         active = set(known) if len(known) < len(senders) else known.keys() & senders  # the shorter of the two
-        active.update(beats.source[beats.flagged].tolist())
+        active.update(beats.source[beats.flags.flagged].tolist())
         sources = list(active)
         number = dict(zip(sources, count()))
         of = np.fromiter(map(number.get, senders, repeat(-1)), np.intp, len(senders))
@@ -153,70 +190,91 @@ class BatchObserver:
         The offset is -1 if the state never changed, the state None if nothing needs to be remembered.
         """
         state, first_change = self._sources.get(source), -1
-        for position, now, offset, time, abnormal, unscorable, following, last_time, last_offset in runs:
+        for position, now, offset, time, flag, cause, following, last_time, last_offset in runs:
             if state is not None and now - state.stream_time > self._rule.silence_ms:
                 self._close_silent(source, state, self._beats.first_row + int(self._rows[position]))
                 state, first_change = None, offset if first_change < 0 else first_change
-            if state is None and not abnormal and not unscorable:
+            if state is None and not flag and not cause:
                 continue
             first_change = offset if first_change < 0 else first_change
             physiological, technical = (QUIET, QUIET) if state is None else state.episodes
-            start, beats = position + 1, following
-            if unscorable:  # such a beat does not show the heart: the physiological state stays
-                technical = self._after_flagged(source, "technical", technical, unscorable, (position, offset, time))
-            elif abnormal:
-                physiological = self._after_flagged(source, "physiological", physiological, 1, (position, offset, time))
-                technical = (
-                    QUIET if technical is QUIET else self._after_unflagged(source, "technical", technical, position, 1)
-                )
-            else:
-                start, beats = position, following + 1
-            if beats and physiological is not QUIET:
+            beat = position, offset, time
+            if flag not in {0, UNSCORABLE}:
+                physiological = self._after_flagged(source, "physiological", physiological, flag, beat)
+            if physiological is not QUIET:
+                beats = following + (not flag)
+                start = position + 1 + following - beats
                 physiological = self._after_unflagged(source, "physiological", physiological, start, beats)
-            if beats and technical is not QUIET:
+            if cause:
+                technical = self._after_flagged(source, "technical", technical, cause, beat)
+            if technical is not QUIET:
+                beats = following + (not cause)
+                start = position + 1 + following - beats
                 technical = self._after_unflagged(source, "technical", technical, start, beats)
             is_over = physiological.is_quiet and technical.is_quiet
             state = None if is_over else SourceState((physiological, technical), last_time, last_offset)
         return first_change, source, state
 
     def _after_flagged(
-        self, source: bytes, kind: Kind, episode: EpisodeState, cause: int, beat: tuple[int, int, int]
+        self, source: bytes, kind: Kind, episode: EpisodeState, flag: int, beat: tuple[int, int, int]
     ) -> EpisodeState:
-        """The state after one beat (position, offset, time) that may open an episode."""
+        """The state after one beat (position, offset, time) that may open an episode.
+
+        `flag` is the physiological flag or the technical cause; 0 for an unflagged beat.
+        """
         position, offset, time = beat
-        after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time)
+        cause, personal = flag, NOT_PERSONAL
+        if kind == "physiological":
+            cause = int(flag != 0)
+            if flag > 0:
+                personal = PersonalFlag(flag, int(self._beats.flags.priority[self._rows[position]]))
+        after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time, personal=personal)
         if event is not None:
             self._add_event(event, source, kind, after, position)
         return after
 
     def _after_unflagged(
-        self, source: bytes, kind: Kind, episode: EpisodeState, position: int, beats: int
+        self, source: bytes, kind: Kind, episode: EpisodeState, start: int, beats: int
     ) -> EpisodeState:
-        """The state after `beats` unflagged beats in a row, the first of them at `position`."""
+        """The state after `beats` unflagged beats in a row, the first of them at the position `start`."""
         rule = self._rule
-        if episode.opened_offset >= 0:
+        if not beats:
+            return episode
+        if episode.is_open:
             needed = max(rule.close - episode.unflagged, 1)
             if beats < needed:
                 return after_unflagged(episode, rule, beats)
-            closed = after_unflagged(episode, rule, needed)
-            self._add_event("closed", source, kind, closed, position + needed - 1)
-            return QUIET
-        if not episode.recent:
-            return QUIET
-        window = (1 << rule.window) - 1
-        if (episode.recent << 1 & window).bit_count() >= rule.flagged:
+            closed, last = after_unflagged(episode, rule, needed), start + needed - 1
+            self._add_event("closed", source, kind, closed, last)
+            after = after_closing(closed, rule, self._time(last))
+            return after if after is QUIET else self._after_unflagged(source, kind, after, last + 1, beats - needed)
+        if episode.closed_at >= 0 and is_outdated(episode, rule, self._time(start)):
+            episode = without_episode(episode)
+        if (episode.recent << 1 & ((1 << rule.window) - 1)).bit_count() >= rule.flagged:
             # A state from before a restart with another rule: enough beats were flagged already, so the next one opens.
-            row = int(self._rows[position])
-            beat = position, int(self._beats.offset[row]), int(self._beats.time[row])
+            beat = start, int(self._beats.offset[self._rows[start]]), self._time(start)
             opened = self._after_flagged(source, kind, episode, 0, beat)
-            return self._after_unflagged(source, kind, opened, position + 1, beats - 1)
-        if beats > 1 and not episode.recent << (beats - 1) & window:
-            return QUIET  # nothing flagged is left in the window before the last of these beats
-        return after_unflagged(episode, rule, beats)
+            return self._after_unflagged(source, kind, opened, start + 1, beats - 1)
+        same = self._beats_of_same(episode, start, beats)
+        episode = _while_not_open(episode, rule, same)
+        return episode if same == beats else _while_not_open(without_episode(episode), rule, beats - same)
+
+    def _beats_of_same(self, episode: EpisodeState, start: int, beats: int) -> int:
+        """How many of these beats, from the position `start` on, come before a closed episode is outdated."""
+        if episode.closed_at < 0 or beats == 1:
+            return beats
+        times = self._beats.time[self._rows[start : start + beats]]
+        closed_at, merge_ms = episode.closed_at, self._rule.merge_ms
+        is_outside = (times < closed_at - merge_ms) | (times > closed_at + merge_ms)
+        return int(is_outside.argmax()) if is_outside.any() else beats
+
+    def _time(self, position: int) -> int:
+        return int(self._beats.time[self._rows[position]])
 
     def _add_event(self, name: EventName, source: bytes, kind: Kind, episode: EpisodeState, position: int) -> None:
-        row = self._beats.first_row + int(self._rows[position])
-        self._events.append((row, row, Event(name, kind, source, row, episode)))
+        at = int(self._rows[position])
+        row, reopened = self._beats.first_row + at, name == "opened" and episode.opened_offset != self._beats.offset[at]
+        self._events.append((row, row, Event(name, kind, source, row, episode, reopened=bool(reopened))))
 
     def _close_silent(self, source: bytes, state: SourceState, noticed: int) -> None:
         """Close what is open, at the partition's first beat after the silence. `noticed`: the row that showed it."""
@@ -225,3 +283,11 @@ class BatchObserver:
         for kind, episode in zip(KINDS, state.episodes, strict=True):
             if episode.is_open:
                 self._events.append((row, noticed, Event("closed", kind, source, row, episode, silent=True)))
+
+
+def _while_not_open(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
+    """The state after so many unflagged beats, at least one, none of which can cause an event."""
+    window = (1 << rule.window) - 1
+    if not episode.recent or (beats > 1 and not episode.recent << (beats - 1) & window):
+        return without_window(episode)  # nothing flagged is left in the window before the last of these beats
+    return after_unflagged(episode, rule, beats)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
+from monitor.alarms.run_rule import PRIORITIES
 from monitor.beats.beat import MAX_KEY_BYTES
 from monitor.records.record import GROUP_HEADER, Message
 from monitor.validation import first_error
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from monitor.alarms.episodes import StateChange
+    from monitor.alarms.rule import Kind
     from monitor.records.record import Assigned
 
 SCHEMA: Literal[1] = 1
@@ -40,10 +42,17 @@ class _Row:
 
 
 _ROW = TypeAdapter(_Row)
-_FIELDS = ",".join(f'"{field}":%d' for field in EpisodeState._fields)
-_PHYSIOLOGICAL, _TECHNICAL = (
-    f'"{kind}":{{{_FIELDS}}}'.encode() for kind in KINDS
-)  # numbers alone: this is faster than an encoder
+_REQUIRED = EpisodeState._fields.index("closed_at")  # fields before this one; versions that had no others read them
+
+
+def _template(kind: Kind, fields: Iterable[str]) -> bytes:
+    """Numbers alone: this is faster than an encoder."""
+    numbers = ",".join(f'"{field}":%d' for field in fields)
+    return f'"{kind}":{{{numbers}}}'.encode()
+
+
+_SHORT = {kind: _template(kind, EpisodeState._fields[:_REQUIRED]) for kind in KINDS}
+_WHOLE = {kind: _template(kind, EpisodeState._fields) for kind in KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,16 @@ def rows(
 
 def encode(state: SourceState) -> bytes:
     """The value of a row of the state topic. A kind of episode with nothing to remember is left out."""
-    (physiological, technical), stream_time, offset = state
-    episodes = [_PHYSIOLOGICAL % physiological] if physiological != QUIET else []
-    if technical != QUIET:
-        episodes.append(_TECHNICAL % technical)
-    return b'{"schema":%d,"offset":%d,"clock":%d,"tracks":{%b}}' % (SCHEMA, offset, stream_time, b",".join(episodes))
+    pairs = zip(KINDS, state.episodes, strict=True)
+    tracks = b",".join([_track(kind, episode) for kind, episode in pairs if episode != QUIET])
+    return b'{"schema":%d,"offset":%d,"clock":%d,"tracks":{%b}}' % (SCHEMA, state.offset, state.stream_time, tracks)
+
+
+def _track(kind: Kind, episode: EpisodeState) -> bytes:
+    """One kind of episode. Where the last fields have their default values, they are left out."""
+    if episode[_REQUIRED:] == QUIET[_REQUIRED:]:
+        return _SHORT[kind] % episode[:_REQUIRED]
+    return _WHOLE[kind] % episode
 
 
 def decode(value: bytes) -> SourceState:
@@ -101,10 +115,12 @@ def decode(value: bytes) -> SourceState:
 
 def _is_possible(episode: EpisodeState) -> bool:
     """Whether all numbers are in the ranges that beats can give: others would end the monitor later."""
-    recent, length, unflagged, opened_offset, opened_at, *counts = episode
+    recent, length, unflagged, opened_offset, opened_at, *counts, closed_at, priority = episode
     are_numbers = all(-MAX_NUMBER <= number < MAX_NUMBER for number in (opened_offset, opened_at))
     are_counts = all(0 <= number < MAX_NUMBER for number in (unflagged, *counts))
-    return are_numbers and are_counts and 0 <= length <= MAX_WINDOW and 0 <= recent < 2**MAX_WINDOW
+    is_window = 0 <= length <= MAX_WINDOW and 0 <= recent < 2**MAX_WINDOW
+    is_closing = closed_at == QUIET.closed_at or (0 <= closed_at < MAX_NUMBER and opened_offset >= 0)
+    return are_numbers and are_counts and is_window and is_closing and 0 <= priority < len(PRIORITIES)
 
 
 def _fault_of(source: bytes, value: bytes) -> str:

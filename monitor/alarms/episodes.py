@@ -13,19 +13,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from monitor.alarms.batch import BatchObserver, PartitionBeats
-from monitor.alarms.rule import KINDS, EpisodeRule, Event, SourceState
+from monitor.alarms.batch import BatchObserver, FlagColumns, PartitionBeats
+from monitor.alarms.rule import KINDS, BeatFlags, EpisodeRule, Event, EventName, SourceState
 from monitor.records.record import partition_slices
 from monitor.records.stream_time import Pace, StreamTime, advance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from monitor.beats.beat import Beats
+
+_OPEN: dict[EventName, int] = {"opened": 1, "updated": 0, "closed": -1}  # how the number of open episodes changes
 
 
 class StateChange(NamedTuple):
@@ -97,23 +95,20 @@ class Episodes:
         known = self._partitions.get(partition)
         return None if known is None else known.stream_time
 
-    def observe(self, beats: Beats, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> Observed:
-        """Apply the episode rule to n beats, partition by partition; returns the events and the changed states.
-
-        `abnormal` (n,) are the verdicts. `unscorable` (n,) says why a beat has no score: a cause, or 0 if it has one.
-        """
+    def observe(self, beats: Beats, flags: BeatFlags) -> Observed:
+        """Apply the episode rule to n beats, partition by partition; returns the events and the changed states."""
         events: list[Event] = []
         changes: list[StateChange] = []
         far_ahead = 0
-        flagged = abnormal | (unscorable != 0)
+        columns = FlagColumns.of(flags)
         for partition, rows in partition_slices(beats.partition):
             known = self._partitions.setdefault(partition, _PartitionState())
             events += _closed(known, rows.start)
-            flags, time, offset = flagged[rows], beats.time[rows], beats.offset[rows]
-            moved = advance(known.stream_time, self._pace, beats.source[rows], time)
-            columns = beats.source[rows], time, offset, moved.column, flags, abnormal[rows], unscorable[rows]
-            observer = BatchObserver(self._rule, known.sources, PartitionBeats(rows.start, *columns))
-            if known.sources or flags.any():
+            source, time, offset = beats.source[rows], beats.time[rows], beats.offset[rows]
+            moved, own = advance(known.stream_time, self._pace, source, time), columns.rows(rows)
+            of_partition = PartitionBeats(rows.start, source, time, offset, moved.column, own)
+            observer = BatchObserver(self._rule, known.sources, of_partition)
+            if known.sources or own.flagged.any():
                 observer.run(is_reread=known.last_offset >= offset[0])
                 events += observer.events()
                 changes += [StateChange(partition, *one) for one in observer.changes.items()]
@@ -121,7 +116,7 @@ class Episodes:
             far_ahead += moved.far_ahead
             known.last_offset = max(known.last_offset, int(offset[-1]))
         for event in events:
-            self.open[event.kind] += 1 if event.name == "opened" else -1
+            self.open[event.kind] += _OPEN[event.name]
         return Observed(events, changes, far_ahead)
 
 

@@ -23,3 +23,5 @@ class JudgedBeats:
     abnormal: NDArray[np.bool_]
     cause: tuple[str, ...]  # names of the values of `cause_code`, 0 = scored
     cause_code: NDArray[np.int8]
+    personal: NDArray[np.float32]  # score against the source's own profile; NaN where there is none
+    decided_personally: NDArray[np.bool_]  # whether that score decides, and not `abnormal`

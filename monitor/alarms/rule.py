@@ -1,20 +1,34 @@
 """The rule that opens and closes an episode, for one source. Pure functions: they get the old state, return the new.
 
-An episode opens when k of the source's last n beats are flagged, and closes after m unflagged ones in a row. Each
-source has two kinds of episode, side by side: `physiological`, whose flagged beats are the abnormal ones, and
-`technical`, whose flagged beats are those that cannot be scored.
+Each source has two kinds of episode, side by side: `physiological` and `technical`. Beats are flagged in two ways:
+
+- By the population: an episode opens when k of the source's last n beats are flagged. Flagged are the abnormal beats
+  (physiological) and those with a technical cause (technical).
+- Personally, for a source with a profile: the rule `run` has counted flagged beats in a row, see `run_rule`. A
+  physiological episode opens at the first beat that it flags, and its priority rises with the beat's.
+
+An episode closes after m unflagged beats in a row. When it opens again within `merge_ms`, it is the same episode.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from monitor.alarms.run_rule import PRIORITIES
+from monitor.records.stream_time import is_time
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Kind = Literal["physiological", "technical"]
-EventName = Literal["opened", "closed"]
+EventName = Literal["opened", "updated", "closed"]
 KINDS: tuple[Kind, Kind] = ("physiological", "technical")
 MAX_WINDOW = 64  # beats: as many as `EpisodeState.recent` has bits
-EVENTS: tuple[EventName, EventName] = ("opened", "closed")
+EVENTS: tuple[EventName, EventName, EventName] = ("opened", "updated", "closed")
+MEDIUM = PRIORITIES.index("medium")  # of what the population opens, and of technical episodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,34 @@ class EpisodeRule:
     window: int  # n: among this many last beats, at most 64
     close: int  # m: unflagged beats in a row that close it
     silence_ms: int  # stream time without a beat of the source that closes it as silent
+    merge_ms: int = 0  # an opening at most this long after the beat that closed it is the same episode; 0: never
+
+
+@dataclass(frozen=True, slots=True)
+class BeatFlags:
+    """What n beats count for, as columns (n,)."""
+
+    abnormal: NDArray[np.bool_]  # by the population score; False for beats that are judged personally
+    unscorable: NDArray[np.int8]  # the cause why a beat has no score, so that it says nothing about the heart; 0: none
+    run: NDArray[np.int32]  # flagged beats in a row, by the personal score; 0: not flagged or not judged personally
+    priority: NDArray[np.int8]  # index into PRIORITIES; counts where `run` is above 0
+    technical: NDArray[np.int8]  # a cause that is no obstacle to judging the beat; 0: none
+
+    @classmethod
+    def of_population(cls, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> BeatFlags:
+        """Of beats that are judged by the population score alone."""
+        none = np.zeros(len(abnormal), np.int8)
+        return cls(abnormal, unscorable, none.astype(np.int32), none, none)
+
+
+class PersonalFlag(NamedTuple):
+    """What the rule `run` says about one beat."""
+
+    run: int  # flagged beats in a row; 0: not flagged, or not judged personally
+    priority: int  # index into PRIORITIES; counts where `run` is above 0
+
+
+NOT_PERSONAL = PersonalFlag(0, MEDIUM)
 
 
 class EpisodeState(NamedTuple):
@@ -33,19 +75,21 @@ class EpisodeState(NamedTuple):
     recent: int = 0  # one bit for each of the last beats, the newest lowest: 1 = flagged
     length: int = 0  # beats in `recent`
     unflagged: int = 0  # in a row, up to now
-    opened_offset: int = -1  # -1 while no episode is open
-    opened_at: int = 0  # time of the beat that opened it, ms since the epoch
-    flagged_beats: int = 0  # since it opened, the beats that opened it included
+    opened_offset: int = -1  # -1 while no episode is open or was open recently
+    opened_at: int = 0  # time of the beat that opened it first, ms since the epoch
+    flagged_beats: int = 0  # since it opened, the beats that opened it included; without those while it was closed
     seen_beats: int = 0  # the same of all beats
     cause: int = 0  # of the last flagged beat
+    closed_at: int = -1  # time of the beat that closed it, ms, while an opening would be the same episode; -1: else
+    priority: int = MEDIUM  # index into PRIORITIES
 
     @property
     def is_open(self) -> bool:
-        return self.opened_offset >= 0
+        return self.opened_offset >= 0 and self.closed_at < 0
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing needs to be remembered: no episode is open, and none of the last beats was flagged."""
+        """Whether nothing needs to be remembered: no episode is open or was, and no recent beat was flagged."""
         return self.opened_offset < 0 and not self.recent
 
 
@@ -68,7 +112,7 @@ class SourceState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An episode opened or closed."""
+    """An episode opened, became more urgent or closed."""
 
     name: EventName
     kind: Kind
@@ -76,40 +120,103 @@ class Event:
     row: int  # of the beat in the batch that caused it
     episode: EpisodeState  # after that beat
     silent: bool = False  # closed because the source sent nothing; the beat is then one of another source
+    reopened: bool = False  # opened again: the same episode as before
     void: bool = False  # closed because what opened it is gone or read again; the beat is then any of its partition
 
 
 def after_beat(
-    episode: EpisodeState, rule: EpisodeRule, *, cause: int, offset: int, time: int
+    episode: EpisodeState,
+    rule: EpisodeRule,
+    *,
+    cause: int,
+    offset: int,
+    time: int,
+    personal: PersonalFlag = NOT_PERSONAL,
 ) -> tuple[EpisodeState, EventName | None]:
     """The state after one more beat, and the event that the beat caused.
 
     `cause` is 0 for an unflagged beat, `offset` and `time` (ms since the epoch) are the beat's. An episode whose event
-    is `closed` keeps its figures: the caller replaces it by QUIET.
+    is `closed` keeps its figures: the caller replaces it by `after_closing`.
     """
-    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last_cause = episode
-    flagged = cause != 0
+    if is_outdated(episode, rule, time):
+        episode = without_episode(episode)
+    before = episode
+    episode = _with_beat(before, rule, cause)
+    if before.is_open:
+        if episode.unflagged >= rule.close:
+            return episode, "closed"
+        if personal.run and personal.priority > before.priority:
+            return episode._replace(priority=personal.priority), "updated"
+        return episode, None
+    flagged_beats = personal.run or episode.recent.bit_count()
+    if not personal.run and flagged_beats < rule.flagged:
+        return episode, None
+    if before.closed_at >= 0:
+        return _opened_again(episode, cause, personal), "opened"
+    return episode._replace(
+        opened_offset=offset,
+        opened_at=time,
+        flagged_beats=flagged_beats,
+        seen_beats=personal.run or episode.length,
+        priority=personal.priority,
+    ), "opened"
+
+
+def _with_beat(episode: EpisodeState, rule: EpisodeRule, cause: int) -> EpisodeState:
+    """With one more beat in the window, and in the counts unless the episode is closed."""
+    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last_cause, *rest = episode
+    flagged, counts = cause != 0, episode.closed_at < 0
     recent = (recent << 1 | flagged) & ((1 << rule.window) - 1)
-    length = min(length + 1, rule.window)
-    unflagged = 0 if flagged else unflagged + 1
-    flagged_beats, seen_beats, cause = flagged_beats + flagged, seen_beats + 1, cause or last_cause
-    event: EventName | None = None
-    if opened_offset >= 0:
-        event = "closed" if unflagged >= rule.close else None
-    elif recent.bit_count() >= rule.flagged:
-        opened_offset, opened_at, flagged_beats, seen_beats, event = offset, time, recent.bit_count(), length, "opened"
+    length, unflagged = min(length + 1, rule.window), 0 if flagged else unflagged + 1
+    flagged_beats, seen_beats, cause = flagged_beats + (flagged and counts), seen_beats + counts, cause or last_cause
     return EpisodeState._make(
-        (recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause)
-    ), event
+        (recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause, *rest)
+    )
+
+
+def _opened_again(episode: EpisodeState, cause: int, personal: PersonalFlag) -> EpisodeState:
+    """A closed episode, open from this beat on. Its counts go on with this beat."""
+    return episode._replace(
+        closed_at=-1,
+        flagged_beats=episode.flagged_beats + (cause != 0),
+        seen_beats=episode.seen_beats + 1,
+        priority=max(episode.priority, personal.priority),
+    )
 
 
 def after_unflagged(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
     """The state after this number of unflagged beats in a row, as if `after_beat` were called for each of them.
 
-    The caller makes sure that only the last of these beats can cause an event.
+    The caller makes sure that only the last of these beats can cause an event, and that a closed episode does not
+    become outdated at any of them.
     """
-    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause = episode
+    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, *rest = episode
     recent = recent << beats & ((1 << rule.window) - 1)
-    length = min(length + beats, rule.window)
-    unflagged, seen_beats = unflagged + beats, seen_beats + beats
-    return EpisodeState._make((recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause))
+    length, unflagged = min(length + beats, rule.window), unflagged + beats
+    seen_beats += beats if episode.closed_at < 0 else 0
+    return EpisodeState._make((recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, *rest))
+
+
+def after_closing(episode: EpisodeState, rule: EpisodeRule, time: int) -> EpisodeState:
+    """What is remembered of an episode that was closed by a beat of this time, ms."""
+    if not rule.merge_ms or not is_time(time):
+        return QUIET
+    return without_window(episode._replace(closed_at=time))
+
+
+def without_window(episode: EpisodeState) -> EpisodeState:
+    """The state when none of the last beats was flagged, while no episode is open."""
+    return QUIET if episode.opened_offset < 0 else episode._replace(recent=0, length=0, unflagged=0)
+
+
+def is_outdated(episode: EpisodeState, rule: EpisodeRule, time: int) -> bool:
+    """Whether an opening at this time, ms, is too far from the closing of the episode to be the same one.
+
+    It does not matter which of the two times is the later one: a clock may have been set back.
+    """
+    return episode.closed_at >= 0 and abs(time - episode.closed_at) > rule.merge_ms
+
+
+def without_episode(episode: EpisodeState) -> EpisodeState:
+    """Only what is remembered of the last beats."""
+    return EpisodeState(episode.recent, episode.length, episode.unflagged, cause=episode.cause)

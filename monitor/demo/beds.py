@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,9 +104,15 @@ def spans(alerts: Sequence[Mapping[str, Any]], start: datetime, seconds: float) 
     def since_start(time: str) -> float:
         return (datetime.fromisoformat(time) - start).total_seconds()
 
-    ends = {one["id"]: since_start(one["closed_at"]) for one in alerts if one["event"] == "closed"}
+    ends: defaultdict[str, list[float]] = defaultdict(list)  # of an episode that opened again, one for each opening
+    for one in alerts:
+        if one["event"] == "closed":
+            ends[one["id"]].append(since_start(one["closed_at"]))
     return [
-        TimeSpan(since_start(one["opened_at"]), min(ends.get(one["id"], seconds), seconds))
+        TimeSpan(
+            since_start(one["beat_time"] if one.get("reopened") else one["opened_at"]),
+            min(ends[one["id"]].pop(0) if ends[one["id"]] else seconds, seconds),
+        )
         for one in alerts
         if one["event"] == "opened"
     ]

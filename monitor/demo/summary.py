@@ -154,12 +154,17 @@ def _sources(labelled: dict[Place, Any], alerts: list[tuple[Any, dict[str, Any]]
         at[place] = len(source.places)
         source.places.append(place)
         source.abnormal.append(_is_abnormal(record))
-    ends = {value["id"]: at.get((value["partition"], value["offset"])) for _, value in alerts if value["closed_at"]}
+    ends: defaultdict[str, list[int | None]] = defaultdict(
+        list
+    )  # of an episode that opened again, one for each opening
+    for _, value in alerts:
+        if value["closed_at"]:
+            ends[value["id"]].append(at.get((value["partition"], value["offset"])))
     for record, value in alerts:
         if value["event"] == "opened" and value["kind"] == "physiological":
             source = found[record.key]
             start = at[value["partition"], value["offset"]]
-            end = ends.get(value["id"])
+            end = ends[value["id"]].pop(0) if ends[value["id"]] else None
             source.spans.append((start, len(source.places) if end is None else end))
     return list(found.values())
 

@@ -12,6 +12,7 @@ import numpy as np
 from monitor.alarms import alert, episode_state
 from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.judged import JudgedBeats
+from monitor.alarms.rule import BeatFlags
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
 from monitor.model.scorer import CAUSES, Scores
@@ -141,7 +142,7 @@ class Pipeline:
         if not parsed.offsets.keys().isdisjoint(dropped):
             parsed, scores = _without(dropped, parsed, scores)
         judged = self._judge(parsed.beats, scores)
-        observed = self._episodes.observe(parsed.beats, judged.abnormal, judged.cause_code)
+        observed = self._episodes.observe(parsed.beats, BeatFlags.of_population(judged.abnormal, judged.cause_code))
         observed_at = self._clock.monotonic()
         checkpoint = self._checkpoint(parsed, judged, observed)
         stages: dict[Stage, float] = {
@@ -158,7 +159,8 @@ class Pipeline:
     def _judge(self, beats: Beats, scores: Scores) -> JudgedBeats:
         verdicts = self._thresholds.judge(beats.source, scores.score)
         columns = verdicts.p_value, verdicts.threshold, verdicts.abnormal
-        return JudgedBeats(beats, scores.score, *columns, _CAUSES, scores.cause)
+        none, population = np.full(len(beats), np.nan, np.float32), np.zeros(len(beats), np.bool_)
+        return JudgedBeats(beats, scores.score, *columns, _CAUSES, scores.cause, none, population)
 
     def _checkpoint(self, parsed: Parsed, judged: JudgedBeats, observed: Observed) -> Checkpoint:
         """The alerts, the scores if MONITOR_SCORES is set, dead letters, episode state and offsets of the step."""
@@ -177,10 +179,10 @@ class Pipeline:
         return Checkpoint((*messages, *written), deleted, offsets, known)
 
     def _alerts(self, events: list[Event], judged: JudgedBeats) -> list[Message]:
-        """One message an event; the beat that opens a physiological episode comes with its reconstruction."""
+        """One message an event; the beat of a physiological one comes with its reconstruction, unless it is the end."""
         if not events:  # most steps: do not even call the network with an empty batch
             return []
-        rows = [event.row for event in events if event.name == "opened" and event.kind == "physiological"]
+        rows = [event.row for event in events if event.name != "closed" and event.kind == "physiological"]
         explained = self._scorer.explain(judged.beats.samples[rows])
         samples, reconstructions = alert.rounded(explained.samples), alert.rounded(explained.reconstruction)
         waveforms = dict(zip(rows, map(Waveform, samples, reconstructions), strict=True))

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from monitor.alarms.episodes import Observed, StateChange
-from monitor.alarms.rule import KINDS, QUIET, Event, SourceState
+from monitor.alarms.rule import KINDS, MEDIUM, QUIET, EpisodeState, Event, SourceState
 from monitor.records.stream_time import Pace
 from monitor.records.stream_time import advance as advance_time
 
 
-def advance(episode, rule, cause, offset, time):
-    """The state after one more beat, and the event it caused; `cause` is 0 for a beat that is not flagged."""
+def advance(episode, rule, beat, flag):
+    """The state after one more beat, and the event it caused; the cause is 0 for a beat that is not flagged."""
+    (_, offset, time), (cause, run, priority) = beat, flag
+    if episode.closed_at >= 0 and not -rule.merge_ms <= time - episode.closed_at <= rule.merge_ms:
+        episode = EpisodeState(episode.recent, episode.length, episode.unflagged, cause=episode.cause)
+    if not (cause or episode.recent or episode.is_open):  # nothing to remember but, maybe, an episode that closed
+        return episode._replace(length=0, unflagged=0) if episode.opened_offset >= 0 else QUIET, None
     recent = (2 * episode.recent + (cause != 0)) % 2**rule.window
+    was_closed, counts = episode.closed_at >= 0, (episode.flagged_beats, episode.seen_beats)
     episode = episode._replace(
         recent=recent,
         length=min(episode.length + 1, rule.window),
@@ -23,11 +31,22 @@ def advance(episode, rule, cause, offset, time):
     )
     flags = recent.bit_count()
     if episode.is_open:
+        if run and priority > episode.priority:
+            return episode._replace(priority=priority), "updated"
         return episode, "closed" if episode.unflagged >= rule.close else None
-    if flags < rule.flagged:
-        return episode, None
-    opened = {"opened_offset": offset, "opened_at": time, "flagged_beats": flags, "seen_beats": episode.length}
-    return episode._replace(**opened), "opened"
+    if flags < rule.flagged and not run:
+        return episode._replace(flagged_beats=counts[0], seen_beats=counts[1]) if was_closed else episode, None
+    if was_closed:
+        return episode._replace(closed_at=-1, priority=max(priority, episode.priority)), "opened"
+    opened = {"flagged_beats": run or flags, "seen_beats": run or episode.length, "priority": priority}
+    return episode._replace(opened_offset=offset, opened_at=time, **opened), "opened"
+
+
+def remembered(episode, rule, time):
+    """What is left of an episode after the beat that closed it."""
+    if rule.merge_ms == 0 or time < 0:
+        return QUIET
+    return episode._replace(recent=0, length=0, unflagged=0, closed_at=time)
 
 
 def column(source, time):
@@ -61,22 +80,39 @@ class BeatByBeat:
             for kind, episode in zip(KINDS, state.episodes, strict=True):
                 self.open[kind] += sign * episode.is_open
 
-    def observe(self, beats, abnormal, unscorable):
+    def observe(self, beats, flags):
         events, changes, far_ahead = [], [], 0
         for partition in dict.fromkeys(beats.partition.tolist()):
             batch = Batch(self.rule, self.sources.setdefault(partition, {}), self.stream_times.get(partition))
             for row in range(len(beats)):
                 if beats.partition[row] == partition:
                     beat = (beats.source[row], int(beats.offset[row]), int(beats.time[row]))
-                    batch.beat(row, beat, bool(abnormal[row]), int(unscorable[row]))
+                    batch.beat(row, beat, Flags.of(flags, row))
             batch.expire()
             self.stream_times[partition] = batch.stream_time
             events += sorted(batch.events, key=lambda event: event.row)
             changes += [StateChange(partition, source, batch.sources.get(source)) for source in batch.changed()]
             far_ahead += batch.far_ahead
         for event in events:
-            self.open[event.kind] += 1 if event.name == "opened" else -1
+            self.open[event.kind] += {"opened": 1, "updated": 0, "closed": -1}[event.name]
         return Observed(events, changes, far_ahead)
+
+
+class Flags(NamedTuple):
+    """What one beat counts for."""
+
+    shape: int  # cause of the physiological kind
+    run: int
+    priority: int
+    signal: int  # cause of the technical kind
+    unscorable: bool
+
+    @classmethod
+    def of(cls, columns, row):
+        run, unscorable = int(columns.run[row]), int(columns.unscorable[row])
+        shape = int(columns.abnormal[row] or run > 0)
+        priority = int(columns.priority[row]) if run else MEDIUM
+        return cls(shape, run, priority, unscorable or int(columns.technical[row]), unscorable != 0)
 
 
 class Batch:
@@ -89,7 +125,7 @@ class Batch:
         self.events = []
         self.touched = {}  # source -> whether it had a state before
 
-    def beat(self, row, beat, abnormal, unscorable):
+    def beat(self, row, beat, flags):
         source, offset, time = beat
         moved = advance_time(self.stream_time, Pace.of_silence(self.rule.silence_ms), *column(source, time))
         self.stream_time, self.far_ahead = moved.after, self.far_ahead + moved.far_ahead
@@ -100,25 +136,24 @@ class Batch:
         if state and self.now - state.stream_time > self.rule.silence_ms:
             self.silence(source)
             state = None
-        if not (state or abnormal or unscorable):
+        if not (state or flags.shape or flags.signal):
             return
         shape, signal = state.episodes if state else (QUIET, QUIET)
-        if not unscorable:  # else it is left as it is
-            shape = self.advance("physiological", shape, row, beat, int(abnormal))
-        signal = self.advance("technical", signal, row, beat, unscorable)
+        if not flags.unscorable:  # else it is left as it is
+            shape = self.advance("physiological", shape, row, beat, (flags.shape, flags.run, flags.priority))
+        signal = self.advance("technical", signal, row, beat, (flags.signal, 0, MEDIUM))
         self.touched.setdefault(source, source in self.sources)
         self.sources.pop(source, None)  # the source of the last beat comes last
         if not (shape.is_quiet and signal.is_quiet):
             self.sources[source] = SourceState((shape, signal), self.now, offset)
 
-    def advance(self, kind, episode, row, beat, cause):
+    def advance(self, kind, episode, row, beat, flag):
         source, offset, time = beat
-        if not cause and episode.is_quiet:
-            return QUIET
-        moved, event = advance(episode, self.rule, cause, offset, time)
+        moved, event = advance(episode, self.rule, beat, flag)
         if event:
-            self.events.append(Event(event, kind, source, row, moved))
-        return QUIET if event == "closed" else moved
+            again = event == "opened" and moved.opened_offset < offset
+            self.events.append(Event(event, kind, source, row, moved, reopened=again))
+        return remembered(moved, self.rule, time) if event == "closed" else moved
 
     def silence(self, source):
         state = self.sources[source]

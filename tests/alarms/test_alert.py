@@ -29,6 +29,8 @@ def judged(score):
         scores > 1,
         ("",),
         np.zeros(len(score), np.int8),
+        np.full(len(score), np.nan, np.float32),
+        np.zeros(len(score), np.bool_),
     )
 
 

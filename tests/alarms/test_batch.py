@@ -10,20 +10,25 @@ from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import Episodes
-from monitor.alarms.rule import EpisodeRule
+from monitor.alarms.rule import BeatFlags, EpisodeRule
 from monitor.beats.beat import Beats
 from monitor.records.stream_time import Pace, StreamTime, advance
 from tests.alarms.beat_by_beat import BeatByBeat
 
 RULES = [
     EpisodeRule(*numbers)
-    for numbers in ((3, 5, 5, 60_000), (1, 1, 1, 60_000), (2, 4, 9, 5000), (4, 64, 2, 2**70), (2, 2, 3, 0))
+    for numbers in (
+        *((3, 5, 5, 60_000), (1, 1, 1, 60_000), (2, 4, 9, 5000), (4, 64, 2, 2**70), (2, 2, 3, 0)),
+        *((3, 5, 5, 60_000, 120_000), (1, 1, 1, 60_000, 1), (2, 6, 3, 5000, 2000), (2, 64, 2, 2**70, 2**70)),
+    )
 ]
 BRIEF = EpisodeRule(3, 5, 5, 4)
 PACE = Pace.of_silence(60_000)
 runs = st.lists(
     st.tuples(
-        st.sampled_from("...AAFGB"),  # normal, abnormal, flat, unscorable for another reason, flat and abnormal
+        # normal, abnormal, flat, unscorable for another reason, flat and abnormal; by the personal score, with its
+        # priority; noisy and normal, abnormal, by the personal score, flat
+        st.sampled_from("....AAFGB012012nasf"),
         st.sampled_from([b"a", b"b", b"c", b"d"]),
         st.sampled_from([0, 800, 800, 800, -3000, 20_000, 70_000]),  # ms since the beat before the run
         st.integers(1, 9),
@@ -72,8 +77,16 @@ def batch(rows):
         np.array(partition, np.int32),
         np.array(offset, np.int64),
     )
-    abnormal = np.array([one in "AB" for one in verdict])
-    return beats, abnormal, np.array([".FG".find(one.replace("B", "F")) for one in verdict], np.int8).clip(0)
+    unscorable = np.array([".FG".find(one.upper().replace("B", "F")) for one in verdict], np.int8).clip(0)
+    run = [3 + at % 4 if one in "012s" else 0 for at, one in zip(offset, verdict, strict=True)]
+    flags = BeatFlags(
+        abnormal=np.array([one in "ABa" for one in verdict]),
+        unscorable=unscorable,
+        run=np.array(run, np.int32),
+        priority=np.array(["012".find(one) for one in verdict], np.int8).clip(0),
+        technical=np.array([3 * (one in "nasf") for one in verdict], np.int8),
+    )
+    return beats, flags
 
 
 def play(verdicts, *, sources=None, times=None, first_offset=0):

@@ -2,31 +2,76 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import StateChange
 from monitor.alarms.rule import MAX_WINDOW, QUIET, EpisodeState, SourceState
+from monitor.alarms.run_rule import PRIORITIES
 
 NUMBER = st.integers(-episode_state.MAX_NUMBER, episode_state.MAX_NUMBER - 1)
 COUNT = st.integers(0, episode_state.MAX_NUMBER - 1)
-TRACK = st.just(QUIET) | st.builds(
-    EpisodeState,
-    recent=st.integers(0, 2**MAX_WINDOW - 1),
-    length=st.integers(0, MAX_WINDOW),
-    unflagged=COUNT,
-    opened_offset=NUMBER,
-    opened_at=NUMBER,
-    flagged_beats=COUNT,
-    seen_beats=COUNT,
-    cause=COUNT,
+WINDOW = {
+    "recent": st.integers(0, 2**MAX_WINDOW - 1),
+    "length": st.integers(0, MAX_WINDOW),
+    "unflagged": COUNT,
+    "opened_at": NUMBER,
+    "flagged_beats": COUNT,
+    "seen_beats": COUNT,
+    "cause": COUNT,
+    "priority": st.sampled_from(range(len(PRIORITIES))),
+}
+TRACK = (
+    st.just(QUIET)
+    | st.builds(EpisodeState, opened_offset=NUMBER, closed_at=st.just(QUIET.closed_at), **WINDOW)
+    | st.builds(EpisodeState, opened_offset=COUNT, closed_at=COUNT, **WINDOW)
 )
+CLOSED = EpisodeState(opened_offset=5, opened_at=10, flagged_beats=3, seen_beats=8, cause=1, closed_at=20, priority=0)
 
 
 @given(st.builds(SourceState, st.tuples(TRACK, TRACK), NUMBER, NUMBER))
 def test_a_row_is_read_as_it_was_written(state):
     assert episode_state.decode(episode_state.encode(state)) == state
+
+
+def row(episode):
+    return episode_state.encode(SourceState((episode, QUIET), 0, 7))
+
+
+def test_a_row_without_an_episode_that_closed_and_with_the_usual_priority_is_that_of_older_versions():
+    older = b"".join(
+        [
+            b'{"schema":1,"offset":7,"clock":0,"tracks":{"physiological":{"recent":7,"length":3,"unflagged":0,',
+            b'"opened_offset":5,"opened_at":10,"flagged_beats":3,"seen_beats":3,"cause":1}}}',
+        ]
+    )
+    opened = EpisodeState(7, 3, 0, 5, 10, 3, 3, 1)
+    assert row(opened) == older
+    assert episode_state.decode(older).episodes == (opened, QUIET)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"priority": 3},
+        {"priority": -1},
+        {"closed_at": -2},
+        {"closed_at": 2**62},
+        {"closed_at": 20, "opened_offset": -1},
+    ],
+)
+def test_a_row_with_a_number_that_no_monitor_writes_is_refused(wrong):
+    with pytest.raises(ValueError, match="none that a monitor writes"):
+        episode_state.decode(row(CLOSED._replace(**wrong)))
+
+
+def test_the_largest_row_is_within_the_limit():
+    largest = EpisodeState(2**64 - 1, 64, *[2**62 - 1] * 7, 2)
+    value = episode_state.encode(SourceState((largest, largest), 2**62 - 1, 2**62 - 1))
+    assert len(value) <= episode_state.MAX_ROW_BYTES
+    assert episode_state.decode(value).episodes == (largest, largest)
 
 
 def test_an_outdated_row_is_deleted_unless_its_source_is_written_again():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import Episodes
-from monitor.alarms.rule import EpisodeRule
+from monitor.alarms.rule import BeatFlags, EpisodeRule
 from monitor.beats.beat import Beats
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def stream(verdicts, *, sources=None, times=None, partition=0, first_offset=0):
         partition=np.full(n, partition, np.int32),
         offset=np.arange(first_offset, first_offset + n, dtype=np.int64),
     )
-    return beats, np.array([v == "A" for v in verdicts]), np.array([FLAT * (v == "F") for v in verdicts], np.int8)
+    abnormal, flat = np.array([v == "A" for v in verdicts]), np.array([FLAT * (v == "F") for v in verdicts], np.int8)
+    return beats, BeatFlags.of_population(abnormal, flat)
 
 
 def summary(events: list[Event], first_offset: int = 0):
@@ -83,6 +85,57 @@ def test_counts_begin_with_the_window_that_opened_the_episode():
     assert (opened.episode.flagged_beats, opened.episode.seen_beats) == (3, 4)
     assert (closed.episode.flagged_beats, closed.episode.seen_beats) == (3, 9)
     assert opened.episode.opened_offset == closed.episode.opened_offset == 3
+
+
+MERGING = EpisodeRule(flagged=3, window=5, close=5, silence_ms=600_000, merge_ms=120_000)
+
+
+def personal(runs, times=None, priorities=None):
+    """Events of a source with a profile: (name, row, offset of the opening, flagged beats, priority)."""
+    beats, flags = stream("." * len(runs), times=times)
+    columns = np.array(runs, np.int32), np.array(priorities or [0] * len(runs), np.int8)
+    events = Episodes(MERGING).observe(beats, replace(flags, run=columns[0], priority=columns[1])).events
+    facts = [(one, one.episode.opened_offset, one.episode.flagged_beats, one.episode.priority) for one in events]
+    return [("reopened" if one.reopened else one.name, one.row, *rest) for one, *rest in facts]
+
+
+def test_a_beat_that_the_personal_score_flags_opens_an_episode_at_once():
+    assert personal([0, 0, 3, 4, 0, 0, 0, 0, 0]) == [("opened", 2, 2, 3, 0), ("closed", 8, 2, 4, 0)]
+
+
+def test_the_priority_is_that_of_the_beat_and_rises_with_an_event():
+    events = personal([3, 4, 5, 6], priorities=[0, 1, 0, 2])
+    assert events == [("opened", 0, 0, 3, 0), ("updated", 1, 0, 4, 1), ("updated", 3, 0, 6, 2)]
+
+
+def test_within_the_merge_time_it_is_the_same_episode_and_later_another_one():
+    runs, times = [3, 0, 0, 0, 0, 0, 3], [0, 1, 2, 3, 4, 5]
+    assert personal(runs, [*times, 120_005])[-1] == ("reopened", 6, 0, 4, 0)
+    assert personal(runs, [*times, 120_006])[-1] == ("opened", 6, 6, 3, 0)
+
+
+def test_an_episode_that_may_open_again_does_not_count_as_open_and_its_source_is_forgotten_in_time():
+    episodes = Episodes(MERGING)
+    observed = episodes.observe(*stream("AAA....."))
+    assert episodes.open["physiological"] == 0
+    assert observed.changes[-1].state.episodes[0].closed_at == 800 * 7
+    assert episodes.observe(*stream(".", first_offset=8, times=[125_600])).changes[-1].state is not None
+    observed = episodes.observe(*stream(".", first_offset=9, times=[125_601]))
+    assert ([change.state for change in observed.changes], observed.events) == ([None], [])
+
+
+def test_a_silent_source_is_forgotten_without_another_event():
+    sources, times = [b"bed"] * 8 + [b"other"] * 90, [0, 1, 2, 3, 4, 5, 6, 7, *range(10_000, 910_000, 10_000)]
+    episodes = Episodes(EpisodeRule(3, 5, 5, 600_000, 700_000))
+    observed = episodes.observe(*stream("AAA....." + "." * 90, sources=sources, times=times))
+    assert [event.name for event in observed.events] == ["opened", "closed"]
+    assert observed.changes == []
+
+
+def test_a_technical_cause_that_leaves_a_beat_judged_counts_for_both_kinds():
+    beats, flags = stream("AAA")
+    events = Episodes(RULE).observe(beats, replace(flags, technical=np.full(3, 4, np.int8))).events
+    assert [(event.kind, event.episode.cause) for event in events] == [("physiological", 1), ("technical", 4)]
 
 
 def test_an_episode_ends_as_silent_once_the_partition_went_on_without_its_source():

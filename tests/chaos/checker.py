@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,30 +36,35 @@ class Difference:
 
 
 def compare(expected: Iterable[Hashable], found: Iterable[Hashable]) -> Difference:
-    """The items that are missing, unexpected or duplicated."""
-    wanted, counted = set(expected), Counter(found)
+    """The items that are missing, unexpected or there more often than expected."""
+    wanted, counted = Counter(iter(expected)), Counter(found)  # `iter`: a mapping is its keys
     return Difference(
-        expected=len(wanted),
+        expected=wanted.total(),
         found=counted.total(),
-        lost=tuple(sorted(wanted - counted.keys(), key=repr)),
-        made_up=tuple(sorted(counted.keys() - wanted, key=repr)),
-        doubled=tuple(sorted((thing for thing, count in counted.items() if count > 1), key=repr)),
+        lost=tuple(sorted((thing for thing, count in wanted.items() if counted[thing] < count), key=repr)),
+        made_up=tuple(sorted(counted.keys() - wanted.keys(), key=repr)),
+        doubled=tuple(sorted((thing for thing, count in counted.items() if count > max(1, wanted[thing])), key=repr)),
     )
 
 
 def compare_alerts(undisturbed: Sequence[Mapping[str, Any]], disturbed: Sequence[Mapping[str, Any]]) -> Difference:
-    """Alerts by (id, event), which stands once whatever its offset; and whether they tell the same.
+    """Alerts by (id, event), which stands once for each time that the episode opened, whatever its offset; and whether
+    they tell the same.
 
     Scores are left out of the telling: their last bits depend on the size of the batch.
     """
-    reference = {_name(alert): alert for alert in undisturbed}
-    found = compare(reference, map(_name, disturbed))
-    others = {
-        _name(alert)
-        for alert in disturbed
-        if (known := reference.get(_name(alert))) and any(known[fact] != alert[fact] for fact in FACTS)
-    }
-    return replace(found, changed=tuple(sorted(others - set(found.doubled))))
+    wanted, told = _facts(undisturbed), _facts(disturbed)
+    found = compare(map(_name, undisturbed), map(_name, disturbed))
+    others = {name for name, facts in told.items() if name in wanted and facts != wanted[name]}
+    return replace(found, changed=tuple(sorted(others - {*found.doubled, *found.lost})))
+
+
+def _facts(alerts: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[list[Any]]]:
+    """What the alerts of each name tell, in the order of their beats."""
+    found: dict[tuple[str, str], list[list[Any]]] = {}
+    for alert in sorted(alerts, key=itemgetter("offset")):
+        found.setdefault(_name(alert), []).append([alert[fact] for fact in FACTS])
+    return found
 
 
 def compare_letters(refused: Mapping[Place, Any], letters: Sequence[Letter]) -> Difference:
@@ -78,5 +84,12 @@ def _name(alert: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def doubles(alerts: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """Alerts that occur more than once. The undisturbed run must have none."""
-    return tuple(name for name, count in Counter(map(_name, alerts)).items() if count > 1)
+    """Alerts that no undisturbed run has: two at one beat, or an episode that opens or closes twice in a row."""
+    found, known, last = [], set(), {}
+    for alert in sorted(alerts, key=itemgetter("offset")):
+        (name, event), offset = _name(alert), alert["offset"]
+        if (name, event, offset) in known or last.get(name) == event != "updated":
+            found.append((name, event))
+        known.add((name, event, offset))
+        last[name] = last.get(name) if event == "updated" else event
+    return tuple(found)

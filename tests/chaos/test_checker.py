@@ -47,6 +47,18 @@ def test_a_duplicate_alert_is_found(offset):
     assert not found.holds
 
 
+REOPENED = [*UNDISTURBED, alert(5, "opened", 40), alert(5, "updated", 42), alert(5, "closed", 50)]
+
+
+def test_an_episode_that_opened_again_is_no_duplicate():
+    assert doubles(REOPENED) == ()
+    assert compare_alerts(REOPENED, REOPENED[::-1]).holds
+    assert compare_alerts(REOPENED, REOPENED[:-1]).lost == (("physiological:ecg.beats:0:5", "closed"),)
+    assert compare_alerts(REOPENED, [*REOPENED, REOPENED[-1]]).doubled == (("physiological:ecg.beats:0:5", "closed"),)
+    moved = compare_alerts(REOPENED, [*REOPENED[:-1], alert(5, "closed", 51)])
+    assert moved.changed == (("physiological:ecg.beats:0:5", "closed"),)
+
+
 @pytest.mark.parametrize("change", [{"offset": 20}, {"cause": "silent"}, {"beats": {"abnormal": 3, "seen": 9}}])
 def test_an_alert_with_other_contents_is_found(change):
     found = compare_alerts(UNDISTURBED, [UNDISTURBED[0], UNDISTURBED[1] | change, UNDISTURBED[2]])

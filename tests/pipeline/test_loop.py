@@ -105,11 +105,13 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
     (alert,) = bench.alerts()
     assert bench.sent("ecg.alerts")[0].key == b"bed 7"
     assert alert | {"samples": 0, "reconstruction": 0, "monitor_version": 0} == {
+        "schema": 1,
         "id": "physiological:ecg.beats:0:3",
         "event": "opened",
         "source": "bed 7",
         "kind": "physiological",
         "priority": "medium",
+        "reopened": False,
         "cause": "unusual-shape",
         "beat_time": "1970-01-01T00:00:03.000Z",
         "opened_at": "1970-01-01T00:00:03.000Z",
@@ -117,6 +119,8 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
         "beats": {"abnormal": 3, "seen": 3},
         "score": 3.0,
         "p_value": 0.25,
+        "personal_score": None,
+        "decided_by": "population",
         "threshold": 2.0,
         "threshold_version": None,
         "model_id": "model-1",
@@ -125,6 +129,7 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
         "offset": 3,
         "samples": 0,
         "reconstruction": 0,
+        "typical": None,
         "monitor_version": 0,
     }
     assert len(alert["samples"]) == len(alert["reconstruction"]) == 140

@@ -44,7 +44,8 @@ class Scrape:
         beats, _ = parse(batch)
         score = np.full(len(beats), 0.5, np.float32)
         columns = np.full(len(beats), 0.25) if p_value is None else p_value, np.full(len(beats), 1.0), score > 1
-        judged = JudgedBeats(beats, score, *columns, ("",), np.zeros(len(beats), np.int8))
+        personal = np.full(len(beats), np.nan, np.float32), np.zeros(len(beats), np.bool_)
+        judged = JudgedBeats(beats, score, *columns, ("",), np.zeros(len(beats), np.int8), *personal)
         started = self.time.monotonic
         self.time.advance(sum((seconds or {}).values()) + took)
         self.recorder.step_delivered(StepFacts(judged, list(events), (), 0, 0, started, seconds or {}), took)
