@@ -183,6 +183,8 @@ def test_scores_are_written_when_asked_for_one_a_beat():
         "p_value": 0.75,
         "abnormal": False,
         "threshold": 2.0,
+        "personal_score": None,
+        "decided_by": "population",
         "beat_time": "1970-01-01T00:00:00.000Z",
         "partition": 0,
         "offset": 0,
