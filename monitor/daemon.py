@@ -16,12 +16,14 @@ from monitor import log
 from monitor.alarms.alert import VERSION
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.rule import EpisodeRule
+from monitor.alarms.run_rule import MERGE_MS
 from monitor.alarms.threshold import Thresholds
-from monitor.broker import KafkaBroker, kafka_client
+from monitor.broker import KafkaBroker, has_beat_times, kafka_client
 from monitor.errors import MonitorError
 from monitor.model import artifact
 from monitor.model.scorer import Scorer, use_one_thread
 from monitor.pipeline.loop import Loop
+from monitor.pipeline.personal import PersonalJudge
 from monitor.pipeline.step import Components
 from monitor.telemetry.health import Health
 from monitor.telemetry.metrics import Metrics, process_registry
@@ -85,15 +87,21 @@ def assemble(settings: Settings, recorder: Recorder) -> Iterator[Loop]:
     recorder.model_loaded(model_id, scorer.device, scorer.memory())
     logger.info("model %s on %s, threshold %g", model_id, scorer.device, thresholds.value)
     recorder.client_chosen(kafka_client(settings).name)
-    with closing(KafkaBroker(settings)) as broker:
-        loop = Loop(Components(broker, scorer, thresholds, _episodes(settings), recorder), settings, model_id)
+    has_profiles = settings.profiles and model.manifest.window.cut.kind == "r-centred"
+    with closing(KafkaBroker(settings, profiles=has_profiles)) as broker:
+        personal = PersonalJudge(settings, has_beat_times=has_beat_times(settings)) if has_profiles else None
+        recorder.profiles_used(None if personal is None else personal.counts_now)
+        episodes = Episodes(episode_rule(settings, profiles=has_profiles))
+        loop = Loop(Components(broker, scorer, thresholds, episodes, recorder, personal), settings, model_id)
         tune_memory()
         yield loop
 
 
-def _episodes(settings: Settings) -> Episodes:
+def episode_rule(settings: Settings, *, profiles: bool) -> EpisodeRule:
+    """When episodes open and close. With profiles, an episode that opens again soon is the same one."""
     silence_ms = int(1000 * settings.episode_silence_seconds)
-    return Episodes(EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms))
+    merge_ms = MERGE_MS if profiles else 0
+    return EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms, merge_ms)
 
 
 class _Stop:

@@ -76,6 +76,20 @@ class Settings(BaseSettings):
     profiles: bool = Field(
         True, description="judge each source by its own profile, where the model's beats are cut around R"
     )
+    profile_seconds: float = Field(
+        300, ge=120, le=86_400, allow_inf_nan=False, description="first seconds with beats from which a source learns"
+    )
+    forget_hours: float = Field(
+        24, ge=1, le=8760, allow_inf_nan=False, description="hours without a beat after which a profile is dropped"
+    )
+    rule: Literal["run", "k-of-n"] = Field(
+        "run",
+        description="what opens an episode of a source with a profile: three beats in a row by its personal score "
+        "(`run`), or `MONITOR_EPISODE_OPEN` by the model's (`k-of-n`)",
+    )
+    sensitivity: Literal["quiet", "normal", "sensitive"] = Field(
+        "normal", description="how unlike their source the three beats of `run` have to be: much (`quiet`) or less"
+    )
     episode_open: int = Field(3, ge=1, description="abnormal beats that open an episode")
     episode_window: int = Field(5, ge=1, le=64, description="… among this many last beats")
     episode_close: int = Field(5, ge=1, description="normal beats in a row that close it")

@@ -60,8 +60,9 @@ class BeatFlags:
 
     def select(self, keep: NDArray[np.bool_]) -> BeatFlags:
         """The same of the beats where `keep` (n,) is true."""
-        columns = self.abnormal, self.unscorable, self.run, self.priority, self.technical
-        return BeatFlags(*(column[keep] for column in columns))
+        return BeatFlags(
+            self.abnormal[keep], self.unscorable[keep], self.run[keep], self.priority[keep], self.technical[keep]
+        )
 
 
 class PersonalFlag(NamedTuple):

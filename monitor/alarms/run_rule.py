@@ -22,6 +22,7 @@ STRONG_BEATS, WEAK_BEATS = 3, 6  # in a row, the flagged one included
 WEAK_TRIPLES = WEAK_BEATS - STRONG_BEATS + 1  # of beats one after the other, in a row: they make a beat weak
 FAST_MS, VERY_FAST_MS = 600, 400  # RR of 100 and of 150 beats a minute
 LONG_RUN = 5  # flagged beats in a row
+MERGE_MS = 120_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class RunRule:
     mean: float = 3.6  # of three strong or weak beats
     weak_least: float = 1.4  # of each of six weak beats
     close: int = 5  # beats in a row that are not flagged
-    merge_ms: int = 120_000  # after it closed, an opening is the same episode
+    merge_ms: int = MERGE_MS  # after it closed, an opening is the same episode
     flagged: int = 3  # k: abnormal beats that open an episode while the source learns
     window: int = 5  # n: among this many last beats, at most 64
 

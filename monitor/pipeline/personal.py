@@ -85,9 +85,8 @@ class PersonalJudge:
         forget_ms = round(HOUR_MS * settings.forget_hours)
         self._sources = SourceProfiles(settings.profile_seconds, forget_ms, has_beat_times=has_beat_times)
 
-    @property
-    def counts(self) -> SourceCounts:
-        """How many sources have a profile, or learn one."""
+    def counts_now(self) -> SourceCounts:
+        """How many sources have a profile, or learn one. Any thread may call it."""
         return self._sources.counts
 
     def assign(self, partition: int, assigned: Assigned) -> RestoredSources:
@@ -137,9 +136,7 @@ class PersonalJudge:
         self._sources.set_carry(rows, carry)
         return flags, by_profile
 
-    def _run(
-        self, flags: BeatFlags, lead: _Lead, observed: ObservedBeats, by_profile: NDArray[np.bool_]
-    ) -> BeatFlags:
+    def _run(self, flags: BeatFlags, lead: _Lead, observed: ObservedBeats, by_profile: NDArray[np.bool_]) -> BeatFlags:
         """Apply the rule `run` to beats of sources with a profile, also to those that it does not decide about."""
         if self._rule is None or not lead.has_profile.any():
             return flags

@@ -13,7 +13,6 @@ from monitor.alarms import alert, episode_state
 from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.judged import JudgedBeats
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
-from monitor.alarms.rule import BeatFlags
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
 from monitor.model.scorer import Scores
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.alarms.alert import Rounded
+    from monitor.alarms.control_message import ProfileReset
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes, Observed
     from monitor.alarms.rule import Event
     from monitor.alarms.threshold import Thresholds
     from monitor.beats.beat import Beats
     from monitor.broker import Broker
-    from monitor.alarms.control_message import ProfileReset
     from monitor.model.scorer import Scorer
     from monitor.pipeline.personal import PersonalJudge
     from monitor.profiles.exchange import RestoredSources
@@ -262,9 +261,7 @@ class Pipeline:
         return list(map(Waveform, samples, reconstructions, typical))
 
 
-def _again(
-    partition: NDArray[np.int32], offset: NDArray[np.int64], first: Mapping[int, int]
-) -> NDArray[np.bool_]:
+def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], first: Mapping[int, int]) -> NDArray[np.bool_]:
     """Which records (n,) lie before the first one of their partition that is to be judged."""
     again = np.zeros(len(offset), np.bool_)
     for number, rows in partition_slices(partition):

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.beats.beat import SAMPLES
-from monitor.beats.window import R_CENTRED
-from monitor.profiles.batch import SourceBeats
+    from monitor.profiles.batch import SourceBeats
     from monitor.profiles.stored import RestoredProfiles
 
 LEAST_SECONDS, MOST_SECONDS = 120.0, 86_400.0  # of learning

@@ -217,8 +217,9 @@ def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
 def _is_carry(carry: NDArray[np.void]) -> NDArray[np.bool_]:
     right: NDArray[np.bool_] = _is_between(carry["weak"], 0, MAX_COUNT) & _is_between(carry["run"], 0, MAX_COUNT)
     right &= _every(_is_between(carry["scores"], -MAX_VALUE, MAX_VALUE))
-    for name, most in {"fit_beats": 11, "fit_above": 11, "fit": 2, "poor_ms": 60_000, "is_noisy": 1, "sick": 60}.items():
-        right &= _is_between(carry[name], 0, most)
+    most = {"fit_beats": 11, "fit_above": 11, "fit": 2, "poor_ms": 60_000, "is_noisy": 1, "sick": 60}
+    for name, high in most.items():
+        right &= _is_between(carry[name], 0, high)
     return right & _every(_is_between(carry["rr_ms"], 0, MAX_COUNT))
 
 

@@ -26,6 +26,7 @@ from prometheus_client import (
 from monitor.alarms.rule import EVENTS, KINDS
 from monitor.beats.parse import REASONS
 from monitor.model.scorer import CAUSES
+from monitor.profiles.batch import NOTICE_KINDS
 from monitor.telemetry.facts import STAGES
 from monitor.telemetry.histogram import ColumnHistogram
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 NAMESPACE = "ecg_monitor"
+PROFILE_STATES = ("learning", "learned")
 STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 RESTORE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -68,6 +70,7 @@ class Metrics:
         self._build_loop()
         self._build_broker()
         self._build_state()
+        self._build_profiles()
 
     def _build_identity(self) -> None:
         info = partial(Info, namespace=NAMESPACE, registry=self.registry)
@@ -283,6 +286,30 @@ class Metrics:
             "Changes of the partitions that this instance reads. Frequent without a roll-out: instances die.",
         )
 
+    def _build_profiles(self) -> None:
+        self.profiles = self._gauge(
+            "profiles",
+            "Sources that have a profile of their own (learned) or still learn one (learning): the model's threshold "
+            "judges those. None in a ward that sends: the model is none for beats around R, or MONITOR_PROFILES=false.",
+            ["state"],
+        )
+        self.sick_profiles = self._gauge(
+            "sick_profiles",
+            "Sources whose first beats were in doubt while they learned. Look at each (`ecg-monitor profile show`), "
+            "and reset it when the patient is well.",
+        )
+        self.profile_notices = self._counter(
+            "profile_notices",
+            "What happened to profiles: learned, not-learned (no kind of beat was frequent enough), "
+            "sick-while-learning, changed-conduction (a new kind of beat lasts). Many not-learned: look at the "
+            "electrodes.",
+            ["kind"],
+        )
+        for state in PROFILE_STATES:
+            self.profiles.labels(state)
+        for kind in NOTICE_KINDS:
+            self.profile_notices.labels(kind)
+
     def _build_state(self) -> None:
         self.rewinds = self._counter(
             "rewinds",
@@ -302,7 +329,8 @@ class Metrics:
         )
         self.state_ignored = self._counter(
             "state_ignored",
-            "Rows of episode state that cannot be read; their sources start without state. Rising: the log says why.",
+            "Rows of episode state and of profiles that cannot be read; their sources start without. Rising: the log "
+            "says why.",
         )
         self.offset_resets = self._counter(
             "offset_resets",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.rule import Kind
     from monitor.alarms.threshold import ActiveThreshold, Thresholds
+    from monitor.profiles.exchange import RestoredSources, SourceCounts
     from monitor.records.record import Assigned, BrokerFacts, Records
     from monitor.settings import Settings
     from monitor.telemetry.facts import Stage, StepFacts
@@ -129,6 +130,28 @@ class Recorder:
         sources = sum(len(state.sources) for state in restored.values())
         log.info("partitions go on at their offsets %s, with episode state of %d sources", offsets, sources)
 
+    def profiles_used(self, counts: Callable[[], SourceCounts] | None) -> None:
+        """Whether profiles are used; `counts` tells at each scrape how many there are."""
+        if counts is None:
+            log.info("profiles are not used: every source is judged by the model's threshold")
+            return
+        log.info("profiles are used: each source learns its own normal, and is judged by it")
+        self._metrics.profiles.labels("learning").set_function(lambda: counts().learning)
+        self._metrics.profiles.labels("learned").set_function(lambda: counts().learned)
+        self._metrics.sick_profiles.set_function(lambda: counts().sick)
+
+    def profiles_restored(self, restored: Mapping[int, RestoredSources]) -> None:
+        """The profiles of newly assigned partitions were read back."""
+        for partition, one in restored.items():
+            for source, fault in one.faults.items():
+                log.warning("partition %d: a profile is not used: %s", partition, fault)
+                log.debug("the source of this profile: %s", source)
+            self._metrics.state_ignored.inc(len(one.faults))
+        if outdated := sum(one.outdated for one in restored.values()):
+            log.warning("%d profiles have beats that come again: their sources learn anew", outdated)
+        if restored:
+            log.info("profiles of %d sources were read", sum(one.count for one in restored.values()))
+
     def control_records_read(self, count: int, complaints: Sequence[str], thresholds: Thresholds) -> None:
         """`count` control records were read; `complaints` has a sentence for each that was ignored."""
         for complaint in complaints:
@@ -169,6 +192,8 @@ class Recorder:
         for reason, count in Counter(facts.reasons).items():
             metrics.dead_letters.labels(reason).inc(count)
             self._rejected[reason] += count
+        for notice in facts.notices:
+            metrics.profile_notices.labels(notice.kind).inc()
         self._count_events(facts)
         self._count_partitions(facts)
 

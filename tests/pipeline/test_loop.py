@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 NORMAL = np.linspace(-1, 1, 140, dtype="<f4").tobytes()
 ABNORMAL = np.linspace(-3, 3, 140, dtype="<f4").tobytes()
 FLAT = np.zeros(140, "<f4").tobytes()
+RULE = EpisodeRule(3, 5, 5, 60_000)
 
 
 class AmplitudeScorer:
@@ -57,7 +58,7 @@ class AmplitudeScorer:
 class Bench:
     """A loop on a fake broker and a stopped clock. `behind`: the next records are fetched already."""
 
-    def __init__(self, *log, behind=False, broker=None, **overrides):
+    def __init__(self, *log, behind=False, broker=None, personal=None, episode_rule=RULE, **overrides):
         self.broker = broker or FakeBroker(log)
         self.broker.is_behind |= behind
         self.registry = CollectorRegistry()
@@ -70,8 +71,9 @@ class Bench:
                 self.broker,
                 self.scorer,
                 Thresholds(ActiveThreshold(2.0, None), np.array([0.5, 1.0, 1.5])),
-                Episodes(EpisodeRule(3, 5, 5, 60_000)),
+                Episodes(episode_rule),
                 Recorder(Metrics(self.registry), self.health, self.settings, self.time.clock),
+                personal,
             ),
             self.settings,
             model_id="model-1",
