@@ -35,8 +35,14 @@ class Beats:
 
     def select(self, keep: NDArray[np.bool_]) -> Beats:
         """The beats where `keep` (n,) is true."""
-        columns = self.samples, self.source, self.time, self.partition, self.offset, self.noise
-        return Beats(*(column[keep] for column in columns))
+        return Beats(
+            self.samples[keep],
+            self.source[keep],
+            self.time[keep],
+            self.partition[keep],
+            self.offset[keep],
+            self.noise[keep],
+        )
 
 
 def encode(samples: NDArray[np.float32], form: Literal["float32", "json"]) -> bytes:
