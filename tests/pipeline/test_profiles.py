@@ -85,7 +85,7 @@ def stream(kinds):
 
 
 def facts(alerts):
-    left_out = {"score", "p_value", "reconstruction", "samples"}  # whose last bits depend on the batch
+    left_out = {"score", "p_value", "reconstruction", "samples", "typical"}  # they depend on the batch a little
     return sorted(
         (str({name: one for name, one in alert.items() if name not in left_out}) for alert in alerts),
     )
