@@ -127,6 +127,15 @@ def test_scores_need_a_right_only_where_they_are_written(guarded, client):
 
 
 @with_each_client
+def test_profiles_need_rights_only_where_they_are_used(guarded, client):
+    settings = guarded.settings(client)
+    guarded.change(settings)
+    topic = settings.profiles_topic
+    with pytest.raises(RefusedError, match=f"no right Read on {topic}, Write on {topic}:"):
+        check_delivery(settings, profiles=True)
+
+
+@with_each_client
 def test_a_running_monitor_says_what_it_lacks_and_a_check_does_not_disturb_it(guarded, client):
     settings = guarded.settings(client)
     guarded.change(settings, [("WRITE", "alerts_topic")])
