@@ -163,6 +163,7 @@ def test_nothing_else_imports_a_kafka_library(path):
 TESTS = ROOT / "tests"
 ACROSS_PACKAGES = {"contract", "e2e", "chaos", "deploy", "bench"}  # folders of tests that belong to no one module
 WITHOUT_A_MODULE = {
+    "profiles/test_sources_after_a_kill.py": "rows, offsets and beats that are read again: that a kill changes nothing",
     "commands/test_help.py": "the help texts of all commands",
     "telemetry/test_path.py": "that telemetry alone touches metrics and health, in all modules",
     "trainer/test_architecture.py": "who may import what in `trainer`",

@@ -21,6 +21,7 @@ BAND_STEP = 4  # dots between two of the band
 FIRST, LAST = -0.20, 0.36  # seconds, of the time axis
 TICKS = (-0.2, -0.1, 0.0, 0.1, 0.2, 0.3)
 BLANK = 0x2800
+LEAST_STEP = 1e-30  # unit of the beats to a dot: a beat without height is a straight line
 _BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of the dots of a character
 
 
@@ -29,7 +30,7 @@ def draw_template(typical: NDArray[np.float32], spread: NDArray[np.float32]) -> 
     at = np.linspace(FIRST, LAST, ACROSS)
     middle, width = np.interp(at, SECONDS, typical), np.interp(at, SECONDS, spread)
     low, high = float((middle - width).min()), float((middle + width).max())
-    per_dot = max((high - low) / (DOWN - 1), np.finfo(np.float32).tiny)
+    per_dot = max((high - low) / (DOWN - 1), LEAST_STEP)
 
     def down(values: NDArray[np.float64]) -> NDArray[np.int64]:
         return np.clip(np.rint((high - values) / per_dot), 0, DOWN - 1).astype(np.int64)

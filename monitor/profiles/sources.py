@@ -78,7 +78,7 @@ class SourceProfiles:
     def counts(self) -> SourceCounts:
         """How many sources are kept."""
         sources, learning = self._profiles.sources, self._profiles.learning
-        sick = np.count_nonzero((sources["phase"] == KNOWN) & (sources["flags"] & SICK != 0))
+        sick = int(np.count_nonzero((sources["phase"] == KNOWN) & (sources["flags"] & SICK != 0)))
         return SourceCounts(learning, len(self._profiles) - learning, sick)
 
     def summary(self, row: int) -> ProfileSummary:
@@ -223,9 +223,9 @@ class SourceProfiles:
         new = self._profiles.add(len(granted))
         for partition, part in partition_slices(np.array([place[0] for place in granted], np.int32)):
             self._register.put(partition, [name for _, name in granted[part]], new[part], is_stored=False)
-        for place, number in zip(granted, new.tolist(), strict=True):
-            row[wanted[place]] = number
-            self._since_reset(number, place)
+        for one, number in zip(granted, new.tolist(), strict=True):
+            row[wanted[one]] = number
+            self._since_reset(number, one)
 
     def _since_reset(self, row: int, place: Place) -> None:
         """Let a new source know of its last reset.
