@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -14,7 +14,7 @@ from monitor.records.column import Column
 from monitor.records.record import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -95,3 +95,6 @@ class _JoinedHeaders(Sequence["Headers"]):
             return tuple(map(self.__getitem__, range(*row.indices(len(self)))))
         column = bisect_right(self._ends, row)
         return self._columns[column][row - self._ends[column]]
+
+    def __iter__(self) -> Iterator[Headers]:
+        return chain.from_iterable(self._columns)
