@@ -78,7 +78,7 @@ class FlagColumns(NamedTuple):
 
     def rows(self, rows: slice) -> FlagColumns:
         """Those of some beats."""
-        return FlagColumns(*(column[rows] for column in self))
+        return FlagColumns(self.flagged[rows], self.physiological[rows], self.cause[rows], self.priority[rows])
 
 
 class BatchObserver:

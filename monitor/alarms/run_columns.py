@@ -80,7 +80,7 @@ def flag(
     run = _counted(is_flagged, is_weak, carry, beats)
     counted_rr = np.where(beats.score > LOWEST, beats.rr_ms, 0)
     rr = _with_before(counted_rr, carry.rr_ms, beats)
-    after = _carried(carry, beats, RunCarry(three[:, 1:], weak, run, rr[:, 1:]))
+    after = _carried(carry, beats, RunCarry(three[:, 1:].astype(np.float32), weak, run, rr[:, 1:].astype(np.int32)))
     flags = RunFlags(np.empty(len(run), np.int32), np.empty(len(run), np.int8))
     flags.run[order], flags.priority[order] = run, _priority(run, rr)
     return flags, after
@@ -171,7 +171,8 @@ def _priority(run: NDArray[np.int32], rr: NDArray[np.int64]) -> NDArray[np.int8]
 def _carried(carry: RunCarry, beats: _Ordered, columns: RunCarry) -> RunCarry:
     """The carry after the beats: that of each source's last beat, unchanged for sources without a beat."""
     last = np.flatnonzero(np.diff(beats.source, append=-1))
-    after = RunCarry(*(column.copy() for column in carry))
-    for column, values in zip(after, columns, strict=True):
-        column[beats.source[last]] = values[last]
+    source = beats.source[last]
+    after = RunCarry(carry.scores.copy(), carry.weak.copy(), carry.run.copy(), carry.rr_ms.copy())
+    after.scores[source], after.weak[source] = columns.scores[last], columns.weak[last]
+    after.run[source], after.rr_ms[source] = columns.run[last], columns.rr_ms[last]
     return after
