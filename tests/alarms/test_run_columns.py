@@ -68,7 +68,7 @@ def test_a_run_of_any_length_is_counted_without_overflow():
 def as_beats(times):
     count = len(times)
     columns = np.array([b"bed"] * count, object), np.array(times, np.int64), np.zeros(count, np.int32)
-    return Beats(np.zeros((count, 0), np.float32), *columns, np.arange(count))
+    return Beats(np.zeros((count, 0), np.float32), *columns, np.arange(count), np.full(count, np.nan, np.float32))
 
 
 SHORT_RUNS = st.lists(

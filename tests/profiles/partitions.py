@@ -20,7 +20,14 @@ def beats_of(names, offset, time_ms, samples, partition=0):
     partitions = np.broadcast_to(np.int32(partition), len(names)).copy()
     times = np.asarray(time_ms, np.int64)
     sources = np.array([*names, None], np.object_)[:-1]
-    return Beats(np.asarray(samples, np.float32), sources, times, partitions, np.asarray(offset, np.int64))
+    return Beats(
+        np.asarray(samples, np.float32),
+        sources,
+        times,
+        partitions,
+        np.asarray(offset, np.int64),
+        np.full(len(sources), np.nan, np.float32),
+    )
 
 
 def observe(profiles, beats, is_scorable=None):

@@ -48,7 +48,7 @@ class Scrape:
         judged = JudgedBeats(beats, score, *columns, ("",), np.zeros(len(beats), np.int8), *personal)
         started = self.time.monotonic
         self.time.advance(sum((seconds or {}).values()) + took)
-        self.recorder.step_delivered(StepFacts(judged, list(events), (), 0, 0, started, seconds or {}), took)
+        self.recorder.step_delivered(StepFacts(judged, list(events), (), (), 0, 0, started, seconds or {}), took)
 
 
 @pytest.fixture
