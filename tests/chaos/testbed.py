@@ -72,7 +72,10 @@ class Testbed:
         self._open.close()
 
     def _member(self, name: str, settings: Settings) -> Member:
-        variables = {"MONITOR_EPISODE_SILENCE_SECONDS": str(load.SILENCE_SECONDS)}
+        variables = {
+            "MONITOR_EPISODE_SILENCE_SECONDS": str(load.SILENCE_SECONDS),
+            "MONITOR_PROFILE_SECONDS": str(load.PROFILE_SECONDS),
+        }
         if self._inputs.delivery is not None:
             variables["MONITOR_DELIVERY"] = self._inputs.delivery
         member = Member(name, GroupConfig(settings, self._inputs.model, self._inputs.folder, variables))
