@@ -237,8 +237,8 @@ NAME = st.text("Gxy.:%-", min_size=1, max_size=4)
 
 @given(NAME, NAME, NAME, NAME)
 def test_no_two_pairs_of_group_and_instance_have_the_same_transactional_id(group, instance, other_group, other):
-    one = Settings(group_id=group, instance=instance, state_topic="s")
-    two = Settings(group_id=other_group, instance=other, state_topic="s")
+    one = Settings(group_id=group, instance=instance, state_topic="s", profiles_topic="p")
+    two = Settings(group_id=other_group, instance=other, state_topic="s", profiles_topic="p")
     same = (group, instance) == (other_group, other)
     assert (one.transactional_id == two.transactional_id) == same
 
