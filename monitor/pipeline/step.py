@@ -225,13 +225,10 @@ class Pipeline:
         if self._personal is None:
             return Checkpoint((*messages, *written), deleted, parsed.offsets, known)
         profiles = self._personal.messages(parsed.ends, known)
-        return Checkpoint(
-            (*messages, *written, *profiles.written),
-            (*deleted, *profiles.deleted),
-            parsed.offsets,
-            known,
-            profiles.read_from,
-        )
+        first, last = profiles.written, profiles.deleted
+        if settings.delivery == "at-least-once":  # before the offsets, a row would hide beats whose alerts are not out
+            first, last = (), (*profiles.written, *profiles.deleted)
+        return Checkpoint((*messages, *written, *first), (*deleted, *last), parsed.offsets, known, profiles.read_from)
 
     def _alerts(self, events: list[Event], verdicts: PersonalVerdicts) -> list[Message]:
         """One message an event; the beat of a physiological one comes with its reconstruction, unless it is the end."""

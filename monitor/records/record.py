@@ -157,11 +157,12 @@ class Checkpoint:
 
     A broker without transactions cannot do that. It writes messages first, then offsets, then deletions of state: after
     a failure in between, a state that is still there only repeats an alert under the same id, while a state that was
-    deleted too early would cause a wrong one.
+    deleted too early would cause a wrong one. Profiles go with the deletions then: a profile that is written too early
+    would hide beats whose alert is not out, one that is missing only lacks some beats.
     """
 
     messages: tuple[Message, ...] = ()
-    deletions: tuple[Message, ...] = ()
+    deletions: tuple[Message, ...] = ()  # and without transactions, profiles
     offsets: Mapping[int, int] = field(default_factory=dict)  # partition -> offset of the next record to read
     stream_times: Mapping[int, StreamTime] = field(default_factory=dict)  # by partition, after its last record
     read_from: Mapping[int, int] = field(default_factory=dict)  # of partitions of `offsets`: see `Assigned`
