@@ -7,9 +7,7 @@ is called once for each beat.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,11 +27,8 @@ from monitor.model.scorer import CAUSES
 from monitor.profiles.batch import NOTICE_KINDS
 from monitor.telemetry.facts import STAGES
 from monitor.telemetry.histogram import ColumnHistogram
+from monitor.telemetry.partition_metrics import NAMESPACE, PartitionMetrics
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-NAMESPACE = "ecg_monitor"
 PROFILE_STATES = ("learning", "learned")
 STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -289,8 +284,8 @@ class Metrics:
     def _build_profiles(self) -> None:
         self.profiles = self._gauge(
             "profiles",
-            "Sources that have a profile of their own (learned) or still learn one (learning): the model's threshold "
-            "judges those. None in a ward that sends: the model is none for beats around R, or MONITOR_PROFILES=false.",
+            "Sources that have a profile of their own (learned) or still learn one (learning). None in a ward that "
+            "sends: the model is none for beats around R, or MONITOR_PROFILES=false.",
             ["state"],
         )
         self.sick_profiles = self._gauge(
@@ -300,15 +295,12 @@ class Metrics:
         )
         self.profile_notices = self._counter(
             "profile_notices",
-            "What happened to profiles: learned, not-learned (no kind of beat was frequent enough), "
-            "sick-while-learning, changed-conduction (a new kind of beat lasts). Many not-learned: look at the "
-            "electrodes.",
+            "What happened to profiles, by kind. Many not-learned: look at the electrodes.",
             ["kind"],
         )
-        for state in PROFILE_STATES:
-            self.profiles.labels(state)
-        for kind in NOTICE_KINDS:
-            self.profile_notices.labels(kind)
+        for series, labels in ((self.profiles, PROFILE_STATES), (self.profile_notices, NOTICE_KINDS)):
+            for label in labels:
+                series.labels(label)
 
     def _build_state(self) -> None:
         self.rewinds = self._counter(
@@ -342,68 +334,3 @@ class Metrics:
             "Records that retention deleted before this group read them, as counted at offset resets. Rising: raise "
             "the retention, add instances.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionSeries:
-    """The series of one partition, kept because looking them up by label costs more than updating them."""
-
-    beats: Counter
-    lag_records: Gauge
-    lag_seconds: Gauge
-    held_back: Gauge
-    progress: Gauge
-
-
-class PartitionMetrics:
-    """The metrics with a series for each partition that this instance reads."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        counter = partial(Counter, labelnames=["partition"], namespace=NAMESPACE, registry=registry)
-        gauge = partial(Gauge, labelnames=["partition"], namespace=NAMESPACE, registry=registry)
-        self._beats = counter(
-            "partition_beats",
-            "Beats judged, by partition, while this instance reads it. One far above the others: it has many sources, "
-            "and its lag grows first.",
-        )
-        self._lag_records = gauge(
-            "lag_records",
-            "Records from the last committed one to the end of the partition. Growing: add instances, up to one for "
-            "each partition.",
-        )
-        self._lag_seconds = gauge(
-            "lag_seconds",
-            "Age of the last judged beat of a partition with lag; 0 without lag. This is how late alerts are. Growing: "
-            "add instances.",
-        )
-        self._held_back = gauge(
-            "held_back_records",
-            "Records that an open transaction of a publisher holds back: no reader gets them before it ends. Above 0 "
-            "for a minute: end that transaction, or the publisher.",
-        )
-        self._progress = gauge(
-            "partition_last_progress_timestamp_seconds",
-            "When the partition last moved on or had nothing to read. Old with lag: it is stuck; restart the instance "
-            "that reads it and keep its log.",
-        )
-        self._series: dict[int, PartitionSeries] = {}
-
-    def of(self, partition: int) -> PartitionSeries:
-        """The series of a partition. The first call adds them to what is scraped."""
-        if partition not in self._series:
-            label = str(partition)
-            self._series[partition] = PartitionSeries(
-                self._beats.labels(label),
-                self._lag_records.labels(label),
-                self._lag_seconds.labels(label),
-                self._held_back.labels(label),
-                self._progress.labels(label),
-            )
-        return self._series[partition]
-
-    def drop(self, partitions: Collection[int]) -> None:
-        """Remove the series of partitions that this instance no longer reads."""
-        for partition in self._series.keys() & partitions:
-            del self._series[partition]
-            for family in (self._beats, self._lag_records, self._lag_seconds, self._held_back, self._progress):
-                family.remove(str(partition))
