@@ -37,7 +37,7 @@ def check() -> None:
 
 
 def _check_model(config: Settings) -> str:
-    from monitor.model import artifact  # noqa: PLC0415 - loads torch
+    from monitor.model import artifact  # noqa: PLC0415 - loads the scorer, perhaps torch
 
     manifest = artifact.load(config.model, config.device).manifest
     return (

@@ -19,7 +19,7 @@ from monitor.beats.stream import BEAT_MS, encode, source_name
 from monitor.broker import Publisher
 from monitor.errors import MonitorError
 from monitor.model import artifact
-from monitor.model.scorer import Scorer, use_one_thread
+from monitor.model.scorer import Scorer
 from monitor.records.record import Message
 from tests.chaos.bad_records import OWN, bad_records
 from tests.chaos.deadline import Deadline
@@ -61,7 +61,6 @@ class BeatPool:
 
 def stock(data: Path, model: Path) -> BeatPool:
     """The test beats of ECG5000, without those that score too near to the threshold."""
-    use_one_thread()
     loaded, found = artifact.load(model, "cpu"), beat_file.read(data / "ECG5000_TEST.tsv")
     if found.abnormal is None:
         raise RuntimeError(f"{data}: the beats need labels")
