@@ -33,6 +33,11 @@ class RawScores:
     flat: NDArray[np.bool_]  # (n,), whether the beat is a flat line
     suspect: NDArray[np.bool_]  # (n,), whether the beat may be clipped
 
+    @classmethod
+    def empty(cls, beats: int) -> RawScores:
+        """Room for the scores of so many beats."""
+        return cls(np.empty(beats, np.float32), np.empty(beats, np.bool_), np.empty(beats, np.bool_))
+
 
 class Arithmetic(Protocol):
     """The computation of scores on one device. Both functions raise MemoryError when the device has none left."""
@@ -71,7 +76,7 @@ class Batches:
 
     def score(self, samples: NDArray[np.float32]) -> RawScores:
         """Scores of beats (n, 140); n may be 0. Raises MemoryError when even the spare arithmetic has no memory."""
-        found = RawScores(*(np.empty(len(samples), kind) for kind in (np.float32, np.bool_, np.bool_)))
+        found = RawScores.empty(len(samples))
         arithmetic, size, start = self._arithmetic, self._batch_size, 0
         while start < len(samples):
             rows = slice(start, start + size)

@@ -60,7 +60,7 @@ class DenseArithmetic:
 
     def score(self, samples: Floats) -> RawScores:
         """Scores of beats (n, 140), which of them are flat, and which may be clipped."""
-        found = RawScores(*(np.empty(len(samples), kind) for kind in (np.float32, np.bool_, np.bool_)))
+        found = RawScores.empty(len(samples))
         memory = _Memory.of(min(len(samples), self._chunk), self._layers, self._residuals)
         with np.errstate(all="ignore"):  # a flat beat is divided by 0, and some weights give no finite score
             for start in range(0, len(samples), self._chunk):

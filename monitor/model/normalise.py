@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-FLAT_SD = np.float32(5e-7)  # standard deviation as a share of the largest |sample|: some four steps of float32
+FLAT_SD = 5e-7  # standard deviation as a share of the largest |sample|: some four steps of float32
 CLIPPED_SAMPLES = 28  # in a row at the beat's maximum or minimum: 20 % of the beat
 GRID_SAMPLES = CLIPPED_SAMPLES // 2
 

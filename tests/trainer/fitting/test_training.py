@@ -57,7 +57,7 @@ def test_a_tick_may_end_the_training_of_all_networks(ecg5000):
     stopped = training.detectors(beats, parts, QUICK, "cpu", lambda loss: losses.append(loss) or len(losses) == 3)
     assert len(losses) == 3
     assert len(stopped) == 2
-    assert stopped[0].identity() != training.detectors(beats, parts, QUICK, "cpu")[0].identity(QUICK.network)
+    assert stopped[0].identity() != training.detectors(beats, parts, QUICK, "cpu")[0].identity()
 
 
 def test_networks_that_are_trained_together_learn_nothing_from_each_other(ecg5000):
