@@ -147,7 +147,7 @@ def test_a_chunk_takes_the_same_statements_whatever_its_size():
         return seen
 
     arithmetic = DenseArithmetic(USUAL)
-    assert statements(2000) == statements(10)
+    assert statements(dense.CHUNK_BEATS) == statements(10)
     assert len(statements(10)) > 50
 
 
