@@ -1,4 +1,4 @@
-"""The work that every contender does: values to samples to scores to abnormal beats, with this monitor's scorer."""
+"""The work that every contender does: values to samples to scores to abnormal beats, with torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 
 from monitor.beats.beat import SAMPLES
 from monitor.model import artifact
-from monitor.model.scorer import Scorer, use_one_thread
+from monitor.model.tensors.arithmetic import TensorArithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,9 +29,9 @@ class Judge:
     """A contender's scoring. The constructor warms it up."""
 
     def __init__(self, case: Case, meter: Meter) -> None:
-        use_one_thread()
         model = artifact.load(Path(case.model), "cpu")
-        self._scorer = Scorer(model, "cpu", BATCH)
+        self._scorer = TensorArithmetic(model, "cpu")
+        self._scorer.use_one_thread()
         self._threshold = model.manifest.threshold.value
         self._model_id = model.manifest.model_id
         self._meter = meter

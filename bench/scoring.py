@@ -10,8 +10,9 @@ import numpy as np
 
 from monitor.beats.beat import SAMPLES
 from monitor.model.manifest import Detector, ScoreConfig
-from monitor.model.network import NetworkConfig, build
-from monitor.model.scorer import Scorer, use_one_thread
+from monitor.model.network import NetworkConfig
+from monitor.model.scorer import Scorer
+from monitor.model.tensors.network import build, stored
 from trainer.fitting import recipe
 
 PLAIN = "140-32-16-8, mean square"
@@ -29,8 +30,9 @@ CONTENDERS = {
 @click.argument("batches", nargs=-1, type=int)
 def main(rounds: int, batches: tuple[int, ...]) -> None:
     """Median CPU microseconds a beat, and the median ratio to the plain network, for each size of BATCHES."""
-    use_one_thread()
     scorers = {name: Scorer(_detector(*shape), "cpu", 4096) for name, shape in CONTENDERS.items()}
+    for scorer in scorers.values():
+        scorer.use_one_thread()
     for batch in batches or (64, 512, 2048, 4096):
         samples = np.random.default_rng(1).standard_normal((batch, SAMPLES)).astype(np.float32)
         times: dict[str, list[float]] = {name: [] for name in scorers}
@@ -46,7 +48,7 @@ def _detector(config: NetworkConfig, score: ScoreConfig) -> Detector:
     """A model with random weights: the time does not depend on them."""
     projection = np.eye(score.inputs, dtype=np.float32) if score.projected else None
     prototypes = np.zeros((score.prototypes, score.inputs), np.float32) if score.prototypes else None
-    return Detector(build(config), score, projection, prototypes)
+    return Detector(stored(config, build(config)), score, projection, prototypes)
 
 
 def _seconds(scorer: Scorer, samples: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from monitor.beats import beat_file
 from monitor.beats.stream import encode, source_name
 from monitor.model import artifact
-from monitor.model.scorer import Scorer, use_one_thread
+from monitor.model.scorer import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,6 @@ class Stock:
 
 
 def stock(model: Path, data: Path) -> Stock:
-    use_one_thread()
     loaded, beats = artifact.load(model, "cpu"), beat_file.read(data)
     ratio = Scorer(loaded, "cpu", 2048).score(beats.samples).score / loaded.manifest.threshold.value
     quiet, loud = (

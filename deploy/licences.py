@@ -23,12 +23,13 @@ HEAD = """# Licences
 What the images carry beside our own code, which is under Apache-2.0, and what it is built and tested with. Each
 package's own words, as installed at the versions of `constraints.txt`, written here by `python -m deploy.licences`.
 
-CUDA's libraries, in the CUDA variant alone, are under NVIDIA's licence. Python's and Debian's own, in the base image,
+CUDA's libraries, in the CUDA variants alone, are under NVIDIA's licence. Python's and Debian's own, in the base image,
 are listed by its SBOM.
 """
 SILENT = {"pysimdjson": "MIT"}  # from its licence text, because its metadata have no licence
 GROUPS = {
     "daemon": "In the daemon's image",
+    "gpu": "In the daemon's image for CUDA and in the trainer's as well",
     "trainer": "In the trainer's image as well",
     "tools": "In no image: the embedded broker of `make demo`, linters, tests",
 }
@@ -55,9 +56,11 @@ def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str
 
 def groups() -> dict[str, set[str]]:
     """The pinned packages by the image that contains them. The other systems of `make bench` are not listed."""
-    of_images = ("fast",), ("trainer",), ("embedded", "dev")
-    daemon, trainer, tools = (needed(PROJECT, frozenset(extras), set()) & pinned() for extras in of_images)
-    return {"daemon": daemon, "trainer": trainer - daemon, "tools": tools - trainer - daemon}
+    extras = {"daemon": ("fast",), "gpu": ("gpu",), "trainer": ("trainer",), "tools": ("embedded", "dev")}
+    found: dict[str, set[str]] = {}
+    for group, names in extras.items():
+        found[group] = (needed(PROJECT, frozenset(names), set()) & pinned()).difference(*found.values())
+    return found
 
 
 @cache

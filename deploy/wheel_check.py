@@ -1,7 +1,8 @@
 """Builds the wheel, installs it into empty environments, and runs it there: `python -m deploy.wheel_check`.
 
-Each environment has the wheel with the extra `demo` and what `constraints.txt` pins. The commands run in a folder
-outside the checkout, so that they fail when the wheel lacks a file. By default this Python is used, and the newest
+Each environment has the wheel with the extra `demo` and what `constraints.txt` pins. A second one has no extra, and
+must score without torch. The commands run in a folder outside the checkout, so that they fail when the wheel lacks a
+file. By default this Python is used, and the newest
 other one on this machine for which every dependency has a wheel; both at the same time, since an installation mostly
 waits for the disk and the network.
 
@@ -47,6 +48,9 @@ assert len(result.score) == len(result.p_value) == len(result.abnormal) == len(r
 assert np.isfinite(result.score).all()
 print(model)
 """
+
+
+WITHOUT_TORCH = "import importlib.util; assert importlib.util.find_spec('torch') is None"
 
 
 class CheckError(Exception):
@@ -104,16 +108,15 @@ def version_of(path: Path) -> tuple[int, ...]:
     return tuple(map(int, name.groups()))
 
 
-def install(python: Path, wheel: Path, folder: Path) -> Path:
-    """Make an environment with the wheel; returns the folder of its programs.
+def install(python: Path, wheel: str, place: Path) -> Path:
+    """Make an environment with the wheel, to which extras may be added; returns the folder of its programs.
 
     Raises CheckError when something that the wheel needs has no wheel for this Python.
     """
-    place = folder / "environment"
-    run([str(python), "-m", "venv", str(place)], folder)
+    run([str(python), "-m", "venv", str(place)], place.parent)
     pins = str(REPOSITORY / "constraints.txt")
     pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--no-compile"]
-    run([*pip, *more_indexes(), "-c", pins, f"{wheel}[demo]"], folder)
+    run([*pip, *more_indexes(), "-c", pins, wheel], place.parent)
     return place / "bin"
 
 
@@ -127,22 +130,27 @@ def more_indexes() -> tuple[str, ...]:
     return ("--extra-index-url", CPU_TORCH)
 
 
-def use(programs: Path, data: Path | None, folder: Path) -> None:
-    """Run the demo, the command `score` and the Python API. Raises CheckError when one of them fails."""
+def use(programs: Path, core: Path, data: Path | None, folder: Path) -> None:
+    """Run the demo, the command `score` and the Python API. Raises CheckError when one of them fails.
+
+    `core` are the programs of the environment without extras: it scores with the model of the demo.
+    """
     for name in ("ecg-monitor", "ecg-trainer"):
         run([str(programs / name), "--version"], folder)
     given = [] if data is None else ["--data", str(data.resolve())]
     run([str(programs / "ecg-monitor"), "demo", *given, "--out", "demo"], folder)
     files = (data or folder / "demo" / "ecg5000").resolve().iterdir()
     beats = next(path for path in sorted(files) if path.name.startswith("ECG5000_TEST"))
-    run([str(programs / "ecg-monitor"), "score", str(beats), "--model", "demo/model.safetensors", "--csv"], folder)
-    run([str(programs / "python"), "-I", "-c", API], folder)
+    for place in (programs, core):
+        run([str(place / "ecg-monitor"), "score", str(beats), "--model", "demo/model.safetensors", "--csv"], folder)
+        run([str(place / "python"), "-I", "-c", API], folder)
+    run([str(core / "python"), "-I", "-c", WITHOUT_TORCH], folder)
 
 
 def run(command: list[str], folder: Path) -> None:
     """Run a command in a folder, without this checkout and without any MONITOR_* setting.
 
-    What Python compiles is kept, since every command here imports torch.
+    What Python compiles is kept, since most commands here import torch.
     """
     hidden = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "MONITOR_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
@@ -159,14 +167,15 @@ def check(python: Path, wheel: Path, data: Path | None, *, may_skip: bool) -> bo
     with tempfile.TemporaryDirectory() as name:
         folder, start = Path(name), time.monotonic()
         try:
-            programs = install(python, wheel, folder)
+            programs = install(python, f"{wheel}[demo]", folder / "environment")
+            core = install(python, str(wheel), folder / "core")
         except CheckError as error:
             if not may_skip:
                 raise
             _print(f"{python}: skipped, the wheel cannot be installed: {str(error).strip().splitlines()[-1]}")
             return False
         installed = time.monotonic()
-        use(programs, data, folder)
+        use(programs, core, data, folder)
         seconds = time.monotonic() - installed
     _print(f"{python}: demo, score and API work (installed in {installed - start:.0f} s, used in {seconds:.0f} s)")
     return True

@@ -4,7 +4,7 @@
     model = load_model("model.safetensors")
     result = model.score(beats)  # (n, 140) array -> .score, .p_value, .abnormal, .cause
 
-`import monitor` loads nothing else. NumPy comes with the first public name, torch with the first model.
+`import monitor` loads nothing else. NumPy comes with the first public name, torch with the first model that needs it.
 """
 
 from typing import TYPE_CHECKING

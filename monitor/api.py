@@ -114,10 +114,10 @@ def load_model(path: str | os.PathLike[str], device: str = "cpu") -> ScoringMode
     """Load the model file that `ecg-trainer ecg` wrote, and check it on the device that will score.
 
     `device` is "cpu", "cuda", "cuda:N", or "auto" for a GPU where there is one. Raises ValueError, with a sentence
-    that says what is wrong and what to do, for a file that is missing or is not a whole model, and for a device that
-    is not there.
+    that says what is wrong and what to do, for a file that is missing or is not a whole model, for a device that is
+    not there, and where torch is needed and not installed: for a GPU, and for convolutional networks.
     """
-    from monitor.model import artifact  # noqa: PLC0415 - brings torch
+    from monitor.model import artifact  # noqa: PLC0415 - brings pydantic, and torch for a GPU
     from monitor.model.scorer import Scorer  # noqa: PLC0415
 
     try:
@@ -129,7 +129,7 @@ def load_model(path: str | os.PathLike[str], device: str = "cpu") -> ScoringMode
 
 def _cause_names() -> NDArray[np.str_]:
     """The word for each cause code of the scorer; code 0 is a beat with a score."""
-    from monitor.model.scorer import CAUSES  # noqa: PLC0415 - brings torch, which `load_model` has loaded by now
+    from monitor.model.scorer import CAUSES  # noqa: PLC0415 - `load_model` has loaded it by now
 
     return np.array(["", *CAUSES])
 

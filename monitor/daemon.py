@@ -21,7 +21,7 @@ from monitor.alarms.threshold import Thresholds
 from monitor.broker import KafkaBroker, has_beat_times, kafka_client
 from monitor.errors import MonitorError
 from monitor.model import artifact
-from monitor.model.scorer import Scorer, use_one_thread
+from monitor.model.scorer import Scorer
 from monitor.pipeline.loop import Loop
 from monitor.pipeline.personal import PersonalJudge
 from monitor.pipeline.step import Components
@@ -79,9 +79,9 @@ def assemble(settings: Settings, recorder: Recorder) -> Iterator[Loop]:
 
     Raises RefusedError when the model or a setting cannot be used, BrokerError when Kafka does not answer.
     """
-    use_one_thread()
     model = artifact.load(settings.model, settings.device)
     scorer = Scorer(model, settings.device, settings.batch_size, recorder.device_fell_back)
+    scorer.use_one_thread()
     thresholds = Thresholds.from_manifest(model.manifest, settings.threshold)
     model_id = model.manifest.model_id
     recorder.model_loaded(model_id, scorer.device, scorer.memory())

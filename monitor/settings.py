@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored",
+        description="`auto`, `cpu`, `cuda` or `cuda:N`: where beats are scored; a GPU needs the extra `gpu`",
     )
     batch_size: int = Field(16384, ge=1, le=65536, description="most beats judged in one step")
     kafka_client: Literal["auto", "confluent", "kafka-python"] = Field(

@@ -10,9 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
-from torch import nn
 
-from monitor.model import network
 from monitor.model.manifest import (
     Detector,
     Golden,
@@ -23,9 +21,10 @@ from monitor.model.manifest import (
     ThresholdSpec,
     WindowSpec,
 )
-from monitor.model.network import NetworkConfig
+from monitor.model.network import Network, NetworkConfig
 from monitor.model.scorer import Scorer
 from monitor.model.sealed_file import UNSEALED
+from monitor.model.tensors.network import build, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,27 +36,39 @@ PLAIN = ScoreConfig(pool=1, window=140, projected=False)
 SMALL = NetworkConfig("stacked", (70, 6, 3))
 
 
-class Nothing(nn.Module):
-    """Reconstructs nothing, so that the residual is the normalised beat itself."""
-
-    def forward(self, beats: torch.Tensor) -> torch.Tensor:
-        return torch.zeros_like(beats)
-
-
 def beats(count: int, seed: int = 0) -> NDArray[np.float32]:
     """Smooth random walks (count, 140)."""
     return np.random.default_rng(seed).normal(size=(count, 140)).cumsum(axis=1).astype(np.float32)
 
 
+def nothing(inputs: int) -> Network:
+    """A network that reconstructs nothing, so that the residual is the normalised beat itself."""
+    config = NetworkConfig("plain", (inputs, 1))
+    return Network(config, {name: np.zeros(shape, np.float32) for name, shape in config.shapes.items()})
+
+
+def everything(inputs: int) -> Network:
+    """A network that reconstructs each beat exactly: x = relu(x) - relu(-x)."""
+    halves = np.concatenate([np.eye(inputs), -np.eye(inputs)]).astype(np.float32)
+    biases = {"0.bias": np.zeros(2 * inputs, np.float32), "2.bias": np.zeros(inputs, np.float32)}
+    weights = {"0.weight": halves, "2.weight": np.ascontiguousarray(halves.T)} | biases
+    return Network(NetworkConfig("plain", (inputs, 2 * inputs)), weights)
+
+
 def detector(score: ScoreConfig = PLAIN, projection: NDArray[np.float32] | None = None) -> Detector:
-    return Detector(Nothing(), score, projection)
+    return Detector(nothing(score.inputs), score, projection)
 
 
-def model(typical: int = 0) -> Model:
-    """A whole model with random weights, a projection, golden beats and so many typical ones."""
+def small() -> Network:
+    """A network with random weights, which are the same each time."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        net = network.build(SMALL).requires_grad_(requires_grad=False)
+        return stored(SMALL, build(SMALL))
+
+
+def model(typical: int = 0, network: Network | None = None) -> Model:
+    """A whole model with random weights or these, a projection, golden beats and so many typical ones."""
+    net = small() if network is None else network
     score, projection = ScoreConfig(prototypes=typical), np.eye(70, dtype=np.float32) * np.float32(0.5)
     prototypes = np.ascontiguousarray(beats(typical, 3)[:, :70]) if typical else None
     made = Detector(net, score, projection, prototypes)
@@ -66,8 +77,8 @@ def model(typical: int = 0) -> Model:
     manifest = Manifest(
         schema=1,
         digest=UNSEALED,
-        model_id=made.identity(SMALL),
-        network=SMALL,
+        model_id=made.identity(),
+        network=net.config,
         score=score,
         window=WindowSpec(140, 180.0, "random walks"),
         threshold=ThresholdSpec(float(np.sort(scores)[-2]), "by hand", 0.05, 0.9, 40, 2),

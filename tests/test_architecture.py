@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from monitor.model import artifact
+from tests import models
 
 ROOT = Path(__file__).parents[1]
 MONITOR = sorted((ROOT / "monitor").rglob("*.py"))
@@ -88,13 +93,27 @@ def test_a_package_imports_only_packages_below_it(path):
 @pytest.mark.parametrize("path", MONITOR, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_package_imports_only_the_libraries_it_may(path):
     forbidden = {"trainer"}
-    if room(path) != "model":
+    if path.parent != ROOT / "monitor" / "model" / "tensors":
         forbidden.add("torch")
     if room(path) != "demo":
         forbidden.add("sklearn")
     if room(path) not in {"demo", "backtest"}:
         forbidden.add("matplotlib")
     assert not imports(path) & forbidden
+
+
+def test_the_daemon_scores_a_dense_network_on_a_cpu_without_torch(tmp_path):
+    artifact.save(tmp_path / "m.safetensors", models.model())
+    code = (
+        "import sys, numpy; from pathlib import Path\n"
+        "from monitor import daemon; from monitor.commands import run\n"
+        "model = daemon.artifact.load(Path('m.safetensors'), 'cpu')\n"
+        "daemon.Scorer(model, 'cpu', 8).score(numpy.ones((3, 140), numpy.float32))\n"
+        "print('torch' in sys.modules)"
+    )
+    command, environment = [sys.executable, "-c", code], {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize("path", MONITOR, ids=lambda path: str(path.relative_to(ROOT)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.beats.beat import SAMPLES
 from monitor.model import artifact
-from monitor.model.scorer import Scorer, use_one_thread
+from monitor.model.scorer import Scorer
 
 if TYPE_CHECKING:
     from bench.case import Case, Meter
@@ -19,8 +19,8 @@ SIZES = (256, 512, 1024, 2048, 4096, 8192)
 
 
 def judge(case: Case, meter: Meter) -> None:
-    use_one_thread()
     scorer = Scorer(artifact.load(Path(case.model), "cpu"), "cpu", max(SIZES))
+    scorer.use_one_thread()
     samples = np.random.default_rng(0).standard_normal((max(SIZES), SAMPLES)).astype(np.float32)
     best = min(SIZES, key=lambda size: _seconds_a_beat(scorer, samples[:size]))
     while True:

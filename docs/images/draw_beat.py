@@ -127,7 +127,7 @@ def _samples(axes: Axes, beat: Signal, title: str, color: str) -> None:
 
 def measure(folder: Path, path: Path) -> None:
     """Print which share of each record's normal beats the model calls abnormal."""
-    from monitor import load_model  # noqa: PLC0415 - torch takes seconds, and the picture needs none of it
+    from monitor import load_model  # noqa: PLC0415 - the picture alone needs no model
 
     model, shares, total, flagged = load_model(path), [], 0, 0
     for record in sorted(each.stem for each in folder.glob("*.hea")):

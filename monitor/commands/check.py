@@ -46,7 +46,7 @@ def _refused(what: str, error: MonitorError) -> int:
 
 def _check_model(config: Settings) -> Window:
     """Check the model; how its beats are cut."""
-    from monitor.model import artifact  # noqa: PLC0415 - loads torch
+    from monitor.model import artifact  # noqa: PLC0415 - loads the scorer, perhaps torch
 
     manifest = artifact.load(config.model, config.device).manifest
     show(

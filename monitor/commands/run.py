@@ -15,6 +15,6 @@ def run() -> None:
     everything it has judged are written. A second signal ends it at once. Beats that it had not finished are read again
     by the next monitor, so no alert is lost.
     """
-    from monitor import daemon  # noqa: PLC0415 - loads torch, which the other commands do not need
+    from monitor import daemon  # noqa: PLC0415 - loads the Kafka client and the model, which no help needs
 
     daemon.run(settings.read())

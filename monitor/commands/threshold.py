@@ -149,7 +149,7 @@ def _manifest_if_readable(config: Settings) -> Manifest | None:
 
 
 def _manifest(config: Settings) -> Manifest:
-    from monitor.model import artifact  # noqa: PLC0415 - loads torch
+    from monitor.model import artifact  # noqa: PLC0415 - loads the scorer, perhaps torch
 
     return artifact.load(config.model, "cpu").manifest
 

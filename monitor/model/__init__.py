@@ -1,1 +1,1 @@
-"""The model: network, manifest, model file, scorer and normalisation. The only package of `monitor` with torch."""
+"""The model: network, manifest, model file, scorer and normalisation. Only `tensors` needs torch (extra `gpu`)."""

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from monitor.errors import ArtifactError, RefusedError
 from monitor.model import sealed_file
 from monitor.model.manifest import GOLDEN_BEATS, NETWORK, PROJECTION, PROTOTYPES, SCHEMA, Manifest, Model
-from monitor.model.network import rebuild
+from monitor.model.network import Network
 from monitor.model.scorer import Scorer
 from monitor.model.sealed_file import UNSEALED, SealedFileError, SealedFormat
 from monitor.validation import first_error
@@ -118,13 +118,13 @@ def _model(manifest: Manifest, tensors: dict[str, NDArray[np.float32]]) -> Model
             f"tensor {wrong:.40} is {found.get(wrong)}, where the manifest asks for {expected.get(wrong)}"
         )
     sealed_file.check_finite(tensors)
-    network = rebuild(manifest.network, {name: tensors[NETWORK + name] for name in manifest.network.shapes})
+    network = Network(manifest.network, {name: tensors[NETWORK + name] for name in manifest.network.shapes})
     return Model(network, manifest.score, tensors.get(PROJECTION), tensors.get(PROTOTYPES), manifest=manifest)
 
 
 def _check_identity(model: Model) -> None:
     manifest = model.manifest
-    if model.identity(manifest.network) != manifest.model_id:
+    if model.identity() != manifest.model_id:
         raise SealedFileError(f"its model id {manifest.model_id:.40} is not that of its weights")
 
 

@@ -16,12 +16,11 @@ from pydantic import ConfigDict, FailFast, PlainSerializer
 from monitor.beats.beat import SAMPLES
 from monitor.beats.window import R_TO_R, Window
 from monitor.errors import RefusedError
-from monitor.model.network import NetworkConfig, weights
+from monitor.model.network import Network, NetworkConfig
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
 SCHEMA: Literal[1] = 1
 GOLDEN_BEATS = 5
@@ -204,20 +203,20 @@ class Manifest:
 class Detector:
     """Everything that a score depends on: the network, the definition of the score, and the arrays that it needs."""
 
-    network: nn.Module  # normalised beats (n, m) → their reconstructions (n, m)
+    network: Network  # normalised beats (n, m) → their reconstructions (n, m)
     score: ScoreConfig
     projection: NDArray[np.float32] | None = None  # (m, m)
     prototypes: NDArray[np.float32] | None = None  # (k, m), normalised beats
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Every array that a score depends on, by its name in a model file."""
-        named = {NETWORK + name: array for name, array in weights(self.network).items()}
+        named = {NETWORK + name: array for name, array in self.network.weights.items()}
         named |= {} if self.projection is None else {PROJECTION: self.projection}
         return named | ({} if self.prototypes is None else {PROTOTYPES: self.prototypes})
 
-    def identity(self, config: NetworkConfig) -> str:
+    def identity(self) -> str:
         """The model id: 16 hex digits of a sha256 over everything that a score depends on."""
-        digest = hashlib.sha256(f"{config!r} {self.score!r} {SAMPLES}".encode())
+        digest = hashlib.sha256(f"{self.network.config!r} {self.score!r} {SAMPLES}".encode())
         for name, array in sorted(self.tensors().items()):
             digest.update(f"{name} {array.shape} ".encode() + array.astype("<f4").tobytes())
         return digest.hexdigest()[:16]

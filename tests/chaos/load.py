@@ -20,7 +20,7 @@ from monitor.beats.window import R_TO_R
 from monitor.broker import Publisher
 from monitor.errors import MonitorError
 from monitor.model import artifact
-from monitor.model.scorer import Scorer, use_one_thread
+from monitor.model.scorer import Scorer
 from monitor.recordings import lead_names, open_recording
 from monitor.recordings.beat_symbols import NORMAL_SYMBOLS, VENTRICULAR_SYMBOLS
 from monitor.recordings.folder import recordings_in

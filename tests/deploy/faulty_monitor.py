@@ -1,7 +1,7 @@
 """`python faulty_monitor.py run`: the monitor with faults that cannot be caused from outside.
 
 A file of its name in the current folder switches a fault on. Each was met in practice or is documented:
-`tight`   torch.OutOfMemoryError for more than one beat at once: like a GPU whose memory other processes use
+`tight`   MemoryError for more than one beat at once: like a GPU whose memory other processes use
 `paused`  partition 0 is not fetched any more: like kafka-python when a request to a failing node gets no response
 `hung`    scoring does not return: like a driver that waits for its device
 """
@@ -12,11 +12,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from monitor import cli, daemon
 from monitor.broker import confluent
 from monitor.broker.confluent.group import ConfluentGroup
+from monitor.model.batches import Batches
 from monitor.model.scorer import Scorer
 
 FITS = 1
@@ -32,14 +31,15 @@ class LittleMemory:
 
     def score(self, samples: Any) -> Any:
         if TIGHT.exists() and len(samples) > FITS:
-            raise torch.OutOfMemoryError("planted")
+            raise MemoryError("planted")
         return self._arithmetic.score(samples)
 
 
 class FaultyScorer(Scorer):
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._arithmetic: Any = LittleMemory(self._arithmetic)
+    def __init__(self, detector: Any, device: str, batch_size: int, on_fallback: Any) -> None:
+        super().__init__(detector, device, batch_size, on_fallback)
+        little = LittleMemory(self._arithmetic)
+        self._batches = Batches(little, lambda: self._arithmetic, batch_size, on_fallback)  # type: ignore[arg-type]
 
     def score(self, samples: Any) -> Any:
         while HUNG.exists():

@@ -57,6 +57,7 @@ def test_each_variant_is_a_stage_with_its_source_of_torch(variant: str) -> None:
     own = [found.rest for found in instructions() if found.stage == f"torch-{variant}"]
     assert own[0].startswith("base ")
     assert any("download.pytorch.org/whl/cpu" in line for line in own) is (variant == "cpu")
+    assert any("EXTRAS=fast,gpu" in line for line in own) is (variant == "cuda")
 
 
 def test_no_torch_comes_from_anywhere_else() -> None:
@@ -128,7 +129,8 @@ def test_every_installation_is_held_to_the_constraints() -> None:
 
 def test_the_daemons_image_has_the_core_and_the_faster_kafka_client_alone() -> None:
     extras = {name for found in lineage("monitor-build") for name in re.findall(r"\.\[(.+?)\]", found.rest)}
-    assert extras == {"fast"}
+    assert extras == {"${EXTRAS}"}
+    assert {"EXTRAS=fast"} == {word for word in environment("monitor-build") if word.startswith("EXTRAS")}
     assert any(".[trainer]" in found.rest for found in lineage("trainer-build"))
 
 

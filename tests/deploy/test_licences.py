@@ -27,9 +27,15 @@ UNCHANGED = {  # ask for their own source and its changes: used as they come, ea
 
 
 def test_what_the_images_carry_may_be_handed_on() -> None:
-    carried = licences.groups()["daemon"] | licences.groups()["trainer"]
+    groups = licences.groups()
+    carried = groups["daemon"] | groups["gpu"] | groups["trainer"]
     others = {name: licences.licences()[name] for name in carried if licences.licences()[name] not in PERMISSIVE}
     assert others == UNCHANGED
+
+
+def test_the_daemons_image_has_no_torch_unless_it_is_for_cuda() -> None:
+    groups = licences.groups()
+    assert "torch" in groups["gpu"] - groups["daemon"] - groups["trainer"]
 
 
 def test_no_licence_is_unknown() -> None:

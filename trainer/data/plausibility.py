@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-import torch
 
-from monitor.model import fit
-from monitor.model.normalise import normalise
+from monitor.model import fit, normalise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,5 +116,4 @@ def _spread(samples: NDArray[np.float32]) -> float:
 
 def _shapes(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     rows = np.linspace(0, len(samples) - 1, min(len(samples), MOST_BEATS)).astype(np.int64)
-    shapes: NDArray[np.float64] = normalise(torch.from_numpy(samples[rows]), pool=1).pooled.double().numpy()
-    return shapes
+    return normalise.shapes(samples[rows], pool=1).astype(np.float64)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from scipy.spatial import cKDTree
 
 from monitor.beats.beat import SAMPLES
-from monitor.model.normalise import normalise
+from monitor.model import normalise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +55,7 @@ def _same(samples: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def _near(samples: NDArray[np.float32]) -> NDArray[np.int64]:
     """For each beat one that is as good as equal in shape, earlier if there is one; amplitudes may differ."""
-    shapes = normalise(torch.from_numpy(samples), pool=1).pooled.numpy().astype(np.float64)
+    shapes = normalise.shapes(samples, pool=1).astype(np.float64)
     found, kept = np.arange(len(shapes)), np.arange(len(shapes))
     reach = NEAR * np.sqrt(shapes.shape[1])
     while True:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import torch
 
-from monitor.model.network import resolve
+from monitor.model.device import resolve
 from monitor.terminal import count_of
 from trainer import destination, interrupt, progress
 from trainer.denoiser import artifact, images, report, score, training
@@ -51,7 +51,7 @@ def run(job: DenoiserJob, recipe: ImageRecipe) -> DenoiserModel:
     Raises RefusedError if the pictures, the device or the output files cannot be used.
     """
     torch.set_num_threads(1)  # sums are added in one fixed order, so the same seed gives the same bytes
-    device = resolve(job.device)
+    device = torch.device(resolve(job.device))
     destination.probe(job.out, None if job.report is None else job.report / "figures.json")
     recipe = replace(recipe, precision=training.precision(recipe.config, device))
     pictures = _prepared(job, recipe.config.channels)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
-from monitor.model.normalise import normalise
+from monitor.model import normalise
 from trainer.fitting import cross_fitting
 from trainer.threshold import people
 from trainer.threshold.rule import ThresholdRule
@@ -71,5 +70,4 @@ def nearest(normals: NDArray[np.float32]) -> Scoring:
 
 def _shapes(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Beats (n, 140), each normalised to mean 0 and standard deviation 1."""
-    shapes: NDArray[np.float32] = normalise(torch.from_numpy(samples), pool=1).pooled.numpy()
-    return shapes
+    return normalise.shapes(samples, pool=1)

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from monitor.beats.beat import SAMPLES
-from monitor.model.network import NetworkConfig, build
+from monitor.model.network import NetworkConfig
+from monitor.model.tensors.network import build
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

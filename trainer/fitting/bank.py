@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from monitor.model.network import Members, NetworkConfig, build, rebuild, weights
+from monitor.model.network import Network
+from monitor.model.tensors.network import Members, build, rebuild, stored
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from monitor.model.network import NetworkConfig
 
 
 class Bank(nn.Module):
@@ -41,7 +44,8 @@ class Bank(nn.Module):
 
     def _network(self, number: int) -> nn.Sequential:
         if isinstance(self._all, nn.ModuleList):
-            return rebuild(self._config, weights(self._all[number]))
+            return rebuild(stored(self._config, self._all[number]))
         members = self._config.members
         own = slice(number * members, (number + 1) * members) if members > 1 else number
-        return rebuild(self._config, {name: array[own] for name, array in weights(self._all).items()})
+        together = stored(self._config, self._all)
+        return rebuild(Network(self._config, {name: array[own] for name, array in together.weights.items()}))

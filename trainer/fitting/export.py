@@ -50,7 +50,7 @@ def model(
     manifest = Manifest(
         schema=SCHEMA,
         digest=UNSEALED,
-        model_id=detector.identity(recipe.network),
+        model_id=detector.identity(),
         network=recipe.network,
         score=recipe.score,
         window=WindowSpec(SAMPLES, dataset.nominal_hz, dataset.source, *astuple(dataset.window)),

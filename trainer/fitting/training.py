@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from monitor.errors import RefusedError
+from monitor.model.device import resolve
 from monitor.model.manifest import Detector
-from monitor.model.network import resolve
-from monitor.model.normalise import normalise
+from monitor.model.tensors.network import stored
+from monitor.model.tensors.normalise import normalise
 from trainer import progress
 from trainer.fitting.bank import Bank
 from trainer.fitting.projection import projection
@@ -63,7 +64,7 @@ def _detector(network: nn.Sequential, shapes: Tensor, recipe: Recipe) -> Detecto
     matrix = projection(beats - network(shapes).double().cpu().numpy(), recipe.shaping)
     wanted = recipe.score.prototypes
     typical = prototypes(beats, matrix, wanted, recipe.seed) if wanted else None
-    return Detector(network.cpu(), recipe.score, matrix, typical)
+    return Detector(stored(recipe.network, network), recipe.score, matrix, typical)
 
 
 def fit(shapes: Tensor, selections: list[Tensor], recipe: Recipe, tick: Tick = ignore) -> list[nn.Sequential]:

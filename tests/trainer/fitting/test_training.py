@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from monitor.errors import RefusedError
-from monitor.model import network
 from monitor.model.network import NetworkConfig
 from trainer.fitting import recipe, scoring, training
 from trainer.fitting.recipe import Recipe
@@ -33,10 +32,7 @@ def test_abnormal_beats_score_higher_than_normal_ones(ecg5000):
 
 def test_the_same_seed_learns_the_same_weights_and_another_others(ecg5000):
     beats = ecg5000.train.normal_samples[:64]
-    ids = [
-        training.detector(beats, Recipe(QUICK.network, epochs=1, seed=seed)).identity(QUICK.network)
-        for seed in (3, 3, 4)
-    ]
+    ids = [training.detector(beats, Recipe(QUICK.network, epochs=1, seed=seed)).identity() for seed in (3, 3, 4)]
     assert ids[0] == ids[1] != ids[2]
 
 
@@ -61,9 +57,7 @@ def test_a_tick_may_end_the_training_of_all_networks(ecg5000):
     stopped = training.detectors(beats, parts, QUICK, "cpu", lambda loss: losses.append(loss) or len(losses) == 3)
     assert len(losses) == 3
     assert len(stopped) == 2
-    assert stopped[0].identity(QUICK.network) != training.detectors(beats, parts, QUICK, "cpu")[0].identity(
-        QUICK.network
-    )
+    assert stopped[0].identity() != training.detectors(beats, parts, QUICK, "cpu")[0].identity()
 
 
 def test_networks_that_are_trained_together_learn_nothing_from_each_other(ecg5000):
@@ -72,9 +66,7 @@ def test_networks_that_are_trained_together_learn_nothing_from_each_other(ecg500
     before = training.detectors(beats, parts, QUICK, "cpu")
     beats[32:] = beats[32:, ::-1]
     after = training.detectors(beats, parts, QUICK, "cpu")
-    same = [
-        one.identity(QUICK.network) == other.identity(QUICK.network) for one, other in zip(before, after, strict=True)
-    ]
+    same = [one.identity() == other.identity() for one, other in zip(before, after, strict=True)]
     assert same == [True, False]
 
 
@@ -85,7 +77,7 @@ def test_every_network_learns_from_every_noise(ecg5000, name, noise):
     beats, losses = ecg5000.train.normal_samples[:96], []
     fitted = training.detector(beats, wanted, tick=losses.append)
     assert losses[-1] < 0.9 * losses[0]
-    assert {n: a.shape for n, a in network.weights(fitted.network).items()} == wanted.network.shapes
+    assert {n: a.shape for n, a in fitted.network.weights.items()} == wanted.network.shapes
 
 
 def test_a_loss_that_is_not_finite_ends_the_training():

@@ -1,0 +1,1 @@
+"""What needs torch: a GPU, convolutional networks, training. The only package of `monitor` that imports it."""
