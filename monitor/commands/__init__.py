@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor import broker
 from monitor.errors import BrokerError, RefusedError
-from monitor.records.record import Message
 from monitor.terminal import printable
 
 if TYPE_CHECKING:
@@ -81,6 +79,9 @@ def write_control(config: Settings, key: bytes, value: bytes | None, look: str) 
     The reader is opened first: it raises an error where the topic does not exist. A producer alone would make some
     brokers create the topic, and that one would not be compacted. `look`: the command that shows what is there.
     """
+    from monitor import broker  # noqa: PLC0415 - `ecg-trainer` reads this file as well, and needs no broker
+    from monitor.records.record import Message  # noqa: PLC0415
+
     topic = config.control_topic
     with broker.Reader(config, topic, from_beginning=False) as reader:
         with closing(broker.Publisher(config)) as publisher:

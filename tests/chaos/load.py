@@ -81,7 +81,6 @@ def stock(data: Path, model: Path) -> BeatPool:
 
     For a model of beats around R these are people of MIT-BIH with ventricular beats, else the test beats of ECG5000.
     """
-    use_one_thread()
     loaded = artifact.load(model, "cpu")
     found = [_ecg5000(data)] if loaded.manifest.window.cut == R_TO_R else list(_people(data))
     scorer, threshold = Scorer(loaded, "cpu", 2048), loaded.manifest.threshold.value

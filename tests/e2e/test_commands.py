@@ -40,7 +40,7 @@ def run(make_settings, tmp_path):
 def test_topics_create_prints_what_it_did(run):
     done = run("topics", "create")
     assert done.returncode == 0
-    assert done.stdout.count("there already") == 6
+    assert done.stdout.count("there already") == 7
 
 
 @pytest.mark.parametrize(("name", "form"), [("ECG5000_TRAIN.tsv", "float32"), ("ecg.csv", "json")])
