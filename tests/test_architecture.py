@@ -187,6 +187,7 @@ WITHOUT_A_MODULE = {
     "telemetry/test_path.py": "that telemetry alone touches metrics and health, in all modules",
     "trainer/test_architecture.py": "who may import what in `trainer`",
     "trainer/commands/test_recordings.py": "`ecg`, `evaluate` and `calibrate` on recordings",
+    "backtest/test_same_as_the_loop.py": "that the loop raises the alarms of a backtest, on recordings",
     "pipeline/test_profiles.py": "the loop with profiles: kills, batches, rules, resets",
     "pipeline/test_hostile_input.py": "records, rows and control messages made by an attacker, against the whole loop",
     "model/test_hostile_files.py": "model files made by an attacker, against the artifact and everything that reads it",
