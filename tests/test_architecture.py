@@ -168,6 +168,8 @@ WITHOUT_A_MODULE = {
     "telemetry/test_path.py": "that telemetry alone touches metrics and health, in all modules",
     "trainer/test_architecture.py": "who may import what in `trainer`",
     "trainer/commands/test_recordings.py": "`ecg`, `evaluate` and `calibrate` on recordings",
+    "pipeline/test_profiles.py": "the loop with profiles: alarms, thresholds, resets and kills",
+    "pipeline/test_profiles_of_members.py": "two members with profiles: rebalances, rewinds and failures",
     "pipeline/test_hostile_input.py": "records, rows and control messages made by an attacker, against the whole loop",
     "model/test_hostile_files.py": "model files made by an attacker, against the artifact and everything that reads it",
 }
