@@ -135,6 +135,21 @@ def model_file(ecg_data: Path, shared_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mitdb() -> Path:
+    """A folder with recordings of MIT-BIH, beside those of ECG5000. Skips the test without it: they are not fetched."""
+    for folder in (os.environ.get("ECG_DATA"), REPOSITORY.parent / "shared" / "data"):
+        if folder and (Path(folder) / "mitdb").is_dir():
+            return (Path(folder) / "mitdb").resolve()
+    pytest.skip("needs recordings of MIT-BIH: ECG_DATA names a folder with the folder mitdb in it")
+
+
+@pytest.fixture(scope="session")
+def recordings_model_file(mitdb: Path, shared_folder: Path) -> Path:
+    """A model of beats around R, so that sources have profiles."""
+    return _trained(mitdb, shared_folder / "recordings.safetensors", "--quick")
+
+
+@pytest.fixture(scope="session")
 def default_model_file(ecg_data: Path, shared_folder: Path) -> Path:
     """The model that is trained without any option."""
     return _trained(ecg_data, shared_folder / "default.safetensors")

@@ -189,6 +189,7 @@ WITHOUT_A_MODULE = {
     "trainer/commands/test_recordings.py": "`ecg`, `evaluate` and `calibrate` on recordings",
     "backtest/test_same_as_the_loop.py": "that the loop raises the alarms of a backtest, on recordings",
     "pipeline/test_profiles.py": "the loop with profiles: kills, batches, rules, resets",
+    "pipeline/test_profiles_of_members.py": "two members with profiles: rebalances, rewinds and failures",
     "pipeline/test_hostile_input.py": "records, rows and control messages made by an attacker, against the whole loop",
     "model/test_hostile_files.py": "model files made by an attacker, against the artifact and everything that reads it",
 }

@@ -170,7 +170,8 @@ class PersonalJudge:
 
     def messages(self, ends: Mapping[int, int], stream_times: Mapping[int, StreamTime]) -> ProfileMessages:
         """The profiles to write at the end of a step, with the offsets of the next records and the stream times."""
-        changes = self._sources.changes(ends, stream_times)
+        rows_follow = self._settings.delivery == "at-least-once"  # see `Pipeline`
+        changes = self._sources.changes(ends, stream_times, rows_follow=rows_follow)
         topic, headers = self._settings.profiles_topic_name, ((GROUP_HEADER, self._settings.group_id.encode()),)
         written = [Message(topic, source, value, headers, partition=one) for one, source, value in changes.written]
         deleted = [Message(topic, source, None, headers, partition=one) for one, source in changes.deleted]

@@ -106,6 +106,8 @@ class SourceProfiles:
         """Begin to read a partition: replaces all that was known of it."""
         self.revoke(partition)
         owner = PartitionRows(stored.offset, stored.read_from, {}, stored.offset, time=stored.stream_time)
+        if stored.stream_time is not None:  # a source whose clock is behind has time to be heard
+            owner.looked_ms = stored.stream_time.now
         self._register.partitions[partition] = owner
         found = {name: _fault_of(name) for name in stored.rows}
         faults = {name[:MAX_KEY_BYTES]: fault for name, fault in found.items() if fault}
@@ -115,8 +117,7 @@ class SourceProfiles:
         for start in range(0, len(names), RESTORED_AT_ONCE):
             outdated += self._restore(partition, stored, names[start : start + RESTORED_AT_ONCE], faults)
         for name in sorted(self._resets.keys() & owner.rows.keys()):
-            if self._resets[name] > self._version(owner.rows[name]):
-                self._renew(partition, name)
+            self._renew_if_older(partition, name)
         return RestoredSources(len(owner.rows), outdated, faults)
 
     def _restore(self, partition: int, stored: StoredRows, names: list[bytes], faults: dict[bytes, str]) -> int:
@@ -291,8 +292,9 @@ class SourceProfiles:
 
     def _reclaim(self, phase: int, count: int) -> None:
         """Take the places of up to so many sources in this phase that were not heard, the longest silent first."""
-        silence = self._register.silence_ms()
-        is_phase = self._profiles.sources["phase"][: len(silence)] == phase
+        phases = self._profiles.sources["phase"]
+        silence = self._register.silence_ms()[: len(phases)]  # either table may have grown further than the other
+        is_phase = phases[: len(silence)] == phase
         rows = np.flatnonzero((silence > LEAST_SILENCE_MS[phase]) & is_phase)
         if len(rows) > count:
             rows = rows[np.argpartition(-silence[rows], count)[:count]]
@@ -307,13 +309,17 @@ class SourceProfiles:
         is_first = np.diff(rows, prepend=-1) != 0
         self._register.lacks(rows[is_first], offset[is_first])
 
-    def changes(self, ends: Mapping[int, int], stream_times: Mapping[int, StreamTime]) -> ProfileChanges:
+    def changes(
+        self, ends: Mapping[int, int], stream_times: Mapping[int, StreamTime], *, rows_follow: bool = False
+    ) -> ProfileChanges:
         """What is to be written at the end of a step, with these offsets of the next records, and stream times.
 
         It counts as written from now on: a checkpoint is delivered, or delivered again, or its partitions are assigned
-        anew.
+        anew. `rows_follow`: the rows are written after the offsets, so that a kill may lose them: what is read again
+        is that of the step before.
         """
         self._release()
+        before = {partition: self._register.read_from(partition, end) for partition, end in ends.items()}
         for partition, time in stream_times.items():
             self._forget(partition, time)
         due = [self._register.due(partition, end) for partition, end in ends.items()]
@@ -322,7 +328,8 @@ class SourceProfiles:
         places = self._register.written(rows)
         deleted = self._deleted.keys() - set(places)
         self._deleted = {}
-        read_from = {partition: self._register.read_from(partition, end) for partition, end in ends.items()}
+        after = {partition: self._register.read_from(partition, end) for partition, end in ends.items()}
+        read_from = before if rows_follow else after
         written = tuple((*place, value) for place, value in zip(places, values, strict=True))
         return ProfileChanges(written, tuple(sorted(deleted)), read_from)
 
@@ -348,12 +355,13 @@ class SourceProfiles:
             del self._resets[next(iter(self._resets))]
         self._release()
         for partition in self._register.partitions:
-            row = self.row(partition, source)
-            if row != NONE and self._version(row) < version:
-                self._renew(partition, source)
+            self._renew_if_older(partition, source)
 
-    def _version(self, row: int) -> int:
-        return int(self._profiles.sources["reset"][row])
+    def _renew_if_older(self, partition: int, source: bytes) -> None:
+        """Let a source learn anew that has a row from before its last reset: another's may have taken its place."""
+        row = self.row(partition, source)
+        if row != NONE and self._profiles.sources["reset"][row] < self._resets[source]:
+            self._renew(partition, source)
 
     def _renew(self, partition: int, source: bytes) -> None:
         """Let a source learn anew after all beats that were judged so far. Its row is stored at the next occasion."""

@@ -59,6 +59,20 @@ ATTACKS = {
 }
 
 
+NO_PROFILES = [(OTHER, b"ECGP" + bytes(20_000)), (b"\xff", b"ECGP"), (b"k" * 600_000, b"{")] + [
+    (b"invented %d" % number, b"z" * number) for number in range(1000)
+]
+
+
+def spoil_profiles(settings: Settings, partitions: int) -> None:
+    """Write rows that are no profiles, for a monitor to find when it starts."""
+    producer = Producer(_address(settings))
+    for partition in range(partitions):
+        for key, value in NO_PROFILES:
+            producer.produce(settings.profiles_topic_name, value, key, partition)
+    producer.flush(SEND_SECONDS)
+
+
 def accept_any_time(settings: Settings) -> None:
     """Let the beats topic take records of any time: Kafka 4 refuses those more than an hour ahead."""
     resource = ConfigResource(
@@ -90,7 +104,7 @@ def attacked(settings: Settings, partitions: int) -> Iterator[list[tuple[float, 
 
 
 def _attack(settings: Settings, partitions: int, done: threading.Event, made: list[tuple[float, str]]) -> None:
-    topics = settings.state_topic_name, settings.control_topic
+    topics = settings.state_topic_name, settings.profiles_topic_name, settings.control_topic
     held = [_open_transaction(settings, topic, b"threshold/*") for topic in topics]
     large = {"message.max.bytes": 10**9, "batch.size": 2 * 10**9, "queue.buffering.max.kbytes": 2 * 10**6}
     producers = {

@@ -12,7 +12,19 @@ if TYPE_CHECKING:
 
     from tests.chaos.readback import Letter, Place
 
-FACTS = ("source", "kind", "cause", "beat_time", "opened_at", "closed_at", "beats", "partition", "offset")
+FACTS = (
+    "source",
+    "kind",
+    "cause",
+    "priority",
+    "decided_by",
+    "beat_time",
+    "opened_at",
+    "closed_at",
+    "beats",
+    "partition",
+    "offset",
+)
 
 
 @dataclass(frozen=True, slots=True)

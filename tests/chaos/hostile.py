@@ -21,7 +21,7 @@ from monitor.broker import Publisher, TopicPlan, create_topics
 from monitor.records.record import Message
 from tests.chaos import load, readback
 from tests.chaos.alert_watch import AlertWatch
-from tests.chaos.attacks import ATTACKS, OTHER, accept_any_time, attacked
+from tests.chaos.attacks import ATTACKS, OTHER, accept_any_time, attacked, spoil_profiles
 from tests.chaos.checker import compare
 from tests.chaos.cluster import Cluster
 from tests.chaos.deadline import Deadline
@@ -56,6 +56,7 @@ def run_hostile(plan: Scenario, seed: int, inputs: Inputs, seconds: float) -> Re
             opened.callback(member.close)
             members.append(member)
         accept_any_time(target)
+        spoil_profiles(target, plan.partitions)
         _start(members[0])
         with AlertWatch(target, OTHER.decode()) as watch:
             with attacked(target, plan.partitions) as made:

@@ -265,3 +265,46 @@ def test_a_revoked_partition_leaves_nothing_behind():
     profiles.revoke(0)
     assert (profiles.counts.learning, profiles.counts.learned) == (0, 0)
     assert profiles.changes({}, {}).written == ()
+
+
+def test_rows_that_follow_the_offsets_count_one_step_later():
+    profiles, _ = assigned()
+    learned(profiles)
+    at = StreamTime.at(START_MS)
+    late = profiles.changes({0: 1024}, {0: at}, rows_follow=True)
+    assert ([place[:2] for place in late.written], late.read_from) == ([(0, b"a")], {0: 0})
+    assert profiles.changes({0: 1025}, {0: at}, rows_follow=True).read_from == {0: 1025}
+
+
+def test_a_reset_may_take_the_place_of_another_source_that_is_reset_too():
+    profiles, _ = assigned()
+    learned(profiles)
+    known = stored(profiles)
+    other, _ = assigned()
+    learned(other, beats=60)
+    again = SourceProfiles(120.0, DAY_MS, Places(learning=1, all=2))
+    for name in (b"a", b"b"):
+        again.reset(name, 7)
+    again.assign(0, StoredRows({b"a": known, b"b": stored(other)}, 192, 0, StreamTime.at(START_MS + HOUR_MS)))
+    assert (again.row(0, b"a") != NONE, again.row(0, b"b"), state(again).is_learned) == (True, NONE, False)
+
+
+def test_a_restored_source_with_a_clock_that_is_days_behind_has_time_to_be_heard():
+    profiles, _ = assigned()
+    learned(profiles)
+    row, now = stored(profiles), StreamTime.at(START_MS + 3 * DAY_MS)
+    again = SourceProfiles(120.0, DAY_MS)
+    again.assign(0, StoredRows({b"a": row}, 3000, 3000, now))
+    assert again.changes({0: 3001}, {0: now}).deleted == ()
+    one(again, 3001, START_MS + 200_000)
+    later = StreamTime.at(START_MS + 3 * DAY_MS + HOUR_MS)
+    assert again.changes({0: 3002}, {0: later}).deleted == ()
+    assert state(again).is_learned
+
+
+@pytest.mark.parametrize("places", [5, 14, 21])
+def test_a_source_without_a_place_waits_however_the_tables_have_grown(places):
+    profiles = SourceProfiles(120.0, DAY_MS, Places(learning=places, all=places))
+    profiles.assign(0, StoredRows({}, 0, 0, StreamTime.at(START_MS)))
+    rows = [one(profiles, number, START_MS + number, b"bed %d" % number).row[0] for number in range(places + 1)]
+    assert (rows.count(NONE), rows[-1], profiles.counts.learning) == (1, NONE, places)

@@ -7,11 +7,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.profiles import MAX_PROFILE_BYTES, Profiles
-from tests.profiles.beats_of_sources import batch, normal, played
+from monitor.profiles.columns import NEVER
+from tests.profiles.beats_of_sources import batch, normal, played, source
 
 
 @cache
@@ -106,3 +107,25 @@ def test_forged_numbers_are_refused_or_do_no_harm(kinds, data):
     profiles.observe(batch(profiles, np.repeat(rows, 60), samples, times))
     assert not Profiles(120.0).restore(profiles.encode(rows)).faults
     profiles.remove(rows)
+
+
+PARTS = st.tuples(
+    st.sampled_from(["N", "NV", "NB", "V"]),
+    st.sampled_from([3, 40, 200]),  # beats
+    st.sampled_from([1.0, 1e-9, 1e-3, 1e8]),  # in place of a millivolt
+    st.sampled_from([0, -(10**6), 10**7, 2**47, None]),  # ms before the first of them; None: without times
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(PARTS, min_size=1, max_size=3))
+def test_what_is_learned_of_any_beats_can_be_read_back(parts):
+    profiles = Profiles(120.0)
+    row, end = int(profiles.add()[0]), 2**40
+    for kinds, beats, unit, pause in parts:
+        samples, times = source((kinds * beats)[:beats], seed=beats)
+        times = np.full(beats, NEVER) if pause is None else times + end + pause
+        end = end if pause is None else int(times[-1])
+        profiles.observe(batch(profiles, np.full(beats, row), samples * np.float32(unit), times))
+    stored = profiles.encode(np.array([row]))
+    assert again(stored) == stored
