@@ -120,7 +120,7 @@ DELIVERY = PanelRow(
         ),
         lines(
             "Time to restore state",
-            "Before the first beat of a new partition is scored. Empty: no partition was assigned.",
+            "Before the first beat of a new partition is scored: offset, episode state, profiles. Empty: none was assigned.",
             "s",
             *quantiles("ecg_monitor_restore_seconds", 0.99, by=ONE),
             steps=above(5, 20),
