@@ -145,3 +145,30 @@ SCORES = PanelRow(
         ),
     ),
 )
+
+PROFILES = PanelRow(
+    "Profiles",
+    (
+        lines(
+            "Sources with a profile, and learning ones",
+            "Learned: judged by their own profile. Learning: judged by the model meanwhile. Empty or 0 while beats "
+            "arrive: the model is not for beats around R, or MONITOR_PROFILES is false.",
+            "none",
+            Query("{{state}}", added(select("ecg_monitor_profiles"), "state")),
+        ),
+        lines(
+            "Learned while in doubt",
+            "Sources whose first beats may not have been their normal. `ecg-monitor profile show` draws each; after "
+            "the patient is well, `ecg-monitor profile reset` begins again.",
+            "none",
+            Query("sources", added(select("ecg_monitor_sick_profiles"))),
+        ),
+        lines(
+            "What happened to profiles",
+            "Per minute. Many not-learned: check electrodes. Many learned long after the start: sources were silent "
+            "for MONITOR_FORGET_HOURS, or were reset. Changed-conduction: a new kind of beat lasts at one source.",
+            "cpm",
+            Query("{{kind}}", "60 * " + added(rate("ecg_monitor_profile_notices_total"), "kind")),
+        ),
+    ),
+)

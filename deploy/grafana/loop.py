@@ -120,7 +120,8 @@ DELIVERY = PanelRow(
         ),
         lines(
             "Time to restore state",
-            "Before the first beat of a new partition is scored. Empty: no partition was assigned.",
+            "For offset, episode state and profiles of a new partition, before its first beat is scored. Empty: none "
+            "was assigned.",
             "s",
             *quantiles("ecg_monitor_restore_seconds", 0.99, by=ONE),
             steps=above(5, 20),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.flow import INFERENCE, INGEST, SCORES
+from deploy.grafana.flow import INFERENCE, INGEST, PROFILES, SCORES
 from deploy.grafana.panel import INSTANCE, NEVER, PLAIN, PRESENT, PanelRow, Query, above, lines, name, number, text
 from deploy.grafana.promql import added, age, highest, of_monitors, quantiles, rate, select
 
@@ -158,8 +158,8 @@ DELIVERY = PanelRow(
         ),
         lines(
             "Ignored records",
-            "Control: control records that are not valid. State: episode state that cannot be read; its sources start "
-            "without state. The log shows which records, and why.",
+            "Control: control records that are not valid. State: episode state or profiles that cannot be read; their "
+            "sources start without. The log shows which records, and why.",
             "cps",
             Query("control", added(rate("ecg_monitor_control_ignored_total"))),
             Query("state", added(rate("ecg_monitor_state_ignored_total"))),
@@ -185,8 +185,8 @@ CLIENT = PanelRow(
         ),
         lines(
             "Time to restore state",
-            "How long a partition waits for its episode state, p50 and p99. Seconds: a member ended with its "
-            "transaction open, or the state topic is not compacted. Empty: no partition was assigned.",
+            "How long a partition waits for its episode state and profiles, p50 and p99. Seconds: a member ended with "
+            "its transaction open, or one of the two topics is not compacted. Empty: no partition was assigned.",
             "s",
             *quantiles("ecg_monitor_restore_seconds", 0.5, 0.99),
             steps=above(5, 20),
@@ -221,4 +221,4 @@ PROCESS = PanelRow(
     is_collapsed=True,
 )
 
-ROWS = (RUNNING, WORKING, INGEST, INFERENCE, SCORES, DELIVERY, CLIENT, PROCESS)
+ROWS = (RUNNING, WORKING, INGEST, INFERENCE, SCORES, PROFILES, DELIVERY, CLIENT, PROCESS)

@@ -1,4 +1,4 @@
-"""The command `alerts`: prints each alert as one line, and draws the beat above its reconstruction."""
+"""The command `alerts`: prints each alert as one line, and draws the beat above what was expected."""
 
 from __future__ import annotations
 
@@ -29,36 +29,57 @@ def readable(value: bytes | None) -> str:
 
 
 def _facts(alert: dict[str, Any]) -> str:
-    beats, score = alert["beats"], alert["score"]
+    beats = alert["beats"]
     facts = [
         alert["beat_time"] or "no timestamp",
-        alert["event"].upper(),
+        "REOPENED" if alert.get("reopened") else alert["event"].upper(),
         alert["priority"],
         alert["kind"],
         alert["cause"],
         alert["source"],
-        f"{beats['abnormal']} of {count_of(beats['seen'], 'beat')} abnormal",
+        f"{beats['abnormal']} of {count_of(beats['seen'], 'beat')} flagged",
+        *_scores(alert),
     ]
-    if score is not None:
-        facts.append(f"score {score:.3g} against threshold {alert['threshold']:.3g}, p {alert['p_value']:.2g}")
     return "  ".join(map(printable, [*facts, alert["id"]]))
 
 
+def _scores(alert: dict[str, Any]) -> list[str]:
+    """The score that decided first, then the other one. Alerts of older versions have no personal score."""
+    score, personal = alert["score"], alert.get("personal_score")
+    found = []
+    if score is not None:
+        found.append(f"score {score:.3g} against threshold {alert['threshold']:.3g}, p {alert['p_value']:.2g}")
+    if personal is not None:
+        found.insert(0 if alert.get("decided_by") == "personal" else len(found), f"personal score {personal:.3g}")
+    decided = alert.get("decided_by")
+    return [*found, f"decided by {decided} score"] if decided else found
+
+
 def _drawing(alert: dict[str, Any]) -> list[str]:
-    curves = {"beat": alert["samples"], "model": alert["reconstruction"]}
+    curves = {"beat": alert["samples"], "typical": alert.get("typical"), "model": alert["reconstruction"]}
     present = {name: curve for name, curve in curves.items() if curve}
     if not present:
         return []
-    lowest, highest = (pick(map(pick, present.values())) for pick in (min, max))
-    return [f"    {name:5} {_sparkline(curve, lowest, highest)}" for name, curve in present.items()]
+    known = [value for curve in present.values() for value in curve if value is not None]
+    lowest, highest = min(known), max(known)
+    return [f"    {name:7} {_sparkline(curve, lowest, highest)}" for name, curve in present.items()]
 
 
-def _sparkline(curve: list[float], lowest: float, highest: float) -> str:
-    """The curve as one row of block characters, drawn between `lowest` and `highest`. Adjacent samples are averaged."""
+def _sparkline(curve: list[float | None], lowest: float, highest: float) -> str:
+    """The curve as one row of block characters, drawn between `lowest` and `highest`. Adjacent samples are averaged.
+
+    A typical beat has no values in the margins of its window: nothing is drawn there.
+    """
     per_column = max(1, len(curve) // COLUMNS)
-    means = [sum(curve[at : at + per_column]) / per_column for at in range(0, len(curve), per_column)]
+    columns = [curve[at : at + per_column] for at in range(0, len(curve), per_column)]
+    return "".join(_block([value for value in column if value is not None], lowest, highest) for column in columns)
+
+
+def _block(values: list[float], lowest: float, highest: float) -> str:
+    if not values:
+        return " "
     span = (highest - lowest) or 1.0
-    return "".join(LEVELS[min(8, max(0, int(8.999 * (mean - lowest) / span)))] for mean in means)
+    return LEVELS[min(8, max(0, int(8.999 * (sum(values) / len(values) - lowest) / span)))]
 
 
 @click.command()
@@ -71,8 +92,9 @@ def _sparkline(curve: list[float], lowest: float, highest: float) -> str:
 def alerts(*, as_json: bool, from_beginning: bool, source: str | None, count: int | None) -> None:
     """Show alerts as they arrive, with a drawing of the beat.
 
-    An episode is a time in which a source is in alarm. An alert says that an episode has opened or closed. The beat
-    that opened it is drawn, and below it the model's reconstruction on the same scale.
+    An episode is a time in which a source is in alarm. An alert says that an episode has opened, opened again soon
+    after it had closed, become more urgent (updated) or closed. The beat that caused it is drawn, and below it, on the
+    same scale, the source's own typical beat, where it has a profile, and the model's reconstruction.
     """
     config = settings.read()
     with broker.Reader(config, config.alerts_topic, from_beginning=from_beginning) as reader:

@@ -310,14 +310,15 @@ class Metrics:
         )
         self.restore = self._histogram(
             "restore_seconds",
-            "Time to read the offset and the episode state of assigned partitions before their first beat. Seconds: an "
-            "instance died with its transaction open, or the state topic is not compacted.",
+            "Time to read offset, episode state and profiles of assigned partitions before their first beat. Many "
+            "seconds: an instance died with its transaction open, or the topic of state or of profiles is not "
+            "compacted.",
             buckets=RESTORE_BUCKETS,
         )
         self.restored_sources = self._counter(
             "restored_sources",
-            "Rows of episode state that were read for assigned partitions. Many at every rebalance: many sources have "
-            "episode state.",
+            "Rows of episode state that were read for assigned partitions; profiles are not among them. Many at every "
+            "rebalance: many sources have episode state.",
         )
         self.state_ignored = self._counter(
             "state_ignored",

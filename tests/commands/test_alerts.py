@@ -23,14 +23,33 @@ ALERT = {
     "reconstruction": [0.0] * 140,
 }
 ENDLESS = orjson.dumps(ALERT | {"samples": [1e308] * 140, "reconstruction": None})  # their sum is infinite
+UNKNOWN = orjson.dumps(ALERT | {"typical": [None] * 140, "personal_score": "high"})
 
 
 def test_an_alert_is_a_line_of_facts_and_two_curves_on_one_scale():
     facts, beat, model = readable(orjson.dumps(ALERT)).splitlines()
     for word in ("OPENED", "medium", "bed 7", "unusual-shape", "3 of 5", "0.91", "0.245", "0.0034"):
         assert word in facts
-    assert beat.split("beat  ")[1] == " " * 35 + "█" * 35
-    assert model.split("model ")[1] == " " * 70
+    assert beat.removeprefix("    beat    ") == " " * 35 + "█" * 35
+    assert model.removeprefix("    model   ") == " " * 70
+
+
+def test_the_score_that_decided_stands_first_and_the_typical_beat_below_the_beat():
+    personal = ALERT | {"personal_score": 4.21, "decided_by": "personal", "priority": "high", "event": "updated"}
+    margin = [None] * 10
+    facts, _, typical, _ = readable(orjson.dumps(personal | {"typical": margin + [4.0] * 120 + margin})).splitlines()
+    assert "UPDATED  high" in facts
+    assert facts.index("personal score 4.21") < facts.index("score 0.91 against") < facts.index("decided by personal")
+    assert typical.removeprefix("    typical ") == " " * 5 + "█" * 60 + " " * 5
+
+
+def test_where_the_population_decides_its_score_stands_first():
+    (facts, *_) = readable(orjson.dumps(ALERT | {"personal_score": 1.5, "decided_by": "population"})).splitlines()
+    assert facts.index("score 0.91 against") < facts.index("personal score 1.5") < facts.index("decided by population")
+
+
+def test_an_episode_that_opens_again_is_named_so():
+    assert "REOPENED" in readable(orjson.dumps(ALERT | {"reopened": True}))
 
 
 def test_an_end_has_no_curves():
@@ -50,6 +69,6 @@ def test_no_field_can_send_control_sequences_to_the_terminal(field, sequence):
     assert "bed" in facts.lower()
 
 
-@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"3", b'{"id": 1}', b'{"beats": 3}', ENDLESS])
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"3", b'{"id": 1}', b'{"beats": 3}', ENDLESS, UNKNOWN])
 def test_a_record_that_is_not_an_alert_is_reported(value):
     assert readable(value).startswith("(not an alert")

@@ -36,6 +36,7 @@ FLOW = {
         "Ingest",
         "Inference",
         "Scores and alarms",
+        "Profiles",
         "Delivery",
         "Kafka client",
         "Process",
