@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,11 +78,13 @@ def _line(names: Sequence[str], name: str, cells: Sequence[str]) -> str:
 
 def doubt(result: BacktestResult) -> str:
     """Why the figures of a recording say little; empty where nothing speaks against them."""
-    if not result.is_learned:
+    if not result.is_learned and not result.counted[0].hours:
         return (
             f"has learned no normal, so nothing was judged: {count_of(result.beats, 'beat')} were found, too few or in "
             "too short a time, or too many of the first ones are of no kind"
         )
+    if result.is_sick and math.isnan(result.kept):
+        return "was judged by a normal that is in doubt: few first beats agree with it, or many were early and alike"
     if result.is_sick:
         return (
             f"was judged by a normal that is in doubt: of its first beats {result.kept:.0%} agree with it, or many "

@@ -9,6 +9,7 @@ from monitor.broker.kafka_broker import KafkaBroker
 from monitor.broker.memory import MemoryBroker, MemoryCluster
 from monitor.broker.permissions import check_delivery
 from monitor.broker.protocol import Broker
+from monitor.broker.reading.period import PeriodReader
 from monitor.broker.reading.reader import Reader
 from monitor.broker.retry import COMMAND_SECONDS
 from monitor.broker.topics import (
@@ -41,6 +42,7 @@ __all__ = [
     "Loss",
     "MemoryBroker",
     "MemoryCluster",
+    "PeriodReader",
     "Publisher",
     "Reader",
     "RecordPublisher",

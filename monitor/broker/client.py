@@ -156,6 +156,9 @@ class TopicClient(Protocol):
     def ends(self, partitions: Collection[int]) -> dict[int, int]:
         """Offset after the last committed record of each partition."""
 
+    def offsets_at(self, partitions: Collection[int], time_ms: int) -> dict[int, int]:
+        """Offset of the first record of this time, ms since the epoch, or later; a partition without has none."""
+
     def positions(self) -> dict[int, int]:
         """Offset of the next record of each partition. It moves past records that are not returned."""
 

@@ -1,4 +1,4 @@
-"""The command `backtest`: the alarms that recordings would have raised, without Kafka."""
+"""The command `backtest`: the alarms that recordings, or beats on Kafka, would have raised. It writes no record."""
 
 from __future__ import annotations
 
@@ -12,45 +12,73 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import orjson
 
+from monitor import settings
 from monitor.alarms.run_rule import LEAST_SCORE, Sensitivity
-from monitor.commands import LEAD_OPTION, TABLE_OPTIONS, require_recordings, show, table_options
+from monitor.commands import LEAD_OPTION, TABLE_OPTIONS, milliseconds_of, require_recordings, show, table_options
 from monitor.errors import RecordingError, RefusedError
 from monitor.profiles.profiles import LEAST_SECONDS, MOST_SECONDS
+from monitor.records.record import rfc3339
 from monitor.terminal import count_of, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.backtest import BacktestPlan, BacktestResult
+    from monitor.backtest.by_step import StepPlan
+    from monitor.settings import Settings
 
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
+RULES = ("run", "k-of-n")
+RECORDING_OPTIONS = ("lead", *TABLE_OPTIONS, "picture", "annotations")
 
 
-def _seconds(seconds: float) -> float:
-    """Refuse NaN, which lies in every range of click."""
-    if math.isnan(seconds):
-        raise click.BadParameter("nan is no number of seconds")
-    return seconds
+def _finite(number: float | None) -> float | None:
+    """Refuse NaN, which lies in every range of click, and infinity."""
+    if number is not None and not math.isfinite(number):
+        raise click.BadParameter(f"{number} is no number to judge by")
+    return number
+
+
+def _time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    return None if text is None else milliseconds_of(text)
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RECORDING...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDING...]")
+@click.option("--from", "from_ms", metavar="TIME", callback=_time, help="Judge the beats topic from this time on.")
+@click.option("--to", "to_ms", metavar="TIME", callback=_time, help="Until this time, such as 2026-11-24T10:00:00Z.")
+@click.option("--source", metavar="NAME", help="Of the beats topic count one source.  [default: all]")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Model file of the population score.  [default: of recordings none, of the topic MONITOR_MODEL]",
+)
+@click.option(
+    "--rule",
+    type=click.Choice(RULES),
+    help="What opens an episode of a source with a profile: see MONITOR_RULE.  [default: run, of the topic that]",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, min_open=True),
+    callback=lambda *given: _finite(given[2]),
+    help="Threshold of the population score for all sources.  [default: as a monitor has it]",
+)
 @LEAD_OPTION
 @table_options()
 @click.option(
     "--sensitivity",
     type=click.Choice(SENSITIVITIES),
-    default="normal",
-    show_default=True,
-    help="How unlike their source three beats in a row have to be: much (quiet) or less (sensitive).",
+    help="How unlike their source three beats in a row have to be: much (quiet) or less (sensitive).  "
+    "[default: normal, of the topic MONITOR_SENSITIVITY]",
 )
 @click.option(
     "--profile-seconds",
     type=click.FloatRange(LEAST_SECONDS, MOST_SECONDS),
-    default=300.0,
-    show_default=True,
-    callback=lambda *given: _seconds(given[2]),
-    help="First seconds of each recording, which its profile is learned from and which are not judged.",
+    callback=lambda *given: _finite(given[2]),
+    help="First seconds of each source, which its profile is learned from. Of recordings they are not judged.  "
+    "[default: 300, of the topic MONITOR_PROFILE_SECONDS]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all recordings and the total.")
 @click.option(
@@ -68,14 +96,19 @@ def _seconds(seconds: float) -> float:
     "unlike, ? while it learns, and a note where an alarm opens, is raised or closes.",
 )
 def backtest(paths: tuple[Path, ...], **options: Any) -> None:
-    """Count the alarms that recordings raise with profiles.
+    """Count the alarms that recordings or stored beats raise.
 
     RECORDING... is a WFDB record, EDF, BDF or CSV with a column of samples, or a folder of these. Each source learns
-    its own normal from its first minutes; three later beats in a row that are not like it open an alarm. The monitor
-    itself does not use profiles yet: `ecg-monitor run` alarms otherwise.
+    its own normal from its first minutes; three later beats in a row that are not like it open an alarm. With --model
+    the recordings are judged by the step of the monitor itself, by the population score too.
 
-    Prints a row for each recording. `hours` are those after the first minutes. `openings` within 120 s are one, and
-    `longest` is how long an alarm stood open. With annotations, `runs found` are runs of three and more ventricular
+    --from and --to take stored beats instead, those of the beats topic, through the step of the monitor, with no
+    profile and no open alarm at the beginning. Nothing is written: no alert, no state, no offset. Prints episodes an
+    hour of a source, with the 90 % range of a bootstrap over sources, and the sources with most of them. Ctrl-C ends it
+    early.
+
+    Of recordings it prints a row for each. `hours` are those after the first minutes. `openings` within 120 s are one,
+    and `longest` is how long an alarm stood open. With annotations, `runs found` are runs of three and more ventricular
     beats at which an alarm was open, `of 5+` the same of five and more, and `false` are openings without such a run,
     whatever caused them. A recording without annotations has openings per hour only.
 
@@ -87,16 +120,66 @@ def backtest(paths: tuple[Path, ...], **options: Any) -> None:
     A recording that cannot be read is named, and the others are judged. The exit code is 2 then, and if nothing was
     judged.
     """
+    if options["from_ms"] is not None or options["to_ms"] is not None:
+        _judge_topic(paths, options)
+    else:
+        _judge_recordings(paths, options)
+
+
+def _judge_topic(paths: Sequence[Path], options: dict[str, Any]) -> None:
+    """Judge a period of the beats topic."""
+    from monitor.review import report  # noqa: PLC0415 - torch takes seconds to import
+    from monitor.review.topic import PeriodPlan, review_topic  # noqa: PLC0415
+
+    from_ms, to_ms = options["from_ms"], options["to_ms"]
+    given = [f"--{name}" for name in RECORDING_OPTIONS if options[name] is not None]
+    if paths or given:
+        raise click.UsageError(f"{given[0] if given else 'RECORDING'} is of recordings: --from and --to take the topic")
+    if from_ms is None or to_ms is None or from_ms >= to_ms:
+        raise click.UsageError("--from and --to belong together, and --to is the later time")
+    config = _overridden(settings.read(), options)
+    plan = PeriodPlan(from_ms, to_ms, options["source"], own_threshold=options["threshold"] is not None)
+    found = review_topic(config, plan)
+    facts = report.ReviewFacts(
+        config.beats_topic,
+        rfc3339(from_ms),
+        rfc3339(to_ms),
+        found.is_complete,
+        found.model_id,
+        found.threshold,
+        found.has_profiles,
+        config.rule,
+        config.sensitivity,
+    )
+    if options["as_json"]:
+        show(printable_json(report.as_json(found.tally, facts)))
+    else:
+        show("\n".join(report.lines(found.tally, facts)))
+    if not found.is_complete:
+        raise RefusedError("ended early: the figures are of the beats that were judged until then")
+
+
+def _overridden(config: Settings, options: dict[str, Any]) -> Settings:
+    """The settings with what the command line says instead."""
+    names = ("model", "rule", "sensitivity", "profile_seconds", "threshold")
+    return config.model_copy(update={name: options[name] for name in names if options[name] is not None})
+
+
+def _judge_recordings(paths: Sequence[Path], options: dict[str, Any]) -> None:
+    if not paths:
+        raise click.UsageError("name a RECORDING, or --from and --to for the beats topic")
+    if options["source"] is not None:
+        raise click.UsageError("--source is of the beats topic: give --from and --to, or --lead for a recording")
     require_recordings()
     files = tuple(file for path in paths for file in _files(path))
     _check_outputs(files, options["picture"], options["annotations"])
-    plan, outcome = _plan(options), Outcome([], [])
+    plan, by_step, outcome = _plan(options), _step_plan(options), Outcome([], [])
     names = _names(files)
     if not options["as_json"]:
         _show_head(names)
     for file, name in zip(files, names, strict=True):
         try:
-            result = _judged(file, plan, options)
+            result = _judged(file, by_step or plan, options)
         except RecordingError as error:
             outcome.failures.append((file, error))
             if len(files) > 1:
@@ -152,18 +235,39 @@ def _check_outputs(files: Sequence[Path], picture: Path | None, folder: Path | N
 def _plan(options: dict[str, Any]) -> BacktestPlan:
     from monitor.backtest import BacktestPlan  # noqa: PLC0415 - the extra `recordings`
 
-    chosen = options["sensitivity"]
+    chosen = options["sensitivity"] or "normal"
     others = tuple(one for one in SENSITIVITIES if one != chosen) if options["picture"] is not None else ()
-    return BacktestPlan((chosen, *others), options["profile_seconds"])
+    return BacktestPlan((chosen, *others), options["profile_seconds"] or 300.0)
 
 
-def _judged(file: Path, plan: BacktestPlan, options: dict[str, Any]) -> BacktestResult:
+def _step_plan(options: dict[str, Any]) -> StepPlan | None:
+    """Where the population score takes part: by what the step judges. Raises RefusedError for a model of no use."""
+    if options["model"] is None and options["rule"] != "k-of-n" and options["threshold"] is None:
+        return None
+    for name in ("picture", "annotations"):
+        if options[name] is not None:
+            raise click.UsageError(f"--{name} shows the personal rule alone: leave out --model, --rule and --threshold")
+    from monitor.backtest.by_step import StepPlan  # noqa: PLC0415 - torch takes seconds to import
+    from monitor.model import artifact  # noqa: PLC0415
+    from monitor.model.scorer import use_one_thread  # noqa: PLC0415
+
+    use_one_thread()
+    chosen = {"rule": "run", "sensitivity": "normal", "profile_seconds": 300.0}
+    config = _overridden(settings.read().model_copy(update=chosen), options)
+    return StepPlan(config, artifact.load(config.model, config.device))
+
+
+def _judged(file: Path, plan: BacktestPlan | StepPlan, options: dict[str, Any]) -> BacktestResult:
     """Judge one recording, and write its annotations where they are asked for. Raises RecordingError."""
-    from monitor.backtest import VerdictFile, backtest  # noqa: PLC0415 - the extra `recordings`
+    from monitor.backtest import BacktestPlan, VerdictFile, backtest  # noqa: PLC0415 - the extra `recordings`
     from monitor.backtest.verdict_file import SUFFIX  # noqa: PLC0415
     from monitor.recordings import open_recording  # noqa: PLC0415
 
     recording = open_recording(file, **{name: options[name] for name in ("lead", *TABLE_OPTIONS)})
+    if not isinstance(plan, BacktestPlan):
+        from monitor.backtest.by_step import backtest_by_step  # noqa: PLC0415
+
+        return backtest_by_step(recording, plan)
     if options["annotations"] is None:
         return backtest(recording, plan)
     verdicts = VerdictFile(recording.hz, LEAST_SCORE[plan.sensitivities[0]])

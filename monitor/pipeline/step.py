@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -43,16 +43,36 @@ if TYPE_CHECKING:
     from monitor.telemetry.recorder import Recorder
 
 
+class Judges(Protocol):
+    """The parts that the pipeline works with. They read and write nothing outside of the process."""
+
+    @property
+    def scorer(self) -> Scorer:
+        """The population score."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What it is compared with."""
+
+    @property
+    def episodes(self) -> Episodes:
+        """What is remembered of the sources' alarms."""
+
+    @property
+    def personal(self) -> PersonalJudge | None:
+        """The profiles. None: sources are judged by the population score alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The parts that the loop and the pipeline work with."""
+    """The parts that the loop and the pipeline work with: those of `Judges`, the broker and the recorder."""
 
     broker: Broker
     scorer: Scorer
     thresholds: Thresholds
     episodes: Episodes
     recorder: Recorder
-    personal: PersonalJudge | None = None  # None: sources are judged by the population score alone
+    personal: PersonalJudge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ class Step:
 class Pipeline:
     """Takes records through the stages."""
 
-    def __init__(self, components: Components, settings: Settings, model_id: str, clock: Clock) -> None:
+    def __init__(self, components: Judges, settings: Settings, model_id: str, clock: Clock) -> None:
         self._scorer = components.scorer
         self._thresholds = components.thresholds
         self._episodes = components.episodes

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from monitor.backtest import OpenStretch, PlayedEpisode
 from monitor.demo import beds
-from monitor.demo.comparison import TimeSpan
 
 START = datetime(2026, 11, 30, 8, 0, 0, tzinfo=UTC)
 
 
-def alert(event, number, opened, closed=None):
-    return {"id": f"physiological:ecg.beats:0:{number}", "event": event, "opened_at": opened, "closed_at": closed}
+def alert(event, number, at, priority="medium"):
+    """The alert of a beat of this time, in seconds since the start."""
+    time = (START + timedelta(seconds=at)).isoformat()
+    return {
+        "id": f"physiological:ecg.beats:0:{number}",
+        "event": event,
+        "beat_time": time,
+        "closed_at": time if event == "closed" else None,
+        "priority": priority,
+        "beats": {"abnormal": number, "seen": 9},
+    }
 
 
 def test_nobody_is_both_learnt_from_and_played():
@@ -35,9 +44,20 @@ def test_recordings_are_in_the_folder_that_ecg_data_names(tmp_path, monkeypatch)
 
 
 def test_an_alarm_lasts_from_its_opening_to_its_end_or_to_the_end_of_the_recording():
-    alerts = [
-        alert("opened", 3, "2026-11-30T08:00:10.500Z"),
-        alert("closed", 3, "2026-11-30T08:00:10.500Z", "2026-11-30T08:00:20.000Z"),
-        alert("opened", 9, "2026-11-30T08:01:00.000Z"),
+    alerts = [alert("opened", 3, 10.5), alert("closed", 3, 20.0), alert("opened", 9, 60.0)]
+    assert beds.episodes(alerts, START, 90.0) == [
+        PlayedEpisode((OpenStretch(10.5, 20.0),), "medium", 3),
+        PlayedEpisode((OpenStretch(60.0, 90.0),), "medium", 9),
     ]
-    assert beds.spans(alerts, START, 90.0) == [TimeSpan(10.5, 20.0), TimeSpan(60.0, 90.0)]
+
+
+def test_an_alarm_that_opens_again_is_the_same_one():
+    alerts = [
+        alert("opened", 3, 10.0),
+        alert("closed", 3, 20.0),
+        alert("opened", 3, 30.0),
+        alert("updated", 3, 31.0, "high"),
+    ]
+    (one,) = beds.episodes(alerts, START, 90.0)
+    assert one.stretches == (OpenStretch(10.0, 20.0), OpenStretch(30.0, 90.0))
+    assert one.priority == "high"

@@ -20,17 +20,12 @@ if TYPE_CHECKING:
     from monitor.records.record import Headers
 
 
-def headers_of(message: Message) -> Headers:
-    """The headers of a record; none of them where the name of one is not UTF-8.
+def read_headers(messages: Sequence[Message]) -> list[Headers]:
+    """The headers of each of these messages, none of which were read before; none where the name of one is not UTF-8.
 
     confluent-kafka 2.16.1 cannot read such a name, and returns a result together with an exception. Only a call through
     C, such as that of `map`, notices this. A second call for the same message returns a list with a null pointer in it.
     """
-    return _read([message])[0]
-
-
-def _read(messages: Sequence[Message]) -> list[Headers]:
-    """The headers of each of these messages, none of which were read before."""
     found: list[Any] = []
     reading = map(Message.headers, messages)
     while len(found) < len(messages):
@@ -63,13 +58,13 @@ class MessageHeaders(Sequence["Headers"]):
         """All of them, read by few calls into C: one by one takes three times as long."""
         if self._known:
             return map(self._at, range(len(self._messages)))
-        found = _read(self._messages)
+        found = read_headers(self._messages)
         self._known = dict(enumerate(found))
         return iter(found)
 
     def _at(self, row: int) -> Headers:
         if row not in self._known:
-            (self._known[row],) = _read([self._messages[row]])
+            (self._known[row],) = read_headers([self._messages[row]])
         return self._known[row]
 
 

@@ -69,6 +69,11 @@ class KafkaPythonTopic:
             found = self._consumer.end_offsets(list(map(self._tp, partitions)), REQUEST_MS)
         return {tp.partition: offset for tp, offset in found.items()}
 
+    def offsets_at(self, partitions: Collection[int], time_ms: int) -> dict[int, int]:
+        with translated_errors(f"asking for offsets by time in {self._topic}"):
+            found = self._consumer.offsets_for_times(dict.fromkeys(map(self._tp, partitions), time_ms), REQUEST_MS)
+        return {tp.partition: one.offset for tp, one in found.items() if one is not None}
+
     def positions(self) -> dict[int, int]:
         with translated_errors(f"asking for the position in {self._topic}"):
             return {tp.partition: self._consumer.position(tp, REQUEST_MS) or 0 for tp in self._consumer.assignment()}

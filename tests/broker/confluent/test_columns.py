@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Message
 
-from monitor.broker.confluent.columns import MessageHeaders, blocks_of, headers_of
+from monitor.broker.confluent.columns import MessageHeaders, blocks_of, read_headers
 
 
 def message(partition=0, offset=0, key=b"bed 7", value=b"beat", headers=None):
@@ -46,8 +46,8 @@ def test_a_key_may_be_null():
 
 
 def test_headers_are_pairs_of_name_and_value():
-    assert headers_of(message(headers=[("unit", b"mV"), ("unit", b"")])) == (("unit", b"mV"), ("unit", b""))
-    assert headers_of(message()) == ()
+    messages = [message(headers=[("unit", b"mV"), ("unit", b"")]), message()]
+    assert read_headers(messages) == [(("unit", b"mV"), ("unit", b"")), ()]
 
 
 def test_headers_can_be_read_more_than_once_and_in_parts():

@@ -1,0 +1,42 @@
+"""The parts of a pipeline that only judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.alarms.episodes import Episodes
+from monitor.alarms.threshold import Thresholds
+from monitor.daemon import episode_rule
+from monitor.model.scorer import Scorer
+from monitor.pipeline.personal import PersonalJudge
+
+if TYPE_CHECKING:
+    from monitor.model.manifest import Detector
+    from monitor.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewParts:
+    """Implements `pipeline.step.Judges`."""
+
+    scorer: Scorer
+    thresholds: Thresholds
+    episodes: Episodes
+    personal: PersonalJudge | None
+
+
+def has_profiles(settings: Settings, model: Detector) -> bool:
+    """Whether the daemon uses profiles with this model."""
+    return settings.profiles and model.manifest.window.cut.kind == "r-centred"
+
+
+def parts_of(settings: Settings, model: Detector, *, has_beat_times: bool) -> ReviewParts:
+    """The parts as the daemon has them. Raises RefusedError where the device is not there."""
+    profiles = has_profiles(settings, model)
+    return ReviewParts(
+        Scorer(model, settings.device, settings.batch_size),
+        Thresholds.from_manifest(model.manifest, settings.threshold),
+        Episodes(episode_rule(settings, profiles=profiles)),
+        PersonalJudge(settings, has_beat_times=has_beat_times) if profiles else None,
+    )
