@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.model.manifest import Detector
+    from monitor.model.manifest import Model
     from monitor.pipeline.step import Step
     from monitor.recordings import Recording, Segments
     from monitor.settings import Settings
@@ -38,7 +38,7 @@ class StepPlan:
     """By what recordings are judged."""
 
     settings: Settings  # rule, sensitivity, seconds of the profile, threshold
-    model: Detector
+    model: Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def backtest_by_step(recording: Recording, plan: StepPlan) -> BacktestResult:
 
 
 def _cut(recording: Recording, plan: StepPlan) -> Iterator[CutBeats]:
-    segmenter = segmenter_of(recording, plan.model.manifest.window)
+    segmenter = segmenter_of(recording, plan.model.manifest.window.cut)
     for piece in recording.pieces():
         yield CutBeats(segmenter.feed(piece))
     yield CutBeats(segmenter.finish())

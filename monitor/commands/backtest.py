@@ -128,7 +128,7 @@ def backtest(paths: tuple[Path, ...], **options: Any) -> None:
 
 def _judge_topic(paths: Sequence[Path], options: dict[str, Any]) -> None:
     """Judge a period of the beats topic."""
-    from monitor.review import report  # noqa: PLC0415 - torch takes seconds to import
+    from monitor.review import report  # noqa: PLC0415 - the extra `recordings`
     from monitor.review.topic import PeriodPlan, review_topic  # noqa: PLC0415
 
     from_ms, to_ms = options["from_ms"], options["to_ms"]
@@ -235,7 +235,7 @@ def _check_outputs(files: Sequence[Path], picture: Path | None, folder: Path | N
 def _plan(options: dict[str, Any]) -> BacktestPlan:
     from monitor.backtest import BacktestPlan  # noqa: PLC0415 - the extra `recordings`
 
-    chosen = options["sensitivity"] or "normal"
+    chosen: Sensitivity = options["sensitivity"] or "normal"
     others = tuple(one for one in SENSITIVITIES if one != chosen) if options["picture"] is not None else ()
     return BacktestPlan((chosen, *others), options["profile_seconds"] or 300.0)
 
@@ -247,11 +247,9 @@ def _step_plan(options: dict[str, Any]) -> StepPlan | None:
     for name in ("picture", "annotations"):
         if options[name] is not None:
             raise click.UsageError(f"--{name} shows the personal rule alone: leave out --model, --rule and --threshold")
-    from monitor.backtest.by_step import StepPlan  # noqa: PLC0415 - torch takes seconds to import
+    from monitor.backtest.by_step import StepPlan  # noqa: PLC0415 - the extra `recordings`
     from monitor.model import artifact  # noqa: PLC0415
-    from monitor.model.scorer import use_one_thread  # noqa: PLC0415
 
-    use_one_thread()
     chosen = {"rule": "run", "sensitivity": "normal", "profile_seconds": 300.0}
     config = _overridden(settings.read().model_copy(update=chosen), options)
     return StepPlan(config, artifact.load(config.model, config.device))

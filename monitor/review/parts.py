@@ -12,7 +12,7 @@ from monitor.model.scorer import Scorer
 from monitor.pipeline.personal import PersonalJudge
 
 if TYPE_CHECKING:
-    from monitor.model.manifest import Detector
+    from monitor.model.manifest import Model
     from monitor.settings import Settings
 
 
@@ -26,16 +26,18 @@ class ReviewParts:
     personal: PersonalJudge | None
 
 
-def has_profiles(settings: Settings, model: Detector) -> bool:
+def has_profiles(settings: Settings, model: Model) -> bool:
     """Whether the daemon uses profiles with this model."""
     return settings.profiles and model.manifest.window.cut.kind == "r-centred"
 
 
-def parts_of(settings: Settings, model: Detector, *, has_beat_times: bool) -> ReviewParts:
+def parts_of(settings: Settings, model: Model, *, has_beat_times: bool) -> ReviewParts:
     """The parts as the daemon has them. Raises RefusedError where the device is not there."""
     profiles = has_profiles(settings, model)
+    scorer = Scorer(model, settings.device, settings.batch_size)
+    scorer.use_one_thread()
     return ReviewParts(
-        Scorer(model, settings.device, settings.batch_size),
+        scorer,
         Thresholds.from_manifest(model.manifest, settings.threshold),
         Episodes(episode_rule(settings, profiles=profiles)),
         PersonalJudge(settings, has_beat_times=has_beat_times) if profiles else None,

@@ -183,16 +183,19 @@ def as_json(tally: Tally, facts: ReviewFacts) -> str:
         "sources": len(tally.sources),
         "hours": float(tally.table["heard_ms"].sum() / HOUR_MS),
         "learned": learned(tally.table)._asdict(),
-        **{
-            kind: {
-                "episodes": int(tally.table[kind].sum()),
-                "per_hour": found._asdict() if (found := rate(tally, kind)) is not None else None,
-                "by_priority": {name: tally.priorities[kind, name] for name in PRIORITIES},
-            }
-            for kind in KINDS
-        },
+        **{kind: _kind(tally, kind) for kind in KINDS},
         "per_source": [asdict(one) for one in with_most(tally, LISTED_SOURCES)],
         "episodes": [asdict(one) for one in tally.episodes.values()],
         "episodes_left_out": tally.left_out,
     }
     return orjson.dumps(content).decode()
+
+
+def _kind(tally: Tally, kind: Kind) -> dict[str, object]:
+    """The episodes of one kind, as an object of JSON."""
+    found = rate(tally, kind)
+    return {
+        "episodes": int(tally.table[kind].sum()),
+        "per_hour": None if found is None else found._asdict(),
+        "by_priority": {name: tally.priorities[kind, name] for name in PRIORITIES},
+    }

@@ -161,8 +161,9 @@ class Tally:
 
     def _opened(self, source: bytes, alert: dict[str, Any]) -> ReviewedEpisode:
         """An episode that is not known. One that opens again is not counted: it is one beyond MOST_EPISODES."""
-        named = (str(alert[name]) for name in ("id", "source", "kind", "cause", "priority"))
-        episode = ReviewedEpisode(*named, alert["opened_at"])
+        names = "id", "source", "kind", "cause", "priority"
+        identity, name, kind, cause, priority = (str(alert[one]) for one in names)
+        episode = ReviewedEpisode(identity, name, kind, cause, priority, alert["opened_at"])
         if alert["reopened"]:
             return episode
         row = self._rows.get(source, self._rows.get(OTHERS, NEVER))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from monitor.broker import PeriodReader, Reader, has_beat_times
 from monitor.daemon import tune_memory
 from monitor.model import artifact
-from monitor.model.scorer import use_one_thread
 from monitor.publishing.status_line import StatusLine
 from monitor.publishing.stop_request import StopRequest
 from monitor.records.record import ControlRecord
@@ -50,7 +49,6 @@ def review_topic(settings: Settings, plan: PeriodPlan) -> TopicReview:
 
     Raises RefusedError where the model or a setting cannot be used, BrokerError when Kafka does not answer.
     """
-    use_one_thread()
     model = artifact.load(settings.model, settings.device)
     parts = parts_of(settings, model, has_beat_times=has_beat_times(settings))
     if not plan.own_threshold:
