@@ -176,7 +176,7 @@ def _cells(one: SourceReview) -> tuple[str, ...]:
 
 def as_json(tally: Tally, facts: ReviewFacts) -> str:
     """The result as one object of JSON."""
-    content = {
+    content: dict[str, object] = {
         **asdict(facts),
         "beats": int(tally.table["beats"].sum()),
         "rejected": tally.rejected,
