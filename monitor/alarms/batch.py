@@ -201,14 +201,12 @@ class BatchObserver:
             beat = position, offset, time
             if flag not in {0, UNSCORABLE}:
                 physiological = self._after_flagged(source, "physiological", physiological, flag, beat)
-            if physiological is not QUIET:
-                beats = following + (not flag)
+            if physiological is not QUIET and (beats := following + (not flag)):
                 start = position + 1 + following - beats
                 physiological = self._after_unflagged(source, "physiological", physiological, start, beats)
             if cause:
                 technical = self._after_flagged(source, "technical", technical, cause, beat)
-            if technical is not QUIET:
-                beats = following + (not cause)
+            if technical is not QUIET and (beats := following + (not cause)):
                 start = position + 1 + following - beats
                 technical = self._after_unflagged(source, "technical", technical, start, beats)
             is_over = physiological.is_quiet and technical.is_quiet
@@ -223,11 +221,9 @@ class BatchObserver:
         `flag` is the physiological flag or the technical cause; 0 for an unflagged beat.
         """
         position, offset, time = beat
-        cause, personal = flag, NOT_PERSONAL
-        if kind == "physiological":
-            cause = int(flag != 0)
-            if flag > 0:
-                personal = PersonalFlag(flag, int(self._beats.flags.priority[self._rows[position]]))
+        cause, personal = abs(flag), NOT_PERSONAL
+        if flag > 0 and kind == "physiological":
+            cause, personal = 1, PersonalFlag(flag, int(self._beats.flags.priority[self._rows[position]]))
         after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time, personal=personal)
         if event is not None:
             self._add_event(event, source, kind, after, position)
@@ -246,8 +242,10 @@ class BatchObserver:
                 return after_unflagged(episode, rule, beats)
             closed, last = after_unflagged(episode, rule, needed), start + needed - 1
             self._add_event("closed", source, kind, closed, last)
+            if not rule.merge_ms:
+                return QUIET
             after = after_closing(closed, rule, self._time(last))
-            return after if after is QUIET else self._after_unflagged(source, kind, after, last + 1, beats - needed)
+            return self._after_unflagged(source, kind, after, last + 1, beats - needed)
         if episode.closed_at >= 0 and is_outdated(episode, rule, self._time(start)):
             episode = without_episode(episode)
         if (episode.recent << 1 & ((1 << rule.window) - 1)).bit_count() >= rule.flagged:
@@ -255,14 +253,12 @@ class BatchObserver:
             beat = start, int(self._beats.offset[self._rows[start]]), self._time(start)
             opened = self._after_flagged(source, kind, episode, 0, beat)
             return self._after_unflagged(source, kind, opened, start + 1, beats - 1)
-        same = self._beats_of_same(episode, start, beats)
+        same = beats if episode.closed_at < 0 else self._beats_of_same(episode, start, beats)
         episode = _while_not_open(episode, rule, same)
         return episode if same == beats else _while_not_open(without_episode(episode), rule, beats - same)
 
     def _beats_of_same(self, episode: EpisodeState, start: int, beats: int) -> int:
         """How many of these beats, from the position `start` on, come before a closed episode is outdated."""
-        if episode.closed_at < 0 or beats == 1:
-            return beats
         times = self._beats.time[self._rows[start : start + beats]]
         closed_at, merge_ms = episode.closed_at, self._rule.merge_ms
         is_outside = (times < closed_at - merge_ms) | (times > closed_at + merge_ms)

@@ -144,50 +144,33 @@ def after_beat(
     `cause` is 0 for an unflagged beat, `offset` and `time` (ms since the epoch) are the beat's. An episode whose event
     is `closed` keeps its figures: the caller replaces it by `after_closing`.
     """
-    if is_outdated(episode, rule, time):
+    if episode.closed_at >= 0 and is_outdated(episode, rule, time):
         episode = without_episode(episode)
-    before = episode
-    episode = _with_beat(before, rule, cause)
-    if before.is_open:
-        if episode.unflagged >= rule.close:
-            return episode, "closed"
-        if personal.run and personal.priority > before.priority:
-            return episode._replace(priority=personal.priority), "updated"
-        return episode, None
-    flagged_beats = personal.run or episode.recent.bit_count()
-    if not personal.run and flagged_beats < rule.flagged:
-        return episode, None
-    if before.closed_at >= 0:
-        return _opened_again(episode, cause, personal), "opened"
-    return episode._replace(
-        opened_offset=offset,
-        opened_at=time,
-        flagged_beats=flagged_beats,
-        seen_beats=personal.run or episode.length,
-        priority=personal.priority,
-    ), "opened"
-
-
-def _with_beat(episode: EpisodeState, rule: EpisodeRule, cause: int) -> EpisodeState:
-    """With one more beat in the window, and in the counts unless the episode is closed."""
-    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last_cause, *rest = episode
-    flagged, counts = cause != 0, episode.closed_at < 0
+    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last, closed_at, priority = episode
+    last = cause or last
+    flagged, was_closed = cause != 0, closed_at >= 0
     recent = (recent << 1 | flagged) & ((1 << rule.window) - 1)
     length, unflagged = min(length + 1, rule.window), 0 if flagged else unflagged + 1
-    flagged_beats, seen_beats, cause = flagged_beats + (flagged and counts), seen_beats + counts, cause or last_cause
-    return EpisodeState._make(
-        (recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause, *rest)
-    )
-
-
-def _opened_again(episode: EpisodeState, cause: int, personal: PersonalFlag) -> EpisodeState:
-    """A closed episode, open from this beat on. Its counts go on with this beat."""
-    return episode._replace(
-        closed_at=-1,
-        flagged_beats=episode.flagged_beats + (cause != 0),
-        seen_beats=episode.seen_beats + 1,
-        priority=max(episode.priority, personal.priority),
-    )
+    counted = flagged_beats, seen_beats
+    flagged_beats, seen_beats = flagged_beats + flagged, seen_beats + 1
+    event: EventName | None = None
+    if opened_offset >= 0 and not was_closed:
+        if unflagged >= rule.close:
+            event = "closed"
+        elif personal.run and personal.priority > priority:
+            event, priority = "updated", personal.priority
+    elif personal.run or recent.bit_count() >= rule.flagged:
+        event = "opened"
+        if was_closed:  # the same episode, open from this beat on: its counts go on with this beat
+            closed_at, priority = -1, max(priority, personal.priority)
+        else:
+            opened_offset, opened_at, priority = offset, time, personal.priority
+            flagged_beats, seen_beats = personal.run or recent.bit_count(), personal.run or length
+    elif was_closed:
+        flagged_beats, seen_beats = counted
+    return EpisodeState(
+        recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last, closed_at, priority
+    ), event
 
 
 def after_unflagged(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
@@ -196,11 +179,14 @@ def after_unflagged(episode: EpisodeState, rule: EpisodeRule, beats: int) -> Epi
     The caller makes sure that only the last of these beats can cause an event, and that a closed episode does not
     become outdated at any of them.
     """
-    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, *rest = episode
+    recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause, closed_at, priority = episode
     recent = recent << beats & ((1 << rule.window) - 1)
     length, unflagged = min(length + beats, rule.window), unflagged + beats
-    seen_beats += beats if episode.closed_at < 0 else 0
-    return EpisodeState._make((recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, *rest))
+    if closed_at < 0:
+        seen_beats += beats
+    return EpisodeState(
+        recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, cause, closed_at, priority
+    )
 
 
 def after_closing(episode: EpisodeState, rule: EpisodeRule, time: int) -> EpisodeState:
