@@ -127,7 +127,7 @@ def backtest_by_step(recording: Recording, plan: StepPlan) -> BacktestResult:
 
 
 def _cut(recording: Recording, plan: StepPlan) -> Iterator[CutBeats]:
-    segmenter = segmenter_of(recording, plan.model.manifest.window)
+    segmenter = segmenter_of(recording, plan.model.manifest.window.cut)
     for piece in recording.pieces():
         yield CutBeats(segmenter.feed(piece))
     yield CutBeats(segmenter.finish())
