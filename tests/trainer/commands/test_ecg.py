@@ -133,7 +133,7 @@ def test_a_wrong_file_is_refused_by_line_and_column(command, tmp_path):
         (("--seed", "x"), "Invalid value for '--seed'"),
         (("--out", "/proc/none/m"), "error: /proc/none/m: cannot be written"),
         (("--report", "/proc/none"), "error: /proc/none/index.html: cannot be written"),
-        (("--device", "meta"), "error: device 'meta' cannot be used here"),
+        (("--device", "meta"), "error: device 'meta' is unknown"),
         (("--false-alarm-rate", "nan"), "error: the false-alarm rate is nan"),
         (("--threshold-rule", "f1", "--false-alarm-rate", "0.01"), "error: the threshold rule f1 promises no"),
         (("--false-alarm-rate", "0.001"), "error: 30 normal beats cannot support a false-alarm rate of 0.001"),
