@@ -131,7 +131,7 @@ class PersonalJudge:
         carry = self._sources.carry(rows)
         lead = _Lead(seen, source, carry, has_profile[seen])
         flags = self._run(flags, lead, observed, by_profile)
-        flags = _fit(flags, lead, own_threshold)
+        flags = _fit(flags, lead, by_profile, own_threshold)
         flags = _mark(flags, lead, observed, judged.beats.time)
         self._sources.set_carry(rows, carry)
         return flags, by_profile
@@ -188,11 +188,14 @@ class _Lead:
     has_profile: NDArray[np.bool_]  # (m,)
 
 
-def _fit(flags: BeatFlags, lead: _Lead, own_threshold: NDArray[np.bool_]) -> BeatFlags:
-    """Let the population decide about sources without a profile only where the model knows the lead."""
-    if lead.has_profile.all():
+def _fit(
+    flags: BeatFlags, lead: _Lead, by_profile: NDArray[np.bool_], own_threshold: NDArray[np.bool_]
+) -> BeatFlags:
+    """Let the population decide only where the model knows the lead, and where somebody has set a threshold."""
+    by_population = ~by_profile[lead.seen]
+    if not by_population.any():
         return flags
-    at, source = lead.seen[~lead.has_profile], lead.source[~lead.has_profile]
+    at, source = lead.seen[by_population], lead.source[by_population]
     before = FitCarry(lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"])
     verdict, after = fit(before, source, flags.abnormal[at])
     lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"] = after
