@@ -188,9 +188,7 @@ class _Lead:
     has_profile: NDArray[np.bool_]  # (m,)
 
 
-def _fit(
-    flags: BeatFlags, lead: _Lead, by_profile: NDArray[np.bool_], own_threshold: NDArray[np.bool_]
-) -> BeatFlags:
+def _fit(flags: BeatFlags, lead: _Lead, by_profile: NDArray[np.bool_], own_threshold: NDArray[np.bool_]) -> BeatFlags:
     """Let the population decide only where the model knows the lead, and where somebody has set a threshold."""
     by_population = ~by_profile[lead.seen]
     if not by_population.any():

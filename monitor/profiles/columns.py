@@ -5,7 +5,7 @@ A row is one record of a structured array, so that all of it is read with one co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from monitor.beats.beat import SAMPLES
 from monitor.profiles.points import POINTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 FREE, LEARNING, KNOWN = 0, 1, 2  # phases of a source
@@ -102,6 +104,11 @@ CANDIDATE = np.dtype(
 )
 
 
+_FIELDS: Mapping[str, Any] = SOURCE.fields or {}
+_CARRY_AT = int(_FIELDS["carry"][1])
+CARRY_BYTES = slice(_CARRY_AT, _CARRY_AT + CARRY.itemsize)  # of the bytes of a record of SOURCE
+
+
 def blank_source() -> NDArray[np.void]:
     """A row of a source that has not sent a beat."""
     row = np.zeros(1, SOURCE)
@@ -122,6 +129,11 @@ def blank_learner() -> NDArray[np.void]:
     return row
 
 
+def as_bytes(records: NDArray[np.void]) -> NDArray[np.uint8]:
+    """The same memory (k, size of a record) of records (k,) that stand next to each other."""
+    return records.view(np.uint8).reshape(len(records), records.dtype.itemsize)
+
+
 class RowTable:
     """Rows that are taken and given back. It grows by a half and never shrinks."""
 
@@ -137,13 +149,11 @@ class RowTable:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """A copy of these rows (k,). As bytes: NumPy copies records field by field."""
-        whole = self.rows.view(np.uint8).reshape(len(self.rows), self.rows.dtype.itemsize)
-        return whole.take(rows, axis=0).view(self.rows.dtype).ravel()
+        return as_bytes(self.rows).take(rows, axis=0).view(self.rows.dtype).ravel()
 
     def write(self, rows: NDArray[np.int64], records: NDArray[np.void]) -> None:
         """Put records (k,) into these rows (k,), all different."""
-        whole = self.rows.view(np.uint8).reshape(len(self.rows), self.rows.dtype.itemsize)
-        whole[rows] = records.view(np.uint8).reshape(len(records), records.dtype.itemsize)
+        as_bytes(self.rows)[rows] = as_bytes(records)
 
     def take(self, count: int) -> NDArray[np.int64]:
         """Blank rows (count,)."""

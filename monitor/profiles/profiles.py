@@ -10,7 +10,7 @@ import numpy as np
 from monitor.beats.beat import SAMPLES
 from monitor.beats.window import R_CENTRED
 from monitor.profiles.batch import Notice, Scored
-from monitor.profiles.columns import FREE, KNOWN, LEARNING, NEVER, NONE, SICK, Tables
+from monitor.profiles.columns import CARRY, CARRY_BYTES, FREE, KNOWN, LEARNING, NEVER, NONE, SICK, Tables, as_bytes
 from monitor.profiles.observing import change, observe_round
 from monitor.profiles.points import MARGIN, SECONDS
 from monitor.profiles.rhythm import LONGEST_RR, SHORTEST_RR
@@ -118,12 +118,11 @@ class Profiles:
 
     def carry(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """What the rules remember of sources (k,): records of `columns.CARRY`."""
-        carried: NDArray[np.void] = self._tables.sources.rows["carry"][rows]
-        return carried
+        return as_bytes(self._tables.sources.rows)[rows, CARRY_BYTES].view(CARRY).ravel()
 
     def set_carry(self, rows: NDArray[np.int64], carry: NDArray[np.void]) -> None:
         """Keep what the rules remember of sources (k,), all different."""
-        self._tables.sources.rows["carry"][rows] = carry
+        as_bytes(self._tables.sources.rows)[rows, CARRY_BYTES] = as_bytes(carry)
 
     def observe(self, beats: SourceBeats) -> Scored:
         """Compare beats with the profiles of their sources, and let the profiles learn from them."""
