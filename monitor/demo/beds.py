@@ -44,7 +44,7 @@ The monitor learns each person from the first {comparison.LEARNING_SECONDS / 60:
 alarms at beats unlike that person's
 own. A run is three or more ventricular beats in a row, as annotated; it is found if an alarm is open then. An alarm is
 false without a run, whatever caused it; "but for changes" leaves out those at an annotated change of rhythm or
-conduction. Openings within {MERGE_MS // 1000} s are one alarm. Five people with a handful of runs are no forecast; \
+conduction. Openings within {MERGE_MS // 1000} s are one alarm. Five people with a handful of runs are no forecast:
 docs/alarms.md has 21 people."""
 
 

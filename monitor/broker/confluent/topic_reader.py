@@ -99,5 +99,4 @@ def _records(messages: list[Message]) -> list[TopicRecord]:
     partition, offset = map(Message.partition, messages), map(Message.offset, messages)
     time_ms = map(itemgetter(1), map(Message.timestamp, messages))
     key, value = map(Message.key, messages), map(Message.value, messages)
-    found = map(TopicRecord, partition, offset, time_ms, key, value, read_headers(messages))
-    return list(found)  # a record that was read has a partition and an offset
+    return list(map(TopicRecord, partition, offset, time_ms, key, value, read_headers(messages)))
