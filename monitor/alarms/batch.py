@@ -73,7 +73,7 @@ class FlagColumns(NamedTuple):
         physiological = np.where(flags.run > 0, flags.run, ABNORMAL * flags.abnormal.astype(np.int32))
         is_unscorable = flags.unscorable != 0
         physiological[is_unscorable] = UNSCORABLE
-        cause = np.where(is_unscorable, flags.unscorable, flags.technical)
+        cause = np.where(is_unscorable, np.maximum(flags.unscorable, 0), flags.technical)
         return cls((physiological != 0) | (cause != 0), physiological, cause, flags.priority)
 
     def rows(self, rows: slice) -> FlagColumns:

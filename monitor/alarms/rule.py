@@ -42,12 +42,17 @@ class EpisodeRule:
     merge_ms: int = 0  # an opening at most this long after the beat that closed it is the same episode; 0: never
 
 
+NOT_JUDGED = -1  # in place of a cause, see `BeatFlags`
+
+
 @dataclass(frozen=True, slots=True)
 class BeatFlags:
     """What n beats count for, as columns (n,)."""
 
     abnormal: NDArray[np.bool_]  # by the population score; False for beats that are judged personally
-    unscorable: NDArray[np.int8]  # the cause why a beat has no score, so that it says nothing about the heart; 0: none
+    # The cause why a beat says nothing about the heart, as one without a score. 0: it does. NOT_JUDGED: it says nothing
+    # and has no technical cause. Such beats leave the physiological episode as it is.
+    unscorable: NDArray[np.int8]
     run: NDArray[np.int32]  # flagged beats in a row, by the personal score; 0: not flagged or not judged personally
     priority: NDArray[np.int8]  # index into PRIORITIES; counts where `run` is above 0
     technical: NDArray[np.int8]  # a cause that is no obstacle to judging the beat; 0: none

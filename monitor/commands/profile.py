@@ -73,7 +73,8 @@ def show_one(source: str, *, as_json: bool) -> None:
 def reset(source: str, by: str, note: str) -> None:
     """Forget the profile of a source: it learns anew.
 
-    Running monitors do so within seconds. Until the source has learned, its beats are judged by the model alone.
+    Running monitors do so within seconds. Until the source has learned, the model judges its beats, once its first 12
+    beats show that it knows the lead. An open alarm stays open meanwhile.
     """
     config, key = settings.read(), control_message.profile_key(source)
     message = control_message.encode_reset(by, note)

@@ -111,7 +111,13 @@ class Loop:
             self._outage.commit()
         self._recorder.records_held_back(self._broker.held_back())
         self._recorder.obstacle_seen(self._broker.obstacle())
-        self._recorder.progress_made(self._broker.lag(), progressed, self._episodes.open, joined=self._broker.joined())
+        self._recorder.progress_made(
+            self._broker.lag(),
+            progressed,
+            self._episodes.open,
+            joined=self._broker.joined(),
+            completing=self._pipeline.is_completing,
+        )
 
     def _may_read(self) -> bool:
         return self._slots.is_all_delivered or (self._outage.since is None and not self._is_stopping)
@@ -133,6 +139,8 @@ class Loop:
         for partition in records.revoked:
             pipeline.revoke(partition)
         self._assign(records.assigned)
+        if parsed is not None:
+            pipeline.passed(parsed.ends)
         if slots.scoring is not None:
             slots.judge(pipeline.finish(slots.scoring, records.revoked | records.assigned.keys()))
         if parsed is not None:

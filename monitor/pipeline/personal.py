@@ -1,8 +1,8 @@
 """The personal side of a step: beats are held against the profiles of their sources, and flagged by the rules.
 
-A source with a profile is judged by its personal score and the rule `run`. Without one it is judged by the population
-score, once its first beats have shown that the model knows its lead. So is a source for which somebody has set a
-threshold, and every source where MONITOR_RULE is `k-of-n`.
+A source with a profile is judged by its personal score and the rule `run`. Without one, or where MONITOR_RULE is
+`k-of-n`, it is judged by the population score, once its first beats have shown that the model knows its lead. A source
+with a threshold of its own is judged by the population score at once.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.alarms.alert import rounded
-from monitor.alarms.recent.model_fit import FITS, MISFIT, FitCarry, fit
+from monitor.alarms.recent.model_fit import FITS, MISFIT, UNDECIDED, FitCarry, fit
 from monitor.alarms.recent.poor_signal import SignalBeats, SignalCarry, poor_signal
 from monitor.alarms.recent.technical import DOES_NOT_FIT, NOISY, SICK_WHILE_LEARNING, sick
-from monitor.alarms.rule import BeatFlags
+from monitor.alarms.rule import NOT_JUDGED, BeatFlags
 from monitor.alarms.run_columns import RunCarry, flag
 from monitor.alarms.run_rule import RunRule
 from monitor.profiles.columns import NONE
@@ -91,10 +91,8 @@ class PersonalJudge:
 
     def assign(self, partition: int, assigned: Assigned) -> RestoredSources:
         """Begin to read a partition with its stored profiles."""
-        may_be_outdated = assigned.atomic or assigned.stream_time is None
-        stored = StoredRows(
-            assigned.profiles, assigned.offset, assigned.read_from, assigned.stream_time, may_be_outdated
-        )
+        # Rows are written with their offsets or after them: one from beyond belongs to other records.
+        stored = StoredRows(assigned.profiles, assigned.offset, assigned.read_from, assigned.stream_time)
         return self._sources.assign(partition, stored)
 
     def revoke(self, partition: int) -> None:
@@ -190,17 +188,17 @@ class _Lead:
 
 def _fit(flags: BeatFlags, lead: _Lead, by_profile: NDArray[np.bool_], own_threshold: NDArray[np.bool_]) -> BeatFlags:
     """Let the population decide only where the model knows the lead, and where somebody has set a threshold."""
-    by_population = ~by_profile[lead.seen]
+    by_population = ~by_profile[lead.seen] & ~own_threshold[lead.seen]
     if not by_population.any():
         return flags
     at, source = lead.seen[by_population], lead.source[by_population]
     before = FitCarry(lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"])
     verdict, after = fit(before, source, flags.abnormal[at])
     lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"] = after
-    is_undecided = (verdict != FITS) & ~own_threshold[at]
     abnormal, unscorable = flags.abnormal.copy(), flags.unscorable.copy()
-    abnormal[at[is_undecided]] = False
-    unscorable[at[is_undecided & (verdict == MISFIT)]] = DOES_NOT_FIT
+    abnormal[at[verdict != FITS]] = False
+    unscorable[at[verdict == UNDECIDED]] = NOT_JUDGED
+    unscorable[at[verdict == MISFIT]] = DOES_NOT_FIT
     return replace(flags, abnormal=abnormal, unscorable=unscorable)
 
 

@@ -114,13 +114,13 @@ class Pipeline:
         self._thread = ThreadPoolExecutor(1, "score")
         self._personal = components.personal
         self._outdated: dict[int, Iterable[bytes]] = {}  # partition -> sources whose stored state is to be deleted
-        self._judged_from: dict[int, int] = {}  # partition -> offset; records before it only complete the profiles
+        self._read_again: dict[int, range] = {}  # partition -> offsets of records that only complete the profiles
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
         self._episodes.revoke(partition)
         self._outdated.pop(partition, None)
-        self._judged_from.pop(partition, None)
+        self._read_again.pop(partition, None)
         if self._personal is not None:
             self._personal.revoke(partition)
 
@@ -131,7 +131,7 @@ class Pipeline:
         """
         self._episodes.assign(partition, assigned.stream_time, restored.sources, restored.outdated)
         self._outdated[partition] = restored.outdated
-        self._judged_from[partition] = assigned.offset
+        self._read_again[partition] = range(assigned.read_from, assigned.offset)
         return None if self._personal is None else self._personal.assign(partition, assigned)
 
     def reset_profiles(self, resets: Iterable[ProfileReset]) -> None:
@@ -148,10 +148,12 @@ class Pipeline:
         ends = {
             partition: int(records.offset[rows.stop - 1]) + 1 for partition, rows in partition_slices(records.partition)
         }
-        first = self._judged_from | {partition: one.offset for partition, one in records.assigned.items()}
-        young = self._young(records, first)
+        known = self._read_again | {
+            partition: range(one.read_from, one.offset) for partition, one in records.assigned.items()
+        }
+        young = self._young(records, known)
         beats, rejected = parse(young, noise=self._personal is not None)
-        again, beats_again = _again(young.partition, young.offset, first), _again(beats.partition, beats.offset, first)
+        again, beats_again = _again(young.partition, young.offset, known), _again(beats.partition, beats.offset, known)
         topic, now_ms = self._settings.dead_letters_topic, int(1000 * self._clock.wall())
         letters = [
             RejectedRecord(int(young.partition[one.row]), one.reason, dead_letter(young, one, topic, now_ms))
@@ -159,11 +161,23 @@ class Pipeline:
             if not again[one.row]
         ]
         shed = _counts(records) - _counts(young)
-        offsets = {partition: end for partition, end in ends.items() if end > first.get(partition, 0)}
+        offsets = {partition: end for partition, end in ends.items() if end - 1 not in known.get(partition, ())}
         seconds: dict[Stage, float] = {"parse": self._clock.monotonic() - started}
         return Parsed(beats, beats_again, letters, ends, offsets, shed, started, seconds)
 
-    def _young(self, records: Records, first: Mapping[int, int]) -> Records:
+    def passed(self, ends: Mapping[int, int]) -> None:
+        """Records up to these offsets, by partition, were read, after what was assigned with them."""
+        for partition, end in ends.items():
+            again = self._read_again.get(partition)
+            if again is not None and not again.start < end < again.stop:  # below it, where the topic was made again
+                del self._read_again[partition]
+
+    @property
+    def is_completing(self) -> bool:
+        """Whether beats are being read again to complete profiles: newer beats of their partitions wait for that."""
+        return any(self._read_again.values())
+
+    def _young(self, records: Records, known: Mapping[int, range]) -> Records:
         """The records without those older than MONITOR_MAX_AGE_SECONDS; all where it is not set.
 
         The age of a record without a time is not known: it stays. So do records that complete profiles.
@@ -172,7 +186,7 @@ class Pipeline:
         if limit is None:
             return records
         keep = (records.time >= 1000 * (self._clock.wall() - limit)) | (records.time < 0)
-        keep |= _again(records.partition, records.offset, first)
+        keep |= _again(records.partition, records.offset, known)
         return records if keep.all() else records.select(keep)
 
     def start_scoring(self, parsed: Parsed) -> Parsed:
@@ -278,12 +292,12 @@ class Pipeline:
         return list(map(Waveform, samples, reconstructions, typical))
 
 
-def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], first: Mapping[int, int]) -> NDArray[np.bool_]:
-    """Which records (n,) lie before the first one of their partition that is to be judged."""
+def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], known: Mapping[int, range]) -> NDArray[np.bool_]:
+    """Which records (n,) were judged before: those whose offsets are `known` of their partition."""
     again = np.zeros(len(offset), np.bool_)
     for number, rows in partition_slices(partition):
-        if rows.start < rows.stop and offset[rows.start] < (limit := first.get(number, 0)):
-            again[rows] = offset[rows] < limit
+        if rows.start < rows.stop and (of := known.get(number)) and offset[rows.start] < of.stop:
+            again[rows] = (offset[rows] >= of.start) & (offset[rows] < of.stop)
     return again
 
 

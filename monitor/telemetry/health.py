@@ -27,6 +27,7 @@ class Health:
 
     started: bool = False  # the model is loaded, the topics exist, the member has asked to join its group
     joined: bool = False  # this member belongs to its group
+    completing: bool = False  # beats are read again to complete profiles, and newer ones wait for that
     obstacle: str = ""  # what would keep an alarm from leaving although the broker answers
     broker_failure: str = ""  # why the broker is unavailable; empty while it answers
     last_step: float = field(default_factory=time.monotonic)
@@ -65,4 +66,6 @@ class Health:
             problems["rights"] = self.obstacle
         elif not self.joined:
             problems["group"] = "this member has not joined yet"
+        elif self.completing:
+            problems["profiles"] = "beats are being read again to complete them: newer ones wait for that"
         return problems

@@ -135,7 +135,7 @@ class Recorder:
         if counts is None:
             log.info("profiles are not used: every source is judged by the model's threshold")
             return
-        log.info("profiles are used: each source learns its own normal, and is judged by it")
+        log.info("profiles are used: each source learns its own normal")
         self._metrics.profiles.labels("learning").set_function(lambda: counts().learning)
         self._metrics.profiles.labels("learned").set_function(lambda: counts().learned)
         self._metrics.sick_profiles.set_function(lambda: counts().sick)
@@ -231,12 +231,18 @@ class Recorder:
             series.progress.set(now)
 
     def progress_made(
-        self, lag: Mapping[int, int], progressed: Collection[int], open_episodes: Mapping[Kind, int], *, joined: bool
+        self,
+        lag: Mapping[int, int],
+        progressed: Collection[int],
+        open_episodes: Mapping[Kind, int],
+        *,
+        joined: bool,
+        completing: bool = False,
     ) -> None:
         """A step of the loop went through. `progressed` are the partitions of which something was delivered in it."""
         for kind, count in open_episodes.items():
             self._metrics.episodes.labels(kind).set(count)
-        self._health.joined = joined
+        self._health.joined, self._health.completing = joined, completing
         self._show_lag(lag, progressed)
         now = self._clock.monotonic()
         self._health.record_progress(lag, progressed, now)

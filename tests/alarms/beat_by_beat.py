@@ -112,7 +112,8 @@ class Flags(NamedTuple):
         run, unscorable = int(columns.run[row]), int(columns.unscorable[row])
         shape = int(columns.abnormal[row] or run > 0)
         priority = int(columns.priority[row]) if run else MEDIUM
-        return cls(shape, run, priority, unscorable or int(columns.technical[row]), unscorable != 0)
+        signal = max(unscorable, 0) if unscorable else int(columns.technical[row])
+        return cls(shape, run, priority, signal, unscorable != 0)
 
 
 class Batch:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import Episodes
-from monitor.alarms.rule import BeatFlags, EpisodeRule
+from monitor.alarms.rule import NOT_JUDGED, BeatFlags, EpisodeRule
 from monitor.beats.beat import Beats
 from monitor.records.stream_time import Pace, StreamTime, advance
 from tests.alarms.beat_by_beat import BeatByBeat
@@ -27,8 +27,8 @@ PACE = Pace.of_silence(60_000)
 runs = st.lists(
     st.tuples(
         # normal, abnormal, flat, unscorable for another reason, flat and abnormal; by the personal score, with its
-        # priority; noisy and normal, abnormal, by the personal score, flat
-        st.sampled_from("....AAFGB012012nasf"),
+        # priority; noisy and normal, abnormal, by the personal score, flat; not judged
+        st.sampled_from("....AAFGB012012nasfu"),
         st.sampled_from([b"a", b"b", b"c", b"d"]),
         st.sampled_from([0, 800, 800, 800, -3000, 20_000, 70_000]),  # ms since the beat before the run
         st.integers(1, 9),
@@ -79,6 +79,7 @@ def batch(rows):
         np.full(len(rows), np.nan, np.float32),
     )
     unscorable = np.array([".FG".find(one.upper().replace("B", "F")) for one in verdict], np.int8).clip(0)
+    unscorable[[one == "u" for one in verdict]] = NOT_JUDGED
     run = [3 + at % 4 if one in "012s" else 0 for at, one in zip(offset, verdict, strict=True)]
     flags = BeatFlags(
         abnormal=np.array([one in "ABa" for one in verdict]),

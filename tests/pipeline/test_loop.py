@@ -95,6 +95,20 @@ class Bench:
         return self.registry.get_sample_value(f"ecg_monitor_{name}", labels)
 
 
+def test_a_topic_that_was_made_again_is_judged_from_its_first_record():
+    assigned = {0: Assigned(5000, None, {}, atomic=False)}
+    first = replace(records([NORMAL] * 5, first_offset=5000), assigned=assigned)
+    bench = Bench(first, records([ABNORMAL] * 3)).turn(4)
+    assert [one["offset"] for one in bench.alerts()] == [2]
+
+
+@pytest.mark.parametrize("read_from", [4000, 5000])
+def test_a_topic_that_was_made_again_while_no_monitor_ran_is_judged_from_its_first_record(read_from):
+    assigned = {0: Assigned(5000, None, {}, atomic=False, read_from=read_from)}
+    bench = Bench(replace(records([ABNORMAL] * 3), assigned=assigned)).turn(3)
+    assert [one["offset"] for one in bench.alerts()] == [2]
+
+
 def test_normal_beats_cause_no_message_and_their_offsets_follow():
     bench = Bench(records([NORMAL] * 10)).turn()
     assert bench.broker.delivered == []

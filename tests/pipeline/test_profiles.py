@@ -130,6 +130,28 @@ def test_a_threshold_of_its_own_lets_the_population_decide_about_a_source():
     assert decided == {b"bed 1": "population", b"bed 2": "personal", b"bed 3": "personal"}
 
 
+def test_beats_that_nobody_judges_leave_an_open_alarm_as_it_is():
+    ward = Ward(LEARNING + "NNNNNVVVVV")
+    ward.judge_all()
+    assert [one["event"] for one in ward.alerts() if one["source"] == "bed 1"] == ["opened", "updated"]
+    ward.cluster.publish(control(b"profile/bed 1", b'{"reset":true}'))
+    for message, time_ms in stream("NNNNNNNNNNN"):
+        ward.cluster.publish(message, time_ms + 200_000)
+    ward.judge_all()
+    assert "closed" not in {one["event"] for one in ward.alerts() if one["source"] == "bed 1"}
+    assert "closed" in {one["event"] for one in ward.alerts() if one["source"] == "bed 2"}
+
+
+def test_a_monitor_is_not_ready_while_beats_are_read_again():
+    ward = Ward(LEARNING, batch_size=64)
+    ward.judge_all()
+    ward.start()
+    ward.bench.turn(2)
+    assert "profiles" in ward.bench.health.ready(ward.bench.time.clock.monotonic())
+    ward.bench.turn(20)
+    assert "profiles" not in ward.bench.health.ready(ward.bench.time.clock.monotonic())
+
+
 def test_a_reset_lets_a_source_learn_anew():
     ward = Ward(LEARNING + RUN)
     ward.judge_all()

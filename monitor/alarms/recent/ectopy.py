@@ -1,6 +1,7 @@
 """Frequent ectopy, such as bigeminy: many single beats that are not like their source, without a run of them.
 
-An episode of low priority of its own. Constants: measured on MIT-BIH 100 to 124, docs/experiments.md.
+The monitor does not use this rule yet: `python -m bench.ectopy` measures it. Constants: measured on MIT-BIH 100 to 124,
+docs/experiments.md.
 """
 
 from __future__ import annotations

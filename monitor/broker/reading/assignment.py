@@ -287,7 +287,7 @@ class Assignment:
                 self.revoke({partition})
                 return False
             self._report_gap(partition, max(expected, judged), offset, first)
-            if offset < judged <= expected:  # the topic was made again
+            if offset < min(judged, expected):  # the topic was made again
                 self._committed[partition] = offset
         self._next[partition] = int(offsets[-1]) + 1
         return True
