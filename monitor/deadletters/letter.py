@@ -35,6 +35,7 @@ MAX_LETTER_BYTES = 1_000_000  # Kafka takes 1,048,588 unless a topic's max.messa
 _OMITTED = "omitted"
 _ROUNDS = "replays"
 _NUMBER = re.compile(rb"[0-9]{1,9}")
+_ROUNDS_SO_FAR = re.compile(rb"[1-9][0-9]{0,8}")  # a replay writes no 0: that is a record's own header
 _OFFSET = re.compile(rb"[0-9]{1,18}")
 
 
@@ -150,7 +151,7 @@ def _decoded(value: bytes | None) -> str:
 
 def _without_rounds(headers: Headers) -> tuple[Headers, int]:
     """A record's own headers without the one that a replay appended, and the number in that one."""
-    if headers and headers[-1][0] == _ROUNDS and _NUMBER.fullmatch(headers[-1][1] or b""):
+    if headers and headers[-1][0] == _ROUNDS and _ROUNDS_SO_FAR.fullmatch(headers[-1][1] or b""):
         return headers[:-1], int(headers[-1][1])
     return headers, 0
 

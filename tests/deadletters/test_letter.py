@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.beats.parse import REASONS, Rejected
@@ -49,6 +49,7 @@ def stored(message, extra=()):
 
 
 @given(st.none() | BYTES, st.none() | BYTES, HEADERS)
+@example(None, None, (("replays", b"0"),))
 def test_a_letter_is_replayed_unchanged_and_its_rounds_are_counted(key, value, headers):
     start = read(stored(refused(key, value, headers)))
     own = headers[:-1] if start.rounds else headers

@@ -133,7 +133,7 @@ def test_the_demo_ends_by_itself_with_all_beats_a_picture_and_recordings_where_t
     last = next((line.split() for line in done.stdout.splitlines() if line.startswith(" all 5")), None)
     if recordings.is_dir():
         assert last is not None
-        assert (last[2], last[3]) == ("2.5", "4")  # hours, and runs of ventricular beats
-        assert int(last[5]) == sum(map(int, last[6:9])) > 0  # alarms
+        assert (last[2], last[3]) == ("2.1", "3")  # hours, and runs of ventricular beats
+        assert int(last[5]) >= int(last[6]) >= int(last[7])  # alarms, false ones, those but for changes
     else:
         assert "this demo has shown ECG5000 only" in done.stdout

@@ -17,7 +17,7 @@ from tests.e2e.daemon import Daemon, read_all
 from tests.e2e.dead_letter_commands import put_back
 
 LIMIT_SECONDS = 90
-MANY = 12_000  # letters: a replay of so many is still going on when the first of them are seen
+MANY = 40_000  # letters: a replay of so many is still going on when the first of them are seen
 
 
 class Overtaken(broker.Replayer):

@@ -92,7 +92,7 @@ def test_an_edf_file_becomes_beats_at_the_times_of_its_r_peaks_and_an_alarm(comm
     assert np.abs(offsets(times, expected)).max() < 0.15
     assert abs(np.median(offsets(times, expected))) < TWO_SAMPLES
     assert "OPENED" in alerts
-    assert "unusual-shape  bed-7" in alerts
+    assert "model-does-not-fit  bed-7" in alerts
 
 
 def test_a_live_signal_becomes_beats_whose_times_are_as_far_apart_as_the_r_peaks(command):
