@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from monitor.broker.choice import kafka_client
-from monitor.broker.connection.diagnosis import no_topic
+from monitor.broker.reading.reader import found_partitions
 from monitor.errors import BrokerError
 from monitor.records.column import Column
 from monitor.records.record import Records
@@ -34,17 +34,12 @@ class PeriodReader:
         self._topic = topic
         self._client = kafka_client(settings).topic(settings, topic)
         try:
-            bounds = self._client.ends(self._partitions())
+            bounds = self._client.ends(found_partitions(self._client, topic))
             self._ends = self._at(to_ms, bounds)
             self._firsts = self._at(from_ms, self._ends)
         except BrokerError:
             self.close()
             raise
-
-    def _partitions(self) -> list[int]:
-        if found := self._client.partitions():
-            return found
-        raise BrokerError(no_topic([self._topic], "its broker"))
 
     def _at(self, time_ms: int, ends: Mapping[int, int]) -> dict[int, int]:
         """Offset of the first record at this time in each partition, at most `ends`."""

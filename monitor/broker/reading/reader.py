@@ -39,6 +39,13 @@ def _is_before(positions: Mapping[int, int], ends: Mapping[int, int]) -> bool:
     return any(positions.get(partition, 0) < end for partition, end in ends.items())
 
 
+def found_partitions(client: TopicClient, topic: str) -> list[int]:
+    """The partitions of the client's topic. Raises BrokerError where there is no such topic."""
+    if found := client.partitions():
+        return found
+    raise BrokerError(no_topic([topic], "its broker"))
+
+
 class Reader:
     """Reads every partition of one topic, committed records only, from its beginning or from now on."""
 
@@ -47,17 +54,12 @@ class Reader:
         self._topic = topic
         self._client = kafka_client(settings).topic(settings, topic, wait_ms)
         try:
-            self._partitions = self._found_partitions()
+            self._partitions = found_partitions(self._client, topic)
             bounds = self._client.beginnings if from_beginning else self._client.ends
             self._client.start(bounds(self._partitions))
         except BrokerError:
             self.close()
             raise
-
-    def _found_partitions(self) -> list[int]:
-        if found := self._client.partitions():
-            return found
-        raise BrokerError(no_topic([self._topic], "its broker"))
 
     def beginnings(self) -> dict[int, int]:
         """Offset of the oldest record of each partition."""
