@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import orjson
 import pytest
@@ -17,7 +17,7 @@ from tests.e2e.daemon import Daemon, read_all
 from tests.e2e.dead_letter_commands import put_back
 
 LIMIT_SECONDS = 90
-MANY = 40_000  # letters: a replay of so many is still going on when the first of them are seen
+MANY = 16_000  # letters: a replay of so many is still going on when the first of them are seen
 
 
 class Overtaken(broker.Replayer):
@@ -71,27 +71,33 @@ def test_a_replay_killed_at_any_moment_goes_on_where_it_was(dead_letters):
     assert dead_letters.values() == Counter(b"%d" % number for number in range(count))
 
 
-def wait_for_beats(dead_letters, process):
-    """Return once the process has put a letter back, in a transaction that is over."""
+@contextmanager
+def started(dead_letters):
+    """A replay that has put a letter back, in a transaction that is over.
+
+    The consumer that notices is ready before the replay begins: later it would take as long as the whole replay.
+    """
     topic, address = dead_letters.settings.beats_topic, dead_letters.settings.bootstrap_servers
     with closing(KafkaConsumer(bootstrap_servers=address, isolation_level="read_committed")) as consumer:
         places = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)]
-        while not any(consumer.end_offsets(places).values()):
-            assert process.poll() is None
+        assert not any(consumer.end_offsets(places).values())
+        process = dead_letters.start()
+        try:
+            while not any(consumer.end_offsets(places).values()):
+                assert process.poll() is None
+            yield process
+        finally:
+            stop(process, 5)
 
 
 @pytest.mark.usefixtures("kafka")
 def test_a_second_replay_takes_over_and_the_first_reports_it(dead_letters):
     dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(MANY))
-    first = dead_letters.start()
-    try:
-        wait_for_beats(dead_letters, first)
+    with started(dead_letters) as first:
         first.send_signal(signal.SIGSTOP)
         output, _ = dead_letters.run("replay")
         first.send_signal(signal.SIGCONT)
         first_output, _ = first.communicate(timeout=LIMIT_SECONDS)
-    finally:
-        stop(first, 5)
     assert "put back before" in output
     assert first.returncode == 1
     assert "has started and goes on where this one was" in first_output
@@ -102,13 +108,9 @@ def test_a_second_replay_takes_over_and_the_first_reports_it(dead_letters):
 @pytest.mark.usefixtures("kafka")
 def test_ctrl_c_reports_the_progress_and_leaves_no_open_transaction(dead_letters):
     dead_letters.write(dead_letters.letter(b"%d" % number) for number in range(MANY))
-    process = dead_letters.start()
-    try:
-        wait_for_beats(dead_letters, process)
+    with started(dead_letters) as process:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=LIMIT_SECONDS)
-    finally:
-        stop(process, 5)
     assert process.returncode == 1
     assert "interrupted: run it again" in output
     assert "Traceback" not in output
