@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import orjson
+import pytest
 from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from monitor.pipeline.personal import PersonalJudge
 from monitor.settings import Settings
 from tests.pipeline.test_loop import Bench
 from tests.pipeline.test_profiles import LEARNING, RUN, SETTINGS, BatchBroker, control, facts, stream
+
+pytestmark = pytest.mark.slow  # half a minute
 
 LATER_MS = 10_000_000
 FIRST, SECOND = LEARNING + RUN, "N" * 20 + RUN + "VVVVVVNNNNNNNNNN" + "N" * 160 + RUN

@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.profiles.columns import NEVER
 from tests.profiles.beats_of_sources import source
 from tests.profiles.partitions import DAY_MS, Monitor, beats_of
+
+pytestmark = pytest.mark.slow  # half a minute
 
 PARTITIONS = range(3)
 KINDS = {b"a": "NNNNNNNV", b"b": "NNNNNNNB", b"c": "N", b"d": "NV"}
