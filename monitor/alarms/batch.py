@@ -194,7 +194,7 @@ class BatchObserver:
             if state is not None and now - state.stream_time > self._rule.silence_ms:
                 self._close_silent(source, state, self._beats.first_row + int(self._rows[position]))
                 state, first_change = None, offset if first_change < 0 else first_change
-            if state is None and not flag and not cause:
+            if state is None and not cause and flag in {0, UNSCORABLE}:
                 continue
             first_change = offset if first_change < 0 else first_change
             physiological, technical = (QUIET, QUIET) if state is None else state.episodes
