@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 from monitor import log
 from monitor.alarms.alert import VERSION
 from monitor.alarms.episodes import Episodes
-from monitor.alarms.rule import EpisodeRule
-from monitor.alarms.run_rule import MERGE_MS
 from monitor.alarms.threshold import Thresholds
 from monitor.broker import KafkaBroker, has_beat_times, kafka_client
 from monitor.errors import MonitorError
 from monitor.model import artifact
 from monitor.model.scorer import Scorer
 from monitor.pipeline.loop import Loop
-from monitor.pipeline.personal import PersonalJudge
+from monitor.pipeline.personal import PersonalJudge, episode_rule, uses_profiles
 from monitor.pipeline.step import Components
 from monitor.telemetry.health import Health
 from monitor.telemetry.metrics import Metrics, process_registry
@@ -87,7 +85,7 @@ def assemble(settings: Settings, recorder: Recorder) -> Iterator[Loop]:
     recorder.model_loaded(model_id, scorer.device, scorer.memory())
     logger.info("model %s on %s, threshold %g", model_id, scorer.device, thresholds.value)
     recorder.client_chosen(kafka_client(settings).name)
-    has_profiles = settings.profiles and model.manifest.window.cut.kind == "r-centred"
+    has_profiles = uses_profiles(settings, model.manifest.window.cut)
     with closing(KafkaBroker(settings, profiles=has_profiles)) as broker:
         personal = PersonalJudge(settings, has_beat_times=has_beat_times(settings)) if has_profiles else None
         recorder.profiles_used(None if personal is None else personal.counts_now)
@@ -95,13 +93,6 @@ def assemble(settings: Settings, recorder: Recorder) -> Iterator[Loop]:
         loop = Loop(Components(broker, scorer, thresholds, episodes, recorder, personal), settings, model_id)
         tune_memory()
         yield loop
-
-
-def episode_rule(settings: Settings, *, profiles: bool) -> EpisodeRule:
-    """When episodes open and close. With profiles, an episode that opens again soon is the same one."""
-    silence_ms = int(1000 * settings.episode_silence_seconds)
-    merge_ms = MERGE_MS if profiles else 0
-    return EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms, merge_ms)
 
 
 class _Stop:

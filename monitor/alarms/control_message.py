@@ -53,7 +53,7 @@ class ControlRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProfileReset:
-    """A command that lets a source learn its profile anew."""
+    """A command that lets a source learn its profile again."""
 
     source: bytes
     version: int  # offset of the control record
@@ -117,6 +117,8 @@ def resets(records: Iterable[ControlRecord]) -> tuple[ProfileReset, ...]:
     """The profiles that records reset. What cannot be read is left out: `Thresholds.apply` says what is wrong."""
     found = []
     for record in records:
+        if record.key is None or not record.key.startswith(_PROFILE):  # a start may read 100,000 thresholds
+            continue
         try:
             request = read(record)
         except RefusedError:

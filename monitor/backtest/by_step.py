@@ -14,15 +14,13 @@ from monitor.backtest.episodes import OpenStretch, PlayedEpisode
 from monitor.backtest.playing import BacktestResult
 from monitor.backtest.truth import Truth, truth_of
 from monitor.beats.noise_header import noise_headers
-from monitor.recordings.player import segmenter_of
+from monitor.recordings.player import segmenter_of, segments_of
 from monitor.recordings.progress import reported
 from monitor.records.column import Column
 from monitor.records.record import Records
 from monitor.review import Review, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from monitor.model.manifest import Model
@@ -104,7 +102,8 @@ def backtest_by_step(recording: Recording, plan: StepPlan) -> BacktestResult:
     review = Review(parts, settings, model.manifest.model_id, found.add)
     review.begin({0: 0})
     beats = 0
-    for some in reported(_cut(recording, plan), "judged"):
+    cut = segments_of(recording, segmenter_of(recording, model.manifest.window.cut))
+    for some in reported(map(CutBeats, cut), "judged"):
         if len(some):
             review.feed(_records(some.found, beats, settings.beats_topic))
         beats += len(some)
@@ -124,13 +123,6 @@ def backtest_by_step(recording: Recording, plan: StepPlan) -> BacktestResult:
         counted=(count(truth, episodes, start),),
         episodes=tuple(one for one in episodes if one.stretches[-1].end > start),
     )
-
-
-def _cut(recording: Recording, plan: StepPlan) -> Iterator[CutBeats]:
-    segmenter = segmenter_of(recording, plan.model.manifest.window.cut)
-    for piece in recording.pieces():
-        yield CutBeats(segmenter.feed(piece))
-    yield CutBeats(segmenter.finish())
 
 
 def _records(found: Segments, first: int, topic: str) -> Records:

@@ -9,7 +9,7 @@ import numpy as np
 
 from monitor.beats.window import R_CENTRED
 from monitor.profiles import Profiles, SourceBeats
-from monitor.recordings.player import segmenter_of
+from monitor.recordings.player import segmenter_of, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +55,7 @@ class LeadPlayer:
 
     def beats(self) -> Iterator[LeadScores]:
         """All beats, those of at most a minute at a time. Raises RecordingError where the file is damaged."""
-        for piece in self._recording.pieces():
-            yield self._judged(self._segmenter.feed(piece))
-        yield self._judged(self._segmenter.finish())
+        return map(self._judged, segments_of(self._recording, self._segmenter))
 
     def _judged(self, found: Segments) -> LeadScores:
         row = np.repeat(self._row, len(found))

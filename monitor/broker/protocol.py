@@ -49,8 +49,7 @@ class Broker(Protocol):
 
         The first record of such a partition is that at `read_from`, or the first one that is still kept after it. The
         records before `offset` were judged before: they only complete the profiles. A checkpoint with a lower offset
-        than that does not move the group back. A broker that is told to use no profiles reads none, and no record
-        again.
+        than that does not move the group back. A broker without profiles reads none, and no record again.
 
         `revoked` names the partitions that this member no longer reads: no record of them follows until they are
         assigned again. Once `revoked` has reported a partition, another member may read it from the committed offset,

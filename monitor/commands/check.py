@@ -12,7 +12,6 @@ from monitor.commands import show
 from monitor.errors import MonitorError, RefusedError
 
 if TYPE_CHECKING:
-    from monitor.beats.window import Window
     from monitor.settings import Settings
 
 
@@ -27,13 +26,13 @@ def check() -> None:
     config = settings.read()
     for line in config.env_lines():
         show(line)
-    codes, window = [0], None
+    codes, profiles = [0], False
     try:
-        window = _check_model(config)
+        profiles = _check_model(config)
     except MonitorError as error:
         codes.append(_refused("model", error))
     try:
-        _check_broker(config, profiles=config.profiles and window is not None and window.kind == "r-centred")
+        _check_broker(config, profiles=profiles)
     except MonitorError as error:
         codes.append(_refused("broker", error))
     sys.exit(max(codes))
@@ -44,16 +43,17 @@ def _refused(what: str, error: MonitorError) -> int:
     return error.exit_code
 
 
-def _check_model(config: Settings) -> Window:
-    """Check the model; how its beats are cut."""
+def _check_model(config: Settings) -> bool:
+    """Check the model; whether profiles are used with it."""
     from monitor.model import artifact  # noqa: PLC0415 - loads the scorer, perhaps torch
+    from monitor.pipeline.personal import uses_profiles  # noqa: PLC0415
 
     manifest = artifact.load(config.model, config.device).manifest
     show(
         f"# model: {manifest.model_id} loads and scores its golden beats, threshold {manifest.threshold.value:g}; "
         f"its beats: {manifest.window.cut}"
     )
-    return manifest.window.cut
+    return uses_profiles(config, manifest.window.cut)
 
 
 def _check_broker(config: Settings, *, profiles: bool) -> None:

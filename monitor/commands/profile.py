@@ -1,4 +1,4 @@
-"""The commands `profile show` and `reset`: show what a source's own normal is, and let it be learned anew."""
+"""The commands `profile show` and `reset`: show what a source's own normal is, and let it be learned again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def show_one(source: str, *, as_json: bool) -> None:
 @click.option("--by", default=user_name, show_default="your user name", help="Who resets it; it is kept with it.")
 @click.option("--note", default="", metavar="TEXT", help="The reason; it is kept with it.")
 def reset(source: str, by: str, note: str) -> None:
-    """Forget the profile of a source: it learns anew.
+    """Forget the profile of a source: it learns again.
 
     Running monitors do so within seconds. Until the source has learned, the model judges its beats, once its first 12
     beats show that it knows the lead. An open alarm stays open meanwhile.
@@ -87,7 +87,7 @@ def reset(source: str, by: str, note: str) -> None:
             f"{printable(source)} is not reset: its last reset has version {last}, this one only {version}, because "
             f"{config.control_topic} was created again. Delete its row on {config.profiles_topic_name}"
         )
-    show(f"{printable(source)}: will be learned anew, version {version}")
+    show(f"{printable(source)}: will be learned again, version {version}")
 
 
 def _not_known(config: Settings, source: str) -> str:

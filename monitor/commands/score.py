@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from dataclasses import asdict, astuple, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,7 +233,7 @@ def _cut(file: Path, choices: dict[str, Any], window: Window) -> Iterator[BeatsT
     """The beats of a recording. Raises RefusedError if the model has learnt beats that are cut from R to R."""
     require_recordings()
     from monitor.recordings import open_recording  # noqa: PLC0415 - the extra `recordings`
-    from monitor.recordings.player import segmenter_of  # noqa: PLC0415
+    from monitor.recordings.player import segmenter_of, segments_of  # noqa: PLC0415
 
     if window.kind == "r-to-r":
         raise RefusedError(
@@ -242,8 +241,7 @@ def _cut(file: Path, choices: dict[str, Any], window: Window) -> Iterator[BeatsT
             "recordings"
         )
     recording = open_recording(file, **choices)
-    segmenter = segmenter_of(recording, window)
-    found = chain(map(segmenter.feed, recording.pieces()), (segmenter.finish() for _ in range(1)))
+    found = segments_of(recording, segmenter_of(recording, window))
     return _labelled((beats for beats in found if len(beats)), recording.annotations)
 
 

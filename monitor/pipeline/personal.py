@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.alarms.alert import rounded
-from monitor.alarms.recent.model_fit import FITS, MISFIT, UNDECIDED, FitCarry, fit
+from monitor.alarms.recent.model_fit import MISFIT, UNDECIDED, FitCarry, fit
 from monitor.alarms.recent.poor_signal import SignalBeats, SignalCarry, poor_signal
-from monitor.alarms.recent.technical import DOES_NOT_FIT, NOISY, SICK_WHILE_LEARNING, sick
-from monitor.alarms.rule import NOT_JUDGED, BeatFlags
+from monitor.alarms.recent.technical import LeadSigns, freezes, sick, technical_causes
+from monitor.alarms.rule import NOT_JUDGED, BeatFlags, EpisodeRule
 from monitor.alarms.run_columns import RunCarry, flag
-from monitor.alarms.run_rule import RunRule
+from monitor.alarms.run_rule import MERGE_MS, RunRule
 from monitor.profiles.columns import NONE
 from monitor.profiles.exchange import StoredRows
 from monitor.profiles.sources import SourceProfiles
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from monitor.alarms.alert import Rounded
     from monitor.alarms.control_message import ProfileReset
     from monitor.alarms.judged import JudgedBeats
+    from monitor.beats.window import Window
     from monitor.profiles import Notice
     from monitor.profiles.exchange import ObservedBeats, RestoredSources, SourceCounts
     from monitor.records.record import Assigned
@@ -39,6 +40,18 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 HOUR_MS = 3_600_000
+
+
+def uses_profiles(settings: Settings, window: Window) -> bool:
+    """Whether sources are judged by profiles of their own, with a model whose beats are cut by this window."""
+    return settings.profiles and window.kind == "r-centred"
+
+
+def episode_rule(settings: Settings, *, profiles: bool) -> EpisodeRule:
+    """When episodes open and close. With profiles, an episode that opens again soon is the same one."""
+    silence_ms = int(1000 * settings.episode_silence_seconds)
+    merge_ms = MERGE_MS if profiles else 0
+    return EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms, merge_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +81,13 @@ class PersonalVerdicts:
 
 @dataclass(frozen=True, slots=True)
 class ProfileMessages:
-    """The profiles that are written with a step, and from where its partitions are to be read again."""
+    """The profiles that are written with a step, in the parts of a `Checkpoint`.
 
-    written: tuple[Message, ...]
-    deleted: tuple[Message, ...]
+    Without transactions a row goes with the deletions: before the offsets it would hide beats whose alerts are not out.
+    """
+
+    messages: tuple[Message, ...]
+    deletions: tuple[Message, ...]
     read_from: Mapping[int, int]
 
 
@@ -100,7 +116,7 @@ class PersonalJudge:
         self._sources.revoke(partition)
 
     def reset(self, resets: Iterable[ProfileReset]) -> None:
-        """Let sources learn anew."""
+        """Let sources learn again."""
         for one in resets:
             self._sources.reset(one.source, one.version)
 
@@ -129,9 +145,17 @@ class PersonalJudge:
         carry = self._sources.carry(rows)
         lead = _Lead(seen, source, carry, has_profile[seen])
         flags = self._run(flags, lead, observed, by_profile)
-        flags = _fit(flags, lead, by_profile, own_threshold)
-        flags = _mark(flags, lead, observed, judged.beats.time)
+        is_undecided, is_misfit = _fit(flags.abnormal, lead, ~by_profile & ~own_threshold)
+        is_noisy, is_sick = _noisy(lead, observed, judged.beats.time), _sick(lead, observed)
         self._sources.set_carry(rows, carry)
+        cause = technical_causes(LeadSigns(judged.cause_code, is_misfit, is_noisy, is_sick))
+        is_frozen = freezes(cause)
+        flags = replace(
+            flags,
+            abnormal=flags.abnormal & ~is_undecided & ~is_misfit,
+            unscorable=np.where(is_undecided, np.int8(NOT_JUDGED), cause * is_frozen),
+            technical=cause * ~is_frozen,
+        )
         return flags, by_profile
 
     def _run(self, flags: BeatFlags, lead: _Lead, observed: ObservedBeats, by_profile: NDArray[np.bool_]) -> BeatFlags:
@@ -168,12 +192,14 @@ class PersonalJudge:
 
     def messages(self, ends: Mapping[int, int], stream_times: Mapping[int, StreamTime]) -> ProfileMessages:
         """The profiles to write at the end of a step, with the offsets of the next records and the stream times."""
-        rows_follow = self._settings.delivery == "at-least-once"  # see `Pipeline`
+        rows_follow = self._settings.delivery == "at-least-once"
         changes = self._sources.changes(ends, stream_times, rows_follow=rows_follow)
         topic, headers = self._settings.profiles_topic_name, ((GROUP_HEADER, self._settings.group_id.encode()),)
-        written = [Message(topic, source, value, headers, partition=one) for one, source, value in changes.written]
-        deleted = [Message(topic, source, None, headers, partition=one) for one, source in changes.deleted]
-        return ProfileMessages(tuple(written), tuple(deleted), changes.read_from)
+        written = tuple(Message(topic, source, value, headers, partition=one) for one, source, value in changes.written)
+        deleted = tuple(Message(topic, source, None, headers, partition=one) for one, source in changes.deleted)
+        if rows_follow:
+            return ProfileMessages((), (*written, *deleted), changes.read_from)
+        return ProfileMessages(written, deleted, changes.read_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,37 +212,42 @@ class _Lead:
     has_profile: NDArray[np.bool_]  # (m,)
 
 
-def _fit(flags: BeatFlags, lead: _Lead, by_profile: NDArray[np.bool_], own_threshold: NDArray[np.bool_]) -> BeatFlags:
-    """Let the population decide only where the model knows the lead, and where somebody has set a threshold."""
-    by_population = ~by_profile[lead.seen] & ~own_threshold[lead.seen]
-    if not by_population.any():
-        return flags
-    at, source = lead.seen[by_population], lead.source[by_population]
-    before = FitCarry(lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"])
-    verdict, after = fit(before, source, flags.abnormal[at])
-    lead.carry["fit_beats"], lead.carry["fit_above"], lead.carry["fit"] = after
-    abnormal, unscorable = flags.abnormal.copy(), flags.unscorable.copy()
-    abnormal[at[verdict != FITS]] = False
-    unscorable[at[verdict == UNDECIDED]] = NOT_JUDGED
-    unscorable[at[verdict == MISFIT]] = DOES_NOT_FIT
-    return replace(flags, abnormal=abnormal, unscorable=unscorable)
+def _fit(
+    abnormal: NDArray[np.bool_], lead: _Lead, by_population: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of which beats (n,) it is not decided yet whether the model knows their lead, and of which it does not.
+
+    `by_population` (n,): only of these, which the model judges by a threshold that is not the source's own.
+    """
+    is_undecided, is_misfit = np.zeros_like(abnormal), np.zeros_like(abnormal)
+    is_asked = by_population[lead.seen]
+    if is_asked.any():
+        at, carry = lead.seen[is_asked], lead.carry
+        before = FitCarry(carry["fit_beats"], carry["fit_above"], carry["fit"])
+        verdict, after = fit(before, lead.source[is_asked], abnormal[at])
+        carry["fit_beats"], carry["fit_above"], carry["fit"] = after
+        is_undecided[at], is_misfit[at] = verdict == UNDECIDED, verdict == MISFIT
+    return is_undecided, is_misfit
 
 
-def _mark(flags: BeatFlags, lead: _Lead, observed: ObservedBeats, time_ms: NDArray[np.int64]) -> BeatFlags:
-    """Mark beats of a noisy lead, and those of a source that was sick while it learned."""
+def _noisy(lead: _Lead, observed: ObservedBeats, time_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which beats (n,) come in a minute after a noisy one."""
     carry, at = lead.carry, lead.seen
     before = SignalCarry(carry["noisy_beats"], carry["minute"], carry["poor_ms"], carry["is_noisy"] != 0)
     beats = SignalBeats(lead.source, time_ms[at], observed.rr_seconds[at], observed.scored.noise[at])
-    is_noisy, after = poor_signal(before, beats)
+    found, after = poor_signal(before, beats)
     carry["noisy_beats"], carry["minute"], carry["poor_ms"], carry["is_noisy"] = after
-    technical = flags.technical
-    if is_noisy.any():
-        technical = technical.copy()
-        technical[at[is_noisy]] = NOISY
-    if carry["sick"].any() or any(one.kind == "sick-while-learning" for one in observed.scored.notices):
-        place = np.searchsorted(at, [one.beat for one in observed.scored.notices])
-        notices = [one._replace(beat=int(new)) for one, new in zip(observed.scored.notices, place, strict=True)]
-        announces, carry["sick"] = sick(carry["sick"], lead.source, notices)
-        technical = technical.copy()
-        technical[at[announces & (technical[at] == 0)]] = SICK_WHILE_LEARNING
-    return replace(flags, technical=technical)
+    is_noisy = np.zeros(len(time_ms), np.bool_)
+    is_noisy[at] = found
+    return is_noisy
+
+
+def _sick(lead: _Lead, observed: ObservedBeats) -> NDArray[np.bool_]:
+    """Which beats (n,) announce that their source was sick while it learned."""
+    carry, at, notices = lead.carry, lead.seen, observed.scored.notices
+    is_sick = np.zeros(len(observed.row), np.bool_)
+    if carry["sick"].any() or any(one.kind == "sick-while-learning" for one in notices):
+        places = np.searchsorted(at, [one.beat for one in notices])
+        seen = [one._replace(beat=int(place)) for one, place in zip(notices, places, strict=True)]
+        is_sick[at], carry["sick"] = sick(carry["sick"], lead.source, seen)
+    return is_sick

@@ -135,7 +135,7 @@ class Pipeline:
         return None if self._personal is None else self._personal.assign(partition, assigned)
 
     def reset_profiles(self, resets: Iterable[ProfileReset]) -> None:
-        """Let sources learn their profiles anew."""
+        """Let sources learn their profiles again."""
         if self._personal is not None:
             self._personal.reset(resets)
 
@@ -259,10 +259,13 @@ class Pipeline:
         if self._personal is None:
             return Checkpoint((*messages, *written), deleted, parsed.offsets, known)
         profiles = self._personal.messages(parsed.ends, known)
-        first, last = profiles.written, profiles.deleted
-        if settings.delivery == "at-least-once":  # before the offsets, a row would hide beats whose alerts are not out
-            first, last = (), (*profiles.written, *profiles.deleted)
-        return Checkpoint((*messages, *written, *first), (*deleted, *last), parsed.offsets, known, profiles.read_from)
+        return Checkpoint(
+            (*messages, *written, *profiles.messages),
+            (*deleted, *profiles.deletions),
+            parsed.offsets,
+            known,
+            profiles.read_from,
+        )
 
     def _alerts(self, events: list[Event], verdicts: PersonalVerdicts) -> list[Message]:
         """One message an event; the beat of a physiological one comes with its reconstruction, unless it is the end."""
@@ -295,7 +298,7 @@ class Pipeline:
 def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], known: Mapping[int, range]) -> NDArray[np.bool_]:
     """Which records (n,) were judged before: those whose offsets are `known` of their partition."""
     again = np.zeros(len(offset), np.bool_)
-    for number, rows in partition_slices(partition):
+    for number, rows in partition_slices(partition) if known else ():
         if rows.start < rows.stop and (of := known.get(number)) and offset[rows.start] < of.stop:
             again[rows] = (offset[rows] >= of.start) & (offset[rows] < of.stop)
     return again

@@ -61,7 +61,7 @@ SOURCE = np.dtype(
         ("q", "<f4", Q_KEPT),  # last q, see `rhythm`
         ("last_ms", "<i8"),  # time of the last beat; NEVER where it has none
         ("offset", "<i8"),  # of the record of the last beat; -1 where it is not known
-        ("reset", "<i8"),  # offset of the control record with which a person made it learn anew; -1 where nobody did
+        ("reset", "<i8"),  # offset of the control record with which a person made it learn again; -1 where nobody did
         ("carry", CARRY),
         ("heard_ms", "<i4"),  # time with beats while it learned
         ("beats", "<i4"),  # so far

@@ -43,7 +43,7 @@ class RestoredSources:
 
     count: int  # sources with a row that is used
     outdated: int  # rows that are deleted, see `StoredRows`
-    faults: dict[bytes, str]  # rows that cannot be used, and why; their sources learn anew
+    faults: dict[bytes, str]  # rows that cannot be used, and why; their sources learn again
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class ProfileSummary:
     typical: NDArray[np.float32]  # (m, 60), each template, unit of the beats; m is 0 while it learns
     spread: NDArray[np.float32]  # (m, 60), the same unit
     offset: int  # of the record of its last beat; -1 where it is not known
-    reset: int  # offset of the control record that made it learn anew; -1 where nobody did
+    reset: int  # offset of the control record that made it learn again; -1 where nobody did
     last_ms: int  # time of its last beat, since the epoch; NEVER where it has none
 
 

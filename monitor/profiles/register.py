@@ -121,7 +121,7 @@ class Register:
         self._forget(old)
 
     def lacks(self, rows: NDArray[np.int64], offset: NDArray[np.int64]) -> None:
-        """The stored rows (k,) of sources have no beats from these offsets (k,) on."""
+        """The stored rows (k,) of sources end before the beats at these offsets (k,)."""
         is_new = (self._oldest[rows] == END) & (self.partition[rows] != NONE)
         rows, offset = rows[is_new], offset[is_new]
         owners = self.partition[rows]

@@ -7,7 +7,7 @@ on: that gives the same profiles, bit for bit, because a row says up to which of
 - A beat that cannot be scored changes nothing.
 - A record time that is missing, negative or after the year 9999 is not known: no RR before it and after it, and it does
   not count as learning time. So a source without times never learns, and is judged by the population.
-- A beat more than `forget_ms` after its source's last one, by the record times, begins to learn anew. That depends on
+- A beat more than `forget_ms` after its source's last one, by the record times, begins to learn again. That depends on
   the source's own beats alone. Sources that are not heard for longer than that, and an hour, by the stream time of
   their partition, are dropped.
 - A person's reset takes effect at the end of the beats that were judged, and is in the row that is written next.
@@ -184,7 +184,7 @@ class SourceProfiles:
         elapsed = self._profiles.elapsed(row[index], time_ms[index])
         is_gap = 1000 * elapsed > self._forget_ms
         if is_gap.any():
-            row[index] = self._begin_anew(row[index], is_gap)
+            row[index] = self._begin_again(row[index], is_gap)
             elapsed, index = elapsed[row[index] != NONE], index[row[index] != NONE]
         rr = np.full(len(row), np.nan, np.float32)
         rr[index] = as_intervals(elapsed) if self._has_beat_times else np.nan
@@ -240,8 +240,8 @@ class SourceProfiles:
             self._profiles.sources["offset"][row] = self._register.partitions[place[0]].begin - 1
             self._register.urgent.add(row)
 
-    def _begin_anew(self, row: NDArray[np.int64], is_gap: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The rows of beats (n,) whose sources begin to learn anew at some of them: each time they get another row."""
+    def _begin_again(self, row: NDArray[np.int64], is_gap: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The rows of beats (n,) whose sources begin to learn again at some of them: each time they get another row."""
         new = np.full(int(is_gap.sum()), NONE, np.int64)
         granted = self._room(len(new))
         new[:granted] = self._profiles.add(granted)
@@ -315,7 +315,7 @@ class SourceProfiles:
         """What is to be written at the end of a step, with these offsets of the next records, and stream times.
 
         It counts as written from now on: a checkpoint is delivered, or delivered again, or its partitions are assigned
-        anew. `rows_follow`: the rows are written after the offsets, so that a kill may lose them: what is read again
+        again. `rows_follow`: the rows are written after the offsets, so that a kill may lose them: what is read again
         is that of the step before.
         """
         self._release()
@@ -346,7 +346,7 @@ class SourceProfiles:
         self._take_back(rows[time.now - self._register.heard_ms[rows] > self._forget_ms + FORGET_SLACK_MS])
 
     def reset(self, source: bytes, version: int) -> None:
-        """Let a source learn anew in every partition, once for each version: the offset of a control record."""
+        """Let a source learn again in every partition, once for each version: the offset of a control record."""
         if version <= self._resets.get(source, -1):
             return
         self._resets.pop(source, None)
@@ -358,13 +358,13 @@ class SourceProfiles:
             self._renew_if_older(partition, source)
 
     def _renew_if_older(self, partition: int, source: bytes) -> None:
-        """Let a source learn anew that has a row from before its last reset: another's may have taken its place."""
+        """Let a source learn again that has a row from before its last reset: another's may have taken its place."""
         row = self.row(partition, source)
         if row != NONE and self._profiles.sources["reset"][row] < self._resets[source]:
             self._renew(partition, source)
 
     def _renew(self, partition: int, source: bytes) -> None:
-        """Let a source learn anew after all beats that were judged so far. Its row is stored at the next occasion."""
+        """Let a source learn again after all beats that were judged so far. Its row is stored at the next occasion."""
         owner = self._register.partitions[partition]
         self._take_back(np.array([owner.rows[source]]))
         if not self._room(1):

@@ -53,6 +53,8 @@ MAX_PROFILE_BYTES = (
 LINKS = ("row", "templates", "candidate", "learning")  # numbers of rows, which are others where it is read back
 MAX_MS = 2**62  # of times and offsets
 MAX_COUNT = 2**31 - 2**16  # of beats
+# Of what the rules of `monitor.alarms` remember, which this package may not import: a test holds them equal.
+MOST_CARRIED = {"fit_beats": 11, "fit_above": 11, "fit": 2, "poor_ms": 60_000, "is_noisy": 1, "sick": 60}
 
 Counts = tuple[int, int, int]  # templates, candidates, learners
 
@@ -217,8 +219,7 @@ def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
 def _is_carry(carry: NDArray[np.void]) -> NDArray[np.bool_]:
     right: NDArray[np.bool_] = _is_between(carry["weak"], 0, MAX_COUNT) & _is_between(carry["run"], 0, MAX_COUNT)
     right &= _every(_is_between(carry["scores"], -MAX_VALUE, MAX_VALUE))
-    most = {"fit_beats": 11, "fit_above": 11, "fit": 2, "poor_ms": 60_000, "is_noisy": 1, "sick": 60}
-    for name, high in most.items():
+    for name, high in MOST_CARRIED.items():
         right &= _is_between(carry[name], 0, high)
     return right & _every(_is_between(carry["rr_ms"], 0, MAX_COUNT))
 

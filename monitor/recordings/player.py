@@ -72,13 +72,14 @@ def segmenter_of(recording: Recording, window: Window) -> Segmenter:
 def _beats(bed: Bed, segmenter: Segmenter) -> Iterator[PlayedBeat]:
     annotations = bed.recording.annotations
     symbols = None if annotations is None else BeatSymbols(annotations)
-    for found in _found(bed.recording, segmenter):
+    for found in segments_of(bed.recording, segmenter):
         for seconds, samples, noise in zip(found.time.tolist(), found.samples, found.noise.tolist(), strict=True):
             symbol = "" if symbols is None else symbols.near(seconds)
             yield PlayedBeat(bed, bed.start_ms + round(1000 * seconds), samples, symbol, noise)
 
 
-def _found(recording: Recording, segmenter: Segmenter) -> Iterator[Segments]:
+def segments_of(recording: Recording, segmenter: Segmenter) -> Iterator[Segments]:
+    """All beats of a recording, those of at most a minute at a time. Raises RecordingError where it is damaged."""
     for piece in recording.pieces():
         yield segmenter.feed(piece)
     yield segmenter.finish()

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.threshold import Thresholds
-from monitor.daemon import episode_rule
 from monitor.model.scorer import Scorer
-from monitor.pipeline.personal import PersonalJudge
+from monitor.pipeline.personal import PersonalJudge, episode_rule, uses_profiles
 
 if TYPE_CHECKING:
     from monitor.model.manifest import Model
@@ -26,14 +25,9 @@ class ReviewParts:
     personal: PersonalJudge | None
 
 
-def has_profiles(settings: Settings, model: Model) -> bool:
-    """Whether the daemon uses profiles with this model."""
-    return settings.profiles and model.manifest.window.cut.kind == "r-centred"
-
-
 def parts_of(settings: Settings, model: Model, *, has_beat_times: bool) -> ReviewParts:
     """The parts as the daemon has them. Raises RefusedError where the device is not there."""
-    profiles = has_profiles(settings, model)
+    profiles = uses_profiles(settings, model.manifest.window.cut)
     scorer = Scorer(model, settings.device, settings.batch_size)
     scorer.use_one_thread()
     return ReviewParts(

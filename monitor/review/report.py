@@ -108,7 +108,7 @@ def lines(tally: Tally, facts: ReviewFacts) -> list[str]:
     said.append(f"{rule}, model {facts.model}, threshold {facts.threshold:g}")
     said.append(f"{count_of(beats, 'beat')} of {count_of(sources, 'source')}, {hours:,.2f} h of sources")
     if tally.rejected:
-        said[-1] += f"; {count_of(tally.rejected, 'record')} that are no beats"
+        said[-1] += f"; {count_of(tally.rejected, 'record')} that are not beats"
     said += [_learned(tally) if facts.has_profiles else "judged by the population score alone: no profiles are used"]
     said += [_line(tally, kind) for kind in KINDS]
     said.append("labels of beats are not read here: which episodes are false is not known")

@@ -69,7 +69,7 @@ class Tally:
         self.episodes: dict[str, ReviewedEpisode] = {}
         self.left_out = 0  # episodes beyond MOST_EPISODES
         self.priorities: Counter[tuple[str, str]] = Counter()  # kind and highest priority -> episodes
-        self.rejected = 0  # records that are no beats
+        self.rejected = 0  # records that are not beats
 
     @property
     def sources(self) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from monitor.model import artifact
 from monitor.publishing.status_line import StatusLine
 from monitor.publishing.stop_request import StopRequest
 from monitor.records.record import ControlRecord
-from monitor.review.parts import has_profiles, parts_of
+from monitor.review.parts import parts_of
 from monitor.review.review import Review
 from monitor.review.tally import Tally
 from monitor.terminal import count_of
@@ -58,13 +58,13 @@ def review_topic(settings: Settings, plan: PeriodPlan) -> TopicReview:
     review = Review(parts, settings, model.manifest.model_id, tally.add)
     tune_memory()
     reader = PeriodReader(settings, settings.beats_topic, plan.from_ms, plan.to_ms)
-    with reader, StopRequest() as stop, suppress(KeyboardInterrupt):
+    with closing(reader), StopRequest() as stop, suppress(KeyboardInterrupt):
         _judge(reader, review, stop)
     return TopicReview(
         tally,
         model.manifest.model_id,
         parts.thresholds.value,
-        has_profiles(settings, model),
+        parts.personal is not None,
         not stop.is_made,
     )
 

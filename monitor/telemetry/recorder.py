@@ -148,7 +148,7 @@ class Recorder:
                 log.debug("the source of this profile: %s", source)
             self._metrics.state_ignored.inc(len(one.faults))
         if outdated := sum(one.outdated for one in restored.values()):
-            log.warning("%d profiles have beats that come again: their sources learn anew", outdated)
+            log.warning("%d profiles have beats that come again: their sources learn again", outdated)
         if restored:
             log.info("profiles of %d sources were read", sum(one.count for one in restored.values()))
 

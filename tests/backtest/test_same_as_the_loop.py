@@ -11,11 +11,10 @@ from monitor.beats.noise_header import noise_headers
 from monitor.beats.window import R_CENTRED
 from monitor.broker import MemoryBroker, MemoryCluster
 from monitor.commands import milliseconds_of
-from monitor.daemon import episode_rule
-from monitor.pipeline.personal import PersonalJudge
+from monitor.pipeline.personal import PersonalJudge, episode_rule
 from monitor.recordings import lead_names, open_recording
 from monitor.recordings.lead_choice import usual_lead
-from monitor.recordings.player import segmenter_of
+from monitor.recordings.player import segmenter_of, segments_of
 from monitor.records.record import Message
 from monitor.settings import Settings
 from tests.pipeline.test_loop import Bench
@@ -44,8 +43,7 @@ def openings(recording):
     """For each alarm that the personal score opens, when it opens and opens again, ms since the first sample."""
     settings = Settings(**SETTINGS)
     cluster = MemoryCluster(settings)
-    segmenter = segmenter_of(recording, R_CENTRED)
-    for found in [*map(segmenter.feed, recording.pieces()), segmenter.finish()]:
+    for found in segments_of(recording, segmenter_of(recording, R_CENTRED)):
         for second, samples, noise in zip(found.time, found.samples, found.noise, strict=True):
             message = Message("ecg.beats", b"bed", encode(samples, "float32"), noise_headers(float(noise)))
             cluster.publish(message, START_MS + round(1000 * second))

@@ -69,7 +69,7 @@ def command(monkeypatch, capsys, tmp_path, settings):
     [(0, PART_MS, 450), (PART_MS, 2 * PART_MS, 450), (0, 2 * PART_MS, 900), (2 * PART_MS, 3 * PART_MS, 0)],
 )
 def test_the_records_of_a_period_are_read_and_no_others(settings, first, last, beats):
-    with PeriodReader(settings, settings.beats_topic, START_MS + first, START_MS + last) as reader:
+    with closing(PeriodReader(settings, settings.beats_topic, START_MS + first, START_MS + last)) as reader:
         times = [time for records in reader.steps() for time in records.time.tolist()]
     assert len(times) == beats
     assert all(START_MS + first <= time < START_MS + last for time in times)

@@ -87,7 +87,7 @@ def test_a_profile_that_is_not_there_is_said(command, settings, value):
 def test_a_reset_is_written_with_who_and_why(command, settings):
     put(settings, b"bed 7", state("N" * 50))
     done = command(settings, "reset", "--source", "bed 7", "--by", "ann", "--note", "new leads")
-    assert done == (0, "bed 7: will be learned anew, version 0\n", "")
+    assert done == (0, "bed 7: will be learned again, version 0\n", "")
     [record] = read_all(settings, settings.control_topic)
     assert record.key == b"profile/bed 7"
     assert orjson.loads(record.value) == {"reset": True, "by": "ann", "note": "new leads"}
@@ -95,7 +95,7 @@ def test_a_reset_is_written_with_who_and_why(command, settings):
 
 def test_a_reset_of_a_source_that_nobody_knows_is_written_with_a_warning(command, settings):
     code, out, err = command(settings, "reset", "--source", "bed 8", "--by", "ann")
-    assert (code, out) == (0, "bed 8: will be learned anew, version 0\n")
+    assert (code, out) == (0, "bed 8: will be learned again, version 0\n")
     assert "warning: no profile of bed 8 is known on" in err
 
 

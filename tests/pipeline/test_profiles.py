@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.beats.beat import encode
 from monitor.broker import MemoryBroker, MemoryCluster
-from monitor.daemon import episode_rule
-from monitor.pipeline.personal import PersonalJudge
+from monitor.pipeline.personal import PersonalJudge, episode_rule
 from monitor.records.record import Message
 from monitor.settings import Settings
 from tests.pipeline.test_loop import FLAT, Bench

@@ -11,8 +11,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from monitor.broker import MemoryCluster
-from monitor.daemon import episode_rule
-from monitor.pipeline.personal import PersonalJudge
+from monitor.pipeline.personal import PersonalJudge, episode_rule
 from monitor.settings import Settings
 from tests.pipeline.test_loop import Bench
 from tests.pipeline.test_profiles import LEARNING, RUN, SETTINGS, BatchBroker, control, facts, stream

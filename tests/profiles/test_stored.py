@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.profiles import MAX_PROFILE_BYTES, Profiles
-from monitor.profiles.columns import NEVER
+from monitor.alarms import run_rule
+from monitor.alarms.recent import model_fit, poor_signal, technical
+from monitor.profiles import MAX_PROFILE_BYTES, Profiles, columns
+from monitor.profiles.columns import LOWEST_SCORE, NEVER
+from monitor.profiles.stored import MOST_CARRIED
 from tests.profiles.beats_of_sources import batch, normal, played, source
 
 
@@ -129,3 +132,16 @@ def test_what_is_learned_of_any_beats_can_be_read_back(parts):
         profiles.observe(batch(profiles, np.full(beats, row), samples * np.float32(unit), times))
     stored = profiles.encode(np.array([row]))
     assert again(stored) == stored
+
+
+def test_bounds_of_what_the_rules_remember_are_those_of_the_rules():
+    assert LOWEST_SCORE == run_rule.LOWEST
+    assert columns.blank_source()["carry"]["minute"] == poor_signal.NO_MINUTE
+    assert MOST_CARRIED == {
+        "fit_beats": model_fit.BLOCK - 1,
+        "fit_above": model_fit.BLOCK - 1,
+        "fit": model_fit.FITS,
+        "poor_ms": poor_signal.MINUTE_MS,
+        "is_noisy": 1,
+        "sick": technical.ANNOUNCED_BEATS,
+    }

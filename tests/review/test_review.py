@@ -10,8 +10,7 @@ import pytest
 
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.threshold import ActiveThreshold, Thresholds
-from monitor.daemon import episode_rule
-from monitor.pipeline.personal import PersonalJudge
+from monitor.pipeline.personal import PersonalJudge, episode_rule
 from monitor.records.column import Column
 from monitor.records.record import Records
 from monitor.review import Review, ReviewParts, Tally, report

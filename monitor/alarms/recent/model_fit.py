@@ -31,7 +31,7 @@ class FitCarry(NamedTuple):
 
     @classmethod
     def blank(cls, count: int) -> FitCarry:
-        """Of sources that no beat came of."""
+        """Of sources without a beat."""
         return cls(*(np.zeros(count, np.int8) for _ in range(3)))
 
 

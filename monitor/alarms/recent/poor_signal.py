@@ -35,7 +35,7 @@ class SignalCarry(NamedTuple):
 
     @classmethod
     def blank(cls, count: int) -> SignalCarry:
-        """Of sources that no beat came of."""
+        """Of sources without a beat."""
         bits, poor = np.zeros(count, np.uint16), np.zeros(count, np.int32)
         return cls(bits, np.full(count, NO_MINUTE, np.int32), poor, np.zeros(count, np.bool_))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monitor.broker.choice import kafka_client
-from monitor.broker.reading.reader import found_partitions
+from monitor.broker.client import TopicRecord
+from monitor.broker.reading.reader import found_partitions, read_to_end
 from monitor.errors import BrokerError
 from monitor.records.column import Column
 from monitor.records.record import Records
@@ -16,11 +16,9 @@ from monitor.records.record import Records
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from monitor.broker.client import TopicRecord
     from monitor.settings import Settings
 
 STEP_RECORDS = 16_384  # that are given together
-POLL_SECONDS = 0.5
 IDLE_SECONDS = 60.0  # without a record: then a transaction is open, or the broker is gone
 
 
@@ -67,32 +65,18 @@ class PeriodReader:
                 yield from self._steps_of(partition)
 
     def _steps_of(self, partition: int) -> Iterator[Records]:
-        end, is_read = self._ends[partition], False
-        came: list[TopicRecord] = []
-        deadline = time.monotonic() + IDLE_SECONDS
-        while not is_read:
-            polled = self._client.poll(POLL_SECONDS)
-            came += [one for one in polled if one.offset < end and one.partition == partition]
-            is_read = self._client.positions().get(partition, 0) >= end
-            if polled:
-                deadline = time.monotonic() + IDLE_SECONDS
-            elif time.monotonic() > deadline:
-                raise BrokerError(
-                    f"the records of {self._topic} could not be read to the end: none came for {IDLE_SECONDS:g} s; "
-                    "a transaction may be open"
-                )
-            if came and (is_read or len(came) >= STEP_RECORDS):
+        end, came = self._ends[partition], list[TopicRecord]()
+        for record in read_to_end(self._client, self._topic, {partition: end}, idle_seconds=IDLE_SECONDS):
+            if record.partition == partition and record.offset < end:
+                came.append(record)
+            if len(came) >= STEP_RECORDS:
                 yield _records(self._topic, came)
                 came = []
+        if came:
+            yield _records(self._topic, came)
 
     def close(self) -> None:
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _records(topic: str, came: Sequence[TopicRecord]) -> Records:
