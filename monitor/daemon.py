@@ -23,6 +23,7 @@ from monitor.model.scorer import Scorer
 from monitor.pipeline.loop import Loop
 from monitor.pipeline.personal import PersonalJudge, episode_rule, uses_profiles
 from monitor.pipeline.step import Components
+from monitor.telemetry.clock import SYSTEM_CLOCK
 from monitor.telemetry.health import Health
 from monitor.telemetry.metrics import Metrics, process_registry
 from monitor.telemetry.recorder import Recorder
@@ -62,7 +63,7 @@ def run(settings: Settings) -> None:
 
 def _serve(settings: Settings, stop: _Stop) -> bool:
     """Run the loop and the HTTP server. Returns whether all that was read is delivered."""
-    registry, health = process_registry(), Health()
+    registry, health = process_registry(), Health(SYSTEM_CLOCK.monotonic())
     recorder = Recorder(Metrics(registry), health, settings)
     with serve(settings.http_host, settings.http_port, registry, health) as port:
         logger.info("metrics and health at http://%s:%d", settings.http_host, port)

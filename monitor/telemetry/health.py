@@ -7,7 +7,6 @@ raise its alarm.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,12 @@ class Health:
     All times are seconds of the monotonic clock.
     """
 
+    last_step: float  # when the loop began its last step; when the monitor started, before its first one
     started: bool = False  # the model is loaded, the topics exist, the member has asked to join its group
     joined: bool = False  # this member belongs to its group
     completing: bool = False  # beats are read again to complete profiles, and newer ones wait for that
     obstacle: str = ""  # what would keep an alarm from leaving although the broker answers
     broker_failure: str = ""  # why the broker is unavailable; empty while it answers
-    last_step: float = field(default_factory=time.monotonic)
     last_progress: dict[int, float] = field(default_factory=dict)  # partition -> when it last moved on or had no lag
 
     def record_progress(self, lag: Mapping[int, int], progressed: Collection[int], now: float) -> None:

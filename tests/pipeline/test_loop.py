@@ -62,9 +62,9 @@ class Bench:
         self.broker = broker or FakeBroker(log)
         self.broker.is_behind |= behind
         self.registry = CollectorRegistry()
-        self.health = Health(started=True)
         self.settings = Settings(**overrides)
         self.time = ManualClock(wall=100.0)
+        self.health = Health(self.time.monotonic, started=True)
         self.scorer = AmplitudeScorer()
         self.worker = Loop(
             Components(

@@ -28,7 +28,7 @@ class Scrape:
     def __init__(self):
         self.registry = CollectorRegistry()
         self.time = ManualClock(wall=100.0)
-        self.health = Health()
+        self.health = Health(self.time.monotonic)
         self.recorder = Recorder(Metrics(self.registry), self.health, Settings(), self.time.clock)
 
     def __call__(self, name, **labels):

@@ -23,6 +23,10 @@ from monitor.telemetry.server import CLIENT_SECONDS, MAX_CLIENTS, serve
 from tests.clocks import ManualClock
 
 
+def healthy(clock=SYSTEM_CLOCK, **facts) -> Health:
+    return Health(clock.monotonic(), **facts)
+
+
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     try:
@@ -34,7 +38,7 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
 
 
 def test_the_pages_answer():
-    health = Health(joined=True)
+    health = healthy(joined=True)
     with serve("127.0.0.1", 0, CollectorRegistry(), health) as port:
         assert get(port, "/healthz") == (200, '{"ok":true,"wrong":{}}\n')
         status, body = get(port, "/readyz")
@@ -68,7 +72,7 @@ def test_the_pages_are_served_on_the_loopback_address_by_default():
 def serving(registry=None, clock=SYSTEM_CLOCK):
     """The pages of a healthy monitor. At the end no thread is left, and no client delays it."""
     before = threading.active_count()
-    with serve("127.0.0.1", 0, registry or CollectorRegistry(), Health(), clock) as port:
+    with serve("127.0.0.1", 0, registry or CollectorRegistry(), healthy(clock), clock) as port:
         yield port
         ended = time.monotonic()
     assert time.monotonic() - ended < 4  # less than a read may take
@@ -155,7 +159,7 @@ def test_an_oversized_request_is_refused(request_text, status):
 
 def test_a_client_that_hangs_up_leaves_no_traceback(capsys):
     hang_up = struct.pack("ii", 1, 0)
-    with serve("127.0.0.1", 0, CollectorRegistry(), Health()) as port:
+    with serve("127.0.0.1", 0, CollectorRegistry(), healthy()) as port:
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", port)) as client:
                 client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
@@ -166,9 +170,9 @@ def test_a_client_that_hangs_up_leaves_no_traceback(capsys):
 
 def test_a_port_in_use_is_refused_with_the_setting_that_changes_it():
     with (
-        serve("127.0.0.1", 0, CollectorRegistry(), Health()) as port,
+        serve("127.0.0.1", 0, CollectorRegistry(), healthy()) as port,
         pytest.raises(RefusedError, match="MONITOR_HTTP_PORT"),
-        serve("127.0.0.1", port, CollectorRegistry(), Health()),
+        serve("127.0.0.1", port, CollectorRegistry(), healthy()),
     ):
         pass
 
@@ -178,7 +182,7 @@ def test_a_defect_in_a_page_is_logged_with_its_traceback_and_the_other_pages_ans
         def ready(self, now):
             raise TypeError(f"planted {now}")
 
-    with serve("127.0.0.1", 0, CollectorRegistry(), Broken()) as port:
+    with serve("127.0.0.1", 0, CollectorRegistry(), Broken(SYSTEM_CLOCK.monotonic())) as port:
         with pytest.raises(OSError, match=r"without response|Remote end closed"):
             get(port, "/readyz")
         assert get(port, "/healthz")[0] == 200
