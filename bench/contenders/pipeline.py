@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from monitor.broker import TopicPlan, create_topics
 from monitor.daemon import assemble
+from monitor.telemetry.clock import SYSTEM_CLOCK
 from monitor.telemetry.health import Health
 from monitor.telemetry.metrics import Metrics
 from monitor.telemetry.recorder import Recorder
@@ -21,7 +22,7 @@ def judge(case: Case, meter: Meter) -> None:
     settings = case.settings(device="cpu", **case.options)
     list(create_topics(settings, TopicPlan(case.partitions, 1, 168)))  # the state topic of this group
     metrics = Metrics(CollectorRegistry())
-    with assemble(settings, Recorder(metrics, Health(), settings)) as loop:
+    with assemble(settings, Recorder(metrics, Health(SYSTEM_CLOCK.monotonic()), settings)) as loop:
         judged = abnormal = 0
         while True:
             loop.step()

@@ -21,6 +21,7 @@ from monitor.pipeline.loop import Loop
 from monitor.pipeline.step import Components
 from monitor.records.record import Checkpoint, Message
 from monitor.settings import Settings
+from monitor.telemetry.clock import SYSTEM_CLOCK
 from monitor.telemetry.health import Health
 from monitor.telemetry.metrics import Metrics
 from monitor.telemetry.recorder import Recorder
@@ -42,7 +43,7 @@ def run_once(broker, settings):
     """Run a monitor for one step; it opens an episode at three beats above 2.0 among the last five."""
     episodes = Episodes(EpisodeRule(3, 5, 5, 60_000))
     thresholds = Thresholds(ActiveThreshold(2.0, None), np.array([0.5, 1.0, 1.5]))
-    recorder = Recorder(Metrics(CollectorRegistry()), Health(), settings)
+    recorder = Recorder(Metrics(CollectorRegistry()), Health(SYSTEM_CLOCK.monotonic()), settings)
     parts = Components(broker, LargestSample(), thresholds, episodes, recorder)
     Loop(parts, settings, model_id="largest-sample").run(iter([False, True]).__next__)
 
