@@ -8,7 +8,11 @@ PIP_FLAGS ?=
 # WORKERS=0 runs one after the other, as a debugger needs it. `worksteal` leaves the tests of a file to one worker as
 # long as both have work: they share fixtures.
 WORKERS ?= logical
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=worksteal
+# Property tests try the same examples at each run, so that who changed nothing sees no new failure. Another SEED tries
+# others.
+SEED ?= 1
+PYTEST := $(BIN)/python -m pytest --hypothesis-seed=$(SEED)
+PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=4 --dist=worksteal
 # Where `make bench` and `make chaos` find ECG5000, or put it
 DATA ?= demo/ecg5000
 
@@ -30,11 +34,11 @@ demo: setup ## train, publish 20,000 beats to an embedded broker, watch them, su
 	$(BIN)/ecg-monitor demo
 
 test: setup ## the tests of a few minutes, on the best broker that this machine has
-	$(PYTEST) -m "not slow" --hypothesis-profile=quick
+	$(PYTEST) $(PARALLEL) -m "not slow" --hypothesis-profile=quick
 
 test-all: setup ## all tests: the slow ones too (chaos, live alert rules, budgets, the demo); those that measure time run alone
-	$(PYTEST) -m "not alone"
-	$(BIN)/python -m pytest -m alone
+	$(PYTEST) $(PARALLEL) -m "not alone"
+	$(PYTEST) -m alone
 
 check: setup ## lint, format, types
 	$(BIN)/ruff check .
