@@ -57,7 +57,7 @@ class _Topic:
     def placed(self, message: Message) -> Message:
         """The message with its partition: its own, else one that follows from its key (0 without a key)."""
         if message.partition is None:
-            return replace(message, partition=zlib.crc32(message.key or b"") % len(self.partitions))
+            return message._replace(partition=zlib.crc32(message.key or b"") % len(self.partitions))
         if message.partition not in range(len(self.partitions)):
             raise BrokerError(f"no partition {message.partition} in {message.topic}: it has {len(self.partitions)}")
         return message

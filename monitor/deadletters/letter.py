@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -105,13 +105,13 @@ def smaller(message: Message) -> Message:
     """A letter that is too large, without its value; the second time, without the record's key and headers."""
     if message.value is not None:
         lacks = b"value, %d bytes" % len(message.value)
-        return replace(message, value=None, headers=(*message.headers, (_OMITTED, lacks)))
+        return message._replace(value=None, headers=(*message.headers, (_OMITTED, lacks)))
     omitted = message.headers[_end_of_refusal(message.headers) :]
     refusal = message.headers[: len(message.headers) - len(omitted)][-len(OWN_HEADERS) :]
     lacks = b"key and headers"
     if omitted and omitted[-1][1] == lacks:
         return message
-    return replace(message, key=None, headers=(*refusal, *omitted, (_OMITTED, lacks)))
+    return message._replace(key=None, headers=(*refusal, *omitted, (_OMITTED, lacks)))
 
 
 def _end_of_refusal(headers: Headers) -> int:

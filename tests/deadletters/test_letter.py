@@ -133,7 +133,7 @@ def test_a_record_that_no_monitor_wrote_is_not_a_letter(headers):
 def test_an_invalid_position_makes_no_letter(name, value):
     message = refused()
     headers = tuple((at, value if at == name else content) for at, content in message.headers)
-    assert read(stored(replace(message, headers=headers))).refusal is None
+    assert read(stored(message._replace(headers=headers))).refusal is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.broker.choice import kafka_client
@@ -129,7 +129,7 @@ class Replayer:
         messages = [returned.message for returned in returns]
         known = {topic: self._producer.partitions(topic) for topic in {message.topic for message in messages}}
         return [
-            message if message.partition in known[message.topic] else replace(message, partition=None)
+            message if message.partition in known[message.topic] else message._replace(partition=None)
             for message in messages
         ]
 
