@@ -20,6 +20,7 @@ from monitor.alarms.rule import (
     KINDS,
     NOT_PERSONAL,
     QUIET,
+    EpisodeState,
     Event,
     PersonalFlag,
     SourceState,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.alarms.rule import BeatFlags, EpisodeRule, EpisodeState, EventName, Kind
+    from monitor.alarms.rule import BeatFlags, EpisodeRule, EventName, Kind
 
 # Its first beat: position among the beats of active sources, stream time, offset, time, physiological flag, technical
 # cause. The unflagged beats behind that one: how many, stream time and offset of the last. A plain tuple, because a
@@ -46,6 +47,10 @@ Run = tuple[int, int, int, int, int, int, int, int, int]
 # Physiological flags below 0. Others are flagged beats in a row by the personal score; 0: not flagged.
 ABNORMAL = -1  # flagged by the population score
 UNSCORABLE = -2  # such a beat does not show the heart: the physiological state stays as it is
+
+EpisodeStates = tuple[EpisodeState, EpisodeState]  # one for each kind
+NOTHING: EpisodeStates = (QUIET, QUIET)
+MAX_PLAIN = 10_000  # runs that are remembered, some 3 MB
 
 
 class PartitionBeats(NamedTuple):
@@ -81,15 +86,32 @@ class FlagColumns(NamedTuple):
         return FlagColumns(self.flagged[rows], self.physiological[rows], self.cause[rows], self.priority[rows])
 
 
+class PlainRuns(dict[tuple[EpisodeState, int, int], EpisodeStates]):
+    """What came of runs without events, while no episode was open: the same few states and runs come again and again.
+
+    The key is the physiological state before, the flag of the first beat, and the number of unflagged beats behind it.
+    Neither offsets nor times matter then.
+    """
+
+    def add(self, run: tuple[EpisodeState, int, int], after: EpisodeStates) -> None:
+        if len(self) >= MAX_PLAIN:
+            self.clear()
+        self[run] = after
+
+
 class BatchObserver:
     """Applies the rule to one batch of one partition, once. `sources` has the states; they are updated in place.
 
     `sources` is ordered by stream time: the source that has been silent for the longest comes first.
     """
 
-    def __init__(self, rule: EpisodeRule, sources: dict[bytes, SourceState], beats: PartitionBeats) -> None:
+    def __init__(
+        self, rule: EpisodeRule, sources: dict[bytes, SourceState], beats: PartitionBeats, plain: PlainRuns
+    ) -> None:
+        """`plain` has what is known of runs under this rule; it grows."""
         self._rule = rule
         self._sources = sources
+        self._plain = plain
         self._beats = beats
         self._rows = np.empty(0, np.intp)  # of the active sources' beats, source by source
         self._events: list[tuple[int, int, Event]] = []  # with its row, and the row at which it was noticed
@@ -190,28 +212,44 @@ class BatchObserver:
         The offset is -1 if the state never changed, the state None if nothing needs to be remembered.
         """
         state, first_change = self._sources.get(source), -1
-        for position, now, offset, time, flag, cause, following, last_time, last_offset in runs:
+        for run in runs:
+            position, now, offset, _, flag, cause, following, last_time, last_offset = run
             if state is not None and now - state.stream_time > self._rule.silence_ms:
                 self._close_silent(source, state, self._beats.first_row + int(self._rows[position]))
                 state, first_change = None, offset if first_change < 0 else first_change
             if state is None and not cause and flag in {0, UNSCORABLE}:
                 continue
             first_change = offset if first_change < 0 else first_change
-            physiological, technical = (QUIET, QUIET) if state is None else state.episodes
-            beat = position, offset, time
-            if flag not in {0, UNSCORABLE}:
-                physiological = self._after_flagged(source, "physiological", physiological, flag, beat)
-            if physiological is not QUIET and (beats := following + (not flag)):
-                start = position + 1 + following - beats
-                physiological = self._after_unflagged(source, "physiological", physiological, start, beats)
-            if cause:
-                technical = self._after_flagged(source, "technical", technical, cause, beat)
-            if technical is not QUIET and (beats := following + (not cause)):
-                start = position + 1 + following - beats
-                technical = self._after_unflagged(source, "technical", technical, start, beats)
-            is_over = physiological.is_quiet and technical.is_quiet
-            state = None if is_over else SourceState((physiological, technical), last_time, last_offset)
+            before = NOTHING if state is None else state.episodes
+            is_plain = before[1] is QUIET and not cause and flag <= 0 and before[0].opened_offset < 0
+            known = self._plain.get((before[0], flag, following)) if is_plain else None
+            after = known or self._episodes_after(source, before, run, is_plain=is_plain)
+            state = None if after is NOTHING else SourceState(after, last_time, last_offset)
         return first_change, source, state
+
+    def _episodes_after(self, source: bytes, before: EpisodeStates, run: Run, *, is_plain: bool) -> EpisodeStates:
+        """The episode states after a run; `NOTHING` where nothing needs to be remembered.
+
+        A plain run finds no episode open, and has no technical cause and no personal flag: where it causes no event,
+        what comes of it is kept in `_plain`.
+        """
+        (physiological, technical), events = before, len(self._events)
+        position, _, offset, time, flag, cause, following, _, _ = run
+        beat = position, offset, time
+        if flag not in {0, UNSCORABLE}:
+            physiological = self._after_flagged(source, "physiological", physiological, flag, beat)
+        if physiological is not QUIET and (beats := following + (not flag)):
+            start = position + 1 + following - beats
+            physiological = self._after_unflagged(source, "physiological", physiological, start, beats)
+        if cause:
+            technical = self._after_flagged(source, "technical", technical, cause, beat)
+        if technical is not QUIET and (beats := following + (not cause)):
+            start = position + 1 + following - beats
+            technical = self._after_unflagged(source, "technical", technical, start, beats)
+        after = NOTHING if physiological.is_quiet and technical.is_quiet else (physiological, technical)
+        if is_plain and len(self._events) == events:
+            self._plain.add((before[0], flag, following), after)
+        return after
 
     def _after_flagged(
         self, source: bytes, kind: Kind, episode: EpisodeState, flag: int, beat: tuple[int, int, int]

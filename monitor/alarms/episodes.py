@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from monitor.alarms.batch import BatchObserver, FlagColumns, PartitionBeats
+from monitor.alarms.batch import BatchObserver, FlagColumns, PartitionBeats, PlainRuns
 from monitor.alarms.rule import KINDS, BeatFlags, EpisodeRule, Event, EventName, SourceState
 from monitor.records.record import partition_slices
 from monitor.records.stream_time import Pace, StreamTime, advance
@@ -56,6 +56,7 @@ class Episodes:
 
     def __init__(self, rule: EpisodeRule) -> None:
         self._rule, self._pace = rule, Pace.of_silence(rule.silence_ms)
+        self._plain = PlainRuns()
         self._partitions: dict[int, _PartitionState] = {}
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
 
@@ -107,7 +108,7 @@ class Episodes:
             source, time, offset = beats.source[rows], beats.time[rows], beats.offset[rows]
             moved, own = advance(known.stream_time, self._pace, source, time), columns.rows(rows)
             of_partition = PartitionBeats(rows.start, source, time, offset, moved.column, own)
-            observer = BatchObserver(self._rule, known.sources, of_partition)
+            observer = BatchObserver(self._rule, known.sources, of_partition, self._plain)
             if known.sources or own.flagged.any():
                 observer.run(is_reread=known.last_offset >= offset[0])
                 events += observer.events()
