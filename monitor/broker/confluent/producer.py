@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message as Delivered
 
     from monitor.broker.client import CommittedOffset, Membership
-    from monitor.records.record import Message
+    from monitor.records.record import Headers, Message
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -190,6 +190,7 @@ class ConfluentProducer:
         self._is_transactional = transactional_id is not None
         self._is_stuck = False  # whether a call of the library has not returned
         self._transaction: list[TransactionSending] = []  # what was sent in this transaction
+        self._headers: tuple[Headers, Any] = (), []  # those of the last message, and in the form of the library
 
     def send(
         self, messages: Iterable[Message], times_ms: Sequence[int | None] = ()
@@ -224,24 +225,24 @@ class ConfluentProducer:
 
         Raises KafkaException where it does not take it.
         """
+        if message.headers is not self._headers[0]:  # rows of state have the same ones
+            self._headers = message.headers, _headers(message)
+        partition = -1 if message.partition is None else message.partition
+        timestamp = 0 if time_ms is None else max(1, time_ms)  # 0 stands for now
+        given = message.topic, message.value, message.key, partition, on_delivery, None, timestamp, self._headers[1]
+        try:
+            self._producer.produce(*given)
+        except BufferError:
+            self._produce_later(*given)
+
+    def _produce_later(self, *given: Any) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                self._producer.produce(
-                    message.topic,
-                    message.value,
-                    message.key,
-                    partition=-1 if message.partition is None else message.partition,
-                    on_delivery=on_delivery,
-                    timestamp=0 if time_ms is None else max(1, time_ms),  # 0 stands for now
-                    headers=_headers(message),
-                )
-            except BufferError:
-                if time.monotonic() > deadline:
-                    raise KafkaException(KafkaError(QUEUE_FULL)) from None
-                self._reports.serve(TURN_SECONDS)
-            else:
+        while time.monotonic() < deadline:
+            self._reports.serve(TURN_SECONDS)
+            with suppress(BufferError):
+                self._producer.produce(*given)
                 return
+        raise KafkaException(KafkaError(QUEUE_FULL))
 
     def flush(self, seconds: float) -> None:
         if left := self._flushed(seconds):

@@ -72,7 +72,7 @@ class TransactionalProducer:
         """
         if not member.member_id:
             raise RewoundError("this member is out of the group: its last beats are read again")
-        began, sent = time.monotonic(), [self._shortened(message) for message in messages]
+        began, sent = time.monotonic(), self._shortened(messages)
         try:
             self._transact(sent, offsets, member)
         except ClientError as error:
@@ -94,12 +94,13 @@ class TransactionalProducer:
         producer.send_offsets(self._settings.beats_topic, offsets, member, deadline - time.monotonic())
         producer.commit(deadline - time.monotonic())
 
-    def _shortened(self, message: Message) -> Message:
-        """The message; made smaller where it is a dead letter as large as one that the broker has refused."""
+    def _shortened(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages; dead letters as large as one that the broker has refused are made smaller."""
+        if self._too_large is None:
+            return messages
         for _ in range(2):  # without the value, and if that is too large still, without key and headers
-            if self._too_large is not None and message.may_omit_value and message.size >= self._too_large:
-                message = smaller(message)
-        return message
+            messages = [smaller(one) if one.may_omit_value and one.size >= self._too_large else one for one in messages]
+        return messages
 
     def _remember_size(self, error: ClientError, messages: Sequence[Message]) -> None:
         if error.failure is Failure.TOO_LARGE:
