@@ -119,8 +119,12 @@ class Column:
         found, first = np.empty(len(rows), kind), 0
         for buffer, last in zip(self.buffers, np.searchsorted(rows, self.ends).tolist(), strict=True):
             if last > first:
-                every = np.ndarray((len(buffer) - size + 1,), kind, buffer, 0, (1,))
-                found[first:last] = every[self.start[rows[first:last]]]
+                start = self.start[rows[first:last]]
+                if size * len(start) == len(buffer) and (start == np.arange(0, len(buffer), size)).all():
+                    found[first:last] = buffer.view(kind)  # these values are the whole buffer: a third of the time
+                else:
+                    every = np.ndarray((len(buffer) - size + 1,), kind, buffer, 0, (1,))
+                    found[first:last] = every[start]
                 first = last
         return found
 
