@@ -17,8 +17,8 @@ import click
 import numpy as np
 
 from bench.alarms import PACED, opened
-from monitor.alarms.recent.ectopy import EctopyRule, frequent
-from monitor.alarms.run_rule import RunRule
+from monitor.alarms.recent.ectopy import EctopyCarry, EctopyRule, ectopy
+from monitor.alarms.run_rule import MERGE_MS, RunRule
 from monitor.backtest import LeadPlayer, OpenStretch, RulePlayer
 from monitor.errors import MonitorError
 from monitor.recordings.beat_symbols import BEAT_SYMBOLS, VENTRICULAR_SYMBOLS
@@ -100,16 +100,16 @@ def stretches(annotations: Annotations, symbols: Collection[str], least: int) ->
 def low_episodes(played: PlayedScores, rule: EctopyRule) -> list[OpenStretch]:
     """The episodes of a rule, from the first opening to the last closing; none opens while one of a run is open."""
     sources = np.zeros(len(played.scores), np.int64)
-    is_frequent, _ = frequent(rule, np.zeros(1, np.uint16), sources, played.scores)
+    frequent, _ = ectopy(rule, EctopyCarry.blank(1), sources, played.scores, sources)
     found: list[OpenStretch] = []
     is_open, others = False, 0
-    for second, is_flagged in zip(played.seconds.tolist(), is_frequent.tolist(), strict=True):
+    for second, is_flagged in zip(played.seconds.tolist(), (frequent > 0).tolist(), strict=True):
         others = 0 if is_flagged else others + 1
         if is_open:
-            found[-1], is_open = OpenStretch(found[-1].start, second), others < rule.close
+            found[-1], is_open = OpenStretch(found[-1].start, second), others < rule.after_run
         elif is_flagged and not _touches(OpenStretch(second, second), played.runs):
             is_open = True
-            if not found or 1000 * (second - found[-1].end) > rule.merge_ms:
+            if not found or 1000 * (second - found[-1].end) > MERGE_MS:
                 found.append(OpenStretch(second, second))
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.records.record import Message, record_time
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 VERSION = version("ecg-monitor")
 SCHEMA = 1
-UNUSUAL_SHAPE = "unusual-shape"
 SILENT = "silent"
 READ_AGAIN = "read-again"
 UNKNOWN_CAUSE = "unknown"
@@ -113,9 +113,9 @@ def _cause(event: Event, judged: JudgedBeats) -> str:
         return READ_AGAIN
     if event.silent:
         return SILENT
-    if event.kind == "physiological":
-        return UNUSUAL_SHAPE
     code = event.episode.cause  # from a state row, which another version may have written
+    if event.kind == "physiological":
+        return PHYSIOLOGICAL_CAUSES[code - 1 if 0 < code <= len(PHYSIOLOGICAL_CAUSES) else 0]
     return judged.cause[code] if code < len(judged.cause) else UNKNOWN_CAUSE
 
 

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from monitor.alarms.rule import (
+    FREQUENT_ECTOPY,
     KINDS,
     NOT_PERSONAL,
     QUIET,
+    UNUSUAL_SHAPE,
     EpisodeState,
     Event,
     PersonalFlag,
@@ -47,6 +49,7 @@ Run = tuple[int, int, int, int, int, int, int, int, int]
 # Physiological flags below 0. Others are flagged beats in a row by the personal score; 0: not flagged.
 ABNORMAL = -1  # flagged by the population score
 UNSCORABLE = -2  # such a beat does not show the heart: the physiological state stays as it is
+ECTOPIC = {-3: FREQUENT_ECTOPY, -4: UNUSUAL_SHAPE}  # causes where single beats are frequent: FREQUENT, AFTER_RUN
 
 EpisodeStates = tuple[EpisodeState, EpisodeState]  # one for each kind
 NOTHING: EpisodeStates = (QUIET, QUIET)
@@ -76,6 +79,9 @@ class FlagColumns(NamedTuple):
     def of(cls, flags: BeatFlags) -> FlagColumns:
         """The same in the form that runs need."""
         physiological = np.where(flags.run > 0, flags.run, ABNORMAL * flags.abnormal.astype(np.int32))
+        if flags.frequent.any():
+            is_frequent = (flags.frequent > 0) & (flags.run <= 0)
+            physiological[is_frequent] = UNSCORABLE - flags.frequent[is_frequent].astype(np.int32)
         is_unscorable = flags.unscorable != 0
         physiological[is_unscorable] = UNSCORABLE
         cause = np.where(is_unscorable, np.maximum(flags.unscorable, 0), flags.technical)
@@ -261,7 +267,10 @@ class BatchObserver:
         position, offset, time = beat
         cause, personal = abs(flag), NOT_PERSONAL
         if flag > 0 and kind == "physiological":
-            cause, personal = 1, PersonalFlag(flag, int(self._beats.flags.priority[self._rows[position]]))
+            priority = int(self._beats.flags.priority[self._rows[position]])
+            cause, personal = UNUSUAL_SHAPE, PersonalFlag(flag, priority)
+        elif flag in ECTOPIC:
+            cause, personal = ECTOPIC[flag], PersonalFlag(1, 0)
         after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time, personal=personal)
         if event is not None:
             self._add_event(event, source, kind, after, position)

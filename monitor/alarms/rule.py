@@ -6,6 +6,8 @@ Each source has two kinds of episode, side by side: `physiological` and `technic
   (physiological) and those with a technical cause (technical).
 - Personally, for a source with a profile: the rule `run` has counted flagged beats in a row, see `run_rule`. A
   physiological episode opens at the first beat that it flags, and its priority rises with the beat's.
+- At a beat at which ectopy is frequent, see `recent.ectopy`, a physiological episode opens with low priority, unless
+  one is open. A run that comes while it goes on makes it more urgent, whatever the priority of the run.
 
 An episode closes after m unflagged beats in a row. When it opens again within `merge_ms`, it is the same episode.
 """
@@ -43,6 +45,9 @@ class EpisodeRule:
 
 
 NOT_JUDGED = -1  # in place of a cause, see `BeatFlags`
+FREQUENT, AFTER_RUN = 1, 2  # see `BeatFlags.frequent`
+PHYSIOLOGICAL_CAUSES = ("unusual-shape", "frequent-ectopy")  # index: the code of a cause less 1
+UNUSUAL_SHAPE, FREQUENT_ECTOPY = 1, 2  # codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +61,25 @@ class BeatFlags:
     run: NDArray[np.int32]  # flagged beats in a row, by the personal score; 0: not flagged or not judged personally
     priority: NDArray[np.int8]  # index into PRIORITIES; counts where `run` is above 0
     technical: NDArray[np.int8]  # a cause that is no obstacle to judging the beat; 0: none
+    # FREQUENT where single beats are frequent, AFTER_RUN where they are and a run was flagged just before; 0: neither.
+    # Counts where `run` is 0.
+    frequent: NDArray[np.int8]
 
     @classmethod
     def of_population(cls, abnormal: NDArray[np.bool_], unscorable: NDArray[np.int8]) -> BeatFlags:
         """Of beats that are judged by the population score alone."""
         none = np.zeros(len(abnormal), np.int8)
-        return cls(abnormal, unscorable, none.astype(np.int32), none, none)
+        return cls(abnormal, unscorable, none.astype(np.int32), none, none, none)
 
     def select(self, keep: NDArray[np.bool_]) -> BeatFlags:
         """The same of the beats where `keep` (n,) is true."""
-        return BeatFlags(
-            self.abnormal[keep], self.unscorable[keep], self.run[keep], self.priority[keep], self.technical[keep]
-        )
+        return BeatFlags(*(getattr(self, name)[keep] for name in self.__slots__))
 
 
 class PersonalFlag(NamedTuple):
-    """What the rule `run` says about one beat."""
+    """What the rules for a source with a profile say about one beat."""
 
-    run: int  # flagged beats in a row; 0: not flagged, or not judged personally
+    run: int  # flagged beats in a row, 1 for frequent ectopy; 0: not flagged, or not judged personally
     priority: int  # index into PRIORITIES; counts where `run` is above 0
 
 
@@ -90,7 +96,7 @@ class EpisodeState(NamedTuple):
     opened_at: int = 0  # time of the beat that opened it first, ms since the epoch
     flagged_beats: int = 0  # since it opened, the beats that opened it included; without those while it was closed
     seen_beats: int = 0  # the same of all beats
-    cause: int = 0  # of the last flagged beat
+    cause: int = 0  # code of that of the last flagged beat
     closed_at: int = -1  # time of the beat that closed it, ms, while an opening would be the same episode; -1: else
     priority: int = MEDIUM  # index into PRIORITIES
 
@@ -152,6 +158,7 @@ def after_beat(
     if episode.closed_at >= 0 and is_outdated(episode, rule, time):
         episode = without_episode(episode)
     recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last, closed_at, priority = episode
+    is_graver = last == FREQUENT_ECTOPY and cause == UNUSUAL_SHAPE
     last = cause or last
     flagged, was_closed = cause != 0, closed_at >= 0
     recent = (recent << 1 | flagged) & ((1 << rule.window) - 1)
@@ -162,8 +169,8 @@ def after_beat(
     if opened_offset >= 0 and not was_closed:
         if unflagged >= rule.close:
             event = "closed"
-        elif personal.run and personal.priority > priority:
-            event, priority = "updated", personal.priority
+        elif personal.run and (personal.priority > priority or is_graver):
+            event, priority = "updated", max(priority, personal.priority)
     elif personal.run or recent.bit_count() >= rule.flagged:
         event = "opened"
         if was_closed:  # the same episode, open from this beat on: its counts go on with this beat

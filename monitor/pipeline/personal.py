@@ -1,8 +1,8 @@
 """The personal side of a step: beats are held against the profiles of their sources, and flagged by the rules.
 
-A source with a profile is judged by its personal score and the rule `run`. Without one, or where MONITOR_RULE is
-`k-of-n`, it is judged by the population score, once its first beats have shown that the model knows its lead. A source
-with a threshold of its own is judged by the population score at once.
+A source with a profile is judged by its personal score, the rule `run` and that of frequent ectopy. Without one, or
+where MONITOR_RULE is `k-of-n`, it is judged by the population score, once its first beats have shown that the model
+knows its lead. A source with a threshold of its own is judged by the population score at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.alarms.alert import rounded
+from monitor.alarms.recent.ectopy import BITS, EctopyCarry, EctopyRule, ectopy
 from monitor.alarms.recent.model_fit import MISFIT, UNDECIDED, FitCarry, fit
 from monitor.alarms.recent.poor_signal import SignalBeats, SignalCarry, poor_signal
 from monitor.alarms.recent.technical import LeadSigns, freezes, sick, technical_causes
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from monitor.alarms.judged import JudgedBeats
     from monitor.beats.window import Window
     from monitor.profiles import Notice
+    from monitor.profiles import ProfileSummary
     from monitor.profiles.exchange import ObservedBeats, RestoredSources, SourceCounts
     from monitor.records.record import Assigned
     from monitor.records.stream_time import StreamTime
@@ -98,12 +100,18 @@ class PersonalJudge:
         """`has_beat_times`: whether the times of records are those of their beats, so that they tell the rate."""
         self._settings = settings
         self._rule = RunRule.of(settings.sensitivity) if settings.rule == "run" else None
+        self._ectopy = EctopyRule(after_run=min(BITS, settings.episode_close))
         forget_ms = round(HOUR_MS * settings.forget_hours)
         self._sources = SourceProfiles(settings.profile_seconds, forget_ms, has_beat_times=has_beat_times)
 
     def counts_now(self) -> SourceCounts:
         """How many sources have a profile, or learn one. Any thread may call it."""
         return self._sources.counts
+
+    def summary(self, partition: int, source: bytes) -> ProfileSummary | None:
+        """What a person sees of a source's profile; None where it has none."""
+        row = self._sources.row(partition, source)
+        return None if row == NONE else self._sources.summary(row)
 
     def assign(self, partition: int, assigned: Assigned) -> RestoredSources:
         """Begin to read a partition with its stored profiles."""
@@ -159,7 +167,7 @@ class PersonalJudge:
         return flags, by_profile
 
     def _run(self, flags: BeatFlags, lead: _Lead, observed: ObservedBeats, by_profile: NDArray[np.bool_]) -> BeatFlags:
-        """Apply the rule `run` to beats of sources with a profile, also to those that it does not decide about."""
+        """Apply the rules for sources with a profile, also to beats that they do not decide about."""
         if self._rule is None or not lead.has_profile.any():
             return flags
         at, source = lead.seen[lead.has_profile], lead.source[lead.has_profile]
@@ -169,10 +177,15 @@ class PersonalJudge:
         for name, column in zip(RunCarry._fields, after, strict=True):
             lead.carry[name] = column
         decides = by_profile[at]
+        score = observed.scored.score[at]
+        last = EctopyCarry(lead.carry["singles"], lead.carry["runs"])
+        is_frequent, (lead.carry["singles"], lead.carry["runs"]) = ectopy(self._ectopy, last, source, score, found.run)
         run, priority, abnormal = flags.run.copy(), flags.priority.copy(), flags.abnormal.copy()
+        frequent = flags.frequent.copy()
         run[at], priority[at] = np.where(decides, found.run, 0), found.priority
+        frequent[at] = np.where(decides, is_frequent, 0)
         abnormal[at[decides]] = False
-        return replace(flags, run=run, priority=priority, abnormal=abnormal)
+        return replace(flags, run=run, priority=priority, abnormal=abnormal, frequent=frequent)
 
     def typical(self, verdicts: PersonalVerdicts, rows: NDArray[np.int64]) -> list[Rounded | None]:
         """The typical beats of the sources of these beats (k,), on the scale of the normalised beats; None without."""

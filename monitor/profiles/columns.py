@@ -45,6 +45,8 @@ CARRY = np.dtype(  # what the rules of `monitor.alarms` remember of a source
         ("weak", "<i4"),
         ("run", "<i4"),
         ("rr_ms", "<i4", 2),  # in the same order; 0 where it is not known
+        ("singles", "<u2"),  # see `recent.ectopy.EctopyCarry`
+        ("runs", "<u2"),
         ("fit_beats", "i1"),  # see `recent.model_fit.FitCarry`
         ("fit_above", "i1"),
         ("fit", "i1"),

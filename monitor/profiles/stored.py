@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC = b"ECGP"
-VERSION = 2
+VERSION = 3
 _HEAD = struct.Struct("<4sBBBB")  # magic, version, templates, candidates (0 or 1), learners (0 or 1)
 _SUM = struct.Struct("<I")  # CRC-32 of all before it
 MAX_PROFILE_BYTES = (

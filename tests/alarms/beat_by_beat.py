@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monitor.alarms.episodes import Observed, StateChange
-from monitor.alarms.rule import KINDS, MEDIUM, QUIET, EpisodeState, Event, SourceState
+from monitor.alarms.rule import FREQUENT, KINDS, MEDIUM, QUIET, EpisodeState, Event, SourceState
 from monitor.records.stream_time import Pace
 from monitor.records.stream_time import advance as advance_time
 
@@ -20,6 +20,7 @@ def advance(episode, rule, beat, flag):
     if not (cause or episode.recent or episode.is_open):  # nothing to remember but, maybe, an episode that closed
         return episode._replace(length=0, unflagged=0) if episode.opened_offset >= 0 else QUIET, None
     recent = (2 * episode.recent + (cause != 0)) % 2**rule.window
+    is_run_in_ectopy = cause == 1 and episode.cause == 2
     was_closed, counts = episode.closed_at >= 0, (episode.flagged_beats, episode.seen_beats)
     episode = episode._replace(
         recent=recent,
@@ -31,8 +32,8 @@ def advance(episode, rule, beat, flag):
     )
     flags = recent.bit_count()
     if episode.is_open:
-        if run and priority > episode.priority:
-            return episode._replace(priority=priority), "updated"
+        if run and (priority > episode.priority or is_run_in_ectopy):
+            return episode._replace(priority=max(priority, episode.priority)), "updated"
         return episode, "closed" if episode.unflagged >= rule.close else None
     if flags < rule.flagged and not run:
         return episode._replace(flagged_beats=counts[0], seen_beats=counts[1]) if was_closed else episode, None
@@ -112,6 +113,8 @@ class Flags(NamedTuple):
         run, unscorable = int(columns.run[row]), int(columns.unscorable[row])
         shape = int(columns.abnormal[row] or run > 0)
         priority = int(columns.priority[row]) if run else MEDIUM
+        if (frequent := int(columns.frequent[row])) and not run:
+            shape, run, priority = 2 if frequent == FREQUENT else 1, 1, 0
         signal = max(unscorable, 0) if unscorable else int(columns.technical[row])
         return cls(shape, run, priority, signal, unscorable != 0)
 

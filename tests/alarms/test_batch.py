@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import Episodes
-from monitor.alarms.rule import NOT_JUDGED, BeatFlags, EpisodeRule
+from monitor.alarms.rule import AFTER_RUN, FREQUENT, NOT_JUDGED, BeatFlags, EpisodeRule
 from monitor.beats.beat import Beats
 from monitor.records.stream_time import Pace, StreamTime, advance
 from tests.alarms.beat_by_beat import BeatByBeat
@@ -27,8 +27,9 @@ PACE = Pace.of_silence(60_000)
 runs = st.lists(
     st.tuples(
         # normal, abnormal, flat, unscorable for another reason, flat and abnormal; by the personal score, with its
-        # priority; noisy and normal, abnormal, by the personal score, flat; not judged
-        st.sampled_from("....AAFGB012012nasfu"),
+        # priority; noisy and normal, abnormal, by the personal score, flat; not judged; frequent ectopy, and soon
+        # after a run
+        st.sampled_from("....AAFGB012012nasfueee0r"),
         st.sampled_from([b"a", b"b", b"c", b"d"]),
         st.sampled_from([0, 800, 800, 800, -3000, 20_000, 70_000]),  # ms since the beat before the run
         st.integers(1, 9),
@@ -87,6 +88,7 @@ def batch(rows):
         run=np.array(run, np.int32),
         priority=np.array(["012".find(one) for one in verdict], np.int8).clip(0),
         technical=np.array([3 * (one in "nasf") for one in verdict], np.int8),
+        frequent=np.array([{"e": FREQUENT, "r": AFTER_RUN}.get(one, 0) for one in verdict], np.int8),
     )
     return beats, flags
 
@@ -104,6 +106,29 @@ def agree(both, rows):
     assert observed == wanted
     assert both[0].open == both[1].open
     return observed
+
+
+def test_frequent_ectopy_opens_low_and_a_run_in_it_makes_the_same_episode_more_urgent():
+    rule = EpisodeRule(3, 5, 5, 60_000, 120_000)
+    events = agree([Episodes(rule), BeatByBeat(rule)], play("..ee.e0rre.e11ree.....e.....")).events
+    assert [(one.name, one.row, one.episode.cause, one.episode.priority, one.reopened) for one in events] == [
+        ("opened", 2, 2, 0, False),
+        ("updated", 6, 1, 0, False),
+        ("updated", 12, 1, 1, False),
+        ("closed", 21, 2, 1, False),
+        ("opened", 22, 2, 1, True),
+        ("closed", 27, 2, 1, False),
+    ]
+
+
+def test_frequent_ectopy_after_a_run_opens_no_other_episode_and_the_next_run_is_told():
+    rule = EpisodeRule(3, 5, 5, 60_000, 120_000)
+    events = agree([Episodes(rule), BeatByBeat(rule)], play("2rrrrree2.....")).events
+    assert [(one.name, one.row, one.episode.cause, one.episode.priority) for one in events] == [
+        ("opened", 0, 1, 2),
+        ("updated", 8, 1, 2),
+        ("closed", 13, 1, 2),
+    ]
 
 
 def test_the_events_of_one_beat_are_in_the_order_in_which_they_were_noticed():

@@ -94,7 +94,7 @@ def test_episodes_of_a_source_with_a_profile_are_those_of_the_rule(runs):
             wanted.append((event, offset, *counts))
     flags, _ = in_columns(rule, RunCarry.empty(1), [(0, score, rr) for _, score, rr in beats])
     none, no_cause = np.zeros(len(beats), np.bool_), np.zeros(len(beats), np.int8)
-    columns = BeatFlags(none, no_cause, flags.run, flags.priority, no_cause)
+    columns = BeatFlags(none, no_cause, flags.run, flags.priority, no_cause, no_cause)
     episodes = Episodes(EpisodeRule(3, 5, rule.close, 10**9, rule.merge_ms))
     observed = episodes.observe(as_beats([time for time, _, _ in beats]), columns)
     names = {"updated": "raised"}

@@ -111,8 +111,31 @@ def test_a_source_without_a_profile_is_judged_by_the_population_once_the_model_i
     assert 3 * 140 < len(by_population) < 3 * 200
 
 
-def test_single_early_beats_and_every_second_beat_open_nothing():
-    assert Ward(LEARNING + "NNNVNNNVNVNVNVNVNNVVNNN" * 2).judge_all().alerts() == []
+def test_single_early_beats_pairs_and_every_third_beat_open_nothing():
+    assert Ward(LEARNING + "NNNVNNNNNNNVNVNNNNNVVNNNNVNNVNNVNN" * 2).judge_all().alerts() == []
+
+
+def told(ward, source="bed 1"):
+    return [(one["event"], one["priority"], one["cause"]) for one in ward.alerts() if one["source"] == source]
+
+
+def test_every_second_beat_opens_an_alarm_of_low_priority_and_a_run_makes_it_more_urgent():
+    ward = Ward(LEARNING + "NNNVNVNVNVNVNVN" + "VVVVVVNVNVNVN" + "N" * 20).judge_all()
+    low, high = ("low", "frequent-ectopy"), ("high", "unusual-shape")
+    assert told(ward)[0] == ("opened", *low)
+    assert told(ward)[1][::2] == ("updated", "unusual-shape")
+    assert told(ward)[-2:] == [("updated", *high), ("closed", "high", "frequent-ectopy")]
+    assert len({one["id"] for one in ward.alerts() if one["source"] == "bed 1"}) == 1
+
+
+def test_with_k_of_n_or_a_threshold_of_its_own_nothing_is_said_of_frequent_ectopy():
+    kinds = LEARNING + "NVNVNVNVNVNVNVNVNN"
+    alerts = Ward(kinds, rule="k-of-n").judge_all().alerts()
+    ward = Ward(kinds)
+    ward.cluster.publish(control(b"threshold/bed 1", b'{"threshold":1000000}'))
+    assert "frequent-ectopy" not in {one["cause"] for one in alerts}
+    assert told(ward.judge_all()) == []
+    assert {one["cause"] for one in ward.alerts()} == {"frequent-ectopy"}
 
 
 def test_with_k_of_n_the_population_decides_and_the_personal_score_is_shown():

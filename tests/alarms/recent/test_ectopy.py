@@ -1,4 +1,4 @@
-"""Frequent ectopy: many single beats among the last ones."""
+"""Frequent ectopy: many single beats among the last ones, apart from runs."""
 
 from __future__ import annotations
 
@@ -6,41 +6,55 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.alarms.recent.ectopy import EctopyRule, frequent
-from tests.alarms.recent.pieces import SOURCES, cut_sources, in_pieces
+from monitor.alarms.recent.ectopy import EctopyCarry, EctopyRule, ectopy
+from tests.alarms.recent.pieces import SOURCES, assert_batches_do_not_matter, cut_sources
 
-RULE = EctopyRule(least=3.4, flagged=4, window=8)
-NOTHING = np.zeros(1, np.uint16)
+RULE = EctopyRule()
 
 
 def found(text):
-    """At which beats of one source single beats are frequent: `V` a single beat, `.` another, `?` without a score."""
-    score = np.array([{"V": 5.0, ".": 0.0, "?": np.nan}[one] for one in text], np.float32)
-    is_frequent, _ = frequent(RULE, NOTHING, np.zeros(len(text), np.int64), score)
-    return np.flatnonzero(is_frequent).tolist()
+    """What is said of beats of one source: `V` a single beat, `R` one of a run, `.` another, `?` without a score.
+
+    `f` where ectopy is frequent, `r` where it is so soon after a run.
+    """
+    score = np.array([{"V": 5.0, "R": 5.0, ".": 0.0, "?": np.nan}[one] for one in text], np.float32)
+    run = np.array([one == "R" for one in text], np.int32)
+    frequent, _ = ectopy(RULE, EctopyCarry.blank(1), np.zeros(len(text), np.int64), score, run)
+    return "".join("-fr"[one] for one in frequent)
 
 
 def test_bigeminy_is_found_at_its_fourth_early_beat():
-    assert found("...V.V.V.V") == [9]
+    assert found("...V.V.V.V") == "---------f"
 
 
 def test_every_third_beat_is_not_frequent_and_beats_without_a_score_do_not_count():
-    assert found("V..V..V..V..V..V") == []
-    assert found("?" * 20) == []
+    assert found("V..V..V..V..V..V") == "-" * 16
+    assert found("?" * 20) == "-" * 20
 
 
 def test_it_ends_when_fewer_than_four_of_the_last_eight_are_single():
-    assert found("V.V.V.V.........") == [6, 7]
+    assert found("V.V.V.V.........") == "------ff--------"
+
+
+def test_five_beats_after_a_run_it_is_no_longer_part_of_it():
+    assert found("VVR.V.V.V.V") == "----rrrffff"
 
 
 @settings(max_examples=60)
 @given(cut_sources(), st.integers(0, 2**16))
 def test_batches_do_not_matter(cut, seed):
     source, ends = cut
-    score = np.random.default_rng(seed).choice([0.0, 5.0, np.nan], len(source)).astype(np.float32)
+    random = np.random.default_rng(seed)
+    score = random.choice([0.0, 0.0, 5.0, np.nan], len(source)).astype(np.float32)
+    run = random.choice([0, 0, 0, 0, 0, 3], len(source))
 
     def rule(carry, *columns):
-        return frequent(RULE, carry, *columns)
+        return ectopy(RULE, carry, *columns)
 
-    whole = rule(np.zeros(SOURCES, np.uint16), source, score)
-    assert all(map(np.array_equal, whole, in_pieces(rule, np.zeros(SOURCES, np.uint16), (source, score), ends)))
+    assert_batches_do_not_matter(rule, EctopyCarry.blank(SOURCES), (source, score, run), ends)
+
+
+def test_a_source_without_single_beats_is_as_it_was_before():
+    carry = EctopyCarry(np.array([0, 5], np.uint16), np.array([0, 0], np.uint16))
+    _, after = ectopy(RULE, carry, np.zeros(3, np.int64), np.zeros(3, np.float32), np.zeros(3, np.int64))
+    assert [column.tolist() for column in after] == [[0, 5], [0, 0]]
