@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from monitor.alarms.rule import (
+    FREQUENT,
     FREQUENT_ECTOPY,
     KINDS,
     NOT_PERSONAL,
@@ -74,6 +75,7 @@ class FlagColumns(NamedTuple):
     physiological: NDArray[np.int32]  # 0: not flagged; see ABNORMAL
     cause: NDArray[np.int8]  # technical, 0: none
     priority: NDArray[np.int8]  # where the personal score flags a beat
+    begins: NDArray[np.bool_]  # whether a run begins there
 
     @classmethod
     def of(cls, flags: BeatFlags) -> FlagColumns:
@@ -85,11 +87,13 @@ class FlagColumns(NamedTuple):
         is_unscorable = flags.unscorable != 0
         physiological[is_unscorable] = UNSCORABLE
         cause = np.where(is_unscorable, np.maximum(flags.unscorable, 0), flags.technical)
-        return cls((physiological != 0) | (cause != 0), physiological, cause, flags.priority)
+        begins = (flags.run > 0) & (flags.frequent == FREQUENT)
+        return cls((physiological != 0) | (cause != 0), physiological, cause, flags.priority, begins)
 
     def rows(self, rows: slice) -> FlagColumns:
         """Those of some beats."""
-        return FlagColumns(self.flagged[rows], self.physiological[rows], self.cause[rows], self.priority[rows])
+        counted = self.flagged[rows], self.physiological[rows], self.cause[rows]
+        return FlagColumns(*counted, self.priority[rows], self.begins[rows])
 
 
 class PlainRuns(dict[tuple[EpisodeState, int, int], EpisodeStates]):
@@ -267,8 +271,8 @@ class BatchObserver:
         position, offset, time = beat
         cause, personal = abs(flag), NOT_PERSONAL
         if flag > 0 and kind == "physiological":
-            priority = int(self._beats.flags.priority[self._rows[position]])
-            cause, personal = UNUSUAL_SHAPE, PersonalFlag(flag, priority)
+            row, flags = self._rows[position], self._beats.flags
+            cause, personal = UNUSUAL_SHAPE, PersonalFlag(flag, int(flags.priority[row]), bool(flags.begins[row]))
         elif flag in ECTOPIC:
             cause, personal = ECTOPIC[flag], PersonalFlag(1, 0)
         after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time, personal=personal)

@@ -62,7 +62,7 @@ class BeatFlags:
     priority: NDArray[np.int8]  # index into PRIORITIES; counts where `run` is above 0
     technical: NDArray[np.int8]  # a cause that is no obstacle to judging the beat; 0: none
     # FREQUENT where single beats are frequent, AFTER_RUN where they are and a run was flagged just before; 0: neither.
-    # Counts where `run` is 0.
+    # Of beats that a run flags: AFTER_RUN where that was so just before, FREQUENT where it begins.
     frequent: NDArray[np.int8]
 
     @classmethod
@@ -81,6 +81,7 @@ class PersonalFlag(NamedTuple):
 
     run: int  # flagged beats in a row, 1 for frequent ectopy; 0: not flagged, or not judged personally
     priority: int  # index into PRIORITIES; counts where `run` is above 0
+    begins: bool = False  # whether a run begins: it is told also where an episode is open
 
 
 NOT_PERSONAL = PersonalFlag(0, MEDIUM)
@@ -158,7 +159,6 @@ def after_beat(
     if episode.closed_at >= 0 and is_outdated(episode, rule, time):
         episode = without_episode(episode)
     recent, length, unflagged, opened_offset, opened_at, flagged_beats, seen_beats, last, closed_at, priority = episode
-    is_graver = last == FREQUENT_ECTOPY and cause == UNUSUAL_SHAPE
     last = cause or last
     flagged, was_closed = cause != 0, closed_at >= 0
     recent = (recent << 1 | flagged) & ((1 << rule.window) - 1)
@@ -169,7 +169,7 @@ def after_beat(
     if opened_offset >= 0 and not was_closed:
         if unflagged >= rule.close:
             event = "closed"
-        elif personal.run and (personal.priority > priority or is_graver):
+        elif personal.run and (personal.priority > priority or personal.begins):
             event, priority = "updated", max(priority, personal.priority)
     elif personal.run or recent.bit_count() >= rule.flagged:
         event = "opened"

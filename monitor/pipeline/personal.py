@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from monitor.alarms.control_message import ProfileReset
     from monitor.alarms.judged import JudgedBeats
     from monitor.beats.window import Window
-    from monitor.profiles import Notice
-    from monitor.profiles import ProfileSummary
+    from monitor.profiles import Notice, ProfileSummary
     from monitor.profiles.exchange import ObservedBeats, RestoredSources, SourceCounts
     from monitor.records.record import Assigned
     from monitor.records.stream_time import StreamTime
@@ -100,7 +99,7 @@ class PersonalJudge:
         """`has_beat_times`: whether the times of records are those of their beats, so that they tell the rate."""
         self._settings = settings
         self._rule = RunRule.of(settings.sensitivity) if settings.rule == "run" else None
-        self._ectopy = EctopyRule(after_run=min(BITS, settings.episode_close))
+        self._ectopy = EctopyRule(after_run=min(BITS - 1, settings.episode_close))
         forget_ms = round(HOUR_MS * settings.forget_hours)
         self._sources = SourceProfiles(settings.profile_seconds, forget_ms, has_beat_times=has_beat_times)
 

@@ -14,13 +14,12 @@ from monitor.records.stream_time import advance as advance_time
 
 def advance(episode, rule, beat, flag):
     """The state after one more beat, and the event it caused; the cause is 0 for a beat that is not flagged."""
-    (_, offset, time), (cause, run, priority) = beat, flag
+    (_, offset, time), (cause, run, priority, begins) = beat, flag
     if episode.closed_at >= 0 and not -rule.merge_ms <= time - episode.closed_at <= rule.merge_ms:
         episode = EpisodeState(episode.recent, episode.length, episode.unflagged, cause=episode.cause)
     if not (cause or episode.recent or episode.is_open):  # nothing to remember but, maybe, an episode that closed
         return episode._replace(length=0, unflagged=0) if episode.opened_offset >= 0 else QUIET, None
     recent = (2 * episode.recent + (cause != 0)) % 2**rule.window
-    is_run_in_ectopy = cause == 1 and episode.cause == 2
     was_closed, counts = episode.closed_at >= 0, (episode.flagged_beats, episode.seen_beats)
     episode = episode._replace(
         recent=recent,
@@ -32,7 +31,7 @@ def advance(episode, rule, beat, flag):
     )
     flags = recent.bit_count()
     if episode.is_open:
-        if run and (priority > episode.priority or is_run_in_ectopy):
+        if run and (priority > episode.priority or begins):
             return episode._replace(priority=max(priority, episode.priority)), "updated"
         return episode, "closed" if episode.unflagged >= rule.close else None
     if flags < rule.flagged and not run:
@@ -105,6 +104,7 @@ class Flags(NamedTuple):
     shape: int  # cause of the physiological kind
     run: int
     priority: int
+    begins: bool  # a run
     signal: int  # cause of the technical kind
     unscorable: bool
 
@@ -116,7 +116,8 @@ class Flags(NamedTuple):
         if (frequent := int(columns.frequent[row])) and not run:
             shape, run, priority = 2 if frequent == FREQUENT else 1, 1, 0
         signal = max(unscorable, 0) if unscorable else int(columns.technical[row])
-        return cls(shape, run, priority, signal, unscorable != 0)
+        begins = columns.run[row] > 0 and columns.frequent[row] == FREQUENT
+        return cls(shape, run, priority, begins, signal, unscorable != 0)
 
 
 class Batch:
@@ -144,8 +145,8 @@ class Batch:
             return
         shape, signal = state.episodes if state else (QUIET, QUIET)
         if not flags.unscorable:  # else it is left as it is
-            shape = self.advance("physiological", shape, row, beat, (flags.shape, flags.run, flags.priority))
-        signal = self.advance("technical", signal, row, beat, (flags.signal, 0, MEDIUM))
+            shape = self.advance("physiological", shape, row, beat, flags[:4])
+        signal = self.advance("technical", signal, row, beat, (flags.signal, 0, MEDIUM, False))
         self.touched.setdefault(source, source in self.sources)
         self.sources.pop(source, None)  # the source of the last beat comes last
         if not (shape.is_quiet and signal.is_quiet):

@@ -28,8 +28,8 @@ runs = st.lists(
     st.tuples(
         # normal, abnormal, flat, unscorable for another reason, flat and abnormal; by the personal score, with its
         # priority; noisy and normal, abnormal, by the personal score, flat; not judged; frequent ectopy, and soon
-        # after a run
-        st.sampled_from("....AAFGB012012nasfueee0r"),
+        # after a run; a run that begins
+        st.sampled_from("....AAFGB012012nasfueeewr"),
         st.sampled_from([b"a", b"b", b"c", b"d"]),
         st.sampled_from([0, 800, 800, 800, -3000, 20_000, 70_000]),  # ms since the beat before the run
         st.integers(1, 9),
@@ -81,14 +81,14 @@ def batch(rows):
     )
     unscorable = np.array([".FG".find(one.upper().replace("B", "F")) for one in verdict], np.int8).clip(0)
     unscorable[[one == "u" for one in verdict]] = NOT_JUDGED
-    run = [3 + at % 4 if one in "012s" else 0 for at, one in zip(offset, verdict, strict=True)]
+    run = [3 + at % 4 if one in "012ws" else 0 for at, one in zip(offset, verdict, strict=True)]
     flags = BeatFlags(
         abnormal=np.array([one in "ABa" for one in verdict]),
         unscorable=unscorable,
         run=np.array(run, np.int32),
         priority=np.array(["012".find(one) for one in verdict], np.int8).clip(0),
         technical=np.array([3 * (one in "nasf") for one in verdict], np.int8),
-        frequent=np.array([{"e": FREQUENT, "r": AFTER_RUN}.get(one, 0) for one in verdict], np.int8),
+        frequent=np.array([{"e": FREQUENT, "r": AFTER_RUN, "w": FREQUENT}.get(one, 0) for one in verdict], np.int8),
     )
     return beats, flags
 
@@ -110,24 +110,26 @@ def agree(both, rows):
 
 def test_frequent_ectopy_opens_low_and_a_run_in_it_makes_the_same_episode_more_urgent():
     rule = EpisodeRule(3, 5, 5, 60_000, 120_000)
-    events = agree([Episodes(rule), BeatByBeat(rule)], play("..ee.e0rre.e11ree.....e.....")).events
+    events = agree([Episodes(rule), BeatByBeat(rule)], play("..ee.ewrre.ew1ree.....e.....")).events
     assert [(one.name, one.row, one.episode.cause, one.episode.priority, one.reopened) for one in events] == [
         ("opened", 2, 2, 0, False),
         ("updated", 6, 1, 0, False),
-        ("updated", 12, 1, 1, False),
+        ("updated", 12, 1, 0, False),
+        ("updated", 13, 1, 1, False),
         ("closed", 21, 2, 1, False),
         ("opened", 22, 2, 1, True),
         ("closed", 27, 2, 1, False),
     ]
 
 
-def test_frequent_ectopy_after_a_run_opens_no_other_episode_and_the_next_run_is_told():
+def test_frequent_ectopy_after_a_run_opens_no_other_episode_and_each_run_is_told():
     rule = EpisodeRule(3, 5, 5, 60_000, 120_000)
-    events = agree([Episodes(rule), BeatByBeat(rule)], play("2rrrrree2.....")).events
+    events = agree([Episodes(rule), BeatByBeat(rule)], play("2rrrrreewr...w.....")).events
     assert [(one.name, one.row, one.episode.cause, one.episode.priority) for one in events] == [
         ("opened", 0, 1, 2),
         ("updated", 8, 1, 2),
-        ("closed", 13, 1, 2),
+        ("updated", 13, 1, 2),
+        ("closed", 18, 1, 2),
     ]
 
 

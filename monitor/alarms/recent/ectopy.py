@@ -27,7 +27,7 @@ class EctopyRule:
     least: float = 3.4  # score of a single beat
     flagged: int = 4  # k: single beats
     window: int = 8  # n: among this many last beats, at most BITS
-    after_run: int = 5  # beats after which a run is over, at most BITS: as many as close its episode
+    after_run: int = 5  # beats that are part of the run before them, less than BITS: as many as close its episode
 
 
 class EctopyCarry(NamedTuple):
@@ -64,7 +64,7 @@ def ectopy(
     sources = SourceOrder.of(source[at], len(has_any))
     beat = at[sources.beat]
     singles = recent_bits(sources, is_single[beat], carry.singles, rule.window)
-    runs = recent_bits(sources, is_run[beat], carry.runs, rule.after_run)
-    is_frequent = np.bitwise_count(singles) >= rule.flagged
-    found[beat] = np.where(is_frequent, np.where(runs > 0, AFTER_RUN, FREQUENT), 0)
+    runs = recent_bits(sources, is_run[beat], carry.runs, rule.after_run + 1)
+    is_told = (np.bitwise_count(singles) >= rule.flagged) | is_run[beat]
+    found[beat] = np.where(is_told, np.where(runs & ~np.uint16(is_run[beat]) > 0, AFTER_RUN, FREQUENT), 0)
     return found, EctopyCarry(sources.last(singles, carry.singles), sources.last(runs, carry.runs))

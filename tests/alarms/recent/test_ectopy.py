@@ -15,7 +15,7 @@ RULE = EctopyRule()
 def found(text):
     """What is said of beats of one source: `V` a single beat, `R` one of a run, `.` another, `?` without a score.
 
-    `f` where ectopy is frequent, `r` where it is so soon after a run.
+    `f` where ectopy is frequent or a run begins, `r` where it is so soon after a run.
     """
     score = np.array([{"V": 5.0, "R": 5.0, ".": 0.0, "?": np.nan}[one] for one in text], np.float32)
     run = np.array([one == "R" for one in text], np.int32)
@@ -36,8 +36,12 @@ def test_it_ends_when_fewer_than_four_of_the_last_eight_are_single():
     assert found("V.V.V.V.........") == "------ff--------"
 
 
-def test_five_beats_after_a_run_it_is_no_longer_part_of_it():
-    assert found("VVR.V.V.V.V") == "----rrrffff"
+def test_five_beats_after_a_run_are_part_of_it():
+    assert found("VVR.V.V.V.V") == "--f-rrrrfff"
+
+
+def test_a_run_begins_five_other_beats_after_the_last_one():
+    assert found("..R..R.....R....RR") == "--f--r-----f----rr"
 
 
 @settings(max_examples=60)
