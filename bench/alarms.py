@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from monitor.alarms.run_rule import Sensitivity
-from monitor.backtest import BacktestPlan, backtest
+from monitor.backtest import BacktestPlan, StepPlan, backtest
 from monitor.backtest.report import summary
 from monitor.errors import MonitorError, RefusedError
 from monitor.recordings import lead_names, open_recording
 from monitor.recordings.lead_choice import usual_lead
+from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.backtest import BacktestResult
@@ -55,7 +56,8 @@ def row(result: BacktestResult) -> str:
 def main(data: Path, only: tuple[str, ...], sensitivity: Sensitivity, seconds: float, *, noise: bool) -> None:
     """Judge every annotated WFDB record in a folder, and print what was found as a table."""
     paths = [path for path in sorted(data.glob("*.hea")) if path.stem in (only or {path.stem} - PACED)]
-    plan, results, began = BacktestPlan((sensitivity,), seconds, noise), [], time.process_time()
+    plan = BacktestPlan((sensitivity,), StepPlan(Settings(profile_seconds=seconds)), noise)
+    results, began = [], time.process_time()
     click.echo(HEAD)
     for recording in map(opened, paths):
         if recording.annotations is not None:

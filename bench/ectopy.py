@@ -18,16 +18,23 @@ import numpy as np
 
 from bench.alarms import PACED, opened
 from monitor.alarms.recent.ectopy import EctopyCarry, EctopyRule, ectopy
-from monitor.alarms.run_rule import MERGE_MS, RunRule
-from monitor.backtest import LeadPlayer, OpenStretch, RulePlayer
+from monitor.alarms.rule import BeatFlags
+from monitor.backtest import EpisodePlayer, OpenStretch, StepPlan, StepPlayer
+from monitor.backtest.episodes import ectopy_alone
+from monitor.beats.beat import Beats
+from monitor.beats.window import R_CENTRED
 from monitor.errors import MonitorError
+from monitor.pipeline.personal import episode_rule
 from monitor.recordings.beat_symbols import BEAT_SYMBOLS, VENTRICULAR_SYMBOLS
+from monitor.recordings.player import segmenter_of, segments_of
+from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
+    from monitor.backtest import PlayedEpisode
     from monitor.recordings import Annotations, Recording
 
 LEARNING_SECONDS = 300.0
@@ -46,7 +53,8 @@ class PlayedScores:
     hours: float
     seconds: NDArray[np.float64]  # (n,)
     scores: NDArray[np.float32]  # (n,)
-    runs: tuple[OpenStretch, ...]  # episodes of the rule `run`
+    run: NDArray[np.int32]  # (n,), see `BeatFlags`
+    opened: tuple[OpenStretch, ...]  # episodes of frequent ectopy, as the step has them
     ventricular: tuple[OpenStretch, ...]
     ectopic: tuple[OpenStretch, ...]  # four of ten, of any kind
 
@@ -62,23 +70,26 @@ class EctopyCount:
 
 
 def read(recording: Recording, annotations: Annotations) -> PlayedScores:
-    """The scores of a recording."""
-    player, lead = RulePlayer(RunRule()), LeadPlayer(recording, LEARNING_SECONDS, noise=True)
-    pieces = list(lead.beats())
-    for piece in pieces:
-        player.feed(piece)
+    """What the step of the monitor says about a recording."""
+    player = StepPlayer(StepPlan(Settings(profile_seconds=LEARNING_SECONDS)))
+    pieces = [player.feed(one) for one in segments_of(recording, segmenter_of(recording, R_CENTRED)) if len(one)]
     seconds = np.concatenate([piece.seconds for piece in pieces])
-    scores = np.concatenate([piece.scores for piece in pieces])
     later = seconds >= LEARNING_SECONDS
+    columns = np.concatenate([piece.scores for piece in pieces]), np.concatenate([piece.flags.run for piece in pieces])
     return PlayedScores(
         recording.path.stem,
         (recording.seconds - LEARNING_SECONDS) / 3600,
         seconds[later],
-        scores[later],
-        tuple(part for episode in player.episodes() for part in episode.stretches),
+        *(column[later] for column in columns),
+        whole(player.ectopy.episodes()),
         stretches(annotations, VENTRICULAR_SYMBOLS, 5),
         stretches(annotations, ECTOPIC_SYMBOLS, 4),
     )
+
+
+def whole(episodes: Sequence[PlayedEpisode]) -> tuple[OpenStretch, ...]:
+    """From the first opening of each episode to its last closing."""
+    return tuple(OpenStretch(one.stretches[0].start, one.stretches[-1].end) for one in episodes)
 
 
 def stretches(annotations: Annotations, symbols: Collection[str], least: int) -> tuple[OpenStretch, ...]:
@@ -97,30 +108,26 @@ def stretches(annotations: Annotations, symbols: Collection[str], least: int) ->
     return tuple(found)
 
 
-def low_episodes(played: PlayedScores, rule: EctopyRule) -> list[OpenStretch]:
-    """The episodes of a rule, from the first opening to the last closing; none opens while one of a run is open."""
-    sources = np.zeros(len(played.scores), np.int64)
-    frequent, _ = ectopy(rule, EctopyCarry.blank(1), sources, played.scores, sources)
-    found: list[OpenStretch] = []
-    is_open, others = False, 0
-    for second, is_flagged in zip(played.seconds.tolist(), (frequent > 0).tolist(), strict=True):
-        others = 0 if is_flagged else others + 1
-        if is_open:
-            found[-1], is_open = OpenStretch(found[-1].start, second), others < rule.after_run
-        elif is_flagged and not _touches(OpenStretch(second, second), played.runs):
-            is_open = True
-            if not found or 1000 * (second - found[-1].end) > MERGE_MS:
-                found.append(OpenStretch(second, second))
-    return found
+def low_episodes(played: PlayedScores, rule: EctopyRule) -> tuple[OpenStretch, ...]:
+    """The episodes of a rule, as the step of the monitor would open and close them."""
+    count = len(played.scores)
+    source = np.zeros(count, np.int64)
+    frequent, _ = ectopy(rule, EctopyCarry.blank(1), source, played.scores, played.run)
+    flags = BeatFlags.of_population(np.zeros(count, np.bool_), np.zeros(count, np.int8))
+    player = EpisodePlayer(episode_rule(Settings(), profiles=True))
+    names, times = np.full(count, b"one", np.object_), np.rint(1000 * played.seconds).astype(np.int64)
+    places = np.zeros(count, np.int32), np.arange(count, dtype=np.int64)
+    beats = Beats(np.zeros((count, 0), np.float32), names, times, *places, np.full(count, np.nan, np.float32))
+    player.feed(beats, ectopy_alone(replace(flags, run=played.run, frequent=frequent)))
+    return whole(player.episodes())
 
 
 def _touches(one: OpenStretch, others: Sequence[OpenStretch]) -> bool:
     return any(one.start <= other.end and other.start <= one.end for other in others)
 
 
-def count(played: PlayedScores, rule: EctopyRule) -> EctopyCount:
-    """How the episodes of a rule compare with the annotations."""
-    episodes = low_episodes(played, rule)
+def count(played: PlayedScores, episodes: Sequence[OpenStretch]) -> EctopyCount:
+    """How episodes compare with the annotations."""
     false = [one for one in episodes if not _touches(one, played.ventricular)]
     found = [one for one in played.ventricular if _touches(one, episodes)]
     near = [one for one in false if _touches(one, played.ectopic)]
@@ -129,7 +136,7 @@ def count(played: PlayedScores, rule: EctopyRule) -> EctopyCount:
 
 def row(played: Sequence[PlayedScores], rule: EctopyRule) -> str:
     """One rule as a line of the table."""
-    counts = [count(one, rule) for one in played]
+    counts = [count(one, low_episodes(one, rule)) for one in played]
     hours = sum(one.hours for one in played)
     total = {name: sum(getattr(one, name) for one in counts) for name in EctopyCount.__slots__}
     found = f"{total['found']} of {total['stretches']}"
@@ -137,10 +144,12 @@ def row(played: Sequence[PlayedScores], rule: EctopyRule) -> str:
     return f"| {rule.least:g} | {rule.flagged} of {rule.window} | {found} | {false:.2f} | {near:.2f} |"
 
 
-def detail(played: Sequence[PlayedScores], rule: EctopyRule) -> str:
-    """What the rule comes to for each recording of which there is anything to say."""
-    counts = [(one.name, count(one, rule)) for one in played]
-    lines = [
+def detail(played: Sequence[PlayedScores]) -> str:
+    """What the step comes to, in all and for each recording of which there is anything to say."""
+    counts = [(one.name, count(one, one.opened)) for one in played]
+    found, false = (sum(getattr(one, name) for _, one in counts) for name in ("found", "false"))
+    hours = sum(one.hours for one in played)
+    lines = [f"the step: {found} found, {false / hours:.2f} false an hour"] + [
         f"{name}: {one.found} of {one.stretches} found, {one.false} false, {one.near} of them near"
         for name, one in counts
         if one.stretches or one.false
@@ -158,7 +167,7 @@ def main(data: Path) -> None:
     click.echo(HEAD)
     for least, (flagged, window) in itertools.product(LEAST_SCORES, WINDOWS):
         click.echo(row(played, replace(EctopyRule(), least=least, flagged=flagged, window=window)))
-    click.echo("\n" + detail(played, EctopyRule()))
+    click.echo("\n" + detail(played))
 
 
 if __name__ == "__main__":

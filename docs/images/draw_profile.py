@@ -14,7 +14,8 @@ import click
 import numpy as np
 from matplotlib.figure import Figure
 
-from monitor.alarms.run_rule import QUIET_RUN, RunRule, ScoredBeat, after_scored_beat
+from monitor.alarms.run_columns import RunCarry, flag
+from monitor.alarms.run_rule import RunRule
 from monitor.profiles import Profiles, SourceBeats
 from monitor.profiles.columns import Tables
 from monitor.profiles.points import QRS, SECONDS
@@ -74,14 +75,12 @@ def _shown(recording: Recording) -> Shown:
     restore(tables, profiles.encode(row))
     scores = _observe(profiles, row, found, slice(first, last))
     template = tables.templates.rows[:1]
-    state, opened = QUIET_RUN, []
-    for number, (time, score) in enumerate(zip(found.time[first:last].tolist(), scores.tolist(), strict=True)):
-        state, event = after_scored_beat(state, RunRule(), ScoredBeat(number, round(1000 * time), score))
-        opened += [time] if event == "opened" else []
+    rows, unknown = np.zeros(last - first, np.int64), np.zeros(last - first, np.int64)
+    flags, _ = flag(RunRule(), RunCarry.empty(1), rows, scores, unknown)
     return Shown(
         found.time[first:last],
         scores,
-        opened[0],
+        float(found.time[first:last][flags.run > 0][0]),
         _colours(recording, found.time[first:last]),
         template,
         compare(found.samples[first:last], template),

@@ -1,4 +1,4 @@
-"""The rule `run` for beats of many sources at once: what `run_rule.after_scored_beat` flags, in a few NumPy calls.
+"""The rule `run` for beats of many sources at once: in a few NumPy calls.
 
 Beats of a source that have no personal score are left out by the caller. What the rule has to remember of a source is a
 row of `RunCarry`; with it, the flags do not depend on how the beats are cut into batches.
@@ -15,7 +15,6 @@ from monitor.alarms.run_rule import (
     LONG_RUN,
     LOWEST,
     PRIORITIES,
-    QUIET_RUN,
     STRONG_BEATS,
     VERY_FAST_MS,
     WEAK_BEATS,
@@ -33,7 +32,7 @@ _MEDIUM, _HIGH = PRIORITIES.index("medium"), PRIORITIES.index("high")
 
 
 class RunCarry(NamedTuple):
-    """What is remembered of k sources, as in `RunState`."""
+    """What is remembered of k sources."""
 
     scores: NDArray[np.float32]  # (k, 2), the one before the last beat's, and the last beat's; LOWEST: not above least
     weak: NDArray[np.int16]  # (k,), weak triples in a row, counted up to WEAK_TRIPLES
@@ -43,7 +42,7 @@ class RunCarry(NamedTuple):
     @classmethod
     def empty(cls, count: int) -> RunCarry:
         """Of sources without a beat."""
-        scores = np.full((count, 2), QUIET_RUN.before, np.float32)
+        scores = np.full((count, 2), LOWEST, np.float32)
         return cls(scores, np.zeros(count, np.int16), np.zeros(count, np.int32), np.zeros((count, 2), np.int32))
 
 

@@ -1,14 +1,14 @@
 """Alarms on recordings, counted against their annotations.
 
-result = backtest(open_recording(path), BacktestPlan(("normal",), profile_seconds=300.0))
+result = backtest(open_recording(path), BacktestPlan(("normal",)))
 result.counted[0]                    # of the first sensitivity
 total([counted, …]), bootstrap([counted, …], lambda one: one.false / one.hours)
 """
 
 from monitor.backtest.counting import Counted, Range, bootstrap, count, total
-from monitor.backtest.episodes import OpenStretch, PlayedEpisode, RulePlayer, Verdict
-from monitor.backtest.lead import LeadPlayer, LeadScores
+from monitor.backtest.episodes import EpisodePlayer, OpenStretch, PlayedEpisode
 from monitor.backtest.playing import BacktestPlan, BacktestResult, backtest
+from monitor.backtest.step_player import JudgedPiece, StepPlan, StepPlayer
 from monitor.backtest.truth import Truth, truth_of
 from monitor.backtest.verdict_file import VerdictFile
 
@@ -16,14 +16,14 @@ __all__ = [
     "BacktestPlan",
     "BacktestResult",
     "Counted",
-    "LeadPlayer",
-    "LeadScores",
+    "EpisodePlayer",
+    "JudgedPiece",
     "OpenStretch",
     "PlayedEpisode",
     "Range",
-    "RulePlayer",
+    "StepPlan",
+    "StepPlayer",
     "Truth",
-    "Verdict",
     "VerdictFile",
     "backtest",
     "bootstrap",

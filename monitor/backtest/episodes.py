@@ -1,18 +1,20 @@
-"""The rule `run` over the scores of one source."""
+"""The physiological episodes of one source, from what the step of the monitor says about its beats."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.alarms.run_rule import PRIORITIES, QUIET_RUN, RunEvent, ScoredBeat, after_scored_beat
+from monitor.alarms.episodes import Episodes
+from monitor.alarms.rule import FREQUENT, BeatFlags
+from monitor.alarms.run_rule import PRIORITIES
 
 if TYPE_CHECKING:
-    from monitor.alarms.run_rule import RunRule, RunState
-    from monitor.backtest.lead import LeadScores
+    from monitor.alarms.rule import EpisodeRule, Event
+    from monitor.beats.beat import Beats
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,55 +39,52 @@ class PlayedEpisode:
         return sum(one.end - one.start for one in self.stretches)
 
 
-class Verdict(NamedTuple):
-    """What the rule says at one beat."""
-
-    is_flagged: bool
-    event: RunEvent | None
-    priority: str  # of the episode; counts only where there is an event
+def without_ectopy(flags: BeatFlags) -> BeatFlags:
+    """The same without frequent ectopy: what is left are runs, and beats that the population score flags."""
+    return replace(flags, frequent=np.zeros_like(flags.frequent))
 
 
-class RulePlayer:
-    """The rule over the beats of one source, as they come in. Keeps the episodes."""
+def ectopy_alone(flags: BeatFlags) -> BeatFlags:
+    """Only frequent ectopy that is not part of a run."""
+    none, frequent = BeatFlags.of_population(np.zeros_like(flags.abnormal), flags.unscorable), flags.frequent
+    return replace(none, frequent=np.where((frequent == FREQUENT) & (flags.run == 0), frequent, 0).astype(np.int8))
 
-    def __init__(self, rule: RunRule) -> None:
-        self._rule, self._state = rule, QUIET_RUN
-        self._beats, self._end = 0, 0.0  # beats so far, second of the last one
-        self._stretches: list[list[OpenStretch]] = []  # of each episode; the last one may be open, then it has no end
-        self._states: list[RunState] = []  # of each episode, the last known
 
-    def feed(self, beats: LeadScores) -> list[Verdict]:
-        """Apply the rule to the next n beats; returns n verdicts. While a source learns, its beats say nothing."""
-        rr_ms = np.nan_to_num(1000 * beats.rr_seconds.astype(np.float64)).astype(np.int64).tolist()
-        columns = zip(beats.seconds.tolist(), beats.scores.tolist(), rr_ms, strict=True)
-        return [self._verdict(*column) for column in columns]
+class EpisodePlayer:
+    """The monitor's rule over the flags of one source, as they come in. Keeps the episodes.
 
-    def _verdict(self, second: float, score: float, rr_ms: int) -> Verdict:
-        beat = ScoredBeat(self._beats, round(1000 * second), None if math.isnan(score) else score, rr_ms)
-        state, event = after_scored_beat(self._state, self._rule, beat)
-        self._state, self._end = state, second
-        self._beats += 1
-        self._note(second, event)
-        return Verdict(state.run > 0, event, PRIORITIES[state.priority])
+    The times of the beats are ms since the first sample.
+    """
 
-    def _note(self, second: float, event: RunEvent | None) -> None:
-        if event == "opened":
-            self._stretches.append([])
-            self._states.append(self._state)
-        if event in ("opened", "reopened"):
-            self._stretches[-1].append(OpenStretch(second, math.inf))
-        elif event == "closed":
-            self._stretches[-1][-1] = OpenStretch(self._stretches[-1][-1].start, second)
-        if self._state.is_open or event == "closed":
-            self._states[-1] = self._state
+    def __init__(self, rule: EpisodeRule) -> None:
+        self._episodes = Episodes(rule)
+        self._stretches: dict[int, list[OpenStretch]] = {}  # by the offset of the beat that opened the episode first
+        self._facts: dict[int, tuple[int, int]] = {}  # priority and flagged beats
+        self._end = 0.0  # second of the last beat
+
+    def feed(self, beats: Beats, flags: BeatFlags) -> list[Event]:
+        """Apply the rule to the next n beats; returns the physiological events."""
+        if not len(beats):
+            return []
+        self._end = int(beats.time[-1]) / 1000
+        events = [one for one in self._episodes.observe(beats, flags).events if one.kind == "physiological"]
+        for event in events:
+            opened, second = event.episode.opened_offset, int(beats.time[event.row]) / 1000
+            self._facts[opened] = event.episode.priority, event.episode.flagged_beats
+            stretches = self._stretches.setdefault(opened, [])
+            if event.name == "opened":
+                stretches.append(OpenStretch(second, math.inf))
+            elif event.name == "closed":
+                stretches[-1] = OpenStretch(stretches[-1].start, second)
+        return events
 
     def episodes(self) -> tuple[PlayedEpisode, ...]:
         """All episodes so far; what is open ends at the last beat."""
         return tuple(
             PlayedEpisode(
                 tuple(OpenStretch(one.start, min(one.end, self._end)) for one in stretches),
-                PRIORITIES[state.priority],
-                state.flagged_beats,
+                PRIORITIES[self._facts[opened][0]],
+                self._facts[opened][1],
             )
-            for stretches, state in zip(self._stretches, self._states, strict=True)
+            for opened, stretches in self._stretches.items()
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from monitor.backtest.counting import Counted, Range
     from monitor.backtest.playing import BacktestResult
 
-HEADS = ("hours", "openings", "per hour", "false", "runs found", "of 5+", "longest", "priority")
+HEADS = ("hours", "openings", "per hour", "false", "runs found", "of 5+", "longest", "priority", "ectopy")
 WIDTHS = tuple(max(8, len(head)) for head in HEADS)
 
 
@@ -27,6 +27,8 @@ class Totals:
     hours: float
     openings: int
     openings_per_hour: Range | None  # None where nothing was judged
+    ectopy: int  # openings of frequent ectopy, which count nowhere else
+    ectopy_per_hour: float | None
     annotated_recordings: int
     annotated: Counted | None  # what follows is None where no recording has annotations
     false_per_hour: Range | None  # (a)
@@ -38,11 +40,14 @@ def totals(results: Sequence[BacktestResult]) -> Totals:
     parts = [one.counted[0] for one in results if one.counted[0].hours]
     known = [part for part, *_ in annotated(results)]
     every = total(parts)
+    ectopy = sum(len(one.ectopy) for one in results if one.counted[0].hours)
     return Totals(
         recordings=len(parts),
         hours=every.hours,
         openings=every.episodes,
         openings_per_hour=bootstrap(parts, lambda one: one.episodes / one.hours) if parts else None,
+        ectopy=ectopy,
+        ectopy_per_hour=ectopy / every.hours if parts else None,
         annotated_recordings=len(known),
         annotated=total(known) if known else None,
         false_per_hour=bootstrap(known, lambda one: one.false / one.hours) if known else None,
@@ -67,7 +72,8 @@ def row(names: Sequence[str], name: str, result: BacktestResult) -> str:
     if result.is_annotated:
         known = f"{one.false}", f"{one.found} of {one.runs}", f"{one.long_found} of {one.long_runs}"
     longest = "-" if result.longest_seconds is None else f"{result.longest_seconds:.0f} s"
-    cells = f"{one.hours:.2f}", f"{one.episodes}", rate, *known, longest, result.priority or "-"
+    most = result.priority or "-", f"{len(result.ectopy)}"
+    cells = f"{one.hours:.2f}", f"{one.episodes}", rate, *known, longest, *most
     return _line(names, name, cells)
 
 
@@ -101,6 +107,8 @@ def summary(results: Sequence[BacktestResult]) -> list[str]:
     if every.openings_per_hour is None:
         return lines
     lines.append(f"openings an hour: {_range(every.openings_per_hour)}")
+    apart = count_of(every.ectopy, "opening")
+    lines.append(f"frequent ectopy, of low priority and not among these: {apart}, {every.ectopy_per_hour:.2f} an hour")
     if every.annotated is None or every.false_per_hour is None or every.false_unchanged_per_hour is None:
         return [*lines, "no annotations: which openings are false is not known"]
     if every.annotated_recordings < every.recordings:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.alarms.run_rule import PRIORITIES
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from monitor.backtest.episodes import Verdict
-    from monitor.backtest.lead import LeadScores
+    from monitor.alarms.rule import Event
+    from monitor.backtest.step_player import JudgedPiece
 
 SUFFIX = ".alarm"
+NOTED = {"opened": "opened", "updated": "raised", "closed": "closed"}  # events
 LIKE, UNLIKE, NOTE, LEARNING = 1, 13, 22, 30  # codes of WFDB, shown as N, Q, " and ?
 SKIP, TEXT = 59, 63  # words that hold a longer interval, and a text
 MOST_INTERVAL, MOST_SKIP = 2**10 - 1, 2**31 - 1  # samples
@@ -39,14 +40,15 @@ class VerdictFile:
         self._content = bytearray()
         self._append(0, NOTE, f"## time resolution: {hz:.12g}")  # the format's own way to say the rate
 
-    def add(self, beats: LeadScores, verdicts: Sequence[Verdict]) -> None:
+    def add(self, beats: JudgedPiece) -> None:
         """Annotate the next beats."""
         samples = np.rint(beats.seconds * self._hz).astype(np.int64).tolist()
-        for sample, score, verdict in zip(samples, beats.scores.tolist(), verdicts, strict=True):
-            is_unlike = verdict.is_flagged or score > self._least
-            self._append(sample, UNLIKE if is_unlike else LEARNING if score != score else LIKE)  # noqa: PLR0124 - NaN
-            if verdict.event is not None:
-                self._append(sample + 1, NOTE, f"alarm {verdict.event}, priority {verdict.priority}")
+        is_unlike = ((beats.flags.run > 0) | (beats.scores > self._least)).tolist()
+        is_learning, events = np.isnan(beats.scores).tolist(), {one.row: one for one in beats.events}
+        for row, sample in enumerate(samples):
+            self._append(sample, UNLIKE if is_unlike[row] else LEARNING if is_learning[row] else LIKE)
+            if row in events:
+                self._append(sample + 1, NOTE, _note(events[row]))
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all. Raises RefusedError."""
@@ -67,3 +69,9 @@ class VerdictFile:
         self._content += struct.pack("<H", code << 10 | interval)
         if text:
             self._content += struct.pack("<H", TEXT << 10 | len(text)) + text.encode() + b"\0" * (len(text) % 2)
+
+
+def _note(event: Event) -> str:
+    """What happened to an alarm."""
+    said = "reopened" if event.reopened else NOTED[event.name]
+    return f"alarm {said}, priority {PRIORITIES[event.episode.priority]}"

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.backtest import BacktestPlan, BacktestResult
-    from monitor.backtest.by_step import StepPlan
     from monitor.settings import Settings
 
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
@@ -108,7 +107,8 @@ def backtest(paths: tuple[Path, ...], **options: Any) -> None:
     early.
 
     Of recordings it prints a row for each. `hours` are those after the first minutes. `openings` within 120 s are one,
-    and `longest` is how long an alarm stood open. With annotations, `runs found` are runs of three and more ventricular
+    and `longest` is how long an alarm stood open. `ectopy` are openings of frequent ectopy, of low priority, which
+    count nowhere else. With annotations, `runs found` are runs of three and more ventricular
     beats at which an alarm was open, `of 5+` the same of five and more, and `false` are openings without such a run,
     whatever caused them. A recording without annotations has openings per hour only.
 
@@ -173,13 +173,13 @@ def _judge_recordings(paths: Sequence[Path], options: dict[str, Any]) -> None:
     require_recordings()
     files = tuple(file for path in paths for file in _files(path))
     _check_outputs(files, options["picture"], options["annotations"])
-    plan, by_step, outcome = _plan(options), _step_plan(options), Outcome([], [])
+    plan, outcome = _plan(options), Outcome([], [])
     names = _names(files)
     if not options["as_json"]:
         _show_head(names)
     for file, name in zip(files, names, strict=True):
         try:
-            result = _judged(file, by_step or plan, options)
+            result = _judged(file, plan, options)
         except RecordingError as error:
             outcome.failures.append((file, error))
             if len(files) > 1:
@@ -233,39 +233,32 @@ def _check_outputs(files: Sequence[Path], picture: Path | None, folder: Path | N
 
 
 def _plan(options: dict[str, Any]) -> BacktestPlan:
-    from monitor.backtest import BacktestPlan  # noqa: PLC0415 - the extra `recordings`
+    """How recordings are judged. Raises RefusedError for a model of no use."""
+    from monitor.backtest import BacktestPlan, StepPlan  # noqa: PLC0415 - the extra `recordings`
+    from monitor.model import artifact  # noqa: PLC0415
 
     chosen: Sensitivity = options["sensitivity"] or "normal"
     others = tuple(one for one in SENSITIVITIES if one != chosen) if options["picture"] is not None else ()
-    return BacktestPlan((chosen, *others), options["profile_seconds"] or 300.0)
+    usual = {"rule": "run", "sensitivity": chosen, "profile_seconds": 300.0, "profiles": True}
+    config = _overridden(settings.read().model_copy(update=usual), options)
+    model = None
+    if options["model"] is not None or options["rule"] == "k-of-n" or options["threshold"] is not None:
+        for name in ("picture", "annotations"):
+            if options[name] is not None:
+                raise click.UsageError(
+                    f"--{name} shows the personal rule alone: leave out --model, --rule and --threshold"
+                )
+        model = artifact.load(config.model, config.device)
+    return BacktestPlan((chosen, *others), StepPlan(config, model))
 
 
-def _step_plan(options: dict[str, Any]) -> StepPlan | None:
-    """Where the population score takes part: by what the step judges. Raises RefusedError for a model of no use."""
-    if options["model"] is None and options["rule"] != "k-of-n" and options["threshold"] is None:
-        return None
-    for name in ("picture", "annotations"):
-        if options[name] is not None:
-            raise click.UsageError(f"--{name} shows the personal rule alone: leave out --model, --rule and --threshold")
-    from monitor.backtest.by_step import StepPlan  # noqa: PLC0415 - the extra `recordings`
-    from monitor.model import artifact  # noqa: PLC0415
-
-    chosen = {"rule": "run", "sensitivity": "normal", "profile_seconds": 300.0}
-    config = _overridden(settings.read().model_copy(update=chosen), options)
-    return StepPlan(config, artifact.load(config.model, config.device))
-
-
-def _judged(file: Path, plan: BacktestPlan | StepPlan, options: dict[str, Any]) -> BacktestResult:
+def _judged(file: Path, plan: BacktestPlan, options: dict[str, Any]) -> BacktestResult:
     """Judge one recording, and write its annotations where they are asked for. Raises RecordingError."""
-    from monitor.backtest import BacktestPlan, VerdictFile, backtest  # noqa: PLC0415 - the extra `recordings`
+    from monitor.backtest import VerdictFile, backtest  # noqa: PLC0415 - the extra `recordings`
     from monitor.backtest.verdict_file import SUFFIX  # noqa: PLC0415
     from monitor.recordings import open_recording  # noqa: PLC0415
 
     recording = open_recording(file, **{name: options[name] for name in ("lead", *TABLE_OPTIONS)})
-    if not isinstance(plan, BacktestPlan):
-        from monitor.backtest.by_step import backtest_by_step  # noqa: PLC0415
-
-        return backtest_by_step(recording, plan)
     if options["annotations"] is None:
         return backtest(recording, plan)
     verdicts = VerdictFile(recording.hz, LEAST_SCORE[plan.sensitivities[0]])
@@ -316,7 +309,7 @@ def _as_json(outcome: Outcome, plan: BacktestPlan) -> str:
     failed = [{"file": click.format_filename(file), "error": error.for_command()} for file, error in outcome.failures]
     content = {
         "sensitivity": plan.sensitivities[0],
-        "profile_seconds": plan.profile_seconds,
+        "profile_seconds": plan.step.settings.profile_seconds,
         "recordings": judged + failed,
         "total": asdict(report.totals(outcome.results)),
     }
@@ -343,4 +336,5 @@ def _object(result: BacktestResult) -> dict[str, Any]:
         },
         "annotated": counted if result.is_annotated else None,
         "episodes": [asdict(one) for one in result.episodes],
+        "frequent_ectopy": [asdict(one) for one in result.ectopy],
     }

@@ -16,6 +16,7 @@ import click
 import orjson
 
 from monitor import broker
+from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import MERGE_MS
 from monitor.backtest import OpenStretch, PlayedEpisode
 from monitor.demo import comparison, step
@@ -38,14 +39,16 @@ LEARNT = (
     *("114", "115", "116", "117", "118", "121", "122", "123"),
 )
 LEAD = "MLII"
+FREQUENT_ECTOPY = PHYSIOLOGICAL_CAUSES[1]
 SPEED = 60  # so that half an hour takes half a minute
 MEANING = f"""
 The monitor learns each person from the first {comparison.LEARNING_SECONDS / 60:.0f} minutes, which do not count, and \
 alarms at beats unlike that person's
 own. A run is three or more ventricular beats in a row, as annotated; it is found if an alarm is open then. An alarm is
 false without a run, whatever caused it; "but for changes" leaves out those at an annotated change of rhythm or
-conduction. Openings within {MERGE_MS // 1000} s are one alarm. Five people with a handful of runs are no forecast:
-docs/alarms.md has 21 people."""
+conduction. Openings within {MERGE_MS // 1000} s are one alarm. Frequent ectopy, of low priority, is not counted. Five \
+people
+with a handful of runs are no forecast: docs/alarms.md has 21 people."""
 
 
 def fetched(source: Path | None, folder: Path) -> bool:
@@ -103,20 +106,28 @@ def _compared(recording: Recording, start: datetime, alerts: Sequence[Mapping[st
 
 
 def episodes(alerts: Sequence[Mapping[str, Any]], start: datetime, seconds: float) -> list[PlayedEpisode]:
-    """The episodes of a source that began at `start` and was played for so many seconds, in order."""
+    """The episodes of a source that began at `start` and was played for so many seconds, in order.
+
+    Frequent ectopy is left out: where a run comes in it, the episode begins there.
+    """
 
     def since_start(time: str) -> float:
         return (datetime.fromisoformat(time) - start).total_seconds()
 
     stretches: defaultdict[str, list[OpenStretch]] = defaultdict(list)  # one for each opening
     last: dict[str, Mapping[str, Any]] = {}
+    still_open: set[str] = set()
     for one in alerts:
-        own = stretches[one["id"]]
-        if one["event"] == "opened":
+        is_run, own = one["cause"] != FREQUENT_ECTOPY, stretches[one["id"]]
+        is_open = one["id"] in still_open
+        if is_run and not is_open and one["event"] != "closed":
+            still_open.add(one["id"])
             own.append(OpenStretch(since_start(one["beat_time"]), seconds))
-        elif one["event"] == "closed":
+        elif is_open and one["event"] == "closed":
+            still_open.remove(one["id"])
             own[-1] = OpenStretch(own[-1].start, min(since_start(one["closed_at"]), seconds))
-        last[one["id"]] = one
+        if own:
+            last[one["id"]] = one
     return [
         PlayedEpisode(tuple(stretches[id_]), one["priority"], one["beats"]["abnormal"]) for id_, one in last.items()
     ]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from monitor.alarms.threshold import Thresholds
     from monitor.beats.beat import Beats
     from monitor.broker import Broker
-    from monitor.model.scorer import Scorer
+    from monitor.model.scorer import Explanation, Scorer
     from monitor.pipeline.personal import PersonalJudge
     from monitor.profiles.exchange import RestoredSources
     from monitor.records.record import Assigned, Records
@@ -43,11 +43,21 @@ if TYPE_CHECKING:
     from monitor.telemetry.recorder import Recorder
 
 
+class BeatScorer(Protocol):
+    """The population score: `Scorer`, or what stands in its place where there is no model."""
+
+    def score(self, samples: NDArray[np.float32]) -> Scores:
+        """Scores of beats (n, 140)."""
+
+    def explain(self, samples: NDArray[np.float32]) -> Explanation:
+        """Beats (n, 140) beside their reconstructions."""
+
+
 class Judges(Protocol):
     """The parts that the pipeline works with. They read and write nothing outside of the process."""
 
     @property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> BeatScorer:
         """The population score."""
 
     @property
@@ -217,6 +227,7 @@ class Pipeline:
         small = replace(judged, beats=replace(judged.beats, samples=judged.beats.samples[:0].copy()))
         facts = StepFacts(
             judged=small,
+            flags=verdicts.flags,
             events=observed.events,
             notices=verdicts.notices,
             reasons=tuple(letter.reason for letter in parsed.letters),

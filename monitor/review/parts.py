@@ -12,6 +12,7 @@ from monitor.pipeline.personal import PersonalJudge, episode_rule, uses_profiles
 
 if TYPE_CHECKING:
     from monitor.model.manifest import Model
+    from monitor.pipeline.step import BeatScorer
     from monitor.settings import Settings
 
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class ReviewParts:
     """Implements `pipeline.step.Judges`."""
 
-    scorer: Scorer
+    scorer: BeatScorer
     thresholds: Thresholds
     episodes: Episodes
     personal: PersonalJudge | None

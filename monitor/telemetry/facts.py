@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.alarms.judged import JudgedBeats
-    from monitor.alarms.rule import Event
+    from monitor.alarms.rule import BeatFlags, Event
     from monitor.profiles import Notice
 
 Stage = Literal["parse", "score", "judge", "encode", "deliver"]
@@ -21,6 +21,7 @@ class StepFacts:
     """What the stages of one step found, and how long each took. Counted once the broker has confirmed the step."""
 
     judged: JudgedBeats  # without samples, which would be kept in memory until the step is delivered
+    flags: BeatFlags  # what the beats count for
     events: Sequence[Event]  # each `row` is a row of `judged`
     notices: Sequence[Notice]  # what happened to profiles
     reasons: tuple[str, ...]  # why records are not beats: one entry a dead letter

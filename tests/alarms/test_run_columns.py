@@ -1,4 +1,4 @@
-"""The rule `run` in columns flags what `run_rule` flags beat by beat, and episodes follow from it as they do there."""
+"""The rule `run` in columns flags what `run_beat_by_beat` flags, and episodes follow from it as they do there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.rule import BeatFlags, EpisodeRule
 from monitor.alarms.run_columns import MAX_RUN, RunCarry, flag
-from monitor.alarms.run_rule import QUIET_RUN, RunRule, ScoredBeat, after_scored_beat
+from monitor.alarms.run_rule import MERGE_MS, RunRule
 from monitor.beats.beat import Beats
+from tests.alarms.run_beat_by_beat import CLOSE, QUIET_RUN, ScoredBeat, after_scored_beat
 
 SOURCES = 4
 SCORES = st.sampled_from([-1.0, 1.3, 1.5, 2.0, 2.7, 3.5, 5.0, 6.0]) | st.floats(-3, 6.5, width=32)
@@ -95,7 +96,7 @@ def test_episodes_of_a_source_with_a_profile_are_those_of_the_rule(runs):
     flags, _ = in_columns(rule, RunCarry.empty(1), [(0, score, rr) for _, score, rr in beats])
     none, no_cause = np.zeros(len(beats), np.bool_), np.zeros(len(beats), np.int8)
     columns = BeatFlags(none, no_cause, flags.run, flags.priority, no_cause, no_cause)
-    episodes = Episodes(EpisodeRule(3, 5, rule.close, 10**9, rule.merge_ms))
+    episodes = Episodes(EpisodeRule(3, 5, CLOSE, 10**9, MERGE_MS))
     observed = episodes.observe(as_beats([time for time, _, _ in beats]), columns)
     names = {"updated": "raised"}
     assert wanted == [

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.alarms.run_rule import PRIORITIES, QUIET_RUN, RunRule, ScoredBeat, after_scored_beat
+from monitor.alarms.run_rule import PRIORITIES, RunRule
+from tests.alarms.run_beat_by_beat import QUIET_RUN, ScoredBeat, after_scored_beat
 
 NORMAL = RunRule()
 

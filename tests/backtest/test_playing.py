@@ -7,13 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from monitor.backtest import BacktestPlan, LeadPlayer, backtest
+from monitor.backtest import BacktestPlan, StepPlan, StepPlayer, backtest
 from monitor.errors import RecordingError
 from monitor.recordings import open_recording
+from monitor.recordings.player import segmenter_of, segments_of
+from monitor.settings import Settings
 from tests.backtest import made_up
 from tests.recordings import leads
 
-PLAN = BacktestPlan(("normal", "quiet", "sensitive"), 120.0)
+PLAN = BacktestPlan(("normal", "quiet", "sensitive"), StepPlan(Settings(profile_seconds=120)))
+
+
+def pieces(recording, player, *, noise=True):
+    segmenter = segmenter_of(recording, PLAN.step.window)
+    return [player.feed(one, noise=noise) for one in segments_of(recording, segmenter) if len(one)]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def test_each_sensitivity_has_its_own_counts(recording):
 def test_the_pieces_in_which_a_file_is_read_change_no_score(recording, noise):
     signal = leads.MemorySignal(recording.samples)  # in pieces of 10 s, not of a minute
     scores = [
-        np.concatenate([beats.scores for beats in LeadPlayer(one, 120.0, noise=noise).beats()])
+        np.concatenate([piece.scores for piece in pieces(one, StepPlayer(PLAN.step), noise=noise)])
         for one in (recording, replace(recording, signal=signal))
     ]
     assert np.isfinite(scores[0]).any()
@@ -71,8 +78,8 @@ def test_time_does_not_count_while_a_profile_is_late():
     signal[int(20 * made_up.HZ) : int(100 * made_up.HZ)] = np.nan  # no beats for 80 s
     recording, _ = leads.recording(len(signal) / made_up.HZ)
     recording = replace(recording, signal=leads.MemorySignal(signal))
-    player = LeadPlayer(recording, 120.0, noise=True)
-    assert sum(np.isfinite(beats.scores).sum() for beats in player.beats()) > 0
+    player = StepPlayer(PLAN.step)
+    assert sum(np.isfinite(one.scores).sum() for one in pieces(recording, player)) > 0
     judged = 3600 * backtest(recording, PLAN).counted[0].hours
     assert player.learned_at > 190
     assert judged == pytest.approx(recording.seconds - player.learned_at)

@@ -43,14 +43,17 @@ def test_a_folder_gives_a_row_for_each_recording_and_a_total(command):
     code, out, err = command(".", *SECONDS)
     header, bare, calm, run, empty, *lines = out.splitlines()
     assert (code, err, empty) == (0, "", "")
-    assert " ".join(header.split()) == "recording hours openings per hour false runs found of 5+ longest priority"
-    assert calm.split() == ["calm", "0.02", "0", "0.00", "0", "0", "of", "0", "0", "of", "0", "-", "-"]
+    assert (
+        " ".join(header.split()) == "recording hours openings per hour false runs found of 5+ longest priority ectopy"
+    )
+    assert calm.split() == ["calm", "0.02", "0", "0.00", "0", "0", "of", "0", "0", "of", "0", "-", "-", "0"]
     assert run.split()[2:10] == ["1", *run.split()[3:4], "0", "1", "of", "1", "1", "of"]
     assert bare.split()[4:7] == ["-", "-", "-"]
     assert lines[0] == "0.05 h of 3 recordings judged, 2 openings"
-    assert lines[2] == "2 of them with annotations, 0.03 h:"
-    assert lines[3] == "(a) false openings an hour: 0.00 (0.00-0.00)"
-    assert lines[6] == "runs of 3 and more found: 1 of 1; of 5 and more: 1 of 1; open by beat 3: 1 of 1"
+    assert lines[2] == "frequent ectopy, of low priority and not among these: 0 openings, 0.00 an hour"
+    assert lines[3] == "2 of them with annotations, 0.03 h:"
+    assert lines[4] == "(a) false openings an hour: 0.00 (0.00-0.00)"
+    assert lines[7] == "runs of 3 and more found: 1 of 1; of 5 and more: 1 of 1; open by beat 3: 1 of 1"
 
 
 def test_without_annotations_there_are_openings_only(command):

@@ -10,12 +10,13 @@ from monitor.demo import beds
 START = datetime(2026, 11, 30, 8, 0, 0, tzinfo=UTC)
 
 
-def alert(event, number, at, priority="medium"):
+def alert(event, number, at, priority="medium", cause="unusual-shape"):
     """The alert of a beat of this time, in seconds since the start."""
     time = (START + timedelta(seconds=at)).isoformat()
     return {
         "id": f"physiological:ecg.beats:0:{number}",
         "event": event,
+        "cause": cause,
         "beat_time": time,
         "closed_at": time if event == "closed" else None,
         "priority": priority,
@@ -49,6 +50,14 @@ def test_an_alarm_lasts_from_its_opening_to_its_end_or_to_the_end_of_the_recordi
         PlayedEpisode((OpenStretch(10.5, 20.0),), "medium", 3),
         PlayedEpisode((OpenStretch(60.0, 90.0),), "medium", 9),
     ]
+
+
+def test_frequent_ectopy_is_left_out_until_a_run_comes_in_it():
+    ectopy = "frequent-ectopy"
+    alerts = [alert("opened", 3, 10.0, "low", ectopy), alert("closed", 3, 20.0, "low", ectopy)]
+    assert beds.episodes(alerts, START, 90.0) == []
+    alerts[1:] = [alert("updated", 3, 15.0), alert("updated", 3, 18.0), alert("closed", 3, 20.0, "medium", ectopy)]
+    assert beds.episodes(alerts, START, 90.0) == [PlayedEpisode((OpenStretch(15.0, 20.0),), "medium", 3)]
 
 
 def test_an_alarm_that_opens_again_is_the_same_one():

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from monitor.alarms.judged import JudgedBeats
-from monitor.alarms.rule import QUIET, Event
+from monitor.alarms.rule import QUIET, BeatFlags, Event
 from monitor.beats.parse import parse
 from monitor.settings import Settings
 from monitor.telemetry.facts import STAGES, StepFacts
@@ -48,7 +48,9 @@ class Scrape:
         judged = JudgedBeats(beats, score, *columns, ("",), np.zeros(len(beats), np.int8), *personal)
         started = self.time.monotonic
         self.time.advance(sum((seconds or {}).values()) + took)
-        self.recorder.step_delivered(StepFacts(judged, list(events), (), (), 0, 0, started, seconds or {}), took)
+        flags = BeatFlags.of_population(judged.abnormal, judged.cause_code)
+        facts = StepFacts(judged, flags, list(events), (), (), 0, 0, started, seconds or {})
+        self.recorder.step_delivered(facts, took)
 
 
 @pytest.fixture
