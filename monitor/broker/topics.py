@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from monitor.broker.client import AdminClient
     from monitor.settings import Settings
+
+log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -148,10 +151,19 @@ def has_beat_times(settings: Settings) -> bool:
     """Whether the records of the beats topic have the times that their publishers gave them, those of the beats.
 
     With `message.timestamp.type=LogAppendTime` they have the broker's times of arrival, which say nothing about RR.
-    Where this user may not ask, the times are taken for the publishers': that is Kafka's default.
+    Where that cannot be found out, as by a user who may not ask, the times are taken for the publishers', which is
+    Kafka's default, and the log says so.
     """
+    topic = settings.beats_topic
     with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
-        return admin.config(settings.beats_topic, "message.timestamp.type") != "LogAppendTime"
+        kind = admin.config(topic, "message.timestamp.type")
+    if kind is None:
+        log.warning(
+            "%s: message.timestamp.type could not be read: the record times are taken for those of the beats", topic
+        )
+    elif kind == "LogAppendTime":
+        log.warning("%s: its record times are the broker's (LogAppendTime): how early a beat comes is not known", topic)
+    return kind != "LogAppendTime"
 
 
 def retention_ms(settings: Settings, topic: str) -> int | None:

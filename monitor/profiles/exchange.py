@@ -34,7 +34,6 @@ class StoredRows:
     offset: int  # of the next record to judge: the committed one
     read_from: int  # offset of the first record that will be read; at most `offset`
     stream_time: StreamTime | None = None  # at `offset`; None: not committed
-    may_be_outdated: bool = True  # a row with beats from `offset` on belongs to other records, and is deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class RestoredSources:
     """What came of the stored rows of a partition."""
 
     count: int  # sources with a row that is used
-    outdated: int  # rows that are deleted, see `StoredRows`
+    outdated: int  # rows with beats from `StoredRows.offset` on, of other records: they are deleted
     faults: dict[bytes, str]  # rows that cannot be used, and why; their sources learn again
 
 

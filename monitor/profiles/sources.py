@@ -127,7 +127,6 @@ class SourceProfiles:
         places = np.flatnonzero(restored.rows != NONE)
         rows = restored.rows[places]
         is_outdated = self._profiles.sources["offset"][rows] >= stored.offset
-        is_outdated &= stored.may_be_outdated
         is_left_over = ~is_outdated & self._is_left_over(rows, is_outdated)
         for number in places[is_outdated | is_left_over].tolist():
             self._deleted[partition, names[number]] = None

@@ -276,7 +276,7 @@ def test_topics_are_made_once(kafka):
     assert retention_ms(settings, settings.beats_topic) == 5 * 3_600_000
 
 
-def test_a_topic_whose_broker_stamps_the_records_does_not_have_the_times_of_beats(kafka):
+def test_a_topic_whose_broker_stamps_the_records_does_not_have_the_times_of_beats(kafka, caplog):
     settings = settings_on(kafka.address)
     list(create_topics(settings, TopicPlan(1, 1, 5)))
     assert has_beat_times(settings)
@@ -284,6 +284,13 @@ def test_a_topic_whose_broker_stamps_the_records_does_not_have_the_times_of_beat
     with closing(kafka_client(stamped).admin(stamped, COMMAND_SECONDS)) as admin:
         admin.create(stamped.beats_topic, 1, 1, {"message.timestamp.type": "LogAppendTime"})
     assert not has_beat_times(stamped)
+    assert "are the broker's (LogAppendTime)" in caplog.text
+
+
+def test_where_it_cannot_be_found_out_record_times_are_taken_for_those_of_beats_and_the_log_says_so(kafka, caplog):
+    settings = settings_on(kafka.address)
+    assert has_beat_times(settings)
+    assert f"{settings.beats_topic}: message.timestamp.type could not be read" in caplog.text
 
 
 @pytest.mark.parametrize("topic", ["state_topic", "profiles_topic"])

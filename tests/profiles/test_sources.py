@@ -19,7 +19,8 @@ START_MS = 1_700_000_000_000
 def assigned(**rows):
     """Profiles of partition 0, with these stored rows, and what came of those."""
     profiles = SourceProfiles(120.0, DAY_MS)
-    stored = StoredRows({name.encode(): row for name, row in rows.items()}, 0, 0, StreamTime.at(START_MS), False)
+    offset = 192 if rows else 0
+    stored = StoredRows({name.encode(): row for name, row in rows.items()}, offset, offset, StreamTime.at(START_MS))
     return profiles, profiles.assign(0, stored)
 
 
@@ -79,14 +80,13 @@ def test_beats_that_the_stored_row_has_are_known_and_change_nothing():
     assert np.isfinite(found.scored.score).tolist() == [False] * 192 + [True]
 
 
-@pytest.mark.parametrize("may_be_outdated", [True, False])
-def test_a_row_from_beyond_the_offset_is_outdated_only_where_that_cannot_be_usual(may_be_outdated):
+def test_a_row_from_beyond_the_offset_is_outdated_and_deleted():
     profiles, _ = assigned()
     learned(profiles)
     again = SourceProfiles(120.0, DAY_MS)
-    restored = again.assign(0, StoredRows({b"a": stored(profiles)}, 100, 50, None, may_be_outdated))
-    assert (restored.count, restored.outdated) == ((0, 1) if may_be_outdated else (1, 0))
-    assert again.changes({0: 100}, {}).deleted == (((0, b"a"),) if may_be_outdated else ())
+    restored = again.assign(0, StoredRows({b"a": stored(profiles)}, 100, 50))
+    assert (restored.count, restored.outdated) == (0, 1)
+    assert again.changes({0: 100}, {}).deleted == ((0, b"a"),)
 
 
 def test_rows_that_cannot_be_used_are_said_and_their_sources_learn_anew():
