@@ -88,7 +88,9 @@ def assemble(settings: Settings, recorder: Recorder) -> Iterator[Loop]:
     recorder.client_chosen(kafka_client(settings).name)
     has_profiles = uses_profiles(settings, model.manifest.window.cut)
     with closing(KafkaBroker(settings, profiles=has_profiles)) as broker:
-        personal = PersonalJudge(settings, has_beat_times=has_beat_times(settings)) if has_profiles else None
+        personal = None
+        if has_profiles:
+            personal = PersonalJudge(settings, model_id, has_beat_times=has_beat_times(settings))
         recorder.profiles_used(None if personal is None else personal.counts_now)
         episodes = Episodes(episode_rule(settings, profiles=has_profiles))
         loop = Loop(Components(broker, scorer, thresholds, episodes, recorder, personal), settings, model_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 
@@ -95,9 +96,12 @@ class ProfileMessages:
 class PersonalJudge:
     """Judges beats by the profiles of their sources. One thread calls it, in the order of the steps."""
 
-    def __init__(self, settings: Settings, *, has_beat_times: bool = True) -> None:
-        """`has_beat_times`: whether the times of records are those of their beats, so that they tell the rate."""
-        self._settings = settings
+    def __init__(self, settings: Settings, model_id: str = "", *, has_beat_times: bool = True) -> None:
+        """`model_id`: of the population score. Whether it fits a lead is asked again where that is another one.
+
+        `has_beat_times`: whether the times of records are those of their beats, so that they tell the rate.
+        """
+        self._settings, self._model = settings, crc32(model_id.encode())
         self._rule = RunRule.of(settings.sensitivity) if settings.rule == "run" else None
         self._ectopy = EctopyRule(after_run=min(BITS - 1, settings.episode_close))
         forget_ms = round(HOUR_MS * settings.forget_hours)
@@ -152,7 +156,7 @@ class PersonalJudge:
         carry = self._sources.carry(rows)
         lead = _Lead(seen, source, carry, has_profile[seen])
         flags = self._run(flags, lead, observed, by_profile)
-        is_undecided, is_misfit = _fit(flags.abnormal, lead, ~by_profile & ~own_threshold)
+        is_undecided, is_misfit = _fit(flags.abnormal, lead, ~by_profile & ~own_threshold, self._model)
         is_noisy, is_sick = _noisy(lead, observed, judged.beats.time), _sick(lead, observed)
         self._sources.set_carry(rows, carry)
         cause = technical_causes(LeadSigns(judged.cause_code, is_misfit, is_noisy, is_sick))
@@ -225,16 +229,22 @@ class _Lead:
 
 
 def _fit(
-    abnormal: NDArray[np.bool_], lead: _Lead, by_population: NDArray[np.bool_]
+    abnormal: NDArray[np.bool_], lead: _Lead, by_population: NDArray[np.bool_], model: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Of which beats (n,) it is not decided yet whether the model knows their lead, and of which it does not.
 
-    `by_population` (n,): only of these, which the model judges by a threshold that is not the source's own.
+    `by_population` (n,): only of these, which the model judges by a threshold that is not the source's own. What is
+    remembered of another model does not count.
     """
     is_undecided, is_misfit = np.zeros_like(abnormal), np.zeros_like(abnormal)
     is_asked = by_population[lead.seen]
     if is_asked.any():
         at, carry = lead.seen[is_asked], lead.carry
+        is_other = np.zeros(len(carry), np.bool_)
+        is_other[lead.source[is_asked]] = True
+        is_other &= carry["model"] != model
+        for name, value in (("fit_beats", 0), ("fit_above", 0), ("fit", UNDECIDED), ("model", model)):
+            carry[name][is_other] = value
         before = FitCarry(carry["fit_beats"], carry["fit_above"], carry["fit"])
         verdict, after = fit(before, lead.source[is_asked], abnormal[at])
         carry["fit_beats"], carry["fit_above"], carry["fit"] = after

@@ -50,6 +50,7 @@ CARRY = np.dtype(  # what the rules of `monitor.alarms` remember of a source
         ("fit_beats", "i1"),  # see `recent.model_fit.FitCarry`
         ("fit_above", "i1"),
         ("fit", "i1"),
+        ("model", "<u4"),  # CRC-32 of the id of the model that these three are about
         ("noisy_beats", "<u2"),  # see `recent.poor_signal.SignalCarry`
         ("minute", "<i4"),
         ("poor_ms", "<i4"),

@@ -35,5 +35,5 @@ def parts_of(settings: Settings, model: Model, *, has_beat_times: bool) -> Revie
         scorer,
         Thresholds.from_manifest(model.manifest, settings.threshold),
         Episodes(episode_rule(settings, profiles=profiles)),
-        PersonalJudge(settings, has_beat_times=has_beat_times) if profiles else None,
+        PersonalJudge(settings, model.manifest.model_id, has_beat_times=has_beat_times) if profiles else None,
     )
