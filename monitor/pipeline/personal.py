@@ -18,6 +18,7 @@ from monitor.alarms.recent.ectopy import BITS, EctopyCarry, EctopyRule, ectopy
 from monitor.alarms.recent.model_fit import MISFIT, UNDECIDED, FitCarry, fit
 from monitor.alarms.recent.poor_signal import SignalBeats, SignalCarry, poor_signal
 from monitor.alarms.recent.technical import LeadSigns, freezes, sick, technical_causes
+from monitor.alarms.recent.waiting import WaitingSources
 from monitor.alarms.rule import NOT_JUDGED, BeatFlags, EpisodeRule
 from monitor.alarms.run_columns import RunCarry, flag
 from monitor.alarms.run_rule import MERGE_MS, RunRule
@@ -105,6 +106,7 @@ class PersonalJudge:
         self._rule = RunRule.of(settings.sensitivity) if settings.rule == "run" else None
         self._ectopy = EctopyRule(after_run=min(BITS - 1, settings.episode_close))
         forget_ms = round(HOUR_MS * settings.forget_hours)
+        self._waiting = WaitingSources()
         self._sources = SourceProfiles(settings.profile_seconds, forget_ms, has_beat_times=has_beat_times)
 
     def counts_now(self) -> SourceCounts:
@@ -125,6 +127,7 @@ class PersonalJudge:
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
         self._sources.revoke(partition)
+        self._waiting.revoke(partition)
 
     def reset(self, resets: Iterable[ProfileReset]) -> None:
         """Let sources learn again."""
@@ -150,13 +153,18 @@ class PersonalJudge:
         has_profile = ~np.isnan(observed.scored.score)
         by_profile = has_profile & ~own_threshold if self._rule is not None else np.zeros_like(has_profile)
         seen = np.flatnonzero((observed.row != NONE) & (judged.cause_code == 0) & ~observed.is_known)
-        if not len(seen):
+        waiting = np.flatnonzero((observed.row == NONE) & (judged.cause_code == 0) & ~own_threshold)
+        if not len(seen) and not len(waiting):
             return flags, by_profile
         rows, source = np.unique(observed.row[seen], return_inverse=True)
         carry = self._sources.carry(rows)
         lead = _Lead(seen, source, carry, has_profile[seen])
         flags = self._run(flags, lead, observed, by_profile)
         is_undecided, is_misfit = _fit(flags.abnormal, lead, ~by_profile & ~own_threshold, self._model)
+        if len(waiting):
+            places = judged.beats.partition[waiting], judged.beats.source[waiting]
+            verdict = self._waiting.judge(*places, flags.abnormal[waiting])
+            is_undecided[waiting], is_misfit[waiting] = verdict == UNDECIDED, verdict == MISFIT
         is_noisy, is_sick = _noisy(lead, observed, judged.beats.time), _sick(lead, observed)
         self._sources.set_carry(rows, carry)
         cause = technical_causes(LeadSigns(judged.cause_code, is_misfit, is_noisy, is_sick))

@@ -7,7 +7,10 @@ import numpy as np
 from monitor.alarms.judged import JudgedBeats
 from monitor.alarms.recent.technical import DOES_NOT_FIT, TECHNICAL_CAUSES
 from monitor.alarms.rule import NOT_JUDGED
+from monitor.pipeline import personal as judging
 from monitor.pipeline.personal import PersonalJudge
+from monitor.profiles.exchange import Places
+from monitor.profiles.sources import SourceProfiles
 from monitor.records.record import Assigned
 from monitor.records.stream_time import StreamTime
 from monitor.settings import Settings
@@ -58,3 +61,18 @@ def test_what_is_known_of_a_model_is_stored_and_another_model_is_asked_again():
     assert list(rows) == [b"bed"]
     assert flags(judge("model-1", rows, FAR), "AAA", first=FAR) == "AAA"
     assert flags(judge("model-2", rows, FAR), "AAA", first=FAR) == "???"
+
+
+def test_a_source_that_waits_to_learn_is_judged_once_the_model_is_known_to_fit(monkeypatch):
+    monkeypatch.setattr(
+        judging, "SourceProfiles", lambda *given, **named: SourceProfiles(*given, Places(1, 1), **named)
+    )
+    personal = judge()
+    flags(personal, "." * 14)
+    fits, misfit = [b"fits"] * 14, [b"upside down"] * 14
+    assert flags(personal, "." * 12 + "AA", fits, 14) == "?" * 11 + ".AA"
+    assert flags(personal, "A" * 14, misfit, 28) == "?" * 11 + "xxx"
+    assert flags(personal, "AAA", [b"fits", b"upside down", b"bed"], 42) == "AxA"
+    personal.revoke(0)
+    personal.assign(0, Assigned(45, StreamTime.at(START_MS), {}, atomic=True))
+    assert flags(personal, "AA", [b"bed", b"fits"], 45) == "??"
