@@ -152,11 +152,12 @@ class PersonalJudge:
         flags = BeatFlags.of_population(judged.abnormal & ~observed.is_known, judged.cause_code)
         has_profile = ~np.isnan(observed.scored.score)
         by_profile = has_profile & ~own_threshold if self._rule is not None else np.zeros_like(has_profile)
-        seen = np.flatnonzero((observed.row != NONE) & (judged.cause_code == 0) & ~observed.is_known)
+        seen = observed.order
         waiting = np.flatnonzero((observed.row == NONE) & (judged.cause_code == 0) & ~own_threshold)
         if not len(seen) and not len(waiting):
             return flags, by_profile
-        rows, source = np.unique(observed.row[seen], return_inverse=True)
+        is_first = np.diff(observed.row[seen], prepend=NONE) != 0
+        rows, source = observed.row[seen[is_first]], np.cumsum(is_first) - 1
         carry = self._sources.carry(rows)
         lead = _Lead(seen, source, carry, has_profile[seen])
         flags = self._run(flags, lead, observed, by_profile)
@@ -230,8 +231,8 @@ class PersonalJudge:
 class _Lead:
     """m beats that were observed, of k sources."""
 
-    seen: NDArray[np.intp]  # (m,), places in the batch
-    source: NDArray[np.intp]  # (m,), which of the k sources
+    seen: NDArray[np.intp]  # (m,), places in the batch, by source
+    source: NDArray[np.intp]  # (m,), which of the k sources; ascending
     carry: NDArray[np.void]  # (k,), changed in place
     has_profile: NDArray[np.bool_]  # (m,)
 
@@ -277,7 +278,8 @@ def _sick(lead: _Lead, observed: ObservedBeats) -> NDArray[np.bool_]:
     carry, at, notices = lead.carry, lead.seen, observed.scored.notices
     is_sick = np.zeros(len(observed.row), np.bool_)
     if carry["sick"].any() or any(one.kind == "sick-while-learning" for one in notices):
-        places = np.searchsorted(at, [one.beat for one in notices])
-        seen = [one._replace(beat=int(place)) for one, place in zip(notices, places, strict=True)]
+        place = np.empty(len(is_sick), np.int64)
+        place[at] = np.arange(len(at))
+        seen = [one._replace(beat=int(place[one.beat])) for one in notices]
         is_sick[at], carry["sick"] = sick(carry["sick"], lead.source, seen)
     return is_sick

@@ -39,18 +39,16 @@ def add_matches(
 ) -> None:
     """Add the beats (n,) that matched to the sums of their templates. A row may stand in `rows` (n,) more than once."""
     parts = np.empty((SUMS, len(rows)), np.float32)
-    np.multiply(found.rest, np.float32(STEPS), out=parts[OFFSETS])
-    np.multiply(found.smooth, np.float32(STEPS), out=parts[SIZES])
+    counts = matched.astype(np.float32)
+    np.multiply(found.rest, counts * np.float32(STEPS), out=parts[OFFSETS])
+    np.multiply(found.smooth, counts * np.float32(STEPS), out=parts[SIZES])
     np.abs(parts[SIZES], out=parts[SIZES])
-    parts[GAIN] = (found.gain - 1) * np.float32(GAIN_STEPS)
-    parts[MATCHED] = 1
-    np.maximum(parts, -LARGEST, out=parts)
-    np.minimum(parts, LARGEST, out=parts)
-    if not matched.all():
-        parts[:, ~matched] = 0
+    parts[GAIN] = (found.gain - 1) * (counts * np.float32(GAIN_STEPS))
+    parts[MATCHED] = counts
+    np.clip(parts, -LARGEST, LARGEST, out=parts)
     np.rint(parts, out=parts)
     sums = parts.T.astype(np.int16, order="C")
-    if len(rows) > 1 and (np.diff(rows) <= 0).any():
+    if not np.diff(np.sort(rows)).all():  # a row stands there more than once
         order = np.argsort(rows, kind="stable")
         rows, sums = rows[order], sums[order]
         starts = np.flatnonzero(np.diff(rows, prepend=-1))

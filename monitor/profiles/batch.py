@@ -44,13 +44,6 @@ class Scored:
         score, qrs, whole, prematurity, noise = (np.full(count, np.nan, np.float32) for _ in range(5))
         return cls(score, qrs, whole, prematurity, noise, np.full(count, -1, np.int8), ())
 
-    def spread(self, index: NDArray[np.int64], count: int) -> Scored:
-        """The same among `count` beats: those of this result stand at `index` (k,), the others are not scored."""
-        spread = Scored.empty(count)
-        for name in ("score", "qrs_distance", "distance", "prematurity", "noise", "template"):
-            getattr(spread, name)[index] = getattr(self, name)
-        return spread.with_notices([one._replace(beat=int(index[one.beat])) for one in self.notices])
-
     def with_notices(self, notices: Sequence[Notice]) -> Scored:
         """The same with these notices."""
         return replace(self, notices=tuple(notices))

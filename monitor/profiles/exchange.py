@@ -50,6 +50,7 @@ class ObservedBeats:
     """What was observed of n beats, as columns."""
 
     scored: Scored  # of n beats; not scored where not observed
+    order: NDArray[np.int64]  # (m,), those that were observed, by the rows of their sources, in their order
     row: NDArray[np.int64]  # (n,), of the source; NONE where it has none
     rr_seconds: NDArray[np.float32]  # (n,), NaN where it is not known
     is_known: NDArray[np.bool_]  # (n,), in the stored row already, or before a reset: not observed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,28 +33,13 @@ if TYPE_CHECKING:
 
     from monitor.profiles.batch import SourceBeats
 
-BEATS_AT_ONCE = 512  # 4.7 µs a beat with 256 or fewer, 3.8 with 512, 4.1 with 1024: the least of 24 batches
+BEATS_AT_ONCE = 496  # a multiple of 16, see `residual`. With 512, whose columns share places in the cache, slower
 LEAST_BEATS = 60  # of learning
 LONGEST_STEP_MS = 3000  # between two beats that counts as time with beats
 MOST_NOISE = 1.2  # beats with more say nothing about conduction
 _KEPT_BEAT = np.dtype(
     [("samples", "<f4", SAMPLES), ("q", "<f4"), ("noise_hf", "<f4"), ("noise_between", "<f4")],
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RoundBeats:
-    """n beats of a round, and what is known of each alone."""
-
-    samples: NDArray[np.float32]  # (n, 140)
-    time_ms: NDArray[np.int64]  # (n,)
-    q: NDArray[np.float32]  # (n,), NaN where it is not known
-    noise_hf: NDArray[np.float32]  # (n,), log
-    noise_between: NDArray[np.float32]  # (n,), log; NaN where it is not known
-
-    def select(self, keep: NDArray[np.int64]) -> RoundBeats:
-        """Some of them."""
-        return RoundBeats(*(getattr(self, name)[keep] for name in self.__slots__))
 
 
 def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored) -> None:
@@ -67,67 +51,75 @@ def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored
     sources["rr"], sources["q"] = at.last_rr, at.last_q
     _count(sources, one, beats.time_ms[one.beat])
     tables.sources.write(one.rows, sources)
-    for start in range(0, len(one.beat), BEATS_AT_ONCE):
-        part = slice(start, start + BEATS_AT_ONCE)
-        index = one.beat[part]
-        samples = beats.samples[index]
-        hf = high_frequency(samples)
-        some = RoundBeats(samples, beats.time_ms[index], at.q[part], hf, beats.noise[index])
-        of_beats = sources[one.source[part]] if len(sources) < len(one.beat) else sources[part]
-        is_known = of_beats["phase"] == KNOWN
-        if is_known.all():
-            _score(tables, some, of_beats, index, scored)
-        else:
-            known = np.flatnonzero(is_known)
-            _score(tables, some.select(known), of_beats[known], index[known], scored)
-            learning = np.flatnonzero(~is_known)
-            _keep(tables, some.select(learning), of_beats[learning], number[part][learning])
+    templates = sources["template_count"][one.source]
+    order = np.argsort(templates, kind="stable")  # as many templates in a block, where that is possible
+    learning, known = np.split(order, [len(order) - np.count_nonzero(templates)])
+    for part in _blocks(learning):
+        of_beats = sources[one.source[part]]
+        _keep(tables, _kept_beats(beats, one.beat[part], at.q[part]), of_beats, number[part])
+    lasting = []
+    for part in _blocks(known):
+        is_unlike = _score(tables, sources[one.source[part]], one.beat[part], beats, scored)
+        lasting.append(part[is_unlike & is_steady(at.q[part])])
+    if lasting:
+        some = np.sort(np.concatenate(lasting))
+        _follow(tables, one.rows[one.source[some]], one.beat[some], beats)
+
+
+def _blocks(beats: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Beats (n,) in parts that fit into the cache of the processor."""
+    return [beats[start : start + BEATS_AT_ONCE] for start in range(0, len(beats), BEATS_AT_ONCE)]
 
 
 def _score(
-    tables: Tables, some: RoundBeats, sources: NDArray[np.void], beat: NDArray[np.int64], scored: Scored
-) -> None:
-    """Score beats (n,) of sources (n,) that have a profile, and remember what their templates need to follow."""
-    if not len(beat):
-        return
-    near = nearest(some.samples, sources, tables.templates)
-    prematurity = scored.prematurity[beat]
-    noise = np.fmax(some.noise_hf - sources["noise_hf"], some.noise_between - sources["noise_between"])
+    tables: Tables, sources: NDArray[np.void], beat: NDArray[np.int64], beats: SourceBeats, scored: Scored
+) -> NDArray[np.bool_]:
+    """Score beats of sources (n,) that have a profile, and remember what their templates need to follow.
+
+    `beat` (n,): their places in the batch. Returns which of them (n,) fit no template, though there is little noise.
+    """
+    samples, prematurity = beats.samples.take(beat, axis=0), scored.prematurity[beat]
+    near = nearest(samples, sources, tables.templates)
+    noise = np.fmax(high_frequency(samples) - sources["noise_hf"], beats.noise[beat] - sources["noise_between"])
     scored.score[beat] = score(near.found.qrs_distance, prematurity, noise)
     scored.qrs_distance[beat], scored.distance[beat] = near.found.qrs_distance, near.found.distance
     scored.noise[beat], scored.template[beat] = noise, near.number
-    matched = matches(near.found, prematurity)
-    add_matches(tables.templates.rows, near.row, near.found, matched)
-    unmatched = near.found.distance >= FITS
-    if unmatched.any():
-        lasting = np.flatnonzero(unmatched & is_steady(some.q) & (noise < MOST_NOISE))
-        _follow(tables, some.select(lasting), sources["row"][lasting].astype(np.int64))
+    add_matches(tables.templates.rows, near.row, near.found, matches(near.found, prematurity))
+    is_unlike: NDArray[np.bool_] = (near.found.distance >= FITS) & (noise < MOST_NOISE)
+    return is_unlike
 
 
-def _follow(tables: Tables, some: RoundBeats, rows: NDArray[np.int64]) -> None:
-    """Take beats (n,) that fit no template into the candidates of their sources, whose rows (n,) ascend."""
-    for wave in waves(rows):
-        beats, of_wave = some.select(wave), rows[wave]
-        held = tables.sources.rows["candidate"][of_wave].astype(np.int64)
+def _follow(tables: Tables, rows: NDArray[np.int64], beat: NDArray[np.int64], beats: SourceBeats) -> None:
+    """Take beats that fit no template into the candidates of their sources, whose rows (n,) ascend.
+
+    `beat` (n,): their places in the batch.
+    """
+    for part in (part for wave in waves(rows) for part in _blocks(wave)):
+        of_part, samples, time_ms = rows[part], beats.samples[beat[part]], beats.time_ms[beat[part]]
+        held = tables.sources.rows["candidate"][of_part].astype(np.int64)
         begins, goes_on = np.flatnonzero(held == NONE), np.flatnonzero(held != NONE)
         if len(begins):
             taken = tables.candidates.take(len(begins))
-            tables.sources.rows["candidate"][of_wave[begins]] = taken
-            new = new_candidates(beats.samples[begins], beats.time_ms[begins])
-            tables.candidates.write(taken, new)
+            tables.sources.rows["candidate"][of_part[begins]] = taken
+            tables.candidates.write(taken, new_candidates(samples[begins], time_ms[begins]))
         if len(goes_on):
             candidates = tables.candidates.read(held[goes_on])
-            after = followed(candidates, beats.samples[goes_on], beats.time_ms[goes_on])
+            after = followed(candidates, samples[goes_on], time_ms[goes_on])
             tables.candidates.write(held[goes_on], after)
 
 
-def _keep(tables: Tables, some: RoundBeats, sources: NDArray[np.void], number: NDArray[np.int64]) -> None:
+def _kept_beats(beats: SourceBeats, beat: NDArray[np.int64], q: NDArray[np.float32]) -> NDArray[np.void]:
+    """What a reservoir may keep of beats, whose places in the batch (n,) are given."""
+    kept = np.empty(len(beat), _KEPT_BEAT)
+    kept["samples"], kept["q"] = beats.samples[beat], q
+    kept["noise_hf"], kept["noise_between"] = high_frequency(beats.samples[beat]), beats.noise[beat]
+    return kept
+
+
+def _keep(tables: Tables, beats: NDArray[np.void], sources: NDArray[np.void], number: NDArray[np.int64]) -> None:
     """Put beats (n,) into the reservoirs of their sources (n,). `number`: how many beats the source had before."""
     for wave in waves(sources["row"]):
-        beats = np.empty(len(wave), _KEPT_BEAT)
-        beats["samples"], beats["q"] = some.samples[wave], some.q[wave]
-        beats["noise_hf"], beats["noise_between"] = some.noise_hf[wave], some.noise_between[wave]
-        keep_some(tables.learners.rows, sources["learning"][wave], number[wave], beats)
+        keep_some(tables.learners.rows, sources["learning"][wave], number[wave], beats[wave])
 
 
 def _count(sources: NDArray[np.void], one: Round, time_ms: NDArray[np.int64]) -> None:

@@ -14,7 +14,7 @@ from monitor.profiles.columns import CARRY, CARRY_BYTES, FREE, KNOWN, LEARNING, 
 from monitor.profiles.observing import change, observe_round
 from monitor.profiles.points import MARGIN, SECONDS
 from monitor.profiles.rhythm import LONGEST_RR, SHORTEST_RR
-from monitor.profiles.rounds import rounds
+from monitor.profiles.rounds import by_source, rounds
 from monitor.profiles.stored import encode, restore
 
 if TYPE_CHECKING:
@@ -90,21 +90,23 @@ class Profiles:
 
         The rows of one source stand in the order of its beats. A gap of more than 5 s is not an RR.
         """
-        return as_intervals(self.elapsed(row, time_ms))
+        seconds = np.empty(len(row), np.float64)
+        order = by_source(row)
+        seconds[order] = self.elapsed(row[order], time_ms[order])
+        return as_intervals(seconds)
 
-    def elapsed(self, row: NDArray[np.int64], time_ms: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Seconds (n,) since the beat of the source before, as `intervals`; NaN where one of the two has no time."""
-        order = np.argsort(row, kind="stable")
-        rows, times = row[order], time_ms[order]
+    def elapsed(self, rows: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Seconds (n,) since the beat of the source before, as `intervals`; NaN where one of the two has no time.
+
+        The beats stand by source: the rows ascend.
+        """
         before = np.empty_like(times)
         before[1:] = times[:-1]
         is_first = np.diff(rows, prepend=-1) != 0
         before[is_first] = self._tables.sources.rows["last_ms"][rows[is_first]]
-        since = (times.astype(np.float64) - before) / 1000
+        since: NDArray[np.float64] = (times.astype(np.float64) - before) / 1000
         since[(times == NEVER) | (before == NEVER)] = np.nan
-        seconds = np.empty(len(row), np.float64)
-        seconds[order] = since
-        return seconds
+        return since
 
     @property
     def sources(self) -> NDArray[np.void]:
@@ -124,11 +126,15 @@ class Profiles:
         """Keep what the rules remember of sources (k,), all different."""
         as_bytes(self._tables.sources.rows)[rows, CARRY_BYTES] = as_bytes(carry)
 
-    def observe(self, beats: SourceBeats) -> Scored:
-        """Compare beats with the profiles of their sources, and let the profiles learn from them."""
+    def observe(self, beats: SourceBeats, order: NDArray[np.int64] | None = None) -> Scored:
+        """Compare beats with the profiles of their sources, and let the profiles learn from them.
+
+        `order` (k,): the beats that are observed, in the order of `by_source`; None: all of them.
+        """
+        order = by_source(beats.row) if order is None else order
         scored = Scored.empty(len(beats.row))
         notices: list[Notice] = []
-        for one in rounds(beats, self._tables.sources.rows["since"]):
+        for one in rounds(order, beats.row, self._tables.sources.rows["since"]):
             observe_round(self._tables, one, beats, scored)
             notices += change(self._tables, one, self._learning_ms)
         notices.sort(key=lambda notice: notice.beat)

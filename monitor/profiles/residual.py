@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from monitor.profiles.points import (
     AFTER_QRS,
@@ -105,7 +104,7 @@ def _moved(samples: NDArray[np.float32], model: NDArray[np.float32]) -> tuple[ND
     pairs *= np.float32(0.5)
     width = pairs.shape[1]
     row, column = pairs.strides
-    windows = as_strided(pairs, (SHIFTS, POINTS, width), (row, 2 * row, column), writeable=False)
+    windows = np.ndarray((SHIFTS, POINTS, width), np.float32, pairs, strides=(row, 2 * row, column))
     product = np.einsum("spk,pk->sk", windows, model)
     best = product.argmax(axis=0)
     place = best * width + np.arange(width)

@@ -42,7 +42,8 @@ def rhythm(
     q[is_known] = np.log(rr[is_known] / middle)
     is_known = np.isfinite(q)
     before, last_q = _followed(last_q, q, is_known, source)
-    spread = _median(np.abs(before - _median(before)[:, None])) * NORMAL_SD
+    apart = before - _median(before)[:, None]
+    spread = _median(np.abs(apart, out=apart)) * NORMAL_SD
     np.maximum(spread, LEAST_SPREAD, out=spread)
     prematurity = np.zeros(len(rr), np.float32)
     early = np.nan_to_num(-q[is_known] / spread, copy=False, nan=0.0)
@@ -59,9 +60,11 @@ def _followed(
     """
     width = last.shape[1]
     if len(source) == len(last):  # one beat of each source
-        after = last.copy()
-        after[keep, :-1] = last[keep, 1:]
-        after[keep, -1] = values[keep]
+        after = np.empty_like(last, order="C")
+        after[:, :-1], after[:, -1] = last[:, 1:], values
+        if keep.all():
+            return last, after
+        after[~keep] = last[~keep]
         return last[keep], after
     owner = source[keep]
     new = np.bincount(owner, minlength=len(last))
@@ -77,14 +80,12 @@ def _followed(
 
 def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Of the numbers in each row (m, width); NaN where fewer than LEAST_KNOWN are known."""
-    ordered = np.sort(values, axis=1)  # NaN last
-    known = values.shape[1] - np.add.reduce(np.isnan(values), axis=1)
-    rows = np.arange(len(values))
-    low, high = np.maximum(known - 1, 0) // 2, known // 2
-    middle: NDArray[np.float32] = (
-        ordered[rows, low] + ordered[rows, np.minimum(high, values.shape[1] - 1)]
-    ) * np.float32(0.5)
-    middle[known < LEAST_KNOWN] = np.nan
+    ordered, width = np.sort(values, axis=1), values.shape[1]  # NaN last
+    middle: NDArray[np.float32] = (ordered[:, (width - 1) // 2] + ordered[:, width // 2]) * np.float32(0.5)
+    some = np.flatnonzero(np.isnan(ordered[:, -1]))
+    known = width - np.add.reduce(np.isnan(ordered[some]), axis=1)
+    low, high = ordered[some, np.maximum(known - 1, 0) // 2], ordered[some, known // 2]
+    middle[some] = np.where(known < LEAST_KNOWN, np.float32(np.nan), (low + high) * np.float32(0.5))
     return middle
 
 

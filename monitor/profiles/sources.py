@@ -23,6 +23,7 @@ waits beyond them depends on all partitions of the process, so after a kill or a
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,7 @@ from monitor.profiles.columns import KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
 from monitor.profiles.exchange import ObservedBeats, Place, Places, ProfileChanges, RestoredSources, SourceCounts
 from monitor.profiles.profiles import Profiles, as_intervals
 from monitor.profiles.register import PartitionRows, Register
+from monitor.profiles.rounds import by_source
 from monitor.records.record import partition_slices
 from monitor.records.stream_time import MAX_TIME_MS
 
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.beats.beat import Beats
-    from monitor.profiles.batch import Scored
     from monitor.profiles.exchange import StoredRows
     from monitor.profiles.profiles import ProfileSummary
     from monitor.records.stream_time import StreamTime
@@ -178,26 +179,21 @@ class SourceProfiles:
         is_known = np.zeros(len(row), np.bool_)
         has_row = np.flatnonzero(row != NONE)
         is_known[has_row] = beats.offset[has_row] <= self._profiles.sources["offset"][row[has_row]]
-        index = has_row[is_scorable[has_row] & ~is_known[has_row]]
+        order = has_row[is_scorable[has_row] & ~is_known[has_row]]
+        order = order[by_source(row[order])]
         time_ms = np.where((beats.time >= 0) & (beats.time <= MAX_TIME_MS), beats.time, NEVER)
-        elapsed = self._profiles.elapsed(row[index], time_ms[index])
+        elapsed = self._profiles.elapsed(row[order], time_ms[order])
         is_gap = 1000 * elapsed > self._forget_ms
         if is_gap.any():
-            row[index] = self._begin_again(row[index], is_gap)
-            elapsed, index = elapsed[row[index] != NONE], index[row[index] != NONE]
+            row[order] = self._begin_again(row[order], is_gap)
+            some = np.flatnonzero(row[order] != NONE)
+            some = some[by_source(row[order[some]])]
+            elapsed, order = elapsed[some], order[some]
         rr = np.full(len(row), np.nan, np.float32)
-        rr[index] = as_intervals(elapsed) if self._has_beat_times else np.nan
-        every = SourceBeats(row, beats.samples, time_ms, rr, noise)
-        scored = self._observed(every, index)
-        self._note(row, beats.offset, index)
-        return ObservedBeats(scored, row, rr, is_known)
-
-    def _observed(self, every: SourceBeats, index: NDArray[np.int64]) -> Scored:
-        """What the profiles say about beats (n,), of which those at `index` (k,), ascending, are observed."""
-        if len(index) == len(every.row):
-            return self._profiles.observe(every)
-        some = SourceBeats(*(getattr(every, name)[index] for name in every.__slots__))
-        return self._profiles.observe(some).spread(index, len(every.row))
+        rr[order] = as_intervals(elapsed) if self._has_beat_times else np.nan
+        scored = self._profiles.observe(SourceBeats(row, beats.samples, time_ms, rr, noise), order)
+        self._note(row[order], beats.offset[order])
+        return ObservedBeats(scored, order, row, rr, is_known)
 
     def _rows(self, beats: Beats) -> NDArray[np.int64]:
         """The row of each beat's source (n,); NONE where it has none."""
@@ -205,7 +201,7 @@ class SourceProfiles:
         for partition, part in partition_slices(beats.partition):
             owner = self._register.partitions[partition]
             of_source = owner.rows.get
-            row[part] = [of_source(name, NONE) for name in beats.source[part].tolist()]
+            row[part] = np.fromiter(map(of_source, beats.source[part], repeat(NONE)), np.int64, part.stop - part.start)
             if owner.time is not None:
                 found = row[part]
                 self._register.heard_ms[found[found != NONE]] = owner.time.now
@@ -239,23 +235,19 @@ class SourceProfiles:
             self._profiles.sources["offset"][row] = self._register.partitions[place[0]].begin - 1
             self._register.urgent.add(row)
 
-    def _begin_again(self, row: NDArray[np.int64], is_gap: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The rows of beats (n,) whose sources begin to learn again at some of them: each time they get another row."""
-        new = np.full(int(is_gap.sum()), NONE, np.int64)
+    def _begin_again(self, rows: NDArray[np.int64], gaps: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The rows of beats (n,), by source, that begin to learn again at some of them: each time they get another."""
+        new = np.full(int(gaps.sum()), NONE, np.int64)
         granted = self._room(len(new))
         new[:granted] = self._profiles.add(granted)
         self._register.grow(len(self._profiles.sources))
-        order = np.argsort(row, kind="stable")
-        rows, gaps = row[order], is_gap[order]
         last = np.maximum.accumulate(np.where(gaps, np.arange(len(rows)), 0))  # of the gaps so far
         began = gaps[last] & (rows[last] == rows)
         after = np.where(began, new[np.cumsum(gaps) - 1], rows)
         ends = np.flatnonzero((np.diff(rows, append=-1) != 0) & began)
         self._replace(rows[ends], after[ends])
         self._left.append(np.setdiff1d(new[:granted], after[ends]))
-        result = np.empty_like(row)
-        result[order] = after
-        return result
+        return after
 
     def _replace(self, old: NDArray[np.int64], new: NDArray[np.int64]) -> None:
         """Give sources new rows (k,) for old (k,), NONE where there is no place. The old rows stay for a while."""
@@ -299,10 +291,8 @@ class SourceProfiles:
             rows = rows[np.argpartition(-silence[rows], count)[:count]]
         self._take_back(rows)
 
-    def _note(self, row: NDArray[np.int64], offset: NDArray[np.int64], index: NDArray[np.int64]) -> None:
-        """Remember which beats the sources have, and that their stored rows lack them."""
-        order = index[np.argsort(row[index], kind="stable")]
-        rows, offset = row[order], offset[order]
+    def _note(self, rows: NDArray[np.int64], offset: NDArray[np.int64]) -> None:
+        """Remember which beats (k,), by source, the sources have, and that their stored rows lack them."""
         is_last = np.diff(rows, append=-1) != 0
         self._profiles.sources["offset"][rows[is_last]] = offset[is_last]
         is_first = np.diff(rows, prepend=-1) != 0
