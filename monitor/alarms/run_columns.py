@@ -170,6 +170,8 @@ def _priority(run: NDArray[np.int32], rr: NDArray[np.int64]) -> NDArray[np.int8]
 def _carried(carry: RunCarry, beats: _Ordered, columns: RunCarry) -> RunCarry:
     """The carry after the beats: that of each source's last beat, unchanged for sources without a beat."""
     last = np.flatnonzero(np.diff(beats.source, append=-1))
+    if len(last) == len(carry.weak):
+        return RunCarry(columns.scores[last], columns.weak[last], columns.run[last], columns.rr_ms[last])
     source = beats.source[last]
     after = RunCarry(carry.scores.copy(), carry.weak.copy(), carry.run.copy(), carry.rr_ms.copy())
     after.scores[source], after.weak[source] = columns.scores[last], columns.weak[last]

@@ -48,7 +48,7 @@ def add_matches(
     np.clip(parts, -LARGEST, LARGEST, out=parts)
     np.rint(parts, out=parts)
     sums = parts.T.astype(np.int16, order="C")
-    if not np.diff(np.sort(rows)).all():  # a row stands there more than once
+    if (np.diff(rows) <= 0).any() and not np.diff(np.sort(rows)).all():  # a row stands there more than once
         order = np.argsort(rows, kind="stable")
         rows, sums = rows[order], sums[order]
         starts = np.flatnonzero(np.diff(rows, prepend=-1))

@@ -137,6 +137,11 @@ def as_bytes(records: NDArray[np.void]) -> NDArray[np.uint8]:
     return records.view(np.uint8).reshape(len(records), records.dtype.itemsize)
 
 
+def records_at(records: NDArray[np.void], places: NDArray[np.int64]) -> NDArray[np.void]:
+    """A copy of the records at these places (k,). As bytes: NumPy copies records field by field."""
+    return as_bytes(records).take(places, axis=0).view(records.dtype).ravel()
+
+
 class RowTable:
     """Rows that are taken and given back. It grows by a half and never shrinks."""
 
@@ -151,8 +156,8 @@ class RowTable:
         return len(self.rows) - len(self._free)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
-        """A copy of these rows (k,). As bytes: NumPy copies records field by field."""
-        return as_bytes(self.rows).take(rows, axis=0).view(self.rows.dtype).ravel()
+        """A copy of these rows (k,)."""
+        return records_at(self.rows, rows)
 
     def write(self, rows: NDArray[np.int64], records: NDArray[np.void]) -> None:
         """Put records (k,) into these rows (k,), all different."""

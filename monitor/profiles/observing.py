@@ -19,6 +19,7 @@ from monitor.profiles.columns import (
     SICK,
     Tables,
     blank_learner,
+    records_at,
 )
 from monitor.profiles.conduction import as_templates, followed, is_complete, keeps_p_wave, new_candidates
 from monitor.profiles.learning import FITS, KeptBeats, Learned, learn
@@ -55,11 +56,11 @@ def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored
     order = np.argsort(templates, kind="stable")  # as many templates in a block, where that is possible
     learning, known = np.split(order, [len(order) - np.count_nonzero(templates)])
     for part in _blocks(learning):
-        of_beats = sources[one.source[part]]
+        of_beats = records_at(sources, one.source[part])
         _keep(tables, _kept_beats(beats, one.beat[part], at.q[part]), of_beats, number[part])
     lasting = []
     for part in _blocks(known):
-        is_unlike = _score(tables, sources[one.source[part]], one.beat[part], beats, scored)
+        is_unlike = _score(tables, records_at(sources, one.source[part]), one.beat[part], beats, scored)
         lasting.append(part[is_unlike & is_steady(at.q[part])])
     if lasting:
         some = np.sort(np.concatenate(lasting))
