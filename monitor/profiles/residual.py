@@ -74,7 +74,7 @@ def turned(rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 def compare(samples: NDArray[np.float32], templates: NDArray[np.void]) -> Residuals:
     """Hold beats (n, 140) against templates: records (n,) of `columns.TEMPLATE`, or (1,) for all beats.
 
-    Some 512 beats at once are quickest: more do not fit into the cache.
+    Some 500 beats at once are quickest: more do not fit into the cache.
     """
     count = len(samples)
     model = turned(templates["typical"], count)
