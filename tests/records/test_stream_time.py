@@ -78,6 +78,18 @@ def test_a_source_that_is_alone_for_long_is_not_counted_as_far_ahead():
     assert moved(rows)[0].far_ahead == 0
 
 
+def test_beats_of_minutes_in_one_batch_move_it_as_they_do_one_after_the_other():
+    rows = ward(1500)
+    rows[700:720] = [(b"wild", START + 10**9 * (number % 3)) for number in range(20)]
+    after, column = None, []
+    for row in rows:
+        one, _ = moved([row], after)
+        after = one.after
+        column.append(int(one.column[0]))
+    whole, _ = moved(rows)
+    assert (whole.after, whole.column.tolist()) == (after, column)
+
+
 def test_the_text_form_gives_the_same_again():
     after = moved([*ward(50), (b"wild", START + 10**9)])[0].after
     assert StreamTime.parse(after.text()) == after
