@@ -131,27 +131,34 @@ def _cluster(samples: NDArray[np.float32]) -> tuple[NDArray[np.void], NDArray[np
 def _near(found: Residuals) -> NDArray[np.int64]:
     """Which beats are not trimmed: near enough for their kind, and of the same form in the ventricular complex."""
     size = np.sqrt(np.mean(found.smooth * found.smooth, axis=0))
-    middle = np.median(size)
-    reach = middle + TRIMMED * NORMAL_SD * np.median(np.abs(size - middle))
+    middle = median(size)
+    reach = middle + TRIMMED * NORMAL_SD * median(np.abs(size - middle))
     return np.flatnonzero((size <= reach) & (found.correlation > FITS_CORRELATION))
+
+
+def median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the numbers in each row (…, n > 0). For some hundred, sorting takes a fraction of the time of `np.median`."""
+    ordered, size = np.sort(values, axis=-1), values.shape[-1]
+    middle: NDArray[np.float32] = (ordered[..., (size - 1) // 2] + ordered[..., size // 2]) * np.float32(0.5)
+    return middle
 
 
 def _scale(points: NDArray[np.float32]) -> np.float32:
     """Median standard deviation of beats (60, n)."""
-    return np.float32(np.median(np.sqrt(np.mean(points * points, axis=0)))) + np.finfo(np.float32).tiny
+    return np.float32(median(np.sqrt(np.mean(points * points, axis=0)))) + np.finfo(np.float32).tiny
 
 
 def template_of(points: NDArray[np.float32], smooth: NDArray[np.float32]) -> NDArray[np.void]:
     """The template (1,) of beats (60, n) that are moved to each other, with their smoothed residuals (60, n)."""
     template = np.zeros(1, TEMPLATE)
-    template["typical"] = levelled(np.median(points, axis=1, keepdims=True).astype(np.float32)).T
-    template["spread"] = floored(NORMAL_SD * np.median(np.abs(smooth), axis=1)[None])
+    template["typical"] = levelled(median(points)[:, None]).T
+    template["spread"] = floored(NORMAL_SD * median(np.abs(smooth))[None])
     template["scale"] = _scale(points)
     return template
 
 
 def floored(spread: NDArray[np.float32]) -> NDArray[np.float32]:
     """Spreads (m, 60), none below a quarter of the median of its template."""
-    middle = np.median(spread, axis=1, keepdims=True)
+    middle = median(spread)[:, None]
     least: NDArray[np.float32] = np.maximum(spread, np.float32(FLOOR) * middle).astype(np.float32)
     return least
