@@ -30,6 +30,8 @@ from monitor.profiles.rounds import Round, waves
 from monitor.profiles.scoring import nearest, score
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from monitor.profiles.batch import SourceBeats
@@ -55,9 +57,10 @@ def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored
     templates = sources["template_count"][one.source]
     order = np.argsort(templates, kind="stable")  # as many templates in a block, where that is possible
     learning, known = np.split(order, [len(order) - np.count_nonzero(templates)])
-    for part in _blocks(learning):
-        of_beats = records_at(sources, one.source[part])
-        _keep(tables, _kept_beats(beats, one.beat[part], at.q[part]), of_beats, number[part])
+    for part in _blocks_of_waves(one.source[learning]):
+        some = learning[part]
+        learner = sources["learning"][one.source[some]].astype(np.int64)
+        keep_some(tables.learners.rows, learner, number[some], _kept_beats(beats, one.beat[some], at.q[some]))
     lasting = []
     for part in _blocks(known):
         is_unlike = _score(tables, records_at(sources, one.source[part]), one.beat[part], beats, scored)
@@ -70,6 +73,11 @@ def observe_round(tables: Tables, one: Round, beats: SourceBeats, scored: Scored
 def _blocks(beats: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Beats (n,) in parts that fit into the cache of the processor."""
     return [beats[start : start + BEATS_AT_ONCE] for start in range(0, len(beats), BEATS_AT_ONCE)]
+
+
+def _blocks_of_waves(row: NDArray[np.integer]) -> Iterator[NDArray[np.int64]]:
+    """Beats of sources (n,), ascending, in parts with at most one of each that fit into the cache."""
+    return (part for wave in waves(row) for part in _blocks(wave))
 
 
 def _score(
@@ -95,7 +103,7 @@ def _follow(tables: Tables, rows: NDArray[np.int64], beat: NDArray[np.int64], be
 
     `beat` (n,): their places in the batch.
     """
-    for part in (part for wave in waves(rows) for part in _blocks(wave)):
+    for part in _blocks_of_waves(rows):
         of_part, samples, time_ms = rows[part], beats.samples[beat[part]], beats.time_ms[beat[part]]
         held = tables.sources.rows["candidate"][of_part].astype(np.int64)
         begins, goes_on = np.flatnonzero(held == NONE), np.flatnonzero(held != NONE)
@@ -115,12 +123,6 @@ def _kept_beats(beats: SourceBeats, beat: NDArray[np.int64], q: NDArray[np.float
     kept["samples"], kept["q"] = beats.samples[beat], q
     kept["noise_hf"], kept["noise_between"] = high_frequency(beats.samples[beat]), beats.noise[beat]
     return kept
-
-
-def _keep(tables: Tables, beats: NDArray[np.void], sources: NDArray[np.void], number: NDArray[np.int64]) -> None:
-    """Put beats (n,) into the reservoirs of their sources (n,). `number`: how many beats the source had before."""
-    for wave in waves(sources["row"]):
-        keep_some(tables.learners.rows, sources["learning"][wave], number[wave], beats[wave])
 
 
 def _count(sources: NDArray[np.void], one: Round, time_ms: NDArray[np.int64]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,16 +98,18 @@ class Tally:
 
     def _rows_of(self, sources: list[bytes]) -> NDArray[np.int64]:
         """The row of each beat's source (n,); -1 where it is not counted."""
-        known = self._rows
-        if self._only is not None:
-            sources = [one if one == self._only else OTHERS for one in sources]
-        elif len(known) + len(sources) > MOST_SOURCES:
-            sources = [one if one in known else OTHERS for one in sources]
-        for source in dict.fromkeys(sources):
-            if source not in known and (source or self._only is None):
-                known[source] = len(known)
-        self._grow(len(known))
-        return np.fromiter((known.get(one, -1) for one in sources), np.int64, len(sources))
+        rows = self._known(sources)
+        for source in dict.fromkeys(sources[at] for at in np.flatnonzero(rows < 0).tolist()):
+            if self._is_wanted(source):
+                self._rows.setdefault(source if len(self._rows) < MOST_SOURCES else OTHERS, len(self._rows))
+        if rows.min(initial=0) < 0:
+            self._grow(len(self._rows))
+            rows = self._known(sources)
+        return np.where(rows < 0, self._rows.get(OTHERS, -1), rows)
+
+    def _known(self, sources: list[bytes]) -> NDArray[np.int64]:
+        """The row of each of these sources (n,); -1 where it has none of its own."""
+        return np.fromiter(map(self._rows.get, sources, repeat(-1)), np.int64, len(sources))
 
     def _grow(self, count: int) -> None:
         if count > len(self._table):
