@@ -97,12 +97,15 @@ class ProfileMessages:
 class PersonalJudge:
     """Judges beats by the profiles of their sources. One thread calls it, in the order of the steps."""
 
-    def __init__(self, settings: Settings, model_id: str = "", *, has_beat_times: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, model_id: str = "", *, has_beat_times: bool = True, writes: bool = True
+    ) -> None:
         """`model_id`: of the population score. Whether it fits a lead is asked again where that is another one.
 
         `has_beat_times`: whether the times of records are those of their beats, so that they tell the rate.
+        `writes`: whether profiles are stored. Else there are no messages about them.
         """
-        self._settings, self._model = settings, crc32(model_id.encode())
+        self._settings, self._model, self._writes = settings, crc32(model_id.encode()), writes
         self._rule = RunRule.of(settings.sensitivity) if settings.rule == "run" else None
         self._ectopy = EctopyRule(after_run=min(BITS - 1, settings.episode_close))
         forget_ms = round(HOUR_MS * settings.forget_hours)
@@ -217,6 +220,9 @@ class PersonalJudge:
 
     def messages(self, ends: Mapping[int, int], stream_times: Mapping[int, StreamTime]) -> ProfileMessages:
         """The profiles to write at the end of a step, with the offsets of the next records and the stream times."""
+        if not self._writes:
+            self._sources.forget(stream_times)
+            return ProfileMessages((), (), {})
         rows_follow = self._settings.delivery == "at-least-once"
         changes = self._sources.changes(ends, stream_times, rows_follow=rows_follow)
         topic, headers = self._settings.profiles_topic_name, ((GROUP_HEADER, self._settings.group_id.encode()),)

@@ -307,10 +307,8 @@ class SourceProfiles:
         again. `rows_follow`: the rows are written after the offsets, so that a kill may lose them: what is read again
         is that of the step before.
         """
-        self._release()
         before = {partition: self._register.read_from(partition, end) for partition, end in ends.items()}
-        for partition, time in stream_times.items():
-            self._forget(partition, time)
+        self.forget(stream_times)
         due = [self._register.due(partition, end) for partition, end in ends.items()]
         rows = np.unique(np.concatenate([np.array(sorted(self._register.urgent), np.int64), *due]))
         values = self._profiles.encode(rows) if len(rows) else []
@@ -321,6 +319,12 @@ class SourceProfiles:
         read_from = before if rows_follow else after
         written = tuple((*place, value) for place, value in zip(places, values, strict=True))
         return ProfileChanges(written, tuple(sorted(deleted)), read_from)
+
+    def forget(self, stream_times: Mapping[int, StreamTime]) -> None:
+        """Take note of the stream times at the end of a step: where nothing is written, in place of `changes`."""
+        self._release()
+        for partition, time in stream_times.items():
+            self._forget(partition, time)
 
     def _forget(self, partition: int, time: StreamTime) -> None:
         """Take note of a partition's stream time, and drop sources that were not heard for too long."""

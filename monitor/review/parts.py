@@ -31,9 +31,10 @@ def parts_of(settings: Settings, model: Model, *, has_beat_times: bool) -> Revie
     profiles = uses_profiles(settings, model.manifest.window.cut)
     scorer = Scorer(model, settings.device, settings.batch_size)
     scorer.use_one_thread()
+    personal = PersonalJudge(settings, model.manifest.model_id, has_beat_times=has_beat_times, writes=False)
     return ReviewParts(
         scorer,
         Thresholds.from_manifest(model.manifest, settings.threshold),
         Episodes(episode_rule(settings, profiles=profiles)),
-        PersonalJudge(settings, model.manifest.model_id, has_beat_times=has_beat_times) if profiles else None,
+        personal if profiles else None,
     )
