@@ -125,6 +125,7 @@ class Pipeline:
         self._personal = components.personal
         self._outdated: dict[int, Iterable[bytes]] = {}  # partition -> sources whose stored state is to be deleted
         self._read_again: dict[int, range] = {}  # partition -> offsets of records that only complete the profiles
+        self._is_idle = False  # whether the last poll brought nothing
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
@@ -176,7 +177,11 @@ class Pipeline:
         return Parsed(beats, beats_again, letters, ends, offsets, shed, started, seconds)
 
     def passed(self, ends: Mapping[int, int]) -> None:
-        """Records up to these offsets, by partition, were read, after what was assigned with them."""
+        """Records up to these offsets, by partition, were read, after what was assigned with them.
+
+        Nothing was read where there are none: then the records that would complete profiles are no longer kept.
+        """
+        self._is_idle = not ends
         for partition, end in ends.items():
             again = self._read_again.get(partition)
             if again is not None and not again.start < end < again.stop:  # below it, where the topic was made again
@@ -185,7 +190,7 @@ class Pipeline:
     @property
     def is_completing(self) -> bool:
         """Whether beats are being read again to complete profiles: newer beats of their partitions wait for that."""
-        return any(self._read_again.values())
+        return any(self._read_again.values()) and not self._is_idle
 
     def _young(self, records: Records, known: Mapping[int, range]) -> Records:
         """The records without those older than MONITOR_MAX_AGE_SECONDS; all where it is not set.

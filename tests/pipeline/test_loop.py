@@ -109,6 +109,14 @@ def test_a_topic_that_was_made_again_while_no_monitor_ran_is_judged_from_its_fir
     assert [one["offset"] for one in bench.alerts()] == [2]
 
 
+def test_a_monitor_is_ready_where_the_beats_that_it_would_read_again_are_no_longer_kept():
+    assigned = {0: Assigned(5000, None, {}, atomic=False, read_from=4000)}
+    bench = Bench(replace(records([]), assigned=assigned)).turn()
+    assert "profiles" in bench.health.ready(bench.time.monotonic)
+    bench.turn()
+    assert "profiles" not in bench.health.ready(bench.time.monotonic)
+
+
 def test_normal_beats_cause_no_message_and_their_offsets_follow():
     bench = Bench(records([NORMAL] * 10)).turn()
     assert bench.broker.delivered == []
