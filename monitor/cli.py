@@ -14,6 +14,7 @@ from monitor.commands.backtest import backtest
 from monitor.commands.check import check
 from monitor.commands.dead_letters import dead_letters
 from monitor.commands.demo import demo
+from monitor.commands.forward import forward
 from monitor.commands.profile import profile
 from monitor.commands.publish import publish
 from monitor.commands.run import run
@@ -48,5 +49,6 @@ def commands() -> None:
     """
 
 
-for command in (run, score, backtest, publish, alerts, threshold, profile, dead_letters, topics, check, demo):
+COMMANDS = (run, score, backtest, publish, alerts, forward, threshold, profile, dead_letters, topics, check, demo)
+for command in COMMANDS:
     commands.add_command(command)

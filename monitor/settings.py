@@ -114,6 +114,34 @@ class Settings(BaseSettings):
     )
     http_host: str = Field("127.0.0.1", min_length=1, description="address of `/metrics`, `/healthz` and `/readyz`")
     http_port: int = Field(9108, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
+    forward_url: SecretStr = Field(
+        SecretStr(""), description="where `ecg-monitor forward` sends alarms, without `--url`; shown nowhere"
+    )
+    forward_group_id: str = Field(
+        "", description="its consumer group (default: `<group id>.forward.alertmanager` or `.webhook`)"
+    )
+    forward_patient_data: bool = Field(
+        False, description="whether the receiver is told the source, and a webhook the beat as well"
+    )
+    forward_resend_seconds: float = Field(
+        60, ge=1, le=3600, allow_inf_nan=False, description="how often Alertmanager is told what is on"
+    )
+    forward_forget_hours: float = Field(
+        168, ge=1, le=8760, allow_inf_nan=False, description="hours after its last event until an alarm is not repeated"
+    )
+    forward_timeout_seconds: float = Field(
+        10, ge=0.1, le=60, allow_inf_nan=False, description="how long one request to the receiver may take"
+    )
+    forward_token_file: Path | None = Field(
+        None, description="file with the bearer token for the receiver; read for each request"
+    )
+    forward_cafile: Path | None = Field(
+        None, description="certificates to trust of the receiver (default: the system's)"
+    )
+    forward_dead_letters: Path = Field(
+        Path("forward-dead-letters.jsonl"), description="file of the events that the receiver refused"
+    )
+    forward_http_port: int = Field(9109, ge=0, le=65535, description="port of the forwarder's own pages")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how to talk to the broker"
     )
@@ -133,7 +161,10 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="one line a record, as text or JSON")
 
-    @field_validator("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
+    @field_validator(
+        *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "forward_token_file", "forward_cafile"),
+        mode="before",
+    )
     @classmethod
     def _unset(cls, path: Any) -> Any:
         """An empty variable means that no path is set. pathlib would read it as the current folder."""

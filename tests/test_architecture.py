@@ -38,7 +38,7 @@ def imports(path: Path) -> set[str]:
 LAYERS = (
     {"errors"},
     {"terminal"},
-    {"env_file", "log", "validation"},
+    {"env_file", "log", "stop_request", "validation"},
     {"settings", "records"},
     {"beats"},
     {"recordings", "model", "deadletters", "profiles"},
@@ -48,7 +48,7 @@ LAYERS = (
     {"broker"},
     {"pipeline"},
     {"daemon", "publishing"},
-    {"review"},
+    {"forward", "review"},
     {"backtest"},
     {"demo"},
     {"commands"},

@@ -12,6 +12,7 @@ from monitor.broker.protocol import Broker
 from monitor.broker.reading.period import PeriodReader
 from monitor.broker.reading.reader import Reader
 from monitor.broker.retry import COMMAND_SECONDS
+from monitor.broker.subscription import KafkaSubscription, Subscription
 from monitor.broker.topics import (
     TimeLimits,
     TopicPlan,
@@ -38,6 +39,7 @@ __all__ = [
     "Broker",
     "BufferedPublisher",
     "KafkaBroker",
+    "KafkaSubscription",
     "LettersTopic",
     "Loss",
     "MemoryBroker",
@@ -49,6 +51,7 @@ __all__ = [
     "Replayer",
     "ReturnedRecord",
     "StampedMessage",
+    "Subscription",
     "TimeLimits",
     "TopicPlan",
     "check_delivery",

@@ -23,7 +23,7 @@ from monitor.publishing.file_kind import is_recording
 from monitor.publishing.sending import send_all
 from monitor.publishing.source import check_source
 from monitor.publishing.status_line import StatusLine
-from monitor.publishing.stop_request import StopRequest
+from monitor.stop_request import StopRequest
 from monitor.telemetry.clock import SYSTEM_CLOCK
 from monitor.terminal import count_of
 

@@ -14,11 +14,11 @@ from monitor.beats.window import Window
 from monitor.broker import BUFFER_RECORDS, BufferedPublisher, Loss
 from monitor.errors import BrokerError, RefusedError
 from monitor.publishing.status_line import StatusLine, clock_text, time_text
-from monitor.publishing.stop_request import StopRequest
 from monitor.recordings.live_signal import LiveBeats, LiveSignal
 from monitor.recordings.sample_decoder import SampleForm, decoder
 from monitor.recordings.unit import EXPECTED_UNITS, mv_in
 from monitor.records.record import Message
+from monitor.stop_request import StopRequest
 from monitor.telemetry.clock import Clock
 from monitor.terminal import count_of
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
-from monitor.publishing.stop_request import StopRequest
 from monitor.records.record import Message
+from monitor.stop_request import StopRequest
 
 
 class MessageSender(Protocol):

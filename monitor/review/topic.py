@@ -11,11 +11,11 @@ from monitor.broker import PeriodReader, Reader, has_beat_times
 from monitor.daemon import tune_memory
 from monitor.model import artifact
 from monitor.publishing.status_line import StatusLine
-from monitor.publishing.stop_request import StopRequest
 from monitor.records.record import ControlRecord
 from monitor.review.parts import parts_of
 from monitor.review.review import Review
 from monitor.review.tally import Tally
+from monitor.stop_request import StopRequest
 from monitor.terminal import count_of
 
 if TYPE_CHECKING:

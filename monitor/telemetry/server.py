@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -20,21 +20,35 @@ from monitor.telemetry.clock import SYSTEM_CLOCK, Clock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.telemetry.health import Health
-
 log = logging.getLogger(__name__)
 
 MAX_CLIENTS = 16
 CLIENT_SECONDS = 10.0  # for a whole request, however slowly its bytes come or its answer is read
 
 
+class Verdicts(Protocol):
+    """What the two pages of health say: problems by the part that has them. `now` is of the monotonic clock."""
+
+    def live(self, now: float) -> dict[str, str]:
+        """Problems that a restart may fix."""
+
+    def ready(self, now: float) -> dict[str, str]:
+        """Problems that keep alarms from leaving."""
+
+
 @contextmanager
 def serve(
-    host: str, port: int, registry: CollectorRegistry, health: Health, clock: Clock = SYSTEM_CLOCK
+    host: str,
+    port: int,
+    registry: CollectorRegistry,
+    health: Verdicts,
+    clock: Clock = SYSTEM_CLOCK,
+    *,
+    port_setting: str = "MONITOR_HTTP_PORT",
 ) -> Iterator[int]:
     """Answer `/metrics`, `/healthz` and `/readyz` until the block ends; gives the port.
 
-    Raises RefusedError when the monitor cannot listen on this address.
+    Raises RefusedError when the monitor cannot listen on this address; `port_setting` is the setting of the port.
     """
 
     class Handler(_Handler):
@@ -45,7 +59,7 @@ def serve(
         server = _Server((host, port), Handler, clock)
     except (OSError, OverflowError) as error:
         raise RefusedError(
-            f"{host}:{port} cannot be listened on ({error}): set MONITOR_HTTP_HOST or MONITOR_HTTP_PORT"
+            f"{host}:{port} cannot be listened on ({error}): set MONITOR_HTTP_HOST or {port_setting}"
         ) from error
     thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
     thread.start()
@@ -113,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers one client. `serve` makes a subclass and sets its three class attributes."""
 
     registry: CollectorRegistry
-    health: Health
+    health: Verdicts
     clock: Clock
     timeout = 5  # seconds for one read or one write
     server_version = "ecg-monitor"

@@ -16,7 +16,7 @@ from monitor.broker.client import ClientError, Failure
 from monitor.errors import BrokerError, RecordingError, RefusedError
 from monitor.publishing.live import LiveFeed, LiveTarget, chunks, signal_of
 from monitor.publishing.status_line import StatusLine
-from monitor.publishing.stop_request import StopRequest
+from monitor.stop_request import StopRequest
 from tests.clocks import ManualClock
 from tests.fakes import FakePublisher
 from tests.recordings.test_segmenter import HZ, lead, segments

@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from monitor.publishing.sending import send_all
-from monitor.publishing.stop_request import StopRequest
 from monitor.records.record import Message
+from monitor.stop_request import StopRequest
 from tests.fakes import FakePublisher
 
 ITEMS = [(Message("ecg.beats", b"bed", b"%d" % number), number) for number in range(5)]

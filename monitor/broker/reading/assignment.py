@@ -51,9 +51,10 @@ class Retry:
 class Assignment:
     """The restored partitions of one member, each with the offset that is expected next."""
 
-    def __init__(self, settings: Settings, state: SourceRows, profiles: SourceRows | None = None) -> None:
-        """Without `profiles` nothing is read again, and no profiles are read."""
+    def __init__(self, settings: Settings, state: SourceRows | None, profiles: SourceRows | None = None) -> None:
+        """A topic without `state` has no rows. Records are read again from `read_from` on, with `profiles` or so."""
         self._settings, self._state, self._profiles = settings, state, profiles
+        self._reads_again = state is None or profiles is not None
         self._facts = BrokerFacts()
         self._is_atomic = settings.delivery == "exactly-once"
         self._next: dict[int, int] = {}
@@ -71,6 +72,10 @@ class Assignment:
     def has(self, partition: int) -> bool:
         """Whether the partition is restored."""
         return partition in self._next
+
+    def next_offsets(self) -> Mapping[int, int]:
+        """The offset that is expected next in each restored partition."""
+        return self._next
 
     def revoke(self, partitions: Collection[int]) -> None:
         """Drop what is known of these partitions."""
@@ -204,7 +209,8 @@ class Assignment:
         known = client.committed(wanted, self._patience(wanted))
         places = self._places(client, known, first, end)
         is_new_group = not self._next and not any(known.values())  # as far as these partitions can tell
-        states = self._state.read(wanted, is_new_group=is_new_group)
+        none: dict[int, dict[bytes, bytes]] = {partition: {} for partition in wanted}
+        states = none if self._state is None else self._state.read(wanted, is_new_group=is_new_group)
         profiles = {} if self._profiles is None else self._profiles.read(wanted, is_new_group=is_new_group)
         client.start({partition: place.read_from for partition, place in places.items()})
         for partition, place in places.items():
@@ -237,7 +243,7 @@ class Assignment:
             place = CommittedPlace.committed(committed)
             if first[partition] <= place.offset and (place.offset <= end[partition] or not self._is_atomic):
                 # other brokers than Kafka do not always give the right end
-                again = place.offset if self._profiles is None else max(place.read_from, first[partition])
+                again = max(place.read_from, first[partition]) if self._reads_again else place.offset
                 places[partition] = place._replace(read_from=again)
             else:
                 self._report_gap(partition, place.offset, policy[partition], first[partition])

@@ -35,7 +35,7 @@ class GroupConsumer:
     """The group's consumer. All methods are for the thread of the loop."""
 
     def __init__(
-        self, settings: Settings, client: KafkaClient, state: SourceRows, profiles: SourceRows | None = None
+        self, settings: Settings, client: KafkaClient, state: SourceRows | None, profiles: SourceRows | None = None
     ) -> None:
         self._settings, self._client = settings, client
         self._topic = settings.beats_topic
@@ -44,7 +44,7 @@ class GroupConsumer:
         self._held_back: dict[int, int] = {}
         self._failure: BrokerError | None = None  # of the last request for the lag
         self._lag_asked = self._stable = time.monotonic()
-        self._is_broken = False
+        self._is_broken = self._is_held = False
         self._refusals = 0  # in a row
         self._limit = StepLimit.full(settings)
         self._brought: float | None = None  # when the last poll brought records
@@ -98,11 +98,31 @@ class GroupConsumer:
 
     def _restore(self) -> dict[int, Assigned]:
         """Restore partitions. A failure is kept for later: poll must go on, or the group would drop this member."""
+        if self._is_held:
+            return {}
         try:
             return self._assignment.restore(self._group) if self.stable() else {}
         except BrokerError as error:
             self._failure = error
             return {}
+
+    def hold(self, *, is_held: bool) -> None:
+        """Fetch nothing while `is_held`; a poll then waits, and keeps this member in its group. Raises BrokerError."""
+        if is_held == self._is_held:
+            return
+        offsets, assigned = self._assignment.next_offsets(), self._group.assignment()
+        read = {partition: offset for partition, offset in offsets.items() if partition in assigned}
+        try:
+            if is_held:
+                for partition in read:
+                    self._group.stop(partition)
+            else:
+                self._group.start(read)
+        except BrokerError:
+            self._assignment.revoke_all()
+            raise
+        finally:
+            self._is_held = is_held
 
     def look_at_lag(self) -> None:
         """Once a second, ask for the ends of the partitions: this also tells an idle broker from one that fails."""
@@ -119,12 +139,12 @@ class GroupConsumer:
         finally:
             self._lag_asked = time.monotonic()  # so that a poll comes between two requests that time out
         self._failure = None
-        positions = self._group.positions()
+        positions = self._assignment.next_offsets() if self._is_held else self._group.positions()
         self._ends = {one: (position, ends[one]) for one, position in positions.items() if one in ends}
         self._held_back = {one: max(0, log_ends.get(one, 0) - end) for one, (_, end) in self._ends.items()}
         self._watch_membership(now)
         unread = {one: max(0, end - position) for one, (position, end) in self._ends.items()}
-        if stalled := self._assignment.stalled(unread, now):
+        if stalled := self._assignment.stalled({} if self._is_held else unread, now):
             log.warning("records wait in partitions %s, and none come: joining again", stalled)
             self._is_broken = True
 

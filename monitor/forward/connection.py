@@ -1,0 +1,151 @@
+"""One connection to a receiver: POSTs a body, within a time limit, and says in a sentence what went wrong.
+
+It follows no redirect and asks no proxy. Of an answer it reads little: nothing but its status and `Retry-After` counts.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from monitor.errors import RefusedError
+from monitor.forward.request import TAKEN, Answer, Outcome, Request, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.forward.endpoint import Endpoint
+
+MAX_ANSWER_BYTES = 64 * 1024
+MAX_WAIT_SECONDS = 300.0  # of what a receiver may ask for
+
+
+class Connection:
+    """Is kept open between requests. For one thread."""
+
+    def __init__(self, endpoint: Endpoint, timeout_seconds: float) -> None:
+        self._endpoint, self._timeout = endpoint, timeout_seconds
+        self._http: http.client.HTTPConnection | None = None
+
+    def post(self, request: Request) -> Answer:
+        """Send one request. Never raises for what the network or the receiver does."""
+        try:
+            token = self._endpoint.token()
+        except RefusedError as error:
+            return Answer(Outcome.UNAVAILABLE, str(error))
+        headers = {"User-Agent": "ecg-monitor", "Content-Type": "application/json", **request.headers}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        was_open = self._http is not None
+        try:
+            return self._post(request.body, headers)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+            self.close()
+            if not was_open:
+                return Answer(Outcome.UNAVAILABLE, self._sentence(error))
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            return Answer(Outcome.UNAVAILABLE, self._sentence(error))
+        return self.post(request)  # the receiver had closed an idle connection; this one is new
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
+        connection = self._http = self._http or self._connected()
+        with self._limited(connection):
+            connection.request("POST", self._endpoint.target, body, headers)
+            response = connection.getresponse()
+            response.read(MAX_ANSWER_BYTES)
+        if not response.isclosed() or response.will_close:  # a body that is longer is not waited for
+            self.close()
+        return self._answer(response)
+
+    def _connected(self) -> http.client.HTTPConnection:
+        where = self._endpoint
+        if where.tls is None:
+            connection = http.client.HTTPConnection(where.host, where.port, timeout=self._timeout)
+        else:
+            connection = http.client.HTTPSConnection(where.host, where.port, timeout=self._timeout, context=where.tls)
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    @contextmanager
+    def _limited(self, connection: http.client.HTTPConnection) -> Iterator[None]:
+        """End the connection after the time limit. The socket's own holds for one read, and bytes may drip."""
+        ended = threading.Event()
+        sock = connection.sock
+
+        def end() -> None:
+            ended.set()
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(self._timeout, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            if ended.is_set():
+                raise TimeoutError from error
+            raise
+        finally:
+            timer.cancel()
+        if ended.is_set():  # it ended within the headers, which look whole
+            raise TimeoutError
+
+    def _answer(self, response: http.client.HTTPResponse) -> Answer:
+        outcome, status = outcome_of(response.status), response.status
+        if outcome is Outcome.TAKEN:
+            return TAKEN
+        return Answer(outcome, f"{self._endpoint} answers {status}{_advice(status)}", _wait_seconds(response))
+
+    def _sentence(self, error: Exception) -> str:
+        where = self._endpoint
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate of {where} cannot be accepted ({error.verify_message.rstrip('.')}): name the host as "
+                "the certificate does, and its CA in MONITOR_FORWARD_CAFILE"
+            )
+        if isinstance(error, ssl.SSLError):
+            return f"TLS with {where} fails ({error.reason or 'no reason'}): does that port speak TLS 1.2 or 1.3?"
+        known: dict[type[Exception], str] = {
+            TimeoutError: f"{where} did not answer within {self._timeout:g} s",
+            ConnectionRefusedError: f"nothing listens at {where}: is it running, and is the port right?",
+            socket.gaierror: f"the host of {where} has no address here: is its name right?",
+            http.client.HTTPException: f"{where} does not speak HTTP, or hangs up: is the port right, and is it TLS?",
+        }
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return next((text for kind, text in known.items() if isinstance(error, kind)), f"{where} fails: {reason}")
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+        self._http = None
+
+
+def _advice(status: int) -> str:
+    if status in {401, 403}:
+        return ": is the token in MONITOR_FORWARD_TOKEN_FILE the right one?"
+    if status in {404, 405, 410, 415}:
+        return ": is the URL right?"
+    if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+        return ": redirects are not followed; name the address itself"
+    return ""
+
+
+def _wait_seconds(response: http.client.HTTPResponse) -> float:
+    """What `Retry-After` asks for, in seconds or as a date, within bounds."""
+    text = response.getheader("Retry-After", "").strip()[:64]
+    if text.isascii() and text.isdecimal():
+        return min(float(text), MAX_WAIT_SECONDS)
+    try:
+        seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), MAX_WAIT_SECONDS)

@@ -1,0 +1,117 @@
+"""Which alarms are on, as far as the receiver was told; and where a forwarder that starts again must read on.
+
+An alarm is on from its first event to its `closed`. What is on is not stored: the offset of the first event of the
+oldest alarm that is on is committed with the offset, and the records from there on are read again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.forward.event import AlertEvent
+
+MAX_OPEN = 100_000  # alarms that are remembered, some 1 KiB each
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlarm:
+    """An alarm that is on. Kind and cause are those of its first event: receivers know it by them."""
+
+    partition: int
+    first_offset: int
+    id: str
+    source: str
+    kind: str
+    cause: str
+    priority: str
+    opened_ms: int | None
+    heard_ms: int  # when its last event was written
+    event: str  # the last one
+    sent: float = 0.0  # seconds of the monotonic clock: when the receiver was last told of it
+
+    @classmethod
+    def of(cls, event: AlertEvent) -> OpenAlarm:
+        """The alarm of an event that is taken for its first one."""
+        return cls(
+            event.partition,
+            event.offset,
+            event.id,
+            event.source,
+            event.kind,
+            event.cause,
+            event.priority,
+            event.opened_ms,
+            event.written_ms,
+            event.name,
+        )
+
+    def after(self, event: AlertEvent) -> OpenAlarm:
+        return replace(self, priority=event.priority, heard_ms=event.written_ms, event=event.name)
+
+
+class OpenAlarms:
+    """The alarms that are on in the partitions that this member reads."""
+
+    def __init__(self, forget_ms: float, max_open: int = MAX_OPEN) -> None:
+        """`forget_ms`: the time after its last event until an alarm is not remembered any more."""
+        self._forget_ms, self._max = forget_ms, max_open
+        self._by_partition: dict[int, dict[str, OpenAlarm]] = {}  # each in the order of the first offsets
+        self._place: dict[str, int] = {}  # alarm -> its partition
+        self.left_out = 0  # alarms that were not remembered, since there are too many
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def __iter__(self) -> Iterator[OpenAlarm]:
+        for alarms in self._by_partition.values():
+            yield from alarms.values()
+
+    def get(self, event: AlertEvent) -> OpenAlarm:
+        """The alarm of an event as it was before; as the event has it, where it was not known."""
+        place = self._place.get(event.id)
+        return OpenAlarm.of(event) if place is None else self._by_partition[place][event.id]
+
+    def note(self, event: AlertEvent, sent: float) -> None:
+        """The receiver was told of an event, at `sent`."""
+        if event.is_end:
+            self.drop(event.id)
+        elif event.id in self._place:
+            partition = self._place[event.id]
+            self._by_partition[partition][event.id] = replace(self.get(event).after(event), sent=sent)
+        elif len(self) >= self._max:
+            self.left_out += 1
+        else:
+            self._place[event.id] = event.partition
+            alarms = self._by_partition.setdefault(event.partition, {})
+            alarms[event.id] = replace(OpenAlarm.of(event), sent=sent)
+
+    def told(self, alarms: list[OpenAlarm], sent: float) -> None:
+        """The receiver was told again that these are on."""
+        for alarm in alarms:
+            self._by_partition[alarm.partition][alarm.id] = replace(alarm, sent=sent)
+
+    def drop(self, alarm_id: str) -> None:
+        partition = self._place.pop(alarm_id, None)
+        if partition is not None:
+            del self._by_partition[partition][alarm_id]
+
+    def revoke(self, partition: int) -> None:
+        """Another member reads this partition now, or it is read again."""
+        for alarm_id in self._by_partition.pop(partition, {}):
+            del self._place[alarm_id]
+
+    def forget(self, now_ms: float) -> int:
+        """Drop the alarms of which nothing was heard for too long. How many they were."""
+        old = [alarm.id for alarm in self if now_ms - alarm.heard_ms > self._forget_ms]
+        for alarm_id in old:
+            self.drop(alarm_id)
+        return len(old)
+
+    def read_from(self, partition: int, offset: int) -> int:
+        """Where to begin to read again so that all that is on is known: at most `offset`."""
+        alarms = self._by_partition.get(partition)
+        return min(offset, next(iter(alarms.values())).first_offset) if alarms else offset

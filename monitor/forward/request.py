@@ -1,0 +1,47 @@
+"""What is asked of a receiver, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The body of one POST, and its headers besides those of HTTP itself."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Outcome(Enum):
+    """What an answer means."""
+
+    TAKEN = auto()
+    REFUSED = auto()  # this event is wrong, and will be at the next try
+    FAILED = auto()  # the receiver failed with this event; it may take others
+    UNAVAILABLE = auto()  # no event can be sent now
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request. `why` is a sentence, empty where the event was taken."""
+
+    outcome: Outcome
+    why: str = ""
+    wait_seconds: float = 0.0  # at least so long, as the receiver asked
+
+
+TAKEN = Answer(Outcome.TAKEN)
+_OF_THE_EVENT = frozenset({400, 409, 413, 422})  # others of 400 to 499 say that the address or the token is wrong
+_OF_THE_MOMENT = frozenset({408, 425, 429, 502, 503, 504})
+
+
+def outcome_of(status: int) -> Outcome:
+    """What a status of HTTP means for the event."""
+    if 200 <= status < 300:  # noqa: PLR2004 - the classes of statuses are HTTP's
+        return Outcome.TAKEN
+    if status in _OF_THE_EVENT:
+        return Outcome.REFUSED
+    return Outcome.FAILED if status >= 500 and status not in _OF_THE_MOMENT else Outcome.UNAVAILABLE  # noqa: PLR2004
