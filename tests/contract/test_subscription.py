@@ -117,8 +117,9 @@ def test_the_lag_counts_from_what_was_delivered_also_while_it_is_held(case):
         assert one.lag() == {0: 6}
 
 
+@pytest.mark.usefixtures("kafka")
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_topic_that_is_not_there_is_named(kafka, make_settings, client):
+def test_a_topic_that_is_not_there_is_named(make_settings, client):
     settings = make_settings(kafka_client=client)
     with pytest.raises(BrokerError, match="no topic nowhere"):
         KafkaSubscription(settings, "nowhere", "group")
