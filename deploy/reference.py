@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from monitor.telemetry.forward_recorder import ForwardMetrics
 from monitor.telemetry.metrics import Metrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
@@ -31,10 +32,18 @@ def registry() -> CollectorRegistry:
     return metrics.registry
 
 
+def forward_registry() -> CollectorRegistry:
+    """The registry of a forwarder that reads a partition."""
+    metrics = ForwardMetrics(CollectorRegistry())
+    metrics.info.info({"version": "", "to": ""})
+    metrics.lag.labels("0")
+    return metrics.registry
+
+
 def rows() -> list[str]:
     """One row of the table per metric, with its name as scraped."""
     found = []
-    for family in registry().collect():
+    for family in (*registry().collect(), *forward_registry().collect()):
         suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
         labels = sorted({label for sample in family.samples for label in sample.labels} - {"le"})
         names = ", ".join(f"`{label}`" for label in labels)

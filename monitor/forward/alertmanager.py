@@ -40,7 +40,6 @@ class Alertmanager:
         self._open = OpenAlarms(3_600_000 * settings.forward_forget_hours) if open_alarms is None else open_alarms
         self._repeating: list[OpenAlarm] = []
         self._forgotten_at = clock.monotonic()
-        self.forgotten = 0
 
     def request(self, event: AlertEvent) -> Request:
         before = self._open.get(event)
@@ -60,7 +59,7 @@ class Alertmanager:
     def repeat(self, without: Collection[int]) -> Request | None:
         now = self._clock.monotonic()
         if now - self._forgotten_at >= self._resend_seconds:
-            self.forgotten += self._open.forget(1000 * self._clock.wall())
+            self._open.forget(1000 * self._clock.wall())
             self._forgotten_at = now
         due = (one for one in self._open if now - one.sent >= self._resend_seconds and one.partition not in without)
         self._repeating = list(islice(due, CHUNK))
@@ -78,11 +77,6 @@ class Alertmanager:
 
     def open_alarms(self) -> int:
         return len(self._open)
-
-    @property
-    def left_out(self) -> int:
-        """Alarms that are not repeated, since there are too many."""
-        return self._open.left_out
 
     def _request(self, alerts: list[dict[str, Any]]) -> Request:
         return Request(orjson.dumps(alerts))

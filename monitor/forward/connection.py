@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from monitor.errors import RefusedError
-from monitor.forward.request import TAKEN, Answer, Outcome, Request, outcome_of
+from monitor.forward.request import TAKEN, Answer, AnswerKind, Request, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Connection:
         try:
             token = self._endpoint.token()
         except RefusedError as error:
-            return Answer(Outcome.UNAVAILABLE, str(error))
+            return Answer(AnswerKind.UNAVAILABLE, str(error))
         headers = {"User-Agent": "ecg-monitor", "Content-Type": "application/json", **request.headers}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -48,10 +48,10 @@ class Connection:
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
             self.close()
             if not was_open:
-                return Answer(Outcome.UNAVAILABLE, self._sentence(error))
+                return Answer(AnswerKind.UNAVAILABLE, self._sentence(error))
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            return Answer(Outcome.UNAVAILABLE, self._sentence(error))
+            return Answer(AnswerKind.UNAVAILABLE, self._sentence(error))
         return self.post(request)  # the receiver had closed an idle connection; this one is new
 
     def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
@@ -100,10 +100,10 @@ class Connection:
             raise TimeoutError
 
     def _answer(self, response: http.client.HTTPResponse) -> Answer:
-        outcome, status = outcome_of(response.status), response.status
-        if outcome is Outcome.TAKEN:
+        kind, status = kind_of(response.status), response.status
+        if kind is AnswerKind.TAKEN:
             return TAKEN
-        return Answer(outcome, f"{self._endpoint} answers {status}{_advice(status)}", _wait_seconds(response))
+        return Answer(kind, f"{self._endpoint} answers {status}{_advice(status)}", _wait_seconds(response))
 
     def _sentence(self, error: Exception) -> str:
         where = self._endpoint

@@ -6,6 +6,7 @@ oldest alarm that is on is committed with the offset, and the records from there
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.forward.event import AlertEvent
+
+log = logging.getLogger(__name__)
 
 MAX_OPEN = 100_000  # alarms that are remembered, some 1 KiB each
 
@@ -61,7 +64,6 @@ class OpenAlarms:
         self._forget_ms, self._max = forget_ms, max_open
         self._by_partition: dict[int, dict[str, OpenAlarm]] = {}  # each in the order of the first offsets
         self._place: dict[str, int] = {}  # alarm -> its partition
-        self.left_out = 0  # alarms that were not remembered, since there are too many
 
     def __len__(self) -> int:
         return len(self._place)
@@ -83,7 +85,7 @@ class OpenAlarms:
             partition = self._place[event.id]
             self._by_partition[partition][event.id] = replace(self.get(event).after(event), sent=sent)
         elif len(self) >= self._max:
-            self.left_out += 1
+            log.warning("more than %d alarms are on: this one is told once and not again", self._max)
         else:
             self._place[event.id] = event.partition
             alarms = self._by_partition.setdefault(event.partition, {})
@@ -104,12 +106,13 @@ class OpenAlarms:
         for alarm_id in self._by_partition.pop(partition, {}):
             del self._place[alarm_id]
 
-    def forget(self, now_ms: float) -> int:
-        """Drop the alarms of which nothing was heard for too long. How many they were."""
+    def forget(self, now_ms: float) -> None:
+        """Drop the alarms of which nothing was heard for too long."""
         old = [alarm.id for alarm in self if now_ms - alarm.heard_ms > self._forget_ms]
         for alarm_id in old:
             self.drop(alarm_id)
-        return len(old)
+        if old:
+            log.warning("nothing was heard of %d alarms for long: they are not repeated any more", len(old))
 
     def read_from(self, partition: int, offset: int) -> int:
         """Where to begin to read again so that all that is on is known: at most `offset`."""

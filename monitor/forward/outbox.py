@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from monitor.forward.request import Answer, Outcome
+from monitor.forward.request import Answer, AnswerKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -122,18 +122,18 @@ class Outbox:
 
     def _repeat(self, request: Request) -> None:
         answer = self._posted(request)
-        if answer.outcome is Outcome.FAILED:
+        if answer.kind is AnswerKind.FAILED:
             self._pause(answer)
-        elif answer.outcome is not Outcome.UNAVAILABLE:
+        elif answer.kind is not AnswerKind.UNAVAILABLE:
             self._destination.repeated()
             self.counts.repeated += 1
 
     def _posted(self, request: Request) -> Answer:
         """Send a request, and note whether the receiver is there at all."""
         answer = self._post.post(request)
-        if answer.outcome is Outcome.UNAVAILABLE:
+        if answer.kind is AnswerKind.UNAVAILABLE:
             self._pause(answer)
-        elif answer.outcome is not Outcome.FAILED:
+        elif answer.kind is not AnswerKind.FAILED:
             self._works()
         return answer
 
@@ -157,12 +157,12 @@ class Outbox:
             return False
         request = self._destination.request(one.event)
         answer = self._posted(request)
-        if answer.outcome is Outcome.TAKEN:
+        if answer.kind is AnswerKind.TAKEN:
             self.counts.taken += 1
             one.is_done = True
-        elif answer.outcome is Outcome.REFUSED:
+        elif answer.kind is AnswerKind.REFUSED:
             one.is_done = self._is_put_aside(one, request, answer.why)
-        elif answer.outcome is Outcome.FAILED:
+        elif answer.kind is AnswerKind.FAILED:
             one.is_done = self._has_failed(one, answer) and self._is_put_aside(one, request, answer.why)
         if one.is_done:
             self._destination.dealt_with(one.event)

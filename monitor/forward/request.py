@@ -15,7 +15,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Outcome(Enum):
+class AnswerKind(Enum):
     """What an answer means."""
 
     TAKEN = auto()
@@ -28,20 +28,20 @@ class Outcome(Enum):
 class Answer:
     """What came of a request. `why` is a sentence, empty where the event was taken."""
 
-    outcome: Outcome
+    kind: AnswerKind
     why: str = ""
     wait_seconds: float = 0.0  # at least so long, as the receiver asked
 
 
-TAKEN = Answer(Outcome.TAKEN)
+TAKEN = Answer(AnswerKind.TAKEN)
 _OF_THE_EVENT = frozenset({400, 409, 413, 422})  # others of 400 to 499 say that the address or the token is wrong
 _OF_THE_MOMENT = frozenset({408, 425, 429, 502, 503, 504})
 
 
-def outcome_of(status: int) -> Outcome:
+def kind_of(status: int) -> AnswerKind:
     """What a status of HTTP means for the event."""
     if 200 <= status < 300:  # noqa: PLR2004 - the classes of statuses are HTTP's
-        return Outcome.TAKEN
+        return AnswerKind.TAKEN
     if status in _OF_THE_EVENT:
-        return Outcome.REFUSED
-    return Outcome.FAILED if status >= 500 and status not in _OF_THE_MOMENT else Outcome.UNAVAILABLE  # noqa: PLR2004
+        return AnswerKind.REFUSED
+    return AnswerKind.FAILED if status >= 500 and status not in _OF_THE_MOMENT else AnswerKind.UNAVAILABLE  # noqa: PLR2004

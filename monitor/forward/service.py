@@ -38,7 +38,7 @@ def run(settings: Settings, kind: Kind) -> None:
     """
     logs.set_up(settings.log_level, settings.log_format)
     shown = " ".join(f"{name}={value}" for name, value in settings.shown().items() if value)
-    log.info("ecg-monitor %s forwards to %s with %s", VERSION, kind, shown)
+    log.info("ecg-monitor %s starts to forward to %s with %s", VERSION, kind, shown)
     try:
         with StopRequest() as stop:
             _serve(settings, kind, stop)

@@ -26,7 +26,7 @@ MAX_CLIENTS = 16
 CLIENT_SECONDS = 10.0  # for a whole request, however slowly its bytes come or its answer is read
 
 
-class Verdicts(Protocol):
+class HealthPages(Protocol):
     """What the two pages of health say: problems by the part that has them. `now` is of the monotonic clock."""
 
     def live(self, now: float) -> dict[str, str]:
@@ -41,7 +41,7 @@ def serve(
     host: str,
     port: int,
     registry: CollectorRegistry,
-    health: Verdicts,
+    health: HealthPages,
     clock: Clock = SYSTEM_CLOCK,
     *,
     port_setting: str = "MONITOR_HTTP_PORT",
@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers one client. `serve` makes a subclass and sets its three class attributes."""
 
     registry: CollectorRegistry
-    health: Verdicts
+    health: HealthPages
     clock: Clock
     timeout = 5  # seconds for one read or one write
     server_version = "ecg-monitor"

@@ -30,11 +30,13 @@ RUBBISH = b"this is none"
 HEALTHY, NOISY, SLOW, BROKEN, CUT_OFF, RESTLESS, SILENT = JOBS = [
     f"{name}/ecg-monitor" for name in ("healthy", "noisy", "slow", "broken", "cut-off", "restless", "silent")
 ]
+FORWARDER = "noisy/ecg-forwarder"
 CRITICAL, WARNING = "critical", "warning"
 FIRST = {
     Fired("EcgMonitorNoneReady", CUT_OFF, CRITICAL),
     Fired("EcgMonitorBrokerUnreachable", CUT_OFF, CRITICAL),
     Fired("EcgMonitorBehind", SLOW, CRITICAL),
+    Fired("EcgMonitorForwarderBehind", FORWARDER, CRITICAL),
     Fired("EcgMonitorPartitionStuck", BROKEN, CRITICAL),
     Fired("EcgMonitorNoBeats", SILENT, CRITICAL),
     Fired("EcgMonitorRecordsHeldBack", SILENT, WARNING),

@@ -22,10 +22,11 @@ from monitor.demo.embedded_broker import embedded_broker
 from tests.chaos.cluster import steady_port
 from tests.conftest import settings_on
 from tests.deploy import faults, faulty_monitor
-from tests.deploy.faults import BROKEN, CUT_OFF, HEALTHY, JOBS, NOISY, RESTLESS, SILENT, SLOW
+from tests.deploy.faults import BROKEN, CUT_OFF, FORWARDER, HEALTHY, JOBS, NOISY, RESTLESS, SILENT, SLOW
 from tests.deploy.prometheus import Fired, Pace, Prometheus
 from tests.deploy.traffic import BeatPool, Traffic
 from tests.e2e.daemon import TOPICS, Daemon, clean_environment
+from tests.e2e.forwarding import ForwardProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ class FaultyDeployments:
     stock: BeatPool
     settings: dict[str, Settings] = field(default_factory=dict)
     daemons: dict[str, list[Daemon]] = field(default_factory=dict)  # by job
+    forwarders: list[Daemon] = field(default_factory=list)
 
     def place(self, job: str, **overrides: Any) -> Settings:
         """Topics for a deployment, and a folder for its logs."""
@@ -79,12 +81,19 @@ class FaultyDeployments:
         daemon.port = port
         self.daemons.setdefault(job, []).append(self.stack.enter_context(daemon))
 
+    def forward(self, job: str) -> None:
+        """A forwarder of a deployment's alarms, whose receiver is away."""
+        log = self.folder / job / "log-forward"
+        process = ForwardProcess(self.settings[job], "webhook", "http://127.0.0.1:1", log)
+        self.forwarders.append(self.stack.enter_context(process))
+
     def wait_until_ready(self) -> None:
         for daemon in chain.from_iterable(self.daemons.values()):
             daemon.wait_until(partial(_is_ready, daemon), "ready")
 
     def ports(self) -> dict[str, list[int]]:
-        return {job: [daemon.port for daemon in daemons] for job, daemons in self.daemons.items()}
+        found = {job: [daemon.port for daemon in daemons] for job, daemons in self.daemons.items()}
+        return found | {FORWARDER: [one.port for one in self.forwarders]}
 
     def kill(self, *jobs: str) -> None:
         """All monitors of these jobs, or of all jobs if none is named."""
@@ -142,6 +151,7 @@ def _set_up(deployments: FaultyDeployments, away: str) -> None:
     deployments.start(HEALTHY, "monitor-2")
     faults.spoil(deployments.place(NOISY))
     deployments.start(NOISY, "monitor-1", MONITOR_MAX_AGE_SECONDS=str(faults.OLD_SECONDS // 2))
+    deployments.forward(NOISY)
     faults.pile_up(deployments.place(SLOW, batch_size=1, scores=True), deployments.stock)
     deployments.start(SLOW, "monitor-1")
     deployments.place(BROKEN)

@@ -15,7 +15,8 @@ import yaml
 from tests.deploy.files import DEPLOY, REPOSITORY, program
 
 KUBERNETES = DEPLOY / "kubernetes"
-SHIPPED = ("base", "overlays/cpu", "overlays/gpu", "overlays/keda")
+SHIPPED = ("base", "overlays/cpu", "overlays/gpu", "overlays/keda", "overlays/forward")
+FORWARDER = "ecg-forwarder"
 OWN = "your own"  # the one that docs/deployment.md shows
 ALL = (*SHIPPED, OWN)
 JSON = dict[str, Any]
@@ -35,13 +36,18 @@ def objects(name: str, kind: str) -> list[JSON]:
 
 
 def the(name: str, kind: str) -> JSON:
-    (found,) = objects(name, kind)
+    """The only object of its kind, but for what belongs to the forwarder."""
+    (found,) = [one for one in objects(name, kind) if one["metadata"]["name"] != FORWARDER]
     return found
 
 
 def pods(name: str) -> dict[str, JSON]:
     """Specifications of the pods, by the kind of the object that creates them."""
-    return {kind: found["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job") for found in objects(name, kind)}
+    return {
+        kind: found["spec"]["template"]["spec"]
+        for kind in ("StatefulSet", "Job", "Deployment")
+        for found in objects(name, kind)
+    }
 
 
 def container(pod: JSON) -> JSON:
@@ -58,6 +64,9 @@ def environment(name: str, pod: JSON) -> dict[str, str]:
         ]
         found |= config["data"]
     for variable in container(pod).get("env", []):
+        if "value" in variable:
+            found[variable["name"]] = variable["value"]
+            continue
         (reference,) = variable["valueFrom"].values()
         found[variable["name"]] = reference.get("key") or reference["fieldPath"]
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 from prometheus_client import CollectorRegistry
 
+from monitor.telemetry.forward_recorder import ForwardMetrics
 from monitor.telemetry.metrics import Metrics
 from tests.deploy.files import DEPLOY, read_yaml
 
@@ -57,8 +58,11 @@ def recorded() -> set[str]:
 
 
 def exported() -> set[str]:
-    """The names of all series that a monitor can show."""
-    families = Metrics(CollectorRegistry()).registry.collect()
+    """The names of all series that a monitor and a forwarder can show."""
+    families = [
+        *Metrics(CollectorRegistry()).registry.collect(),
+        *ForwardMetrics(CollectorRegistry()).registry.collect(),
+    ]
     return {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitor.alarms.run_rule import PRIORITIES
 from tests.deploy import rulefiles
 from tests.deploy.alertmanager import CONFIG, PACKAGE, SEVERITY, Alertmanager, running
 from tests.deploy.files import program, read_yaml
@@ -53,6 +54,20 @@ def test_as_committed_it_has_no_secret_and_no_receiver_address() -> None:
 def test_pages_go_to_the_pager_and_warnings_to_the_tickets(name: str, severity: str) -> None:
     heard = amtool("config", "routes", "test", f"--config.file={CONFIG}", f"alertname={name}", f"severity={severity}")
     assert heard.split() == [{"critical": "pager", "warning": "tickets", "none": "watchdog"}[severity]]
+
+
+@pytest.mark.parametrize("severity", PRIORITIES)
+@pytest.mark.parametrize("kind", ["physiological", "technical"])
+def test_alarms_of_patients_go_to_the_ward_and_to_nobody_else(kind: str, severity: str) -> None:
+    labels = ("alertname=EcgAlarm", f"kind={kind}", f"severity={severity}")
+    assert amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels).split() == ["ward"]
+
+
+def test_no_alarm_of_a_patient_silences_another() -> None:
+    rules = read_yaml(CONFIG)["inhibit_rules"]
+    matchers = [one for rule in rules for one in (*rule["source_matchers"], *rule["target_matchers"])]
+    assert all(re.fullmatch(r"alertname =~? \S*EcgMonitor.+|severity = (critical|warning)", one) for one in matchers)
+    assert not {"critical", "warning"} & set(PRIORITIES)
 
 
 def test_inhibition_names_existing_alerts() -> None:

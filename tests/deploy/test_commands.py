@@ -45,7 +45,7 @@ def words_of(name: str) -> list[str]:
     return shlex.split(given[0].removeprefix("exec ecg-monitor")) if "entrypoint" in SERVICES[name] else list(given)
 
 
-@pytest.mark.parametrize("name", ["topics-init", "monitor", "publisher"])
+@pytest.mark.parametrize("name", ["topics-init", "monitor", "forwarder", "publisher"])
 def test_the_monitors_command_line_knows_the_command(name: str) -> None:
     parse(monitor_cli.commands, words_of(name))
 

@@ -19,7 +19,8 @@ from tests.deploy.files import COMPOSE, REPOSITORY, lineage, read_yaml, services
 
 SERVICES = services()
 DAEMONS = ("monitor", "monitor-gpu")
-OURS = ("topics-init", *DAEMONS, "publisher")
+OURS = ("topics-init", *DAEMONS, "forwarder", "publisher")
+WITH_A_PAGE = (*DAEMONS, "forwarder")
 LONG_RUNNING = [name for name, service in SERVICES.items() if service["restart"] == "unless-stopped"]
 each_service = pytest.mark.parametrize("name", SERVICES)
 
@@ -128,7 +129,7 @@ def test_every_service_that_serves_a_page_has_a_health_check(name: str) -> None:
 
 def test_services_without_a_page_disable_the_daemons_health_check() -> None:
     for name in OURS:
-        assert SERVICES[name].get("healthcheck", {}).get("disable", False) is (name not in DAEMONS)
+        assert SERVICES[name].get("healthcheck", {}).get("disable", False) is (name not in WITH_A_PAGE)
 
 
 @each_service
@@ -146,6 +147,15 @@ def test_the_monitor_scales(name: str) -> None:
 
 def test_there_are_two_monitors() -> None:
     assert SERVICES["monitor"]["scale"] == 2
+
+
+def test_the_forwarder_sends_to_the_alertmanager_and_is_asked_at_its_own_port() -> None:
+    forwarder, port = SERVICES["forwarder"], settings.Settings.model_fields["forward_http_port"].default
+    ours = SERVICES["alertmanager"]["ports"][0].rpartition(":")[2]
+    assert forwarder["command"][-1] == f"http://alertmanager:{ours}"
+    assert f"'127.0.0.1', {port}" in forwarder["healthcheck"]["test"][-1]
+    folder = Path(environment("forwarder")["MONITOR_FORWARD_DEAD_LETTERS"]).parent
+    assert forwarder["volumes"] == [f"forwarder-data:{folder}"]
 
 
 @pytest.mark.parametrize("name", DAEMONS)
@@ -183,9 +193,9 @@ def test_alertmanager_alone_knows_where_alerts_go() -> None:
     assert (REPOSITORY / mounted["source"] / inside.name).is_file()
 
 
-def test_profiles_add_the_demos_beats_and_a_gpu() -> None:
+def test_profiles_add_the_demos_beats_a_forwarder_and_a_gpu() -> None:
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
-    assert profiles == {"publisher": ["demo"], "monitor-gpu": ["gpu"]}
+    assert profiles == {"publisher": ["demo"], "forwarder": ["forward"], "monitor-gpu": ["gpu"]}
 
 
 def test_the_daemon_has_no_access_to_outside_networks() -> None:
@@ -204,6 +214,6 @@ def test_the_monitor_accepts_its_environment(name: str, tmp_path: Path, monkeypa
     assert {variable: wanted[variable] for variable in environment(name)} == environment(name)
 
 
-@pytest.mark.parametrize("name", DAEMONS)
+@pytest.mark.parametrize("name", WITH_A_PAGE)
 def test_the_monitor_is_scraped_from_outside_its_container(name: str) -> None:
     assert environment(name)["MONITOR_HTTP_HOST"] == "0.0.0.0"

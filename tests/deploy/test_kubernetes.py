@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from deploy.kubernetes import rules
+from monitor.forward.dead_letter_file import MAX_BYTES
 from monitor.settings import Settings
 from tests.deploy.files import DEPLOY, read_yaml
-from tests.deploy.manifests import ALL, KUBERNETES, OWN, build, container, environment, objects, pods, the
+from tests.deploy.manifests import ALL, FORWARDER, KUBERNETES, OWN, build, container, environment, objects, pods, the
 
 CONFIG_MAP_BYTES = 1024 * 1024  # what a ConfigMap may hold
 DAEMON = {"app.kubernetes.io/name": "ecg-monitor", "app.kubernetes.io/component": "daemon"}
@@ -72,7 +73,8 @@ def test_selectors_find_the_daemon_and_nothing_else(name: str) -> None:
     assert daemon["selector"]["matchLabels"] == daemon["template"]["metadata"]["labels"] == DAEMON
     assert the(name, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == DAEMON
     assert the(name, "Service")["spec"]["selector"] == DAEMON
-    assert all(one["spec"]["selector"]["matchLabels"] == DAEMON for one in objects(name, "PodMonitor"))
+    monitors = [one for one in objects(name, "PodMonitor") if one["metadata"]["name"] != FORWARDER]
+    assert all(one["spec"]["selector"]["matchLabels"] == DAEMON for one in monitors)
     assert all(one["spec"]["template"]["metadata"]["labels"] != DAEMON for one in objects(name, "Job"))
 
 
@@ -137,19 +139,44 @@ def test_dashboards_are_the_ones_of_grafana() -> None:
 def test_pods_are_scraped_under_their_namespace_and_the_job_that_compose_has() -> None:
     monitor = the("overlays/cpu", "PodMonitor")["spec"]
     (port,) = container(pods("overlays/cpu")["StatefulSet"])["ports"]
-    (job,) = [
-        one for one in read_yaml(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"] if "dns_sd_configs" in one
-    ]
-    assert DAEMON[monitor["jobLabel"]] == job["job_name"]
+    job, _ = scraped_jobs()
+    assert DAEMON[monitor["jobLabel"]] == job
     (end,) = monitor["podMetricsEndpoints"]
     assert end["port"] == port["name"]
-    assert end["relabelings"] == [
-        {
-            "sourceLabels": ["__meta_kubernetes_namespace"],
-            "targetLabel": "job",
-            "replacement": f"$1/{job['job_name']}",
-        }
-    ]
+    assert end["relabelings"] == [named_after(job)]
+
+
+def scraped_jobs() -> list[str]:
+    """The jobs that compose has, of the monitors and of the forwarder."""
+    found = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"]
+    return [one["job_name"] for one in found if "dns_sd_configs" in one]
+
+
+def named_after(job: str) -> dict[str, Any]:
+    return {"sourceLabels": ["__meta_kubernetes_namespace"], "targetLabel": "job", "replacement": f"$1/{job}"}
+
+
+def test_the_forwarder_is_scraped_and_may_reach_its_receiver() -> None:
+    name, labels = "overlays/forward", DAEMON | {"app.kubernetes.io/component": "forwarder"}
+    kinds = ("Deployment", "PodMonitor", "NetworkPolicy")
+    found = {kind: [one for one in objects(name, kind) if one["metadata"]["name"] == FORWARDER] for kind in kinds}
+    deployment, scraping, policy = (one["spec"] for (one,) in found.values())
+    assert deployment["template"]["metadata"]["labels"] == policy["podSelector"]["matchLabels"] == labels
+    assert scraping["selector"]["matchLabels"] == deployment["selector"]["matchLabels"] == labels
+    assert scraping["podMetricsEndpoints"][0]["relabelings"] == [named_after(scraped_jobs()[1])]
+    (port,) = container(pods(name)["Deployment"])["ports"]
+    assert port["containerPort"] == Settings.model_fields["forward_http_port"].default
+    assert [one["port"] for one in policy["ingress"][0]["ports"]] == [port["containerPort"]]
+    url = container(pods(name)["Deployment"])["args"][-1]
+    assert int(url.rpartition(":")[2]) in {one["port"] for one in policy["egress"][0]["ports"]}
+
+
+def test_the_forwarder_writes_its_dead_letters_where_it_may() -> None:
+    pod = pods("overlays/forward")["Deployment"]
+    (mount,) = container(pod)["volumeMounts"]
+    file = environment("overlays/forward", pod)["MONITOR_FORWARD_DEAD_LETTERS"]
+    assert file.startswith(f"{mount['mountPath']}/")
+    assert pod["volumes"][0]["emptyDir"] == {"sizeLimit": f"{4 * MAX_BYTES // 1024**2}Mi"}
 
 
 def test_an_own_overlay_changes_every_object() -> None:

@@ -35,6 +35,15 @@ def test_every_replica_is_scraped_where_the_monitor_serves() -> None:
     assert found["port"] == Settings.model_fields["http_port"].default
 
 
+def test_every_forwarder_is_scraped_where_it_serves() -> None:
+    (found,) = [job for job in read_yaml(CONFIG)["scrape_configs"] if job["job_name"] == "ecg-forwarder"]
+    (where,) = found["dns_sd_configs"]
+    assert where["names"] == ["forwarder"]
+    assert where["names"][0] in services()
+    assert where["port"] == Settings.model_fields["forward_http_port"].default
+    assert {"sample_limit", "label_limit", "body_size_limit"} <= found.keys()
+
+
 def test_a_scrape_ends_before_the_next() -> None:
     settings = read_yaml(CONFIG)["global"]
     assert int(settings["scrape_timeout"][:-1]) < int(settings["scrape_interval"][:-1])

@@ -17,7 +17,7 @@ from monitor.forward.alertmanager import Alertmanager
 from monitor.forward.event import AlertEvent, read_event
 from monitor.forward.forwarder import Forwarder
 from monitor.forward.outbox import Outbox
-from monitor.forward.request import TAKEN, Answer, Outcome
+from monitor.forward.request import TAKEN, Answer, AnswerKind
 from monitor.forward.webhook import Webhook
 from monitor.records.record import Message
 from monitor.settings import Settings
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 TOPIC = "ecg.alerts"
 NOW_MS = 1_796_039_600_000  # 2026-11-30T11:53:20Z
-AWAY = Answer(Outcome.UNAVAILABLE, "http://receiver:80 answers 503")
-REFUSED = Answer(Outcome.REFUSED, "http://receiver:80 answers 422")
-FAILED = Answer(Outcome.FAILED, "http://receiver:80 answers 500")
+AWAY = Answer(AnswerKind.UNAVAILABLE, "http://receiver:80 answers 503")
+REFUSED = Answer(AnswerKind.REFUSED, "http://receiver:80 answers 422")
+FAILED = Answer(AnswerKind.FAILED, "http://receiver:80 answers 500")
 
 
 def alert(name: str = "opened", number: int = 0, **fields: Any) -> bytes:
@@ -88,7 +88,7 @@ class ScriptedPost:
     def post(self, request: Request) -> Answer:
         self.tried += 1
         answer = self.answer(request)
-        if answer.outcome is Outcome.TAKEN:
+        if answer.kind is AnswerKind.TAKEN:
             self.taken.append(orjson.loads(request.body))
         return answer
 

@@ -13,7 +13,7 @@ import pytest
 from monitor.demo.embedded_broker import free_port
 from monitor.forward.connection import MAX_WAIT_SECONDS, Connection
 from monitor.forward.endpoint import endpoint
-from monitor.forward.request import TAKEN, Outcome, Request
+from monitor.forward.request import TAKEN, AnswerKind, Request
 from monitor.settings import Settings
 from tests.certificates import Authority
 from tests.forward.pieces import Received, receiver
@@ -64,7 +64,7 @@ def test_the_token_is_read_again_for_each_request(tmp_path):
         file.unlink()
         answer = one.post(ASKED)
     assert [headers["Authorization"] for _, headers, _ in received.requests] == ["Bearer first", "Bearer second"]
-    assert answer.outcome is Outcome.UNAVAILABLE
+    assert answer.kind is AnswerKind.UNAVAILABLE
     assert "MONITOR_FORWARD_TOKEN_FILE=" in answer.why
 
 
@@ -121,7 +121,7 @@ def test_an_idle_connection_that_the_receiver_has_closed_is_opened_again():
 def test_nothing_that_listens_is_said():
     with connection(f"http://127.0.0.1:{free_port()}") as one:
         answer = one.post(ASKED)
-    assert answer.outcome is Outcome.UNAVAILABLE
+    assert answer.kind is AnswerKind.UNAVAILABLE
     assert "nothing listens at http://127.0.0.1:" in answer.why
 
 
@@ -144,7 +144,7 @@ def test_an_answer_in_drips_is_not_waited_for():
         answer = one.post(ASKED)
         assert time.monotonic() - began < 3
         ended.set()
-    assert (answer.outcome, answer.why) == (Outcome.UNAVAILABLE, f"{url} did not answer within 0.4 s")
+    assert (answer.kind, answer.why) == (AnswerKind.UNAVAILABLE, f"{url} did not answer within 0.4 s")
 
 
 def test_an_answer_without_end_counts_by_its_status():
@@ -167,7 +167,7 @@ def test_an_answer_without_end_counts_by_its_status():
 def test_what_does_not_speak_http_is_said(junk):
     with raw(lambda one: one.sendall(junk)) as url, connection(url) as one:
         answer = one.post(ASKED)
-    assert answer.outcome is Outcome.UNAVAILABLE
+    assert answer.kind is AnswerKind.UNAVAILABLE
     assert url in answer.why
 
 

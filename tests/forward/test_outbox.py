@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.forward.outbox import FAILURES, MAX_PAUSE_SECONDS, Outbox
-from monitor.forward.request import TAKEN, Answer, Outcome, outcome_of
+from monitor.forward.request import TAKEN, Answer, AnswerKind, kind_of
 from monitor.forward.webhook import Webhook
 from monitor.settings import Settings
 from tests.clocks import ManualClock
@@ -78,7 +78,7 @@ def test_pauses_grow_up_to_a_bound_while_the_receiver_is_away():
 
 
 def test_the_receiver_may_ask_for_a_longer_pause():
-    table = Table(lambda _: Answer(Outcome.UNAVAILABLE, "busy", 100))
+    table = Table(lambda _: Answer(AnswerKind.UNAVAILABLE, "busy", 100))
     table.outbox.add(event())
     table.send(10, seconds=10)
     assert table.post.tried == 1
@@ -121,13 +121,13 @@ def test_what_it_holds_is_bounded_in_bytes():
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("status", "kind"),
     [
-        *((status, Outcome.TAKEN) for status in (200, 202, 204)),
-        *((status, Outcome.REFUSED) for status in (400, 409, 413, 422)),
-        *((status, Outcome.UNAVAILABLE) for status in (301, 307, 401, 403, 404, 405, 408, 415, 429, 502, 503, 504)),
-        *((status, Outcome.FAILED) for status in (500, 501, 507)),
+        *((status, AnswerKind.TAKEN) for status in (200, 202, 204)),
+        *((status, AnswerKind.REFUSED) for status in (400, 409, 413, 422)),
+        *((status, AnswerKind.UNAVAILABLE) for status in (301, 307, 401, 403, 404, 405, 408, 415, 429, 502, 503, 504)),
+        *((status, AnswerKind.FAILED) for status in (500, 501, 507)),
     ],
 )
-def test_a_status_says_whether_the_event_is_wrong_or_the_receiver(status, outcome):
-    assert outcome_of(status) is outcome
+def test_a_status_says_whether_the_event_is_wrong_or_the_receiver(status, kind):
+    assert kind_of(status) is kind
