@@ -83,7 +83,7 @@ def play(bench: Bench, story, works) -> list[dict[str, object]]:
         else:
             bench.steps(1, seconds=1)
     bench.post.answer = works
-    bench.steps(30, seconds=20)
+    bench.steps(30 + len(bench.cluster.messages(TOPIC)), seconds=20)
     return put
 
 
