@@ -148,3 +148,38 @@ def test_check_reports_every_fault_and_hides_the_password(command, capsys):
     code, _ = command("check", bootstrap_servers=NOBODY, broker_timeout_seconds=0.5, **LOGIN, sasl_password="s3cret")
     assert code == 2
     assert "s3cret" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "expected"),
+    [
+        ("", {}, "--url or MONITOR_FORWARD_URL is not set"),
+        ("alertmanager:9093", {}, "this is no address: it looks like http://alertmanager:9093"),
+        ("https://x", {"forward_cafile": "nowhere"}, "MONITOR_FORWARD_CAFILE=nowhere: cannot be read"),
+        ("https://x", {"forward_token_file": "nowhere"}, "MONITOR_FORWARD_TOKEN_FILE=nowhere: cannot be read"),
+        ("https://x", {"forward_dead_letters": "no/where"}, "MONITOR_FORWARD_DEAD_LETTERS=no/where: cannot be written"),
+        ("https://x", {"forward_resend_seconds": 0}, "MONITOR_FORWARD_RESEND_SECONDS: input should be"),
+    ],
+)
+def test_forward_names_what_it_cannot_use(command, url, variables, expected):
+    code, message = command("forward", "--to", "alertmanager", "--url", url, bootstrap_servers=NOBODY, **variables)
+    assert code == 2
+    assert expected in message
+
+
+def test_forward_names_a_port_in_use(command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, message = command("forward", "--to", "webhook", "--url", "http://localhost", forward_http_port=port)
+    assert code == 2
+    assert "MONITOR_FORWARD_HTTP_PORT" in message
+
+
+def test_forward_names_a_broker_that_does_not_answer(command):
+    words = ("forward", "--to", "webhook", "--url", "http://localhost")
+    variables = {"bootstrap_servers": NOBODY, "broker_timeout_seconds": 0.5, "forward_http_port": 0}
+    code, message = command(*words, **variables)
+    assert code == 1
+    assert f"no Kafka answers at {NOBODY}" in message
