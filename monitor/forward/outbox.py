@@ -127,6 +127,8 @@ class Outbox:
         elif answer.kind is not AnswerKind.UNAVAILABLE:
             self._destination.repeated()
             self.counts.repeated += 1
+        if answer.kind is AnswerKind.REFUSED:  # it has taken those of them that it could read
+            log.warning("%s to alarms that are on: they may be taken for resolved", answer.why)
 
     def _posted(self, request: Request) -> Answer:
         """Send a request, and note whether the receiver is there at all."""
@@ -139,7 +141,7 @@ class Outbox:
 
     def _pause(self, answer: Answer) -> None:
         """Send nothing for a while."""
-        if not self.trouble:
+        if self.trouble != answer.why:
             log.warning("%s: trying again", answer.why)
         self.trouble = answer.why
         self.counts.retries += 1

@@ -7,9 +7,10 @@ import pytest
 
 from monitor.forward.alertmanager import Alertmanager
 from monitor.forward.open_alarms import OpenAlarms
+from monitor.forward.outbox import Outbox
 from monitor.settings import Settings
 from tests.clocks import ManualClock
-from tests.forward.pieces import NOW_MS, event
+from tests.forward.pieces import NOW_MS, REFUSED, ScriptedPost, Shelf, event
 
 HOUR = 3600
 
@@ -94,6 +95,18 @@ def test_an_alarm_of_which_nothing_is_heard_for_long_is_not_repeated_any_more(ca
     assert to.repeat(()) is None
     assert to.open_alarms() == 0
     assert "nothing was heard of 1 alarms for long" in caplog.text
+
+
+def test_what_alertmanager_refuses_to_hear_again_is_said_and_does_not_stop_the_others(caplog):
+    clock = ManualClock(NOW_MS / 1000)
+    to = destination(clock)
+    post, shelf = ScriptedPost(lambda _: REFUSED), Shelf()
+    for number in range(600):
+        to.dealt_with(event("opened", number))
+    clock.advance(60)
+    Outbox(to, post, shelf, clock.clock).send(clock.monotonic + 5)
+    assert (post.tried, shelf.letters) == (2, [])
+    assert "answers 422 to alarms that are on" in caplog.text
 
 
 def test_repeats_are_of_five_hundred_alarms_at_most():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import orjson
 import pytest
 from hypothesis import given
@@ -24,6 +27,13 @@ def test_an_alert_of_the_monitor_is_read():
     assert (one.id, one.name, one.source) == ("physiological:ecg.beats:0:7", "closed", "bed-7")
     assert (one.closed_ms, one.caused_by) == (NOW_MS - 6_500_000, 107)
     assert one.is_end
+
+
+def test_the_alert_that_the_documents_show_is_read():
+    page = (Path(__file__).parents[2] / "docs" / "messages.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```json\n(\{\n  \"schema\".*?)```", page, re.DOTALL)
+    one = read_event(shown.encode(), 0, 0, 0)
+    assert (one.name, one.source, one.opened_ms) == ("opened", "bed-7", 1_795_984_045_910)
 
 
 def test_an_event_of_a_later_version_is_one_as_well():
