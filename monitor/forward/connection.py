@@ -50,8 +50,10 @@ class Connection:
             if not was_open:
                 return Answer(AnswerKind.UNAVAILABLE, self._sentence(error))
         except (OSError, http.client.HTTPException) as error:
+            # it may hang with this event alone, once the connection stands
+            is_hung = isinstance(error, TimeoutError) and self._http is not None
             self.close()
-            return Answer(AnswerKind.UNAVAILABLE, self._sentence(error))
+            return Answer(AnswerKind.FAILED if is_hung else AnswerKind.UNAVAILABLE, self._sentence(error))
         return self.post(request)  # the receiver had closed an idle connection; this one is new
 
     def _post(self, body: bytes, headers: dict[str, str]) -> Answer:

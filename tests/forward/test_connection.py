@@ -130,6 +130,14 @@ def test_a_host_without_an_address_is_said():
         assert "has no address here: is its name right?" in one.post(ASKED).why
 
 
+def test_a_receiver_that_hangs_with_an_event_has_failed_with_it():
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the connection and says nothing
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with connection(url, 0.2) as one:
+            answer = one.post(ASKED)
+    assert (answer.kind, answer.why) == (AnswerKind.FAILED, f"{url} did not answer within 0.2 s")
+
+
 def test_an_answer_in_drips_is_not_waited_for():
     ended = threading.Event()
 
@@ -144,7 +152,7 @@ def test_an_answer_in_drips_is_not_waited_for():
         answer = one.post(ASKED)
         assert time.monotonic() - began < 3
         ended.set()
-    assert (answer.kind, answer.why) == (AnswerKind.UNAVAILABLE, f"{url} did not answer within 0.4 s")
+    assert (answer.kind, answer.why) == (AnswerKind.FAILED, f"{url} did not answer within 0.4 s")
 
 
 def test_an_answer_without_end_counts_by_its_status():
