@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 POLL_MS = 300_000
-# Of one answer to a fetch, which is one block of memory. A partition has at most the client's default, 1 MiB, of it.
-FETCH_BYTES = 8 * 1024 * 1024
+PARTITION_BYTES = 4 * 1024 * 1024  # of one partition in one answer to a fetch: with 1 MiB a beat costs 0.4 us more
+FETCH_BYTES = 8 * 1024 * 1024  # of an answer, which is one block of memory
 SYSTEM_CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, Red Hat
     "/etc/ssl/ca-bundle.pem",  # SUSE
 )
-QUEUED_RECORDS, QUEUED_KIBIBYTES = 100_000, 32 * 1024  # of a partition, of all; 32 MiB are three steps of beats
+QUEUED_RECORDS, QUEUED_KIBIBYTES = 100_000, 64 * 1024  # of a partition, of all; 64 MiB are seven steps of beats
 DELIVERY_MS = 120_000
 _PASSWORD, _SECRET = "sasl.password", "sasl.oauthbearer.client.secret"
 _NOTHING_LOGGED, _ALL_LOGGED = 0, 7
@@ -110,6 +110,7 @@ def group_options(settings: Settings) -> ConfluentOptions:
             "heartbeat.interval.ms": heartbeat_ms(settings.session_timeout_ms),
             "fetch.min.bytes": min_bytes,
             "fetch.wait.max.ms": wait_ms,
+            "max.partition.fetch.bytes": PARTITION_BYTES,
             "fetch.max.bytes": FETCH_BYTES,
             "queued.min.messages": QUEUED_RECORDS,
             "queued.max.messages.kbytes": QUEUED_KIBIBYTES,
