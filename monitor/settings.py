@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     sensitivity: Literal["quiet", "normal", "sensitive"] = Field(
         "normal", description="how unlike their source the three beats of `run` have to be: much (`quiet`) or less"
     )
+    frequent_ectopy: bool = Field(
+        True,
+        description="whether many single beats unlike their source, as in bigeminy, open an episode of low priority, "
+        "where `run` decides",
+    )
     episode_open: int = Field(3, ge=1, description="abnormal beats that open an episode")
     episode_window: int = Field(5, ge=1, le=64, description="… among this many last beats")
     episode_close: int = Field(5, ge=1, description="normal beats in a row that close it")

@@ -198,7 +198,7 @@ class PersonalJudge:
         run, priority, abnormal = flags.run.copy(), flags.priority.copy(), flags.abnormal.copy()
         frequent = flags.frequent.copy()
         run[at], priority[at] = np.where(decides, found.run, 0), found.priority
-        frequent[at] = np.where(decides, is_frequent, 0)
+        frequent[at] = np.where(decides & self._settings.frequent_ectopy, is_frequent, 0)
         abnormal[at[decides]] = False
         return replace(flags, run=run, priority=priority, abnormal=abnormal, frequent=frequent)
 

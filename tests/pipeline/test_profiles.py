@@ -128,6 +128,11 @@ def test_every_second_beat_opens_an_alarm_of_low_priority_and_a_run_makes_it_mor
     assert len({one["id"] for one in ward.alerts() if one["source"] == "bed 1"}) == 1
 
 
+def test_frequent_ectopy_can_be_left_out_and_runs_open_alarms_all_the_same():
+    ward = Ward(LEARNING + "NVNVNVNVNVNVNVNN" + RUN, frequent_ectopy=False).judge_all()
+    assert {one["cause"] for one in ward.alerts()} == {"unusual-shape"}
+
+
 def test_with_k_of_n_or_a_threshold_of_its_own_nothing_is_said_of_frequent_ectopy():
     kinds = LEARNING + "NVNVNVNVNVNVNVNVNN"
     alerts = Ward(kinds, rule="k-of-n").judge_all().alerts()
