@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FREE, LEARNING, KNOWN = 0, 1, 2  # phases of a source
-SICK = 1  # flag: see `Notice`
+SICK, JUMPED = 1, 2  # flags: see `Notice`; the last beat is a jump, see `sources`
 MAX_TEMPLATES = 4
 BLOCK = 24  # beats of a source after which its profile may change
 RR_KEPT, Q_KEPT = 16, 48

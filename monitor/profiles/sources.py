@@ -7,9 +7,11 @@ on: that gives the same profiles, bit for bit, because a row says up to which of
 - A beat that cannot be scored changes nothing.
 - A record time that is missing, negative or after the year 9999 is not known: no RR before it and after it, and it does
   not count as learning time. So a source without times never learns, and is judged by the population.
-- A beat more than `forget_ms` after its source's last one, by the record times, begins to learn again. That depends on
-  the source's own beats alone. Sources that are not heard for longer than that, and an hour, by the stream time of
-  their partition, are dropped.
+- A beat more than `forget_ms` after its source's last one, by the record times, is a *jump*. If the beat after it does
+  not go back, its source begins to learn again there; else the time of the jump was wrong, and costs two RR. That
+  depends on the source's own beats alone, so that a restore, which does not know the stream time of beats that are read
+  again, gives the same. Sources that are not heard for longer than that, and an hour, by the stream time of their
+  partition, are dropped.
 - A person's reset takes effect at the end of the beats that were judged, and is in the row that is written next.
 
 Bounds, see `monitor.profiles.exchange`. At most MOST_LEARNING sources learn at a time, in 0.6 GB, and at most
@@ -30,7 +32,7 @@ import numpy as np
 
 from monitor.beats.beat import MAX_KEY_BYTES
 from monitor.profiles.batch import SourceBeats
-from monitor.profiles.columns import KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
+from monitor.profiles.columns import JUMPED, KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
 from monitor.profiles.exchange import ObservedBeats, Place, Places, ProfileChanges, RestoredSources, SourceCounts
 from monitor.profiles.profiles import Profiles, as_intervals
 from monitor.profiles.register import PartitionRows, Register
@@ -183,17 +185,43 @@ class SourceProfiles:
         order = order[by_source(row[order])]
         time_ms = np.where((beats.time >= 0) & (beats.time <= MAX_TIME_MS), beats.time, NEVER)
         elapsed = self._profiles.elapsed(row[order], time_ms[order])
-        is_gap = 1000 * elapsed > self._forget_ms
+        is_gap, jumps = self._gaps(row[order], elapsed)
         if is_gap.any():
+            rows, first = np.unique(row[order], return_index=True)
+            self._register.lacks(rows, beats.offset[order[first]])  # the jump before a gap has to be read again too
             row[order] = self._begin_again(row[order], is_gap)
             some = np.flatnonzero(row[order] != NONE)
             some = some[by_source(row[order[some]])]
-            elapsed, order = elapsed[some], order[some]
+            elapsed, order, jumps = elapsed[some], order[some], jumps[some]
         rr = np.full(len(row), np.nan, np.float32)
         rr[order] = as_intervals(elapsed) if self._has_beat_times else np.nan
         scored = self._profiles.observe(SourceBeats(row, beats.samples, time_ms, rr, noise), order)
         self._note(row[order], beats.offset[order])
+        if len(jumps):
+            self._note_jumps(row[order], jumps)
         return ObservedBeats(scored, order, row, rr, is_known)
+
+    def _gaps(
+        self, row: NDArray[np.int64], elapsed: NDArray[np.float64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """At which beats (n,) a source begins to learn again, and which are jumps.
+
+        The beats of a source stand next to each other. The jumps are empty where there are none and no source's last
+        beat was one. `elapsed`: seconds since the beat before.
+        """
+        is_gap, is_jump = np.zeros(len(row), np.bool_), 1000 * elapsed > self._forget_ms
+        was_jump = self._profiles.sources["flags"][row] & JUMPED != 0
+        if not (is_jump.any() or was_jump.any()):
+            return is_gap, is_gap[:0]
+        is_later = np.flatnonzero(np.diff(row) == 0) + 1  # not the first of its source in the batch
+        was_jump[is_later] = is_jump[is_later - 1]
+        return was_jump & (1000 * elapsed > -self._forget_ms / 2), is_jump
+
+    def _note_jumps(self, row: NDArray[np.int64], is_jump: NDArray[np.bool_]) -> None:
+        """Remember of which rows the last of these beats (n,) is a jump."""
+        last = np.flatnonzero(np.diff(row, append=-1) != 0)
+        flags = self._profiles.sources["flags"]
+        flags[row[last]] = flags[row[last]] & ~JUMPED | JUMPED * is_jump[last]
 
     def _rows(self, beats: Beats) -> NDArray[np.int64]:
         """The row of each beat's source (n,); NONE where it has none."""

@@ -19,6 +19,7 @@ import numpy as np
 from monitor.profiles.columns import (
     BLOCK,
     CANDIDATE,
+    JUMPED,
     KNOWN,
     LEARNER,
     LEARNING,
@@ -206,7 +207,7 @@ def _is_source(source: NDArray[np.void], shape: Counts) -> NDArray[np.bool_]:
     right &= _is_between(source["since"], 0, BLOCK - 1) & _is_between(source["beats"], 0, MAX_COUNT)
     right &= _is_between(source["heard_ms"], 0, MAX_COUNT)
     right &= (source["last_ms"] == NEVER) | _is_between(source["last_ms"], -MAX_MS, MAX_MS)
-    right &= (source["flags"] == 0) | (source["flags"] == SICK)
+    right &= _is_between(source["flags"], 0, SICK | JUMPED)
     right &= _is_between(source["offset"], -1, MAX_MS) & _is_between(source["reset"], -1, MAX_MS)
     right &= _is_carry(source["carry"])
     for name in LINKS:

@@ -129,8 +129,25 @@ def test_a_source_that_comes_back_too_late_learns_anew():
     end = learned(profiles)
     last = state(profiles).last_ms
     assert np.isfinite(one(profiles, end, last + DAY_MS).scored.score).all()
-    assert np.isnan(one(profiles, end + 1, last + 2 * DAY_MS + 1).scored.score).all()
+    assert np.isfinite(one(profiles, end + 1, last + 2 * DAY_MS + 1).scored.score).all()
+    assert np.isnan(one(profiles, end + 2, last + 2 * DAY_MS + 801).scored.score).all()
     assert (state(profiles).is_learned, state(profiles).beats) == (False, 1)
+
+
+@pytest.mark.parametrize("is_restored", [False, True])
+@pytest.mark.parametrize("days", [1.001, 30, 3000])
+def test_one_time_that_is_days_ahead_costs_a_source_two_rr_and_not_its_profile(days, is_restored):
+    profiles, _ = assigned()
+    end = learned(profiles)
+    before = state(profiles).last_ms
+    assert np.isnan(one(profiles, end, before + round(days * DAY_MS)).rr_seconds).all()
+    if is_restored:
+        row = stored(profiles)
+        profiles = SourceProfiles(120.0, DAY_MS)
+        profiles.assign(0, StoredRows({b"a": row}, end + 1, end + 1, StreamTime.at(before)))
+    assert np.isnan(one(profiles, end + 1, before + 1600).rr_seconds).all()
+    assert one(profiles, end + 2, before + 2400).rr_seconds == pytest.approx([0.8])
+    assert (state(profiles).is_learned, state(profiles).beats) == (True, 195)
 
 
 def test_a_source_that_comes_back_too_late_within_a_batch_is_two_rows():
@@ -140,9 +157,9 @@ def test_a_source_that_comes_back_too_late_within_a_batch_is_two_rows():
     time_ms[198:] += DAY_MS + HOUR_MS
     found = observe(profiles, beats_of([b"a"] * 200, np.arange(200), START_MS + time_ms, samples))
     assert len(set(found.row.tolist())) == 3
-    assert np.isfinite(found.scored.score[190:]).tolist() == [True] * 5 + [False] * 5
+    assert np.isfinite(found.scored.score[190:]).tolist() == [True] * 6 + [False] * 4
     after(profiles, 200)
-    assert (state(profiles).beats, profiles.counts.learning, profiles.counts.learned) == (2, 1, 0)
+    assert (state(profiles).beats, profiles.counts.learning, profiles.counts.learned) == (1, 1, 0)
 
 
 def test_a_source_that_is_not_heard_any_more_is_dropped_and_its_row_deleted():

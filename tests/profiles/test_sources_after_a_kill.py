@@ -32,6 +32,7 @@ def stream():
             some, time_ms = source((kinds * BEATS)[:BEATS], seed=10 * partition + number)
             gap = random.integers(200, 400)
             time_ms[gap:] += (2 * DAY_MS) * (partition == 1 and name in (b"a", b"c"))
+            time_ms[random.integers(0, BEATS, 3)] += (3 * DAY_MS) * (partition == 2)  # wrong, each for one beat
             names += [name] * BEATS
             samples.append(some)
             times.append(time_ms)
