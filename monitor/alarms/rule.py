@@ -14,7 +14,7 @@ An episode closes after m unflagged beats in a row. When it opens again within `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -74,6 +74,10 @@ class BeatFlags:
     def select(self, keep: NDArray[np.bool_]) -> BeatFlags:
         """The same of the beats where `keep` (n,) is true."""
         return BeatFlags(*(getattr(self, name)[keep] for name in self.__slots__))
+
+    def without_ectopy(self) -> BeatFlags:
+        """The same without frequent ectopy: what is left are runs, and beats that the population score flags."""
+        return replace(self, frequent=np.zeros_like(self.frequent))
 
 
 class PersonalFlag(NamedTuple):

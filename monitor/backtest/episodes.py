@@ -39,11 +39,6 @@ class PlayedEpisode:
         return sum(one.end - one.start for one in self.stretches)
 
 
-def without_ectopy(flags: BeatFlags) -> BeatFlags:
-    """The same without frequent ectopy: what is left are runs, and beats that the population score flags."""
-    return replace(flags, frequent=np.zeros_like(flags.frequent))
-
-
 def ectopy_alone(flags: BeatFlags) -> BeatFlags:
     """Only frequent ectopy that is not part of a run."""
     none, frequent = BeatFlags.of_population(np.zeros_like(flags.abnormal), flags.unscorable), flags.frequent

@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.threshold import ActiveThreshold, Thresholds
-from monitor.backtest.episodes import EpisodePlayer, ectopy_alone, without_ectopy
+from monitor.backtest.episodes import EpisodePlayer, ectopy_alone
 from monitor.beats.noise_header import noise_headers
 from monitor.beats.window import R_CENTRED
 from monitor.model.unscored import UnscoredBeats
@@ -98,7 +98,7 @@ class StepPlayer:
             if notice.kind in ("learned", "sick-while-learning"):
                 self.learned_at = int(beats.time[notice.beat]) / 1000
                 self.is_sick |= notice.kind == "sick-while-learning"
-        events = self.runs.feed(beats, without_ectopy(flags))
+        events = self.runs.feed(beats, flags.without_ectopy())
         self.ectopy.feed(beats, ectopy_alone(flags))
         seconds = self._seconds[beats.offset - self._beats]
         self._judged.append(JudgedPiece(seconds, facts.judged.personal, flags, events))

@@ -152,9 +152,9 @@ def _judge_topic(paths: Sequence[Path], options: dict[str, Any]) -> None:
         config.sensitivity,
     )
     if options["as_json"]:
-        show(printable_json(report.as_json(found.tally, facts)))
+        show(printable_json(report.as_json(found.tally, facts, found.annotated)))
     else:
-        show("\n".join(report.lines(found.tally, facts)))
+        show("\n".join(report.lines(found.tally, facts, found.annotated)))
     if not found.is_complete:
         raise RefusedError("ended early: the figures are of the beats that were judged until then")
 

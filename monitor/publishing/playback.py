@@ -28,13 +28,12 @@ from monitor.recordings.player import (
     segmenter_of,
     start_times,
 )
-from monitor.records.record import Message
+from monitor.records.record import ANNOTATION_HEADER, Message
 from monitor.telemetry.clock import Clock
 from monitor.terminal import count_of
 
 TURN_SECONDS = 0.2  # between two looks at the clock while a beat is waited for
 FLUSH_SECONDS = 1.0  # so that a failure is noticed while few beats are sent
-ANNOTATION_HEADER = "annotation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monitor.records.stream_time import StreamTime
 
 Headers = tuple[tuple[str, bytes], ...]
+ANNOTATION_HEADER = "annotation"  # of a beat: what a recording says of it. The monitor does not read it
 GROUP_HEADER = "group"  # of a row of episode state or of a profile: names the group that wrote it
 HEADER_BYTES = 10  # of one header, besides its name and value: the most that their lengths take
 

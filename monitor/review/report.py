@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import orjson
 
-from monitor.alarms.rule import KINDS
+from monitor.alarms.rule import FREQUENT_ECTOPY, KINDS, PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.records.record import record_time
 from monitor.review.tally import OTHERS
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.alarms.rule import Kind
+    from monitor.review.annotated import AnnotatedCounts
     from monitor.review.tally import Tally
 
 HOUR_MS = 3_600_000
+FREQUENT = PHYSIOLOGICAL_CAUSES[FREQUENT_ECTOPY - 1]
 SHOWN_SOURCES, LISTED_SOURCES = 20, 10_000  # in the table, and in JSON: those with most episodes
 SAMPLES, MOST_CHOICES = 2000, 20_000_000  # of the bootstrap, and the sources that it chooses in all
 HEADS = ("beats", "hours", "physiological", "an hour", "technical", "learned at")
@@ -99,7 +102,7 @@ class ReviewFacts:
     sensitivity: str
 
 
-def lines(tally: Tally, facts: ReviewFacts) -> list[str]:
+def lines(tally: Tally, facts: ReviewFacts, annotated: AnnotatedCounts) -> list[str]:
     """The result for people."""
     hours = tally.table["heard_ms"].sum() / HOUR_MS
     beats, sources = int(tally.table["beats"].sum()), len(tally.sources)
@@ -111,9 +114,22 @@ def lines(tally: Tally, facts: ReviewFacts) -> list[str]:
         said[-1] += f"; {count_of(tally.rejected, 'record')} that are not beats"
     said += [_learned(tally) if facts.has_profiles else "judged by the population score alone: no profiles are used"]
     said += [_line(tally, kind) for kind in KINDS]
-    said.append("labels of beats are not read here: which episodes are false is not known")
+    said += _annotated(annotated)
     shown = [one for one in with_most(tally, SHOWN_SOURCES) if one.physiological or one.technical]
     return [*said, "", *_rows(shown, sources)] if shown else said
+
+
+def _annotated(one: AnnotatedCounts) -> list[str]:
+    """What the annotations of beats say about the alarms."""
+    if not one.beats:
+        return ["no beat that was judged is annotated (`publish --labels`): which episodes are false is not known"]
+    beats, sources = count_of(one.beats, "annotated beat"), count_of(one.sources, "source")
+    rate = f", {one.false / one.hours:.2f} an hour" if one.hours else ""
+    episodes = f"{count_of(one.episodes, 'episode')}, of which {one.false} false{rate}"
+    return [
+        f"{beats} of {sources}, {one.hours:.2f} h, learning and frequent ectopy left out: {episodes}",
+        f"runs of 3 and more found: {one.found} of {one.runs}; of 5 and more: {one.long_found} of {one.long_runs}",
+    ]
 
 
 class LearnedSources(NamedTuple):
@@ -152,7 +168,14 @@ def _line(tally: Tally, kind: Kind) -> str:
     if found is not None:
         said += f", {found.value:.2f} an hour of a source ({found.low:.2f}-{found.high:.2f})"
     by_priority = [f"{name} {tally.priorities[kind, name]:,}" for name in reversed(PRIORITIES)]
+    ectopy = _causes(tally, kind)[FREQUENT]
+    by_priority += [f"of frequent ectopy alone {ectopy:,}"] if ectopy else []
     return f"{said}; {', '.join(by_priority)}" if table[kind].any() else said
+
+
+def _causes(tally: Tally, kind: Kind) -> Counter[str]:
+    """Causes of the episodes of this kind that are kept."""
+    return Counter(one.cause for one in tally.episodes.values() if one.kind == kind)
 
 
 def _rows(shown: list[SourceReview], sources: int) -> list[str]:
@@ -174,7 +197,7 @@ def _cells(one: SourceReview) -> tuple[str, ...]:
     return (name, *counts, one.learned_at or "-")
 
 
-def as_json(tally: Tally, facts: ReviewFacts) -> str:
+def as_json(tally: Tally, facts: ReviewFacts, annotated: AnnotatedCounts) -> str:
     """The result as one object of JSON."""
     content: dict[str, object] = {
         **asdict(facts),
@@ -185,6 +208,7 @@ def as_json(tally: Tally, facts: ReviewFacts) -> str:
         "learned": learned(tally.table)._asdict(),
         **{kind: _kind(tally, kind) for kind in KINDS},
         "per_source": [asdict(one) for one in with_most(tally, LISTED_SOURCES)],
+        "annotated": asdict(annotated) if annotated.beats else None,
         "episodes": [asdict(one) for one in tally.episodes.values()],
         "episodes_left_out": tally.left_out,
     }
@@ -197,5 +221,6 @@ def _kind(tally: Tally, kind: Kind) -> dict[str, object]:
     return {
         "episodes": int(tally.table[kind].sum()),
         "per_hour": None if found is None else found._asdict(),
+        "by_cause": _causes(tally, kind),
         "by_priority": {name: tally.priorities[kind, name] for name in PRIORITIES},
     }

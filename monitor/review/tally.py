@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from monitor.alarms.rule import FREQUENT_ECTOPY, PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.records.stream_time import MAX_TIME_MS
 
@@ -46,7 +47,7 @@ class ReviewedEpisode:
     id: str
     source: str
     kind: str
-    cause: str  # of its last opening or rise
+    cause: str  # of its last opening or rise; frequent ectopy where it had no other
     priority: str  # the highest
     opened_at: str | None  # RFC 3339; None where the beat has no time
     closed_at: str | None = None  # None while it is open
@@ -156,7 +157,8 @@ class Tally:
             episode.closed_at = None
             self._open[episode.id] = episode
         if alert["event"] != "closed":
-            episode.cause = alert["cause"]
+            if alert["cause"] != PHYSIOLOGICAL_CAUSES[FREQUENT_ECTOPY - 1]:  # a run that came in it is graver
+                episode.cause = alert["cause"]
             self._rise(episode, alert["priority"])
         else:
             episode.closed_at = alert["closed_at"]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from monitor.broker import PeriodReader, Reader, has_beat_times
 from monitor.daemon import tune_memory
 from monitor.model import artifact
+from monitor.pipeline.personal import episode_rule
 from monitor.publishing.status_line import StatusLine
 from monitor.records.record import ControlRecord
+from monitor.review.annotated import AnnotatedCounts, AnnotatedRuns
 from monitor.review.parts import parts_of
 from monitor.review.review import Review
 from monitor.review.tally import Tally
@@ -20,6 +22,7 @@ from monitor.terminal import count_of
 
 if TYPE_CHECKING:
     from monitor.alarms.threshold import Thresholds
+    from monitor.pipeline.step import Step
     from monitor.settings import Settings
 
 
@@ -38,6 +41,7 @@ class TopicReview:
     """What came of a period."""
 
     tally: Tally
+    annotated: AnnotatedCounts
     model_id: str
     threshold: float  # of the population score, for sources that have none of their own
     has_profiles: bool
@@ -55,24 +59,33 @@ def review_topic(settings: Settings, plan: PeriodPlan) -> TopicReview:
         _read_thresholds(settings, parts.thresholds)
     only = None if plan.source is None else plan.source.encode()
     tally = Tally(settings.alerts_topic, round(1000 * settings.episode_silence_seconds), only)
-    review = Review(parts, settings, model.manifest.model_id, tally.add)
+    has_profiles = parts.personal is not None
+    annotated = AnnotatedRuns(episode_rule(settings, profiles=has_profiles), has_profiles=has_profiles, only=only)
+
+    def count(step: Step) -> None:
+        tally.add(step)
+        annotated.add(step)
+
+    review = Review(parts, settings, model.manifest.model_id, count)
     tune_memory()
     reader = PeriodReader(settings, settings.beats_topic, plan.from_ms, plan.to_ms)
     with closing(reader), StopRequest() as stop, suppress(KeyboardInterrupt):
-        _judge(reader, review, stop)
+        _judge(reader, review, annotated, stop)
     return TopicReview(
         tally,
+        annotated.counts,
         model.manifest.model_id,
         parts.thresholds.value,
-        parts.personal is not None,
+        has_profiles,
         not stop.is_made,
     )
 
 
-def _judge(reader: PeriodReader, review: Review, stop: StopRequest) -> None:
+def _judge(reader: PeriodReader, review: Review, annotated: AnnotatedRuns, stop: StopRequest) -> None:
     review.begin(reader.firsts)
     judged, status = 0, StatusLine()
     for records in reader.steps():
+        annotated.note(records)
         review.feed(records)
         judged += len(records)
         share = judged / max(1, reader.count)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms.rule import AFTER_RUN, FREQUENT, BeatFlags, EpisodeRule
 from monitor.backtest import EpisodePlayer, OpenStretch
-from monitor.backtest.episodes import ectopy_alone, without_ectopy
+from monitor.backtest.episodes import ectopy_alone
 from monitor.beats.beat import Beats
 
 RULE = EpisodeRule(3, 5, 5, 60_000, 120_000)
@@ -55,7 +55,7 @@ def test_an_open_episode_ends_with_the_recording():
 
 def test_runs_and_frequent_ectopy_are_told_apart():
     whole = flags("..eee2rrrrree........")
-    _, (run,) = played(without_ectopy(whole))
+    _, (run,) = played(whole.without_ectopy())
     _, (ectopy,) = played(ectopy_alone(whole))
     assert (run.stretches, run.priority) == ((OpenStretch(5.0, 10.0),), "high")
     assert (ectopy.stretches, ectopy.priority) == ((OpenStretch(2.0, 9.0), OpenStretch(11.0, 17.0)), "low")

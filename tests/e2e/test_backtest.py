@@ -91,7 +91,7 @@ def test_the_table_has_the_sources_with_most_alarms(command):
     code, out, err = command(*PERIOD, "--profile-seconds", "120", "--source", "bed 1")
     assert (code, err) == (0, "")
     assert "225 beats of 1 source" in out
-    assert "labels of beats are not read here" in out
+    assert "no beat that was judged is annotated" in out
     assert [line.split()[:2] for line in out.splitlines()[-1:]] == [["bed", "1"]]
 
 

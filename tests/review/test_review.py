@@ -14,6 +14,7 @@ from monitor.pipeline.personal import PersonalJudge, episode_rule
 from monitor.records.column import Column
 from monitor.records.record import Records
 from monitor.review import Review, ReviewParts, Tally, report
+from monitor.review.annotated import AnnotatedCounts
 from tests.pipeline.test_loop import AmplitudeScorer
 from tests.pipeline.test_profiles import LEARNING, RUN, Ward, stream
 
@@ -102,12 +103,12 @@ def test_another_rule_and_another_sensitivity_find_something_else():
 
 def test_the_report_names_the_rates_the_sources_with_most_and_that_nothing_is_labelled():
     tally = reviewed()
-    text = "\n".join(report.lines(tally, FACTS))
+    text = "\n".join(report.lines(tally, FACTS, AnnotatedCounts()))
     assert "3 of 3 sources learned a profile from their first beats here" in text
     assert "an hour of a source (" in text
-    assert "labels of beats are not read here: which episodes are false is not known" in text
+    assert "no beat that was judged is annotated (`publish --labels`): which episodes are false is not known" in text
     assert "bed 3" in text
-    content = orjson.loads(report.as_json(tally, FACTS))
+    content = orjson.loads(report.as_json(tally, FACTS, AnnotatedCounts()))
     assert len(content["episodes"]) == content["physiological"]["episodes"] + content["technical"]["episodes"]
     low, value, high = (content["physiological"]["per_hour"][name] for name in ("low", "value", "high"))
     assert low <= value <= high
@@ -117,4 +118,11 @@ def test_the_report_names_the_rates_the_sources_with_most_and_that_nothing_is_la
 def test_nothing_at_all_gives_no_rate():
     tally = Tally("ecg.alerts", 60_000)
     assert report.rate(tally, "physiological") is None
-    assert "0 beats of 0 sources" in "\n".join(report.lines(tally, FACTS))
+    assert "0 beats of 0 sources" in "\n".join(report.lines(tally, FACTS, AnnotatedCounts()))
+
+
+def test_frequent_ectopy_is_told_apart_unless_a_run_came_in_it():
+    tally = reviewed(LEARNING + "NV" * 10 + "N" * 160 + "NV" * 8 + "VVVV" + "NV" * 8 + "N" * 20)
+    causes = orjson.loads(report.as_json(tally, FACTS, AnnotatedCounts()))["physiological"]["by_cause"]
+    assert causes == {"frequent-ectopy": 3, "unusual-shape": 3}
+    assert "of frequent ectopy alone 3" in "\n".join(report.lines(tally, FACTS, AnnotatedCounts()))
