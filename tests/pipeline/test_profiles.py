@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import orjson
+import pytest
 from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
@@ -177,6 +178,24 @@ def test_a_monitor_is_not_ready_while_beats_are_read_again():
     assert "profiles" in ward.bench.health.ready(ward.bench.time.clock.monotonic())
     ward.bench.turn(20)
     assert "profiles" not in ward.bench.health.ready(ward.bench.time.clock.monotonic())
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_beats_that_were_left_out_as_too_old_cause_nothing_when_they_complete_a_profile(is_killed):
+    ward = Ward(LEARNING, max_age_seconds=60)
+    ward.judge_all()
+    for message, time_ms in stream("NNNNVVVVVVNNNNNN"):
+        ward.cluster.publish(message, time_ms + 200_000)
+    ward.bench.time.wall = START_MS / 1000 + 400  # all of them are too old
+    ward.judge_all()
+    assert ward.bench.metric("shed_records_total") == 3 * 16
+    if is_killed:
+        ward.start()
+    for message, time_ms in stream("N" * 16):
+        ward.cluster.publish(message, time_ms + 500_000)
+    scores = ward.judge_all().scores()[3 * len(LEARNING) :]
+    assert ward.alerts() == []
+    assert [one["personal_score"] is not None and one["personal_score"] < 2 for one in scores] == [True] * 3 * 16
 
 
 def test_a_reset_lets_a_source_learn_anew():
