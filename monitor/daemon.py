@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
-KEPT_BYTES = 256 * 1024 * 1024  # of free memory
-MAPPED_BYTES = 4 * 1024 * 1024  # of the smallest blocks that are not kept: samples of a full step, answers to fetches
+KEPT_BYTES = 256 * 1024 * 1024
 
 
 def run(settings: Settings) -> None:
@@ -127,12 +126,11 @@ def tune_memory() -> None:
 
     By default glibc gives the memory of each large array back to the system, and every step pays again for each page
     of its arrays: without scoring, batches of 8192 beats took 1.9 to 2.8 µs of the main thread for each beat, and 1.2
-    with this. Only the largest blocks still go back, for 0.05 to 0.1 µs a beat: kept among smaller ones they leave
-    gaps when their sizes change, and memory grew from 237 to 262 MiB over eight million beats. Now: 223 to 226.
+    with this.
     """
     gc.freeze()
     gc.set_threshold(100_000, 3, 1)
     with contextlib.suppress(AttributeError):  # another C library than glibc
         libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, MAPPED_BYTES)
+        libc.mallopt(_MMAP_THRESHOLD, KEPT_BYTES // 8)
         libc.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)

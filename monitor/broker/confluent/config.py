@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 POLL_MS = 300_000
-PARTITION_BYTES = 4 * 1024 * 1024  # of one partition in one answer to a fetch: with 1 MiB a beat costs 0.4 us more
-FETCH_BYTES = 8 * 1024 * 1024  # of an answer, which is one block of memory
+# Of one answer to a fetch, which is one block of memory. Blocks of 8 and 16 MiB leave gaps in the heap when their sizes
+# change. With at most 1 MiB of a partition more partitions are in a step, and a beat costs 0.4 us more.
+FETCH_BYTES = 4 * 1024 * 1024
 SYSTEM_CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, Red Hat
@@ -110,7 +111,7 @@ def group_options(settings: Settings) -> ConfluentOptions:
             "heartbeat.interval.ms": heartbeat_ms(settings.session_timeout_ms),
             "fetch.min.bytes": min_bytes,
             "fetch.wait.max.ms": wait_ms,
-            "max.partition.fetch.bytes": PARTITION_BYTES,
+            "max.partition.fetch.bytes": FETCH_BYTES,
             "fetch.max.bytes": FETCH_BYTES,
             "queued.min.messages": QUEUED_RECORDS,
             "queued.max.messages.kbytes": QUEUED_KIBIBYTES,
