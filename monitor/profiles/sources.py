@@ -7,10 +7,9 @@ on: that gives the same profiles, bit for bit, because a row says up to which of
 - A beat that cannot be scored changes nothing.
 - A record time that is missing, negative or after the year 9999 is not known: no RR before it and after it, and it does
   not count as learning time. So a source without times never learns, and is judged by the population.
-- A beat more than `forget_ms` after its source's last one, by the record times, is a *jump*. If the beat after it does
-  not go back, its source begins to learn again there; else the time of the jump was wrong, and costs two RR. That
-  depends on the source's own beats alone, so that a restore, which does not know the stream time of beats that are read
-  again, gives the same. Sources that are not heard for longer than that, and an hour, by the stream time of their
+- A source whose record times jump by more than `forget_ms` begins to learn again, see `monitor.profiles.jumps`. That
+  depends on its own beats alone, so that a restore, which does not know the stream time of beats that are read again,
+  gives the same. Sources that are not heard for longer than that, and an hour, by the stream time of their
   partition, are dropped.
 - A person's reset takes effect at the end of the beats that were judged, and is in the row that is written next.
 
@@ -32,8 +31,9 @@ import numpy as np
 
 from monitor.beats.beat import MAX_KEY_BYTES
 from monitor.profiles.batch import SourceBeats
-from monitor.profiles.columns import JUMPED, KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
+from monitor.profiles.columns import KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
 from monitor.profiles.exchange import ObservedBeats, Place, Places, ProfileChanges, RestoredSources, SourceCounts
+from monitor.profiles.jumps import gaps, note_jumps
 from monitor.profiles.profiles import Profiles, as_intervals
 from monitor.profiles.register import PartitionRows, Register
 from monitor.profiles.rounds import by_source
@@ -185,7 +185,7 @@ class SourceProfiles:
         order = order[by_source(row[order])]
         time_ms = np.where((beats.time >= 0) & (beats.time <= MAX_TIME_MS), beats.time, NEVER)
         elapsed = self._profiles.elapsed(row[order], time_ms[order])
-        is_gap, jumps = self._gaps(row[order], elapsed)
+        is_gap, jumps = gaps(self._profiles.sources, row[order], elapsed, self._forget_ms)
         if is_gap.any():
             rows, first = np.unique(row[order], return_index=True)
             self._register.lacks(rows, beats.offset[order[first]])  # the jump before a gap has to be read again too
@@ -198,30 +198,8 @@ class SourceProfiles:
         scored = self._profiles.observe(SourceBeats(row, beats.samples, time_ms, rr, noise), order)
         self._note(row[order], beats.offset[order])
         if len(jumps):
-            self._note_jumps(row[order], jumps)
+            note_jumps(self._profiles.sources, row[order], jumps)
         return ObservedBeats(scored, order, row, rr, is_known)
-
-    def _gaps(
-        self, row: NDArray[np.int64], elapsed: NDArray[np.float64]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """At which beats (n,) a source begins to learn again, and which are jumps.
-
-        The beats of a source stand next to each other. The jumps are empty where there are none and no source's last
-        beat was one. `elapsed`: seconds since the beat before.
-        """
-        is_gap, is_jump = np.zeros(len(row), np.bool_), 1000 * elapsed > self._forget_ms
-        was_jump = self._profiles.sources["flags"][row] & JUMPED != 0
-        if not (is_jump.any() or was_jump.any()):
-            return is_gap, is_gap[:0]
-        is_later = np.flatnonzero(np.diff(row) == 0) + 1  # not the first of its source in the batch
-        was_jump[is_later] = is_jump[is_later - 1]
-        return was_jump & (1000 * elapsed > -self._forget_ms / 2), is_jump
-
-    def _note_jumps(self, row: NDArray[np.int64], is_jump: NDArray[np.bool_]) -> None:
-        """Remember of which rows the last of these beats (n,) is a jump."""
-        last = np.flatnonzero(np.diff(row, append=-1) != 0)
-        flags = self._profiles.sources["flags"]
-        flags[row[last]] = flags[row[last]] & ~JUMPED | JUMPED * is_jump[last]
 
     def _rows(self, beats: Beats) -> NDArray[np.int64]:
         """The row of each beat's source (n,); NONE where it has none."""
