@@ -13,7 +13,7 @@ from bench.run import RunFailure, in_turn
 from bench.topic_load import Load, fill
 
 # Ratios of medians, so that the speed of the machine cancels out. CPU time hardly changes when other work shares the
-# cores. The rate also contains waiting, which varies more. Both bounds are 60 % of the least that `make bench` measured.
+# cores. The rate also contains waiting, which varies more. Both bounds are 60 % of the least of `make bench`.
 LEAST_CPU_RATIO = 35.0  # measured: 59 and 87 on two machines
 LEAST_RATE_RATIO = 46.0  # measured: 77 to 98
 BEATS = {"monitor": 150_000, "record": 3000}
