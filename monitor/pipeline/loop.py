@@ -139,8 +139,8 @@ class Loop:
         for partition in records.revoked:
             pipeline.revoke(partition)
         self._assign(records.assigned)
-        if parsed is not None or not records.assigned:
-            pipeline.passed({} if parsed is None else parsed.ends)
+        if parsed is not None:
+            pipeline.passed(parsed.ends)
         if slots.scoring is not None:
             slots.judge(pipeline.finish(slots.scoring, records.revoked | records.assigned.keys()))
         if parsed is not None:

@@ -53,6 +53,9 @@ class BeatScorer(Protocol):
         """Beats (n, 140) beside their reconstructions."""
 
 
+GONE_SECONDS = 10.0  # without a record of a partition: a leader that changes takes less
+
+
 class Judges(Protocol):
     """The parts that the pipeline works with. They read and write nothing outside of the process."""
 
@@ -125,13 +128,14 @@ class Pipeline:
         self._personal = components.personal
         self._outdated: dict[int, Iterable[bytes]] = {}  # partition -> sources whose stored state is to be deleted
         self._read_again: dict[int, range] = {}  # partition -> offsets of records that only complete the profiles
-        self._is_idle = False  # whether the last poll brought nothing
+        self._read_at: dict[int, float] = {}  # partition -> when it was assigned, or a record of it was read last
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
         self._episodes.revoke(partition)
         self._outdated.pop(partition, None)
         self._read_again.pop(partition, None)
+        self._read_at.pop(partition, None)
         if self._personal is not None:
             self._personal.revoke(partition)
 
@@ -143,6 +147,7 @@ class Pipeline:
         self._episodes.assign(partition, assigned.stream_time, restored.sources, restored.outdated)
         self._outdated[partition] = restored.outdated
         self._read_again[partition] = range(assigned.read_from, assigned.offset)
+        self._read_at[partition] = self._clock.monotonic()
         return None if self._personal is None else self._personal.assign(partition, assigned)
 
     def reset_profiles(self, resets: Iterable[ProfileReset]) -> None:
@@ -177,11 +182,8 @@ class Pipeline:
         return Parsed(beats, beats_again, letters, ends, offsets, shed, started, seconds)
 
     def passed(self, ends: Mapping[int, int]) -> None:
-        """Records up to these offsets, by partition, were read, after what was assigned with them.
-
-        Nothing was read where there are none: then the records that would complete profiles are no longer kept.
-        """
-        self._is_idle = not ends
+        """Records up to these offsets, by partition, were read, after what was assigned with them."""
+        self._read_at |= dict.fromkeys(ends, self._clock.monotonic())
         for partition, end in ends.items():
             again = self._read_again.get(partition)
             if again is not None and not again.start < end < again.stop:  # below it, where the topic was made again
@@ -189,8 +191,12 @@ class Pipeline:
 
     @property
     def is_completing(self) -> bool:
-        """Whether beats are being read again to complete profiles: newer beats of their partitions wait for that."""
-        return any(self._read_again.values()) and not self._is_idle
+        """Whether beats are being read again to complete profiles: newer beats of their partitions wait for that.
+
+        Where none has come for GONE_SECONDS, they are no longer kept.
+        """
+        earliest = self._clock.monotonic() - GONE_SECONDS
+        return any(again and self._read_at[partition] > earliest for partition, again in self._read_again.items())
 
     def _young(self, records: Records, known: Mapping[int, range]) -> Records:
         """The records without those older than MONITOR_MAX_AGE_SECONDS; all where it is not set.

@@ -54,7 +54,7 @@ class _Source:
 
 
 class AnnotatedRuns:
-    """Takes the records of each step before it, and the step. Costs nothing while no beat is annotated."""
+    """Takes the records of each step before it, and the step. Looks at the headers of all records."""
 
     def __init__(self, rule: EpisodeRule, *, has_profiles: bool, only: bytes | None = None) -> None:
         """`only`: the source that is counted; None counts all, MOST_SOURCES of them."""

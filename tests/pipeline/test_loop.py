@@ -21,7 +21,7 @@ from monitor.alarms.threshold import ActiveThreshold, Thresholds
 from monitor.errors import BrokerError
 from monitor.model.scorer import CAUSES, Explanation, Scores
 from monitor.pipeline.loop import Loop
-from monitor.pipeline.step import Components
+from monitor.pipeline.step import GONE_SECONDS, Components
 from monitor.records.column import Column
 from monitor.records.record import Assigned, ControlRecord
 from monitor.records.stream_time import StreamTime
@@ -111,10 +111,10 @@ def test_a_topic_that_was_made_again_while_no_monitor_ran_is_judged_from_its_fir
 
 def test_a_monitor_is_ready_where_the_beats_that_it_would_read_again_are_no_longer_kept():
     assigned = {0: Assigned(5000, None, {}, atomic=False, read_from=4000)}
-    bench = Bench(replace(records([]), assigned=assigned)).turn()
+    bench = Bench(replace(records([]), assigned=assigned)).turn(3)
     assert "profiles" in bench.health.ready(bench.time.monotonic)
-    bench.turn()
-    assert "profiles" not in bench.health.ready(bench.time.monotonic)
+    bench.time.advance(GONE_SECONDS)
+    assert "profiles" not in bench.turn().health.ready(bench.time.monotonic)
 
 
 def test_normal_beats_cause_no_message_and_their_offsets_follow():

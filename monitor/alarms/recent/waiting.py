@@ -6,6 +6,7 @@ restart they are asked again.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,8 @@ class WaitingSources:
     def __init__(self, most: int = MOST_WAITING) -> None:
         """Beyond `most` sources, the one that was not heard for the longest time is forgotten."""
         self._most = most
-        self._fit: dict[tuple[int, bytes], tuple[int, int, int]] = {}  # by partition and source; the last heard last
+        # By partition and source; the last heard last. The first entry of a dict is found in linear time, here at once.
+        self._fit: OrderedDict[tuple[int, bytes], tuple[int, int, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._fit)
@@ -40,9 +42,9 @@ class WaitingSources:
         verdict, after = fit(FitCarry(*before.T), np.array([number[place] for place in places], np.int64), above)
         self._fit.update(zip(number, zip(*(column.tolist() for column in after), strict=True), strict=True))
         while len(self._fit) > self._most:
-            del self._fit[next(iter(self._fit))]
+            self._fit.popitem(last=False)
         return verdict
 
     def revoke(self, partition: int) -> None:
         """Forget the sources of a partition."""
-        self._fit = {place: one for place, one in self._fit.items() if place[0] != partition}
+        self._fit = OrderedDict((place, one) for place, one in self._fit.items() if place[0] != partition)
