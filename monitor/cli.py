@@ -9,6 +9,7 @@ import click
 from monitor import log
 from monitor.alarms.alert import VERSION
 from monitor.commands import show
+from monitor.commands.alarms import alarms
 from monitor.commands.alerts import alerts
 from monitor.commands.backtest import backtest
 from monitor.commands.check import check
@@ -49,6 +50,20 @@ def commands() -> None:
     """
 
 
-COMMANDS = (run, score, backtest, publish, alerts, forward, threshold, profile, dead_letters, topics, check, demo)
+COMMANDS = (
+    run,
+    score,
+    backtest,
+    publish,
+    alerts,
+    alarms,
+    forward,
+    threshold,
+    profile,
+    dead_letters,
+    topics,
+    check,
+    demo,
+)
 for command in COMMANDS:
     commands.add_command(command)

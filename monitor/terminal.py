@@ -7,6 +7,13 @@ here.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_WIDTH = 60  # of a column: a longer cell moves those behind it, in its own line alone
+
 
 def count_of(number: int, noun: str) -> str:
     """A number with its noun, thousands set apart: 1 beat, 2,000 beats, 2 entries, 2 people."""
@@ -17,6 +24,13 @@ def _plural(noun: str) -> str:
     if noun == "person":
         return "people"
     return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows as lines, their cells below each other. All rows have as many cells as the first one, the header."""
+    widths = [min(MAX_WIDTH, max(map(len, column))) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor import log
-from monitor.terminal import printable, printable_json
+from monitor.terminal import printable, printable_json, table
 
 HOSTILE = "\x1b]0;title\x07 \x9b2J \u202e \u2066 \u2028 \u2029 \x7f \U000e0041"
 
@@ -43,3 +43,10 @@ def test_a_log_line_obeys_nobody(form, capsys):
     assert all(map(str.isprintable, lines))
     if form == "json":
         assert HOSTILE in orjson.loads(lines[0])["message"]
+
+
+def test_the_cells_of_a_table_stand_below_each_other_and_a_long_one_moves_its_own_line_alone():
+    long = "x" * 200
+    header, first, second = table([("name", "number"), ("a", "1"), (long, "2")])
+    assert header.index("number") == first.index("1")
+    assert second == f"{long}  2"

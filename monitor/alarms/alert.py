@@ -15,12 +15,12 @@ from monitor.alarms.run_rule import PRIORITIES
 from monitor.records.record import Message, record_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from monitor.alarms.judged import JudgedBeats
-    from monitor.alarms.rule import Event
+    from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.alarms.threshold import ActiveThreshold
 
     Rounded = NDArray[np.float64] | list[float | None]
@@ -63,7 +63,7 @@ def alert(event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigi
     return orjson.dumps(
         {
             "schema": SCHEMA,
-            "id": f"{event.kind}:{origin.topic}:{partition}:{episode.opened_offset}",
+            "id": episode_id(event.kind, origin.topic, partition, episode),
             "event": event.name,
             "source": event.source.decode(),
             "kind": event.kind,
@@ -113,10 +113,20 @@ def _cause(event: Event, judged: JudgedBeats) -> str:
         return READ_AGAIN
     if event.silent:
         return SILENT
-    code = event.episode.cause  # from a state row, which another version may have written
-    if event.kind == "physiological":
+    return cause_of(event.kind, event.episode, judged.cause)
+
+
+def episode_id(kind: Kind, topic: str, partition: int, episode: EpisodeState) -> str:
+    """What names an episode of the beats topic `topic`."""
+    return f"{kind}:{topic}:{partition}:{episode.opened_offset}"
+
+
+def cause_of(kind: Kind, episode: EpisodeState, technical: Sequence[str]) -> str:
+    """The cause of an episode's last flagged beat. `technical`: the words of the technical causes, by code."""
+    code = episode.cause  # from a state row, which another version may have written
+    if kind == "physiological":
         return PHYSIOLOGICAL_CAUSES[code - 1 if 0 < code <= len(PHYSIOLOGICAL_CAUSES) else 0]
-    return judged.cause[code] if code < len(judged.cause) else UNKNOWN_CAUSE
+    return technical[code] if code < len(technical) else UNKNOWN_CAUSE
 
 
 def _number(value: float, digits: int = 9) -> float | None:

@@ -136,15 +136,15 @@ def _is_possible(episode: EpisodeState) -> bool:
     return are_numbers and are_counts and is_window and is_closing and 0 <= priority < len(PRIORITIES)
 
 
-def _fault_of(source: bytes, value: bytes) -> str:
-    """What is wrong with the size or the name of a row; empty where nothing is."""
+def decode_row(source: bytes, value: bytes) -> SourceState:
+    """The state in a row of the topic, whose key is the source. Raises ValueError with a sentence, as `decode`."""
     if not 0 < len(source) <= MAX_KEY_BYTES or len(value) > MAX_ROW_BYTES:
-        return f"a row has a key of 1 to {MAX_KEY_BYTES} bytes and a value of at most {MAX_ROW_BYTES}"
+        raise ValueError(f"a row has a key of 1 to {MAX_KEY_BYTES} bytes and a value of at most {MAX_ROW_BYTES}")
     try:
         source.decode()
     except UnicodeDecodeError:
-        return "its key is not UTF-8"
-    return ""
+        raise ValueError("its key is not UTF-8") from None
+    return decode(value)
 
 
 def restore(assigned: Assigned) -> Restored:
@@ -158,13 +158,10 @@ def restore(assigned: Assigned) -> Restored:
     sources, useless, outdated = {}, {}, {}
     may_be_outdated = assigned.atomic or assigned.stream_time is None
     for source, value in assigned.state.items():
-        if fault := _fault_of(source, value):
-            useless[source[:MAX_KEY_BYTES]] = fault
-            continue
         try:
-            state = decode(value)
+            state = decode_row(source, value)
         except ValueError as error:
-            useless[source] = str(error)
+            useless[source[:MAX_KEY_BYTES]] = str(error)
             continue
         if may_be_outdated and state.offset >= assigned.offset:
             outdated[source] = state

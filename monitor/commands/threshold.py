@@ -18,7 +18,7 @@ from monitor.alarms.threshold import threshold_of
 from monitor.commands import show, user_name, write_control
 from monitor.errors import RefusedError
 from monitor.records.record import ControlRecord, rfc3339
-from monitor.terminal import printable
+from monitor.terminal import printable, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def show_all(source: str | None) -> None:
     common = [*_rows(stored, [ALL_SOURCES]), *_defaults(config, manifest)]
     own = _rows(stored, sorted(stored.keys() - {ALL_SOURCES}) if asked is None else [asked])
     own = [] if asked == ALL_SOURCES else own
-    for line in _table([HEADER, *own, *common]):
+    for line in table([HEADER, *own, *common]):
         show(line)
     applied = own[0] if asked is not None and own else common[0]
     who = "every source without its own" if asked in (None, ALL_SOURCES) else printable(source or "")
@@ -210,12 +210,6 @@ def _defaults(config: Settings, manifest: Manifest | None) -> Iterator[Row]:
         yield "the model", "", UNKNOWN, "", "", "", ""
     else:
         yield "the model", "", f"{manifest.threshold.value:g}", "", "", manifest.model_id, manifest.threshold.rule
-
-
-def _table(rows: list[Row]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _shown(key: bytes) -> str:

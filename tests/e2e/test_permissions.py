@@ -12,9 +12,9 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
 
-from monitor.broker import TopicPlan, check_delivery, create_topics, missing_topics
+from monitor.broker import Reader, TopicPlan, check_delivery, create_topics, missing_topics
 from monitor.demo.embedded_broker import free_port
-from monitor.errors import RefusedError
+from monitor.errors import BrokerError, RefusedError
 from tests.brokers import Extras, kafka_from_folder
 from tests.conftest import CLIENTS, settings_on
 from tests.e2e.secured_kafka import PASSWORD, PLAIN_LOGIN
@@ -133,6 +133,17 @@ def test_profiles_need_rights_only_where_they_are_used(guarded, client):
     topic = settings.profiles_topic
     with pytest.raises(RefusedError, match=f"no right Read on {topic}, Write on {topic}:"):
         check_delivery(settings, profiles=True)
+
+
+@with_each_client
+def test_who_may_not_read_a_topic_is_told_which(guarded, client):
+    settings = guarded.settings(client)
+    guarded.change(settings, [("READ", "state_topic_name"), ("WRITE", "state_topic_name")])
+    with (
+        pytest.raises(BrokerError, match=settings.state_topic),
+        Reader(settings, settings.state_topic, from_beginning=True) as reader,
+    ):
+        list(reader.until_end())
 
 
 @with_each_client

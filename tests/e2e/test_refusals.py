@@ -82,7 +82,7 @@ def test_a_damaged_model_is_refused(command, model_file, tmp_path):
     assert "damaged: its bytes are not those that were written" in message
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["topics", "create"], ["alerts"]])
+@pytest.mark.parametrize("arguments", [["run"], ["topics", "create"], ["alerts"], ["alarms"]])
 def test_a_broker_that_does_not_answer_is_exit_1(command, model_file, arguments):
     settings = {"bootstrap_servers": NOBODY, "broker_timeout_seconds": 0.5, "model": model_file, "http_port": 0}
     code, message = command(*arguments, **settings)

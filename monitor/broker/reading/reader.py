@@ -65,6 +65,15 @@ class Reader:
         """Offset of the oldest record of each partition."""
         return self._client.beginnings(self._partitions)
 
+    def is_outdated(self) -> bool:
+        """Whether the topic has other partitions now, or was made again: this reader then misses what another reads.
+
+        Raises BrokerError where the broker does not answer. kafka-python asks for partitions every five minutes.
+        """
+        ends, positions = self._client.ends(self._partitions), self._client.positions()
+        is_shorter = any(ends[partition] < position for partition, position in positions.items())
+        return is_shorter or self._client.partitions() != self._partitions
+
     def poll(self, seconds: float = 0.5) -> list[TopicRecord]:
         """The records that came within `seconds`."""
         return self._client.poll(seconds)
