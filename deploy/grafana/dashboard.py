@@ -25,6 +25,10 @@ MAIN = {  # instances from `up`: one that is down stays on the list
     "job": "ecg_monitor_build_info, job",
     "instance": 'up{job=~"(.+/)?ecg-monitor", job=~"$job"}, instance',
 }
+WITH_FORWARDERS = {
+    "job": 'up{job=~"(.+/)?ecg-(monitor|forwarder)"}, job',
+    "instance": 'up{job=~"(.+/)?ecg-(monitor|forwarder)", job=~"$job"}, instance',
+}
 PARTITION = {"partition": 'ecg_monitor_lag_records{job=~"$job", instance=~"$instance"}, partition'}
 
 
@@ -59,7 +63,7 @@ DASHBOARDS = (
         "ECG monitor — overview",
         "From incoming beats to alerts. Read from the top. Start at the first row that looks wrong.",
         overview.ROWS,
-        MAIN,
+        WITH_FORWARDERS,
     ),
     Dashboard(
         INSTANCE_UID,

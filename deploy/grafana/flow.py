@@ -1,8 +1,20 @@
-"""The overview's panels for ingest, scoring and alarms."""  # noqa: INP001 - no package: run from the root
+"""The overview's panels for ingest, scoring, alarms and what is forwarded of them."""  # noqa: INP001 - no package: run from the root
 
 from __future__ import annotations
 
-from deploy.grafana.panel import INSTANCE, PanelRow, Query, above, heatmap, layers, lines
+from deploy.grafana.panel import (
+    INSTANCE,
+    NEVER,
+    PLAIN,
+    PanelRow,
+    Query,
+    above,
+    heatmap,
+    layers,
+    lines,
+    name,
+    number,
+)
 from deploy.grafana.promql import added, at_most, highest, quantiles, rate, select, share
 
 INGEST = PanelRow(
@@ -169,6 +181,78 @@ PROFILES = PanelRow(
             "for MONITOR_FORGET_HOURS, or were reset. Changed-conduction: a new kind of beat lasts at one source.",
             "cpm",
             Query("{{kind}}", "60 * " + added(rate("ecg_monitor_profile_notices_total"), "kind")),
+        ),
+    ),
+)
+
+FORWARDING = PanelRow(
+    "Forwarding",
+    (
+        name(
+            "Forwarders",
+            "Jobs that send alarms to another system, with the kind of its receiver. No data: none runs, and nothing "
+            "here counts. Two versions for longer than a roll-out takes: finish it.",
+            Query(
+                "{{job}} to {{to}}, {{version}}", f"count by (job, to, version) ({select('ecg_monitor_forward_info')})"
+            ),
+            width=12,
+        ),
+        number(
+            "Forwarders not ready",
+            "An alarm would not reach the receiver through them now. Their page /readyz at port 9109 says why.",
+            "none",
+            Query("not ready", added(f"1 - {select('ecg_monitor_forward_ready')}")),
+            NEVER,
+        ),
+        number(
+            "Alerts behind",
+            "Alerts that are not dealt with yet. If it grows, the receiver is slow or away.",
+            "none",
+            Query("lag", added(select("ecg_monitor_forward_lag_records"))),
+            PLAIN,
+        ),
+        number(
+            "Alarms on at the receiver",
+            "Alarms that Alertmanager is told of again and again. 0 with a webhook.",
+            "none",
+            Query("on", added(select("ecg_monitor_forward_open_alarms"))),
+            PLAIN,
+        ),
+        number(
+            "Refused a minute",
+            "Events that the receiver refused, and records that are no alerts. The dead letters and the log have them.",
+            "none",
+            Query(
+                "refused",
+                f"60 * ({added(rate('ecg_monitor_forward_dead_letters_total'))}"
+                f" + {added(rate('ecg_monitor_forward_ignored_total'))})",
+            ),
+            NEVER,
+        ),
+        lines(
+            "Waiting for the receiver",
+            "Age of the oldest event that the receiver has not dealt with: so late are alarms. Above 60 s somebody is "
+            "paged. See the runbook of EcgMonitorForwarderBehind.",
+            "s",
+            Query("{{job}}", highest(select("ecg_monitor_forward_waiting_seconds"), "job")),
+            steps=above(10, 60),
+        ),
+        lines(
+            "Events forwarded",
+            "Events that the receiver took. Repeats tell Alertmanager again what is on; none for minutes while alarms "
+            "are on there: it takes them for resolved after 15 minutes.",
+            "cpm",
+            Query("{{job}}", "60 * " + added(rate("ecg_monitor_forward_events_total"), "job")),
+            Query("{{job}} repeats", "60 * " + added(rate("ecg_monitor_forward_repeats_total"), "job")),
+        ),
+        lines(
+            "Retries, dead letters and ignored records",
+            "Retries: requests that failed; the receiver is away, or URL or token are wrong. Dead letters: events that "
+            "it refused for good. Ignored: somebody else writes to the alerts topic. The log says why.",
+            "cpm",
+            Query("{{job}} retries", "60 * " + added(rate("ecg_monitor_forward_retries_total"), "job")),
+            Query("{{job}} dead letters", "60 * " + added(rate("ecg_monitor_forward_dead_letters_total"), "job")),
+            Query("{{job}} ignored", "60 * " + added(rate("ecg_monitor_forward_ignored_total"), "job")),
         ),
     ),
 )

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from deploy.grafana.dashboard import DASHBOARDS, questions, text
-from deploy.reference import registry
+from deploy.reference import forward_registry, registry
 from monitor.telemetry.metrics import Metrics
 from tests.deploy.files import dashboards, expressions, panels, program
 
@@ -38,6 +38,7 @@ FLOW = {
         "Scores and alarms",
         "Profiles",
         "Delivery",
+        "Forwarding",
         "Kafka client",
         "Process",
     ],
@@ -65,8 +66,9 @@ each_panel = pytest.mark.parametrize(
 
 
 def exported() -> dict[str, set[str]]:
-    """The labels of each series that a monitor at work shows."""
-    samples = [sample for family in registry().collect() for sample in family.samples]
+    """The labels of each series that a monitor or a forwarder at work shows."""
+    families = (*registry().collect(), *forward_registry().collect())
+    samples = [sample for family in families for sample in family.samples]
     own = {sample.name: set(sample.labels) for sample in samples if not sample.name.endswith("_created")}
     return own | {name: {"generation"} if "gc" in name else set() for name in FOREIGN}
 
@@ -230,7 +232,7 @@ def test_every_edge_that_is_asked_for_is_one_of_the_histogram(panel: dict[str, A
         assert asked <= edges
 
 
-def test_every_metric_of_the_monitor_is_looked_at() -> None:
+def test_every_metric_of_the_monitor_and_of_the_forwarder_is_looked_at() -> None:
     """A histogram by any of its series."""
 
     def stems(names: set[str]) -> set[str]:

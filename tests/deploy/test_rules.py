@@ -15,7 +15,7 @@ import pytest
 from monitor import cli as monitor_cli
 from monitor.settings import PREFIX, Settings
 from tests.deploy import rulefiles
-from tests.deploy.files import REPOSITORY, dashboards, program, read_yaml
+from tests.deploy.files import REPOSITORY, dashboards, panels, program, read_yaml
 from tests.deploy.rulefiles import WATCHDOG, Rule
 from trainer import cli as trainer_cli
 
@@ -81,6 +81,14 @@ def test_every_alert_leads_to_its_runbook_and_to_a_dashboard(alert: Rule) -> Non
     assert (RUNBOOKS / f"{alert.name}.md").is_file()
     (uid,) = re.findall(r"/d/([a-z-]+)", alert.annotations["dashboard_url"])
     assert uid in {dashboard["uid"] for dashboard in dashboards()}
+
+
+def test_the_alert_about_the_forwarder_leads_to_the_panel_that_shows_how_late_alarms_are() -> None:
+    (alert,) = [alert for alert in ALERTS if alert.name == "EcgMonitorForwarderBehind"]
+    (panel,) = re.findall(r"ecg-monitor-overview\?viewPanel=panel-(\d+)$", alert.annotations["dashboard_url"])
+    (overview,) = [found for found in dashboards() if found["uid"] == "ecg-monitor-overview"]
+    (shown,) = [found["title"] for found in panels(overview) if found["id"] == int(panel)]
+    assert shown == "Waiting for the receiver"
 
 
 @each_runbook

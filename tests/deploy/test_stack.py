@@ -32,8 +32,8 @@ def stack() -> Iterator[Services]:
     """The whole stack, on free ports, under a name of its own; gone afterwards, volumes included."""
     if not docker_works():
         pytest.skip("needs a Docker engine with compose: `docker info` or `docker compose version` fails")
-    up = ["--profile demo up --detach --build"]
-    down = ["--profile demo down --volumes --remove-orphans"]
+    up = ["--profile demo --profile forward up --detach --build"]
+    down = ["--profile demo --profile forward down --volumes --remove-orphans"]
     with pytest.MonkeyPatch.context() as patch:
         for name in PORTS:
             patch.setenv(name, str(free_port()))
