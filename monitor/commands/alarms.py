@@ -233,7 +233,7 @@ class AlarmScreen:
 
     def __init__(self, view: AlarmView) -> None:
         self._view = view
-        self._shown = ""
+        self._is_begun = False
         self._good_ms = 0  # when Kafka was read last
 
     def draw(self, current: CurrentAlarms, look: AlarmLook) -> None:
@@ -241,9 +241,9 @@ class AlarmScreen:
         if not look.trouble:
             self._good_ms = now_ms
         frame = "".join(f"{printable(line)}{END_OF_LINE}" for line in self._lines(current, look.trouble, now_ms))
-        if frame != self._shown:
-            click.echo(f"{BEGIN if self._shown else BEGIN + CLEAR}{frame}{END}", nl=False, color=True)
-            self._shown = frame
+        # also where nothing changed: lines of the log may have come between
+        click.echo(f"{BEGIN}{'' if self._is_begun else CLEAR}{frame}{END}", nl=False, color=True)
+        self._is_begun = True
 
     def _lines(self, current: CurrentAlarms, trouble: str, now_ms: int) -> list[str]:
         """As many as fit."""
