@@ -15,6 +15,7 @@ from monitor.records.stream_time import is_time
 
 MAX_BYTES = 256 * 1024  # of an alert; those of the monitor have some 4 KiB
 MAX_ID_BYTES = 512  # the name of a topic has up to 249
+MAX_DEPTH = 8  # of objects and lists in each other. orjson reads 1,024 and writes 254; an alert has 2
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -57,6 +58,7 @@ def read_event(value: bytes | None, partition: int, offset: int, written_ms: int
         raise NotAnAlertError("not-json") from None
     if not isinstance(fields, dict):
         raise NotAnAlertError("not-json")
+    _check_depth(fields)
     found = [fields.get(name) for name in ("event", "kind", "cause", "priority")]
     words = [one for one in found if isinstance(one, str) and _WORD.fullmatch(one)]
     if len(words) < len(found):
@@ -80,6 +82,17 @@ def read_event(value: bytes | None, partition: int, offset: int, written_ms: int
         caused_by if type(caused_by) is int else None,
         value,
     )
+
+
+def _check_depth(fields: dict[str, Any]) -> None:
+    """Raise NotAnAlertError where an alert is nested too deeply to be written again."""
+    level: list[Any] = [fields]
+    for _ in range(MAX_DEPTH):
+        inner = [part for one in level for part in (one.values() if isinstance(one, dict) else one)]
+        level = [part for part in inner if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise NotAnAlertError("not-an-alert")
 
 
 def _text(value: Any, most_bytes: int) -> str:

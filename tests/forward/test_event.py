@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -10,7 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.forward.alertmanager import Alertmanager
 from monitor.forward.event import NotAnAlertError, read_event
+from monitor.forward.webhook import Webhook
+from monitor.settings import Settings
+from monitor.telemetry.clock import SYSTEM_CLOCK
 from monitor.telemetry.forward_recorder import IGNORED
 from tests.forward.pieces import NOW_MS, alert, event
 
@@ -19,7 +24,30 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=8,
 )
-FIELDS = ("id", "event", "source", "kind", "priority", "cause", "opened_at", "closed_at", "offset", "schema")
+DESTINATIONS = (
+    Webhook(Settings()),
+    Webhook(Settings(forward_patient_data=True)),
+    Alertmanager(Settings(), SYSTEM_CLOCK),
+)
+FIELDS = (
+    "id",
+    "event",
+    "source",
+    "kind",
+    "priority",
+    "cause",
+    "opened_at",
+    "closed_at",
+    "offset",
+    "schema",
+    "decided_by",
+    "beats",
+    "note",
+)
+
+
+def nested(depth):
+    return alert()[:-1] + b',"decided_by":' + b"[" * depth + b"]" * depth + b"}"
 
 
 def test_an_alert_of_the_monitor_is_read():
@@ -55,6 +83,8 @@ def test_an_event_of_a_later_version_is_one_as_well():
         (alert(kind="a b"), "not-an-alert"),
         (alert(cause=None), "not-an-alert"),
         (alert(priority=["high"]), "not-an-alert"),
+        (nested(300), "not-an-alert"),
+        (nested(8), "not-an-alert"),
     ],
 )
 def test_what_is_no_alert_is_refused_with_a_fixed_word(value, why):
@@ -70,3 +100,11 @@ def test_any_record_is_an_event_or_refused(value):
     except NotAnAlertError:
         return
     assert orjson.loads(one.value)["id"] == one.id
+    assert all(orjson.loads(to.request(one).body) for to in DESTINATIONS)
+
+
+@given(st.integers(0, 1200))
+def test_an_alert_of_any_depth_is_sent_or_refused(depth):
+    with suppress(NotAnAlertError):
+        one = read_event(nested(depth), 0, 0, 0)
+        assert all(to.request(one) for to in DESTINATIONS)
