@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
     from monitor.telemetry.clock import Clock
 
-CHUNK = 500  # alarms in one request that repeats them
+CHUNK = 500  # alarms in one request that repeats them; fewer after one that failed
 SETTLE_SECONDS = 10.0  # after a start, until what is on is repeated: what ended meanwhile may just be coming
 HELD_REPEATS, HELD_SECONDS = 15, 900.0  # how long Alertmanager holds an alarm of which it hears no more
 
@@ -39,6 +39,7 @@ class Alertmanager:
         self._clock = clock
         self._open = OpenAlarms(3_600_000 * settings.forward_forget_hours) if open_alarms is None else open_alarms
         self._repeating: list[OpenAlarm] = []
+        self._chunk = CHUNK
         self._forgotten_at = clock.monotonic()
 
     def request(self, event: AlertEvent) -> Request:
@@ -62,12 +63,21 @@ class Alertmanager:
             self._open.forget(1000 * self._clock.wall())
             self._forgotten_at = now
         due = (one for one in self._open if now - one.sent >= self._resend_seconds and one.partition not in without)
-        self._repeating = list(islice(due, CHUNK))
+        self._repeating = list(islice(due, self._chunk))
         return self._request([self._alert(alarm) for alarm in self._repeating]) if self._repeating else None
 
     def repeated(self) -> None:
         self._open.told(self._repeating, self._clock.monotonic())
-        self._repeating = []
+        self._chunk = min(self._chunk + 1, CHUNK)
+
+    def not_repeated(self) -> None:
+        """Try with half as many. One alarm alone is tried again after all others."""
+        if len(self._repeating) <= 1:
+            self._open.told(self._repeating, self._clock.monotonic())
+        self._chunk = max(1, len(self._repeating) // 2)
+
+    def probe(self) -> Request | None:
+        return self._request([])
 
     def revoke(self, partition: int) -> None:
         self._open.revoke(partition)

@@ -35,29 +35,44 @@ class Connection:
 
     def post(self, request: Request) -> Answer:
         """Send one request. Never raises for what the network or the receiver does."""
+        was_open = self._http is not None
+        answer = self._tried(request)
+        if was_open and answer is None:  # the receiver had closed an idle connection; this one is new
+            answer = self._tried(request)
+        return answer or Answer(AnswerKind.DOUBTFUL, self._sentence(http.client.HTTPException()))
+
+    def probe(self, request: Request | None) -> Answer:
+        """Send a request that changes nothing; None: only open a new connection."""
+        if request is not None:
+            return self.post(request)
+        self.close()
+        return self._tried(None) or Answer(AnswerKind.DOUBTFUL, self._sentence(http.client.HTTPException()))
+
+    def _tried(self, request: Request | None) -> Answer | None:
+        """The answer; None where the receiver hung up without one."""
         try:
             token = self._endpoint.token()
+            self._http = self._http or self._connected()
         except RefusedError as error:
             return Answer(AnswerKind.UNAVAILABLE, str(error))
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(AnswerKind.UNAVAILABLE, self._sentence(error))
+        if request is None:
+            return TAKEN
         headers = {"User-Agent": "ecg-monitor", "Content-Type": "application/json", **request.headers}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        was_open = self._http is not None
         try:
-            return self._post(request.body, headers)
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+            return self._post(self._http, request.body, headers)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             self.close()
-            if not was_open:
-                return Answer(AnswerKind.UNAVAILABLE, self._sentence(error))
-        except (OSError, http.client.HTTPException) as error:
-            # it may hang with this event alone, once the connection stands
-            is_hung = isinstance(error, TimeoutError) and self._http is not None
+            return None
+        except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            return Answer(AnswerKind.FAILED if is_hung else AnswerKind.UNAVAILABLE, self._sentence(error))
-        return self.post(request)  # the receiver had closed an idle connection; this one is new
+            is_hung = isinstance(error, TimeoutError)  # it may hang with this event alone
+            return Answer(AnswerKind.FAILED if is_hung else AnswerKind.DOUBTFUL, self._sentence(error))
 
-    def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
-        connection = self._http = self._http or self._connected()
+    def _post(self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> Answer:
         with self._limited(connection):
             connection.request("POST", self._endpoint.target, body, headers)
             response = connection.getresponse()
@@ -105,7 +120,10 @@ class Connection:
         kind, status = kind_of(response.status), response.status
         if kind is AnswerKind.TAKEN:
             return TAKEN
-        return Answer(kind, f"{self._endpoint} answers {status}{_advice(status)}", _wait_seconds(response))
+        wait_seconds = _wait_seconds(response)
+        if wait_seconds and kind is AnswerKind.DOUBTFUL:
+            kind = AnswerKind.UNAVAILABLE
+        return Answer(kind, f"{self._endpoint} answers {status}{_advice(status)}", wait_seconds)
 
     def _sentence(self, error: Exception) -> str:
         where = self._endpoint

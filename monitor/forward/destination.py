@@ -29,6 +29,12 @@ class Destination(Protocol):
     def repeated(self) -> None:
         """The receiver took, or refused, what `repeat` gave last."""
 
+    def not_repeated(self) -> None:
+        """The receiver failed with what `repeat` gave last."""
+
+    def probe(self) -> Request | None:
+        """A request that changes nothing at the receiver; None where there is none."""
+
     def revoke(self, partition: int) -> None:
         """Forget what was read of a partition."""
 

@@ -21,7 +21,8 @@ class AnswerKind(Enum):
     TAKEN = auto()
     REFUSED = auto()  # this event is wrong, and will be at the next try
     FAILED = auto()  # the receiver failed with this event; it may take others
-    UNAVAILABLE = auto()  # no event can be sent now
+    DOUBTFUL = auto()  # no event can be sent now, or something in between fails with this event
+    UNAVAILABLE = auto()  # no event can be sent now, whatever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,17 @@ class Answer:
 
 
 TAKEN = Answer(AnswerKind.TAKEN)
-_OF_THE_EVENT = frozenset({400, 409, 413, 422})  # others of 400 to 499 say that the address or the token is wrong
-_OF_THE_MOMENT = frozenset({408, 425, 429, 502, 503, 504})
+_REFUSED = frozenset({400, 409, 413, 422, 431})  # others of 400 to 499 say that the address or the token is wrong
+_LATER = frozenset({408, 425, 429})
+_IN_BETWEEN = frozenset({502, 503, 504})  # said by a proxy: its server is away, or crashes with this event
 
 
 def kind_of(status: int) -> AnswerKind:
     """What a status of HTTP means for the event."""
     if 200 <= status < 300:  # noqa: PLR2004 - the classes of statuses are HTTP's
         return AnswerKind.TAKEN
-    if status in _OF_THE_EVENT:
+    if status in _REFUSED:
         return AnswerKind.REFUSED
-    return AnswerKind.FAILED if status >= 500 and status not in _OF_THE_MOMENT else AnswerKind.UNAVAILABLE  # noqa: PLR2004
+    if status in _LATER:
+        return AnswerKind.UNAVAILABLE
+    return AnswerKind.FAILED if status >= 500 and status not in _IN_BETWEEN else AnswerKind.DOUBTFUL  # noqa: PLR2004

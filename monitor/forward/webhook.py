@@ -63,6 +63,12 @@ class Webhook:
     def repeated(self) -> None:
         """Nothing was."""
 
+    def not_repeated(self) -> None:
+        """Nothing was, likewise."""
+
+    def probe(self) -> Request | None:
+        return None
+
     def revoke(self, partition: int) -> None:
         """Nothing is remembered."""
 

@@ -75,7 +75,7 @@ class ForwardHealth:
     def __init__(self) -> None:
         self.joined = False
         self.kafka_failure = "the broker was not asked yet"
-        self.trouble = ""
+        self.trouble = "it was not asked yet"
         self.last_step = time.monotonic()
 
     def live(self, now: float) -> dict[str, str]:

@@ -17,7 +17,7 @@ from monitor.forward.alertmanager import Alertmanager
 from monitor.forward.event import AlertEvent, read_event
 from monitor.forward.forwarder import Forwarder
 from monitor.forward.outbox import Outbox
-from monitor.forward.request import TAKEN, Answer, AnswerKind
+from monitor.forward.request import TAKEN, Answer, AnswerKind, Request
 from monitor.forward.webhook import Webhook
 from monitor.records.record import Message
 from monitor.settings import Settings
@@ -27,12 +27,12 @@ from tests.clocks import ManualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from monitor.forward.request import Request
     from monitor.records.record import Checkpoint, Records
 
 TOPIC = "ecg.alerts"
 NOW_MS = 1_796_039_600_000  # 2026-11-30T11:53:20Z
-AWAY = Answer(AnswerKind.UNAVAILABLE, "http://receiver:80 answers 503")
+AWAY = Answer(AnswerKind.UNAVAILABLE, "http://receiver:80 answers 429")
+DOUBTFUL = Answer(AnswerKind.DOUBTFUL, "http://receiver:80 answers 502")
 REFUSED = Answer(AnswerKind.REFUSED, "http://receiver:80 answers 422")
 FAILED = Answer(AnswerKind.FAILED, "http://receiver:80 answers 500")
 
@@ -83,7 +83,7 @@ class ScriptedPost:
     """Keeps the requests. `answer` decides what comes of each; by default it takes them."""
 
     def __init__(self, answer: Callable[[Request], Answer] = lambda _: TAKEN) -> None:
-        self.answer, self.taken, self.tried = answer, list[Any](), 0
+        self.answer, self.taken, self.tried, self.probed = answer, list[Any](), 0, 0
 
     def post(self, request: Request) -> Answer:
         self.tried += 1
@@ -91,6 +91,10 @@ class ScriptedPost:
         if answer.kind is AnswerKind.TAKEN:
             self.taken.append(orjson.loads(request.body))
         return answer
+
+    def probe(self, request: Request | None) -> Answer:
+        self.probed += 1
+        return self.answer(request or Request(b"[]"))
 
 
 @dataclass

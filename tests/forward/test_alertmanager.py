@@ -8,6 +8,7 @@ import pytest
 from monitor.forward.alertmanager import Alertmanager
 from monitor.forward.open_alarms import OpenAlarms
 from monitor.forward.outbox import Outbox
+from monitor.forward.request import TAKEN
 from monitor.settings import Settings
 from tests.clocks import ManualClock
 from tests.forward.pieces import NOW_MS, REFUSED, ScriptedPost, Shelf, event
@@ -100,7 +101,7 @@ def test_an_alarm_of_which_nothing_is_heard_for_long_is_not_repeated_any_more(ca
 def test_what_alertmanager_refuses_to_hear_again_is_said_and_does_not_stop_the_others(caplog):
     clock = ManualClock(NOW_MS / 1000)
     to = destination(clock)
-    post, shelf = ScriptedPost(lambda _: REFUSED), Shelf()
+    post, shelf = ScriptedPost(lambda request: TAKEN if request.body == b"[]" else REFUSED), Shelf()
     for number in range(600):
         to.dealt_with(event("opened", number))
     clock.advance(60)

@@ -118,6 +118,23 @@ def test_an_idle_connection_that_the_receiver_has_closed_is_opened_again():
         assert [one.post(ASKED) for _ in range(3)] == [TAKEN] * 3
 
 
+def test_a_receiver_is_asked_without_an_event():
+    with receiver(Received()) as port, connection(f"http://127.0.0.1:{port}") as one:
+        assert one.probe(None) is one.probe(ASKED) is one.probe(None) is TAKEN
+    with connection(f"http://127.0.0.1:{free_port()}") as one:
+        assert {one.probe(asked).kind for asked in (None, ASKED)} == {AnswerKind.UNAVAILABLE}
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"), [({}, AnswerKind.DOUBTFUL), ({"Retry-After": "3"}, AnswerKind.UNAVAILABLE)]
+)
+def test_an_event_is_not_blamed_where_the_receiver_asks_for_a_pause(header, kind):
+    received = Received()
+    received.answers = [(503, header)]
+    with receiver(received) as port, connection(f"http://127.0.0.1:{port}") as one:
+        assert one.post(ASKED).kind is kind
+
+
 def test_nothing_that_listens_is_said():
     with connection(f"http://127.0.0.1:{free_port()}") as one:
         answer = one.post(ASKED)
@@ -175,7 +192,7 @@ def test_an_answer_without_end_counts_by_its_status():
 def test_what_does_not_speak_http_is_said(junk):
     with raw(lambda one: one.sendall(junk)) as url, connection(url) as one:
         answer = one.post(ASKED)
-    assert answer.kind is AnswerKind.UNAVAILABLE
+    assert answer.kind is AnswerKind.DOUBTFUL
     assert url in answer.why
 
 
