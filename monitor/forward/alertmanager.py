@@ -1,12 +1,11 @@
 """Alarms for Alertmanager's API v2: one of its alerts for each alarm.
 
-Alertmanager knows an alert by its labels: one with another `severity` is another alert. So where the priority rises,
-the one before is resolved in the same request. Kind and cause stay those of the first event.
+Alertmanager knows an alert by its labels: one with another `severity` or `cause` is another alert. So where one of them
+rises, the one before is resolved in the same request. A cause does not fall back while the alarm is on.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +41,14 @@ class Alertmanager:
         self._chunk = CHUNK
         self._forgotten_at = clock.monotonic()
 
-    def request(self, event: AlertEvent) -> Request:
+    def request(self, event: AlertEvent) -> Request | None:
+        if self._open.is_old(event.written_ms, 1000 * self._clock.wall()):
+            return None
         before = self._open.get(event)
-        now = replace(before, priority=event.priority, event=event.name)
+        now = before.after(event)
         if event.is_end:
             return self._request([self._ended(before, event.closed_ms)])
-        ended = [] if now.priority == before.priority else [self._ended(before, None)]
+        ended = [] if self._labels(now) == self._labels(before) else [self._ended(before, None)]
         return self._request([*ended, self._alert(now)])
 
     def dealt_with(self, event: AlertEvent) -> None:
@@ -58,12 +59,12 @@ class Alertmanager:
         self._open.note(event, self._clock.monotonic() + due_after - self._resend_seconds)
 
     def repeat(self, without: Collection[int]) -> Request | None:
-        now = self._clock.monotonic()
+        now, now_ms = self._clock.monotonic(), 1000 * self._clock.wall()
         if now - self._forgotten_at >= self._resend_seconds:
-            self._open.forget(1000 * self._clock.wall())
+            self._open.forget(now_ms)
             self._forgotten_at = now
         due = (one for one in self._open if now - one.sent >= self._resend_seconds and one.partition not in without)
-        self._repeating = list(islice(due, self._chunk))
+        self._repeating = list(islice((one for one in due if not self._open.is_old(one.heard_ms, now_ms)), self._chunk))
         return self._request([self._alert(alarm) for alarm in self._repeating]) if self._repeating else None
 
     def repeated(self) -> None:

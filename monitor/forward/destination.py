@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 class Destination(Protocol):
     """Turns events into requests. Times are of the clock that it was given. It does no I/O."""
 
-    def request(self, event: AlertEvent) -> Request:
-        """The request that tells the receiver of an event. All earlier events of its source are dealt with."""
+    def request(self, event: AlertEvent) -> Request | None:
+        """The request that tells the receiver of an event; None where it is too old to be told.
+
+        All earlier events of its source are dealt with.
+        """
 
     def dealt_with(self, event: AlertEvent) -> None:
         """The receiver took the event, or refused it for good."""

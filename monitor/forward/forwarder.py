@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.forward.destination import Destination
     from monitor.forward.outbox import Outbox
     from monitor.records.record import Assigned, Records
+    from monitor.settings import Settings
     from monitor.telemetry.clock import Clock
     from monitor.telemetry.forward_recorder import ForwardRecorder
 
@@ -36,11 +38,12 @@ class Forwarder:
         outbox: Outbox,
         recorder: ForwardRecorder,
         clock: Clock,
-        timeout_seconds: float,
+        settings: Settings,
     ) -> None:
-        """`timeout_seconds`: how long Kafka may be away."""
         self._subscription, self._destination, self._outbox = subscription, destination, outbox
-        self._recorder, self._clock, self._timeout_seconds = recorder, clock, timeout_seconds
+        self._recorder, self._clock, self._timeout_seconds = recorder, clock, settings.broker_timeout_seconds
+        self._session_seconds = settings.session_timeout_ms / 1000
+        self._owns_until = -math.inf  # seconds of the monotonic clock; after it another member may have the partitions
         self._next: dict[int, int] = {}  # partition -> offset of the record that comes next
         self._begins: dict[int, int] = {}  # partition -> offset of the first record that is not dealt with before
         self._completing: set[int] = set()  # partitions of which it is not known yet what is on
@@ -54,7 +57,8 @@ class Forwarder:
             self.step()
 
     def step(self) -> None:
-        """Read, send, commit. Where Kafka is away it goes on sending."""
+        """Read, send, commit. Where Kafka is away it goes on sending for as long as its partitions are its own."""
+        asked = self._clock.monotonic()
         try:
             records = self._subscription.poll(is_held=not self._outbox.has_room())
         except RewoundError as error:
@@ -66,10 +70,10 @@ class Forwarder:
         else:
             if self._away_since is not None:
                 log.info("the broker answers again, after %.0f s", self._clock.monotonic() - self._away_since)
-            self._away_since = None
+            self._away_since, self._owns_until = None, asked + self._session_seconds
             self._recorder.kafka_answered()
             self._take(records)
-        self._outbox.send(self._clock.monotonic() + TURN_SECONDS, self._completing)
+        self._outbox.send(min(self._clock.monotonic() + TURN_SECONDS, self._owns_until), self._completing)
         self._deliver()
         self._report()
 
@@ -88,8 +92,10 @@ class Forwarder:
                 self._completing.discard(partition)
 
     def _take_one(self, partition: int, offset: int, time_ms: int, value: bytes | None) -> None:
+        """Anybody may have set the time of a record: one ahead of this clock, or none, counts as now."""
+        now_ms = int(1000 * self._clock.wall())
         try:
-            event = read_event(value, partition, offset, time_ms)
+            event = read_event(value, partition, offset, time_ms if 0 <= time_ms <= now_ms else now_ms)
         except NotAnAlertError as error:
             if offset >= self._begins[partition]:
                 log.warning("partition %d, offset %d is no alert (%s): it is left out", partition, offset, error)

@@ -10,6 +10,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from monitor.alarms.rule import FREQUENT_ECTOPY, PHYSIOLOGICAL_CAUSES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,12 +19,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MILDEST = PHYSIOLOGICAL_CAUSES[FREQUENT_ECTOPY - 1]
 MAX_OPEN = 100_000  # alarms that are remembered, some 1 KiB each
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAlarm:
-    """An alarm that is on. Kind and cause are those of its first event: receivers know it by them."""
+    """An alarm that is on. Receivers know it by kind and cause: those of its first event, or a graver cause since."""
 
     partition: int
     first_offset: int
@@ -53,7 +56,10 @@ class OpenAlarm:
         )
 
     def after(self, event: AlertEvent) -> OpenAlarm:
-        return replace(self, priority=event.priority, heard_ms=event.written_ms, event=event.name)
+        """A run that comes in frequent ectopy is graver, and stays the cause when only ectopy follows."""
+        is_graver = self.cause == MILDEST and not event.is_end
+        cause = event.cause if is_graver else self.cause
+        return replace(self, cause=cause, priority=event.priority, heard_ms=event.written_ms, event=event.name)
 
 
 class OpenAlarms:
@@ -106,9 +112,12 @@ class OpenAlarms:
         for alarm_id in self._by_partition.pop(partition, {}):
             del self._place[alarm_id]
 
+    def is_old(self, heard_ms: float, now_ms: float) -> bool:
+        return now_ms - heard_ms > self._forget_ms
+
     def forget(self, now_ms: float) -> None:
         """Drop the alarms of which nothing was heard for too long."""
-        old = [alarm.id for alarm in self if now_ms - alarm.heard_ms > self._forget_ms]
+        old = [alarm.id for alarm in self if self.is_old(alarm.heard_ms, now_ms)]
         for alarm_id in old:
             self.drop(alarm_id)
         if old:

@@ -221,6 +221,10 @@ class Outbox:
         if one.not_before > self._clock.monotonic():
             return False
         request = self._destination.request(one.event)
+        if request is None:
+            one.is_done = True
+            self._destination.dealt_with(one.event)
+            return True
         answer = self._posted(request)
         if answer.kind is AnswerKind.TAKEN:
             self.counts.taken += 1

@@ -68,9 +68,8 @@ def _serve(settings: Settings, kind: Kind, stop: StopRequest) -> None:
         subscription = stack.enter_context(closing(KafkaSubscription(settings, settings.alerts_topic, group)))
         stop.may_interrupt = False
         outbox = Outbox(destination, connection, letters, SYSTEM_CLOCK)
-        timeout_seconds = settings.broker_timeout_seconds
         log.info("alarms go to %s, from %s as group %s", where, settings.alerts_topic, group)
-        Forwarder(subscription, destination, outbox, recorder, SYSTEM_CLOCK, timeout_seconds).run(lambda: stop.is_made)
+        Forwarder(subscription, destination, outbox, recorder, SYSTEM_CLOCK, settings).run(lambda: stop.is_made)
 
 
 def group_id(settings: Settings, kind: Kind) -> str:

@@ -132,11 +132,11 @@ class Bench:
         self.outbox = Outbox(self.destination, self.post, self.shelf, clock)
         self.metrics, self.health = ForwardMetrics(CollectorRegistry()), ForwardHealth()
         recorder = ForwardRecorder(self.metrics, self.health)
-        self.forwarder = Forwarder(self.subscription, self.destination, self.outbox, recorder, clock, 60)
+        self.forwarder = Forwarder(self.subscription, self.destination, self.outbox, recorder, clock, self.settings)
 
-    def put(self, *values: bytes | None, key: bytes | None = None, partition: int | None = None) -> None:
+    def put(self, *values: bytes | None, partition: int | None = None, time_ms: int = NOW_MS) -> None:
         for value in values:
-            self.cluster.publish(Message(TOPIC, key, value, partition=partition), NOW_MS)
+            self.cluster.publish(Message(TOPIC, None, value, partition=partition), time_ms)
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"ecg_monitor_forward_{name}", labels)

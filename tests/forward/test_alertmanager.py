@@ -71,6 +71,21 @@ def test_a_risen_priority_resolves_the_alert_of_the_old_one():
     assert alerts(to.request(event("closed", priority="high")))[0]["labels"] == new["labels"]
 
 
+def test_a_run_in_frequent_ectopy_is_an_alert_of_its_own_and_stays_it():
+    to, mild = destination(), {"cause": "frequent-ectopy", "priority": "low"}
+    old, new = tell(to, event("opened", **mild), event("updated", priority="low"))
+    assert (old["labels"]["cause"], new["labels"]["cause"]) == ("frequent-ectopy", "unusual-shape")
+    assert (new["labels"]["alertname"], old["endsAt"] < new["endsAt"]) == ("EcgPhysiologicalUnusualShape", True)
+    (later,) = tell(to, event("updated", **mild))
+    (closed,) = tell(to, event("closed", **mild))
+    assert new["labels"] == later["labels"] == closed["labels"]
+
+
+def test_the_end_of_frequent_ectopy_has_its_labels():
+    (one,) = tell(destination(), event("opened", cause="frequent-ectopy"), event("closed", cause="silent"))
+    assert one["labels"]["cause"] == "frequent-ectopy"
+
+
 def test_it_starts_when_the_alarm_opened_and_is_held_for_a_quarter_of_an_hour():
     clock = ManualClock(NOW_MS / 1000)
     (one,) = tell(destination(clock), event("opened", opened_at="2026-11-30T01:00:00.000Z"))

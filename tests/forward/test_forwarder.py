@@ -6,10 +6,12 @@ from collections import defaultdict
 from functools import partial
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.broker.place import CommittedPlace
+from monitor.errors import BrokerError
 from monitor.forward.event import time_text
 from monitor.forward.outbox import MAX_EVENTS
 from monitor.forward.request import TAKEN
@@ -254,3 +256,48 @@ def test_a_record_without_a_partition_of_its_own_is_where_its_key_says():
     bench.cluster.publish(Message(TOPIC, b"bed-1", alert()), NOW_MS)
     bench.steps()
     assert len(bench.post.taken) == 1
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(10, 1), (50, 0)])
+def test_a_member_that_kafka_cannot_reach_sends_nothing_once_another_may_have_its_partitions(seconds, sent):
+    bench, given_back = Bench(forward_resend_seconds=5), MemorySubscription.poll
+    bench.put(alert("opened"))
+    bench.steps()
+    bench.post.taken.clear()
+    bench.clock.advance(seconds)
+    bench.subscription.poll = away
+    bench.steps(1)
+    assert len(bench.post.taken) == sent
+    bench.subscription.poll = partial(given_back, bench.subscription)
+    bench.steps(1, seconds=6)
+    bench.steps(1)
+    assert len(bench.post.taken) > sent
+
+
+def away(**_):
+    raise BrokerError("the broker is away")
+
+
+@pytest.mark.parametrize("time_ms", [-1, 2**62, NOW_MS + 60_000])
+def test_a_time_that_no_alert_can_have_counts_as_now(time_ms):
+    bench = Bench()
+    bench.post.answer = lambda _: AWAY
+    bench.put(alert("opened"), time_ms=time_ms)
+    bench.steps(2, seconds=30)
+    assert bench.metric("waiting_seconds") == 30
+    bench.post.answer = lambda _: TAKEN
+    bench.steps(3, seconds=20)
+    assert bench.destination.open_alarms() == 1
+    bench.steps(3, seconds=100 * 3600)
+    assert bench.destination.open_alarms() == 0
+
+
+def test_an_alarm_that_is_long_gone_is_neither_told_nor_repeated():
+    bench = Bench()
+    bench.put(alert("opened", 1), time_ms=NOW_MS - 200 * 3_600_000)
+    bench.put(alert("opened", 2))
+    bench.steps(3)
+    bench.kill()
+    bench.steps(10, seconds=10)
+    told = {one["labels"]["alarm"][-1] for sent in bench.post.taken for one in sent}
+    assert (told, bench.destination.open_alarms()) == ({"2"}, 1)
