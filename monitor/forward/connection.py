@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import email.utils
 import http.client
+import io
 import socket
 import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.errors import RefusedError
 from monitor.forward.request import TAKEN, Answer, AnswerKind, Request, kind_of
@@ -22,8 +23,38 @@ if TYPE_CHECKING:
 
     from monitor.forward.endpoint import Endpoint
 
-MAX_ANSWER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = MAX_ANSWER_BYTES = 64 * 1024
 MAX_WAIT_SECONDS = 300.0  # of what a receiver may ask for
+
+
+class _BoundedStream(io.RawIOBase):
+    """Reads so many bytes of another stream, and ends."""
+
+    def __init__(self, stream: io.RawIOBase, most_bytes: int) -> None:
+        self._stream, self._left = stream, most_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        with memoryview(buffer)[: self._left] as part:
+            count = self._stream.readinto(part) if self._left else 0
+        self._left -= count or 0
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """An answer of a bounded size, with its headers: the library's own bound is 6 MiB."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        stream = sock.makefile("rb", buffering=0)
+        self.fp.close()
+        self.fp = io.BufferedReader(_BoundedStream(stream, MAX_HEADER_BYTES + MAX_ANSWER_BYTES))
 
 
 class Connection:
@@ -76,8 +107,9 @@ class Connection:
         with self._limited(connection):
             connection.request("POST", self._endpoint.target, body, headers)
             response = connection.getresponse()
-            response.read(MAX_ANSWER_BYTES)
-        if not response.isclosed() or response.will_close:  # a body that is longer is not waited for
+            if response.length is not None and response.length <= MAX_ANSWER_BYTES:
+                response.read()
+        if not response.isclosed() or response.will_close:  # a body that is longer, or in chunks, is not waited for
             self.close()
         return self._answer(response)
 
@@ -87,6 +119,7 @@ class Connection:
             connection = http.client.HTTPConnection(where.host, where.port, timeout=self._timeout)
         else:
             connection = http.client.HTTPSConnection(where.host, where.port, timeout=self._timeout, context=where.tls)
+        connection.response_class = _BoundedResponse
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
@@ -99,8 +132,8 @@ class Connection:
 
         def end() -> None:
             ended.set()
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # that of an SSLSocket ends TLS first: a write under way would go on without it
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
         timer = threading.Timer(self._timeout, end)
         timer.daemon = True

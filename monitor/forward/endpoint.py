@@ -61,10 +61,11 @@ def endpoint(settings: Settings, kind: str) -> Endpoint:
         raise RefusedError(f"{URL} is not set: where shall alarms go?")
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port, host = parts.port, parts.hostname or ""
+        host.encode("idna")  # as the resolver will
     except ValueError:
         raise RefusedError(f"{URL}: this is no address: {_example(kind)}") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or len(url) > MAX_URL:
+    if parts.scheme not in {"http", "https"} or not host or len(url) > MAX_URL:
         raise RefusedError(f"{URL}: this is no address: {_example(kind)}")
     if not url.isascii() or not url.isprintable() or " " in url or parts.fragment:
         raise RefusedError(f"{URL}: blanks, a fragment, and what is not ASCII cannot be sent: encode them")
@@ -77,7 +78,7 @@ def endpoint(settings: Settings, kind: str) -> Endpoint:
         raise RefusedError(f"{URL}: port 0 is none")
     target = f"{_path(parts.path, kind)}{'?' if parts.query else ''}{parts.query}"
     tls = _context(settings.forward_cafile) if is_tls else None
-    return Endpoint(parts.hostname, port or (443 if is_tls else 80), target, tls, settings.forward_token_file)
+    return Endpoint(host, port or (443 if is_tls else 80), target, tls, settings.forward_token_file)
 
 
 def _example(kind: str) -> str:

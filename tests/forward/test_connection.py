@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+import tracemalloc
 from contextlib import closing, contextmanager, suppress
 
 import pytest
@@ -184,6 +185,33 @@ def test_an_answer_without_end_counts_by_its_status():
     with raw(flood) as url, connection(url) as one:
         assert one.post(ASKED) is TAKEN
         ended.set()
+
+
+OK, CHUNKS = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (CHUNKS + b"2\r\nok\r\n0\r\n\r\n", AnswerKind.TAKEN),
+        (CHUNKS + b"-5\r\nabc\r\n", AnswerKind.TAKEN),
+        (CHUNKS + b"-1\r\n" + b"x" * 30_000_000, AnswerKind.TAKEN),
+        (OK + b"Content-Length: -5\r\n\r\n", AnswerKind.TAKEN),
+        (OK + b"Content-Length: x\r\n\r\n", AnswerKind.TAKEN),
+        (OK + (b"a: " + b"x" * 65_000 + b"\r\n") * 90 + b"\r\n", AnswerKind.TAKEN),
+    ],
+)
+def test_a_hostile_answer_takes_little_memory_and_ends_nothing(answer, kind):
+    def serve(one):
+        with suppress(OSError):
+            one.sendall(answer)
+
+    with raw(serve) as url, connection(url) as one:
+        tracemalloc.start()
+        assert one.post(ASKED).kind is kind
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 2_000_000
 
 
 @pytest.mark.parametrize(
