@@ -143,8 +143,9 @@ class Settings(BaseSettings):
     forward_cafile: Path | None = Field(
         None, description="certificates to trust of the receiver (default: the system's)"
     )
-    forward_dead_letters: Path = Field(
-        Path("forward-dead-letters.jsonl"), description="file of the events that the receiver refused"
+    forward_dead_letters: Path | None = Field(
+        None,
+        description="file of refused events (default: `forward-dead-letters.alertmanager.jsonl` or `.webhook.jsonl`)",
     )
     forward_http_port: int = Field(9109, ge=0, le=65535, description="port of the forwarder's own pages")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(

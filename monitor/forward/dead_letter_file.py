@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import orjson
@@ -28,20 +30,27 @@ class DeadLetterFile:
         self._path, self._max_bytes = path, max_bytes
         try:
             self._file = self._opened()
+        except BlockingIOError as error:
+            raise RefusedError(f"MONITOR_FORWARD_DEAD_LETTERS={path}: another forwarder writes it") from error
         except OSError as error:
             raise RefusedError(f"MONITOR_FORWARD_DEAD_LETTERS={path}: cannot be written: {error.strerror}") from error
 
     def _opened(self) -> int:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         file = os.open(self._path, flags, 0o600)
-        os.fchmod(file, 0o600)
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":  # a process ended in the middle of a line
-            os.write(file, b"\n")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.fchmod(file, 0o600)
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":  # a process ended in the middle of a line
+                os.write(file, b"\n")
+        except OSError:
+            os.close(file)
+            raise
         return file
 
     def add(self, event: AlertEvent, request: Request, why: str, now_ms: float) -> None:
-        """Write what was refused, as it was sent. Raises OSError where that fails; the file is as before then."""
+        """Write what was refused, on one line. Raises OSError where that fails; the file is as before."""
         entry = {
             "failed_at": time_text(now_ms),
             "why": why,
@@ -50,7 +59,7 @@ class DeadLetterFile:
             "partition": event.partition,
             "offset": event.offset,
             "headers": dict(request.headers),
-            "body": orjson.Fragment(request.body),
+            "body": orjson.loads(request.body),  # not as it is: it may have lines of its own
         }
         line = orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
         size = os.fstat(self._file).st_size
@@ -69,7 +78,8 @@ class DeadLetterFile:
         os.fsync(self._file)
 
     def _begin_again(self) -> None:
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        with suppress(FileNotFoundError):  # this was done before, and opening the next one failed
+            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
         full, self._file = self._file, self._opened()
         os.close(full)
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from monitor import log as logs
@@ -58,7 +59,7 @@ def _serve(settings: Settings, kind: Kind, stop: StopRequest) -> None:
     recorder.started(VERSION, kind)
     destination = Alertmanager(settings, SYSTEM_CLOCK) if kind == "alertmanager" else Webhook(settings)
     with ExitStack() as stack:
-        letters = stack.enter_context(closing(DeadLetterFile(settings.forward_dead_letters)))
+        letters = stack.enter_context(closing(DeadLetterFile(dead_letters(settings, kind))))
         setting, host, port = "MONITOR_FORWARD_HTTP_PORT", settings.http_host, settings.forward_http_port
         port = stack.enter_context(serve(host, port, registry, health, port_setting=setting))
         log.info("metrics and health at http://%s:%d", host, port)
@@ -75,6 +76,11 @@ def _serve(settings: Settings, kind: Kind, stop: StopRequest) -> None:
 def group_id(settings: Settings, kind: Kind) -> str:
     """The consumer group: one for each kind of receiver, so that both get all alarms."""
     return settings.forward_group_id or f"{settings.group_id}.forward.{kind}"
+
+
+def dead_letters(settings: Settings, kind: Kind) -> Path:
+    """The file of dead letters: one for each kind of receiver, as the group."""
+    return settings.forward_dead_letters or Path(f"forward-dead-letters.{kind}.jsonl")
 
 
 def checked_endpoint(settings: Settings, kind: Kind) -> Endpoint:

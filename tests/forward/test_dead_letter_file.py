@@ -10,6 +10,8 @@ import pytest
 from monitor.errors import RefusedError
 from monitor.forward.dead_letter_file import DeadLetterFile
 from monitor.forward.request import Request
+from monitor.forward.service import dead_letters
+from monitor.settings import Settings
 from tests.forward.pieces import event
 
 ASKED = Request(b'{"id":"a"}', {"ce-id": "a"})
@@ -70,3 +72,35 @@ def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path, name):
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RefusedError, match="MONITOR_FORWARD_DEAD_LETTERS="):
         DeadLetterFile(tmp_path / name)
+
+
+def test_a_body_with_lines_of_its_own_is_one_line(tmp_path):
+    path, forged = tmp_path / "letters", b'{"id":"a","z":\n{"failed_at":"now"}\n}'
+    with closing(DeadLetterFile(path)) as file:
+        file.add(event(), Request(forged, {}), "why", 0)
+    (line,) = lines(path)
+    assert line["body"] == orjson.loads(forged)
+
+
+def test_it_goes_on_after_a_new_file_could_not_be_opened(tmp_path):
+    path = tmp_path / "letters"
+    with closing(DeadLetterFile(path, max_bytes=10)) as file:
+        file.add(event("opened", 1), ASKED, "why", 0)
+        path.rename(tmp_path / "letters.1")  # as far as it came
+        file.add(event("opened", 2), ASKED, "why", 0)
+    assert [lines(one)[0]["alarm"][-1] for one in (tmp_path / "letters.1", path)] == ["1", "2"]
+
+
+def test_two_forwarders_cannot_write_one_file(tmp_path):
+    with (
+        closing(DeadLetterFile(tmp_path / "letters")),
+        pytest.raises(RefusedError, match="another forwarder writes it"),
+    ):
+        DeadLetterFile(tmp_path / "letters")
+
+
+def test_each_kind_has_a_file_of_its_own_by_default(tmp_path):
+    kinds = ("alertmanager", "webhook")
+    assert len({dead_letters(Settings(), kind) for kind in kinds}) == 2
+    given = Settings(forward_dead_letters=tmp_path / "a")
+    assert {dead_letters(given, kind) for kind in kinds} == {tmp_path / "a"}
