@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TURN_SECONDS = 5.0  # of sending between two polls
+IGNORED_SECONDS = 60.0  # between two log lines about records that are left out for the same reason
 PAUSE_SECONDS = 0.5  # while Kafka is away
 
 
@@ -49,6 +50,7 @@ class Forwarder:
         self._completing: set[int] = set()  # partitions of which it is not known yet what is on
         self._delivered: dict[int, tuple[int, int]] = {}  # partition -> offset and read_from
         self._ignored: Counter[str] = Counter()
+        self._ignored_said: dict[str, float] = {}  # when each reason was logged last
         self._away_since: float | None = None
 
     def run(self, should_stop: Callable[[], bool]) -> None:
@@ -98,13 +100,19 @@ class Forwarder:
             event = read_event(value, partition, offset, time_ms if 0 <= time_ms <= now_ms else now_ms)
         except NotAnAlertError as error:
             if offset >= self._begins[partition]:
-                log.warning("partition %d, offset %d is no alert (%s): it is left out", partition, offset, error)
-                self._ignored[str(error)] += 1
+                self._ignore(str(error), partition, offset)
             return
         if offset < self._begins[partition]:
             self._destination.remember(event)
         else:
             self._outbox.add(event)
+
+    def _ignore(self, why: str, partition: int, offset: int) -> None:
+        self._ignored[why] += 1
+        now = self._clock.monotonic()
+        if now - self._ignored_said.get(why, -math.inf) >= IGNORED_SECONDS:
+            self._ignored_said[why] = now
+            log.warning("partition %d, offset %d is no alert (%s): it is left out", partition, offset, why)
 
     def _assign(self, partition: int, assigned: Assigned) -> None:
         self._forget(partition)

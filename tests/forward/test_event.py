@@ -15,8 +15,8 @@ from monitor.forward.alertmanager import Alertmanager
 from monitor.forward.event import NotAnAlertError, read_event
 from monitor.forward.webhook import Webhook
 from monitor.settings import Settings
-from monitor.telemetry.clock import SYSTEM_CLOCK
 from monitor.telemetry.forward_recorder import IGNORED
+from tests.clocks import ManualClock
 from tests.forward.pieces import NOW_MS, alert, event
 
 ANYTHING = st.recursive(
@@ -27,7 +27,7 @@ ANYTHING = st.recursive(
 DESTINATIONS = (
     Webhook(Settings()),
     Webhook(Settings(forward_patient_data=True)),
-    Alertmanager(Settings(), SYSTEM_CLOCK),
+    Alertmanager(Settings(), ManualClock(0).clock),
 )
 FIELDS = (
     "id",

@@ -180,6 +180,17 @@ def test_records_that_are_no_alerts_are_left_out_and_counted():
     assert ignored == {"empty": 4, "too-large": 2, "not-json": 6, "not-an-alert": 6}
 
 
+def test_records_that_are_no_alerts_are_one_line_a_minute_for_each_reason(caplog):
+    bench = Bench("webhook")
+    bench.put(*HOSTILE * 50)
+    bench.steps()
+    assert caplog.text.count("is no alert") == len(IGNORED)
+    bench.clock.advance(60)
+    bench.put(*HOSTILE)
+    bench.steps()
+    assert caplog.text.count("is no alert") == 2 * len(IGNORED)
+
+
 def test_it_reads_no_more_while_too_much_waits():
     bench = Bench("webhook")
     bench.post.answer = lambda _: AWAY
