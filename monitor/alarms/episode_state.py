@@ -33,7 +33,9 @@ _Number = Annotated[int, Field(ge=-MAX_NUMBER, lt=MAX_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class StateRow:
+    """The value of a row."""
+
     schema: Literal[1]
     offset: _Number
     clock: _Number  # the stored name of the stream time
@@ -42,7 +44,7 @@ class _Row:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
 
-_ROW = TypeAdapter(_Row)
+_ROW = TypeAdapter(StateRow)
 _REQUIRED = EpisodeState._fields.index("closed_at")  # fields before this one; versions that had no others read them
 
 

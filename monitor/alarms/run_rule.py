@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Sensitivity = Literal["quiet", "normal", "sensitive"]
-PRIORITIES = ("low", "medium", "high")
+Priority = Literal["low", "medium", "high"]
+PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
 LEAST_SCORE: dict[Sensitivity, float] = {"quiet": 3.4, "normal": 2.6, "sensitive": 1.8}
 LOWEST = -10.0  # in place of a score that neither strong nor weak beats have
 STRONG_BEATS, WEAK_BEATS = 3, 6  # in a row, the flagged one included

@@ -63,7 +63,7 @@ def create_topics(settings: Settings, plan: TopicPlan) -> Iterator[str]:
     """
     with closing(kafka_client(settings).admin(settings, COMMAND_SECONDS)) as admin:
         there = admin.topics()
-        for name, partitions, config in _topics(settings, plan):
+        for name, partitions, config in planned_topics(settings, plan):
             is_new = name not in there and admin.create(name, partitions, plan.replication_factor, config)
             yield f"{name}: {_created(partitions) if is_new else 'there already, left as it is'}"
         for rows in (state_rows(settings), profile_rows(settings)):
@@ -75,7 +75,7 @@ def _created(partitions: int) -> str:
     return f"created, {count_of(partitions, 'partition')}"
 
 
-def _topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:
+def planned_topics(settings: Settings, plan: TopicPlan) -> Iterator[tuple[str, int, dict[str, str]]]:
     """Name, number of partitions and configuration of each topic."""
     kept = {"retention.ms": str(int(plan.retention_hours * HOUR_MS))}
     compacted = {"cleanup.policy": "compact"}

@@ -12,12 +12,20 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import orjson
+from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 Position = tuple[int, int]  # partition and offset on the dead letters topic
 Range = tuple[int, int]  # first and last offset
+
+
+class LedgerEntry(TypedDict):
+    """The value of an entry."""
+
+    topic_id: str  # of the dead letters topic
+    replayed: dict[str, list[Range]]  # by partition
 
 
 class ReplayLedger:
@@ -73,7 +81,8 @@ class ReplayLedger:
             by_partition[str(partition)].append(offset)
         ranges = {partition: _ranges(offsets) for partition, offsets in by_partition.items()}
         key = "{}/{}-{}/{}".format(*min(positions), *max(positions))
-        return key.encode(), orjson.dumps({"topic_id": self._topic_id, "replayed": ranges})
+        entry: LedgerEntry = {"topic_id": self._topic_id, "replayed": ranges}
+        return key.encode(), orjson.dumps(entry)
 
 
 def _merged(ranges: list[Range]) -> list[Range]:

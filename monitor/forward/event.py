@@ -38,6 +38,7 @@ class AlertEvent:
     priority: str
     opened_ms: int | None
     closed_ms: int | None
+    beat_ms: int | None  # of the beat that caused it
     caused_by: int | None  # the offset of the beat that caused it: with `id` and `name` it is of no other event
     value: bytes  # the alert as it is on the topic
 
@@ -65,7 +66,7 @@ def read_event(value: bytes | None, partition: int, offset: int, written_ms: int
         raise NotAnAlertError("not-an-alert")
     name, kind, cause, priority = words
     alarm, source = _text(fields.get("id"), MAX_ID_BYTES), _text(fields.get("source"), MAX_KEY_BYTES)
-    opened_ms, closed_ms = _ms(fields.get("opened_at")), _ms(fields.get("closed_at"))
+    opened_ms, closed_ms, beat_ms = (_ms(fields.get(time)) for time in ("opened_at", "closed_at", "beat_time"))
     caused_by = fields.get("offset")
     return AlertEvent(
         partition,
@@ -79,6 +80,7 @@ def read_event(value: bytes | None, partition: int, offset: int, written_ms: int
         priority,
         opened_ms,
         closed_ms,
+        beat_ms,
         caused_by if type(caused_by) is int else None,
         value,
     )

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
+from monitor.alarms import cloud_event
 from monitor.forward.event import time_text
 from monitor.forward.request import Request
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from monitor.forward.event import AlertEvent
     from monitor.settings import Settings
 
-TYPE = "ecg-monitor.alarm"
 # What a receiver gets that may not know the patient. A field that is not here may name one, as a note of staff can.
 PUBLIC = frozenset(
     {
@@ -35,16 +35,19 @@ class Webhook:
 
     def __init__(self, settings: Settings) -> None:
         self._has_patient_data = settings.forward_patient_data
-        self._source = f"/ecg-monitor/{settings.alerts_topic}"
+        self._source = cloud_event.source(settings.alerts_topic)
 
     def request(self, event: AlertEvent) -> Request:
-        """The event as a CloudEvent. Its id is the same each time that it is sent, and of no other event."""
+        """The event as a CloudEvent, with the attributes that it has on its topic.
+
+        Its id is the same each time that it is sent, and of no other event.
+        """
         attributes = {
             "specversion": "1.0",
-            "id": f"{event.id}/{event.name}/{_position(event)}",
+            "id": cloud_event.event_id(event.id, event.name, _position(event)),
             "source": self._source,
-            "type": f"{TYPE}.{event.name}",
-            "time": time_text(event.written_ms),
+            "type": cloud_event.event_type(event.name),
+            "time": time_text(event.written_ms if event.beat_ms is None else event.beat_ms),
         }
         if self._has_patient_data:
             attributes["subject"] = event.source

@@ -11,13 +11,14 @@ import numpy as np
 
 from monitor.alarms import alert, episode_state
 from monitor.alarms.alert import AlertOrigin, Waveform
+from monitor.alarms.cloud_event import traceparent_of
 from monitor.alarms.judged import JudgedBeats
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
 from monitor.model.scorer import Scores
 from monitor.pipeline.personal import PersonalVerdicts
-from monitor.records.record import Checkpoint, Message, partition_slices
+from monitor.records.record import Checkpoint, Message, RecordHeaders, partition_slices
 from monitor.telemetry.facts import StepFacts
 
 if TYPE_CHECKING:
@@ -92,10 +93,11 @@ class Components:
 class Parsed:
     """The records of one poll as beats and dead letters, before scoring.
 
-    The records themselves are not kept: they would keep the whole answers of the broker in memory.
+    Of the records only the headers are kept: keys and values would keep the whole answers of the broker in memory.
     """
 
     beats: Beats
+    headers: RecordHeaders
     is_again: NDArray[np.bool_]  # (n,), beats that were judged before, and only complete the profiles
     letters: list[RejectedRecord]
     ends: Mapping[int, int]  # partition -> offset of the next record to read
@@ -123,7 +125,7 @@ class Pipeline:
         self._thresholds = components.thresholds
         self._episodes = components.episodes
         self._settings, self._clock = settings, clock
-        self._origin = AlertOrigin(settings.beats_topic, model_id)
+        self._origin = AlertOrigin(settings.beats_topic, model_id, settings.alerts_topic)
         self._thread = ThreadPoolExecutor(1, "score")
         self._personal = components.personal
         self._outdated: dict[int, Iterable[bytes]] = {}  # partition -> sources whose stored state is to be deleted
@@ -179,7 +181,7 @@ class Pipeline:
         shed = _counts(records) - _counts(young)
         offsets = {partition: end for partition, end in ends.items() if end - 1 not in known.get(partition, ())}
         seconds: dict[Stage, float] = {"parse": self._clock.monotonic() - started}
-        return Parsed(beats, beats_again, letters, ends, offsets, shed, started, seconds)
+        return Parsed(beats, RecordHeaders(young), beats_again, letters, ends, offsets, shed, started, seconds)
 
     def passed(self, ends: Mapping[int, int]) -> None:
         """Records up to these offsets, by partition, were read, after what was assigned with them."""
@@ -267,7 +269,7 @@ class Pipeline:
     def _checkpoint(self, parsed: Parsed, verdicts: PersonalVerdicts, observed: Observed) -> Checkpoint:
         """The alerts, the scores if MONITOR_SCORES is set, dead letters, state, profiles and offsets of the step."""
         settings, judged = self._settings, verdicts.judged
-        messages = self._alerts(observed.events, verdicts)
+        messages = self._alerts(observed.events, verdicts, parsed.headers)
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
         messages += [letter.message for letter in parsed.letters]
@@ -289,20 +291,21 @@ class Pipeline:
             profiles.read_from,
         )
 
-    def _alerts(self, events: list[Event], verdicts: PersonalVerdicts) -> list[Message]:
+    def _alerts(self, events: list[Event], verdicts: PersonalVerdicts, headers: RecordHeaders) -> list[Message]:
         """One message an event; the beat of a physiological one comes with its reconstruction, unless it is the end."""
         if not events:  # most steps: do not even call the network with an empty batch
             return []
         rows = [event.row for event in events if event.name != "closed" and event.kind == "physiological"]
         waveforms = dict(zip(rows, self._waveforms(verdicts, rows), strict=True))
-        judged, topic, threshold_of = verdicts.judged, self._settings.alerts_topic, self._thresholds.for_source
+        judged, threshold_of = verdicts.judged, self._thresholds.for_source
         return [
-            Message(
-                topic,
-                event.source,
-                alert.alert(
-                    event, judged, alert.waveform(event, judged, waveforms), self._origin, threshold_of(event.source)
-                ),
+            alert.alert(
+                event,
+                judged,
+                alert.waveform(event, judged, waveforms),
+                self._origin,
+                threshold_of(event.source),
+                traceparent=_traceparent(event, judged.beats, headers),
             )
             for event in events
         ]
@@ -315,6 +318,13 @@ class Pipeline:
         if self._personal is not None:
             typical = self._personal.typical(verdicts, np.array(rows, np.int64))
         return list(map(Waveform, samples, reconstructions, typical))
+
+
+def _traceparent(event: Event, beats: Beats, headers: RecordHeaders) -> bytes | None:
+    """The trace of the beat that opened an episode; later events are caused by other beats."""
+    if event.name != "opened":
+        return None
+    return traceparent_of(headers.of(int(beats.partition[event.row]), int(beats.offset[event.row])))
 
 
 def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], known: Mapping[int, range]) -> NDArray[np.bool_]:

@@ -112,6 +112,20 @@ class Records:
         )
 
 
+class RecordHeaders:
+    """The headers of the records of one poll. Those of a record are decoded when somebody asks for them."""
+
+    def __init__(self, records: Records) -> None:
+        self._offset, self._headers = records.offset, records.headers
+        self._rows = dict(partition_slices(records.partition))
+
+    def of(self, partition: int, offset: int) -> Headers:
+        """The headers of a record of that poll."""
+        rows = self._rows[partition]
+        found: Headers = self._headers[rows.start + int(np.searchsorted(self._offset[rows], offset))]
+        return found
+
+
 def partition_slices(partition: NDArray[np.int32]) -> list[tuple[int, slice]]:
     """Number and rows of each partition in a column (n,) in which the rows of a partition are next to each other."""
     edges = [0, *(np.flatnonzero(np.diff(partition)) + 1).tolist(), len(partition)]

@@ -17,6 +17,8 @@ from monitor.alarms.threshold import ActiveThreshold
 from monitor.beats import parse
 from tests.fakes import records
 
+ORIGIN = AlertOrigin("ecg.beats", "model-1", "ecg.alerts")
+
 
 def judged(score):
     beats, _ = parse.parse(records([np.arange(140, dtype="<f4").tobytes()] * len(score)))
@@ -44,8 +46,6 @@ def test_each_score_record_has_its_threshold():
 def test_samples_are_written_with_four_digits(samples):
     opened = Event("opened", "physiological", b"bed 7", 0, EpisodeState(opened_offset=0))
     shape = Waveform(*alert.rounded(np.array([samples, samples], np.float32)))
-    value = orjson.loads(
-        alert.alert(opened, judged([2.0]), shape, AlertOrigin("ecg.beats", "model-1"), ActiveThreshold(1.0, None))
-    )
+    value = orjson.loads(alert.alert(opened, judged([2.0]), shape, ORIGIN, ActiveThreshold(1.0, None)).value)
     expected = [float(f"{sample:.4g}") if np.isfinite(sample) else None for sample in samples]
     assert value["samples"] == value["reconstruction"] == expected

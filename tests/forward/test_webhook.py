@@ -23,8 +23,12 @@ def test_the_attributes_are_headers():
         "ce-id": "physiological:ecg.beats:0:7/opened/107",
         "ce-source": "/ecg-monitor/ecg.alerts",
         "ce-type": "ecg-monitor.alarm.opened",
-        "ce-time": "2026-11-30T11:53:20.000Z",
+        "ce-time": "2026-11-30T10:00:00.000Z",
     }
+
+
+def test_the_time_of_an_event_without_a_time_is_that_of_its_record():
+    assert CLOSED.request(event("opened", 7, beat_time=None)).headers["ce-time"] == "2026-11-30T11:53:20.000Z"
 
 
 def test_the_body_is_the_alert_as_on_the_topic_where_the_setting_says_so():

@@ -18,6 +18,7 @@ from monitor.alarms.episode_state import decode
 from monitor.alarms.episodes import Episodes
 from monitor.alarms.rule import EpisodeRule
 from monitor.alarms.threshold import ActiveThreshold, Thresholds
+from monitor.broker.blocks import RecordBlock, join
 from monitor.errors import BrokerError
 from monitor.model.scorer import CAUSES, Explanation, Scores
 from monitor.pipeline.loop import Loop
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 NORMAL = np.linspace(-1, 1, 140, dtype="<f4").tobytes()
 ABNORMAL = np.linspace(-3, 3, 140, dtype="<f4").tobytes()
+TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 FLAT = np.zeros(140, "<f4").tobytes()
 RULE = EpisodeRule(3, 5, 5, 60_000)
 
@@ -158,6 +160,81 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
     }
     assert len(alert["samples"]) == len(alert["reconstruction"]) == 140
     assert (alert["samples"][1], alert["reconstruction"][1]) == (-2.957, -1.478)
+
+
+def traced(values, row):
+    """Records of which one has a trace."""
+    headers = [((), (("label", b"1"), ("traceparent", TRACE)))[one == row] for one in range(len(values))]
+    return replace(records(values), headers=headers)
+
+
+def test_alerts_have_headers_of_cloud_events():
+    bench = Bench(records([ABNORMAL] * 3 + [NORMAL] * 5)).turn()
+    opened, closed = (dict(message.headers) for message in bench.sent("ecg.alerts"))
+    assert opened == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"physiological:ecg.beats:0:2/opened/2",
+        "ce_source": b"/ecg-monitor/ecg.alerts",
+        "ce_type": b"ecg-monitor.alarm.opened",
+        "ce_time": b"1970-01-01T00:00:02.000Z",
+        "content-type": b"application/json",
+    }
+    assert (closed["ce_id"], closed["ce_type"]) == (
+        b"physiological:ecg.beats:0:2/closed/7",
+        b"ecg-monitor.alarm.closed",
+    )
+
+
+def test_an_alert_about_a_beat_without_a_time_has_no_time():
+    bench = Bench(records([ABNORMAL] * 3, times=[-1] * 3)).turn()
+    assert "ce_time" not in dict(bench.sent("ecg.alerts")[0].headers)
+
+
+def test_the_trace_of_the_beat_that_opened_is_in_the_alert():
+    bench = Bench(traced([b"junk", ABNORMAL, ABNORMAL, ABNORMAL, *[NORMAL] * 5], row=3)).turn()
+    opened, closed = (dict(message.headers) for message in bench.sent("ecg.alerts"))
+    assert opened["traceparent"] == TRACE
+    assert "traceparent" not in closed
+
+
+def test_the_traces_of_other_beats_are_not():
+    bench = Bench(traced([ABNORMAL, ABNORMAL, ABNORMAL], row=1)).turn()
+    assert "traceparent" not in dict(bench.sent("ecg.alerts")[0].headers)
+
+
+def test_the_trace_is_found_where_records_are_left_out_and_several_partitions_come_together():
+    first, second = traced([ABNORMAL] * 4, row=3), replace(records([NORMAL] * 3, partition=1))
+    both = join(
+        "ecg.beats",
+        [
+            RecordBlock(one, few.offset, few.time, few.key, few.value, few.headers)
+            for one, few in ((1, second), (0, first))
+        ],
+        {},
+        frozenset(),
+    )
+    old = replace(both, time=np.where(np.arange(7) == 3, 1, both.time + 100_000))
+    bench = Bench(old, max_age_seconds=30).turn()
+    (message,) = bench.sent("ecg.alerts")
+    assert dict(message.headers)["traceparent"] == TRACE
+
+
+def test_no_header_is_read_where_no_episode_opens():
+    asked = AskedHeaders([()] * 8)
+    Bench(replace(records([ABNORMAL] * 3 + [NORMAL] * 5), headers=asked)).turn()
+    assert asked.rows == [2]
+
+
+class AskedHeaders(list):
+    """Remembers which were asked for."""
+
+    def __init__(self, headers):
+        super().__init__(headers)
+        self.rows = []
+
+    def __getitem__(self, row):
+        self.rows.append(row)
+        return super().__getitem__(row)
 
 
 def test_the_end_of_an_episode_names_the_same_episode():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, overload
 
@@ -37,7 +39,7 @@ def read_headers(messages: Sequence[Message]) -> list[Headers]:
 
 
 class MessageHeaders(Sequence["Headers"]):
-    """Headers that are read when they are asked for: only dead letters and the noise before beats need them."""
+    """Headers that are read when they are asked for: only few, or the noise before beats, are needed."""
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self._messages = messages
@@ -89,6 +91,7 @@ def _block(partition: int, messages: list[Message]) -> RecordBlock:
         nothing = Message(messages[0].topic(), partition)
         messages = [nothing if row in set_aside else one for row, one in enumerate(messages)]
     key, value = (Column.of(list(map(read, messages))) for read in (Message.key, Message.value))
+    deque(map(Message.set_value, messages, repeat(None)), 0)  # they stay for their headers, and were copied
     return RecordBlock(partition, offset, time, key, value, MessageHeaders(messages), set_aside)
 
 

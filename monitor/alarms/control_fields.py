@@ -1,0 +1,33 @@
+"""The fields of control messages, as types: the published schemas are made from them. `control_message` reads them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+
+class CommandFields(TypedDict, total=False):
+    """What every command may say for people."""
+
+    by: Annotated[str, Field(description="who gives the command")]
+    note: Annotated[str, Field(description="why")]
+
+
+class ScoreThresholdFields(CommandFields):
+    """A threshold as a score."""
+
+    threshold: Annotated[float, Field(gt=0)]
+
+
+class RateThresholdFields(CommandFields):
+    """A threshold as a share of the normal beats that may be flagged."""
+
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)]
+
+
+class ProfileResetFields(CommandFields):
+    """A source learns its profile again."""
+
+    reset: Literal[True]
