@@ -45,7 +45,7 @@ class StateRow:
 
 
 _ROW = TypeAdapter(StateRow)
-_REQUIRED = EpisodeState._fields.index("closed_at")  # fields before this one; versions that had no others read them
+REQUIRED = EpisodeState._fields.index("closed_at")  # fields before this one; versions that had no others read them
 
 
 def _template(kind: Kind, fields: Iterable[str]) -> bytes:
@@ -54,7 +54,7 @@ def _template(kind: Kind, fields: Iterable[str]) -> bytes:
     return f'"{kind}":{{{numbers}}}'.encode()
 
 
-_SHORT = {kind: _template(kind, EpisodeState._fields[:_REQUIRED]) for kind in KINDS}
+_SHORT = {kind: _template(kind, EpisodeState._fields[:REQUIRED]) for kind in KINDS}
 _WHOLE = {kind: _template(kind, EpisodeState._fields) for kind in KINDS}
 
 
@@ -111,8 +111,8 @@ def _tracks(episodes: tuple[EpisodeState, EpisodeState]) -> bytes:
 
 def _track(kind: Kind, episode: EpisodeState) -> bytes:
     """One kind of episode. Where the last fields have their default values, they are left out."""
-    if episode[_REQUIRED:] == QUIET[_REQUIRED:]:
-        return _SHORT[kind] % episode[:_REQUIRED]
+    if episode[REQUIRED:] == QUIET[REQUIRED:]:
+        return _SHORT[kind] % episode[:REQUIRED]
     return _WHOLE[kind] % episode
 
 
