@@ -33,6 +33,7 @@ from monitor.telemetry.metrics import Metrics
 from monitor.telemetry.recorder import Recorder
 from tests.clocks import ManualClock
 from tests.fakes import FakeBroker, records
+from tests.messages import CheckedBroker
 
 if TYPE_CHECKING:
     from monitor.records.record import Message
@@ -58,7 +59,7 @@ class AmplitudeScorer:
 
 
 class Bench:
-    """A loop on a fake broker and a stopped clock. `behind`: the next records are fetched already."""
+    """A loop with a stopped clock on a fake broker that checks messages. `behind`: more records are there."""
 
     def __init__(self, *log, behind=False, broker=None, personal=None, episode_rule=RULE, **overrides):
         self.broker = broker or FakeBroker(log)
@@ -70,7 +71,7 @@ class Bench:
         self.scorer = AmplitudeScorer()
         self.worker = Loop(
             Components(
-                self.broker,
+                CheckedBroker(self.broker, self.settings),
                 self.scorer,
                 Thresholds(ActiveThreshold(2.0, None), np.array([0.5, 1.0, 1.5])),
                 Episodes(episode_rule),

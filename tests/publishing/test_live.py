@@ -19,6 +19,7 @@ from monitor.publishing.status_line import StatusLine
 from monitor.stop_request import StopRequest
 from tests.clocks import ManualClock
 from tests.fakes import FakePublisher
+from tests.messages import check_beat
 from tests.recordings.test_segmenter import HZ, lead, segments
 
 TARGET = LiveTarget("bed-7", "ecg.beats", "float32")
@@ -55,6 +56,8 @@ def test_every_beat_is_published_with_the_time_of_its_r_peak():
     samples, peaks = lead()
     taken = []
     run = Run(FakePublisher(taken), samples)
+    for one in taken:
+        check_beat(one.message)
     assert [one.time_ms / 1000 for one in taken] == pytest.approx(STARTED + peaks, abs=0.03)
     assert {(one.message.topic, one.message.key, len(one.message.value)) for one in taken} == {
         ("ecg.beats", b"bed-7", 560)

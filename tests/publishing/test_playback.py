@@ -15,6 +15,7 @@ from monitor.publishing.playback import Playback, PlaybackPlan, open_all, source
 from monitor.publishing.status_line import StatusLine
 from monitor.recordings.player import StartChoice
 from tests.clocks import ManualClock
+from tests.messages import check_beat
 from tests.recordings.leads import recording
 from tests.recordings.test_segmenter import segments
 
@@ -28,6 +29,8 @@ def played(recordings, plan=PLAN, clock=None, limits=NO_LIMITS):
     player = Playback(recordings, plan, limits, clock.clock)
     line = StatusLine(status, clock.clock.monotonic)
     sent = [(*item, clock.wall) for item in player.messages("ecg.beats", lambda: None, line)]
+    for message, *_ in sent:
+        check_beat(message)
     return sent, status.getvalue().splitlines(), player.result()
 
 
