@@ -708,7 +708,7 @@ def test_records_that_come_again_are_no_lag(case):
 def test_profiles_of_another_group_are_not_used(case):
     one = case([b"one", b"two", b"three"])
     begun_again(one, rows=(profile(one, b"own"),))
-    one.publish([replace(profile(one, b"strange", source), headers=(("group", b"x"),)) for source in (b"bed", b"z")])
+    one.publish([profile(one, b"strange", source)._replace(headers=(("group", b"x"),)) for source in (b"bed", b"z")])
     with closing(one.open(profiles=True)) as broker:
         seen = poll_until(one, broker, lambda seen: seen.assigned)
     assert seen.assigned[0].profiles == {b"bed": b"own"}
@@ -804,7 +804,7 @@ def test_facts_count_once_what_happened_since_they_were_asked_for(case):
         read(one, broker, 1)
         facts = broker.facts()
         assert (facts.restored_sources, len(facts.restore_seconds), facts.commit_failures) == (0, 1, 0)
-        rows = row(one, b"open"), replace(row(one, b"open"), key=b"bed 2")
+        rows = row(one, b"open"), row(one, b"open")._replace(key=b"bed 2")
         broker.deliver(step(one, b"alert", *rows, at=0))
         assert broker.facts() == BrokerFacts(commits=1)
         assert broker.facts() == BrokerFacts()
