@@ -13,7 +13,7 @@ ALLOWED = ROOT / "monitor" / "broker" / "kafka_python"
 FOLDERS = ("monitor", "trainer", "bench", "deploy", "tests")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if ALLOWED not in path.parents)
 OWN = {"self", "cls", "os", "super()"}  # os._exit is public in all but its name
-PUBLIC = {"_fields", "_replace", "_asdict", "_make"}  # of named tuples
+PUBLIC = {"_fields", "_field_defaults", "_replace", "_asdict", "_make"}  # of named tuples
 PRIVATE = re.compile(r"_[A-Za-z]\w*")  # neither dunder names nor the message function _
 
 
