@@ -37,6 +37,7 @@ FIRST = {
     Fired("EcgMonitorBrokerUnreachable", CUT_OFF, CRITICAL),
     Fired("EcgMonitorBehind", SLOW, CRITICAL),
     Fired("EcgMonitorForwarderBehind", FORWARDER, CRITICAL),
+    Fired("EcgMonitorForwarderRefused", FORWARDER, CRITICAL),
     Fired("EcgMonitorPartitionStuck", BROKEN, CRITICAL),
     Fired("EcgMonitorNoBeats", SILENT, CRITICAL),
     Fired("EcgMonitorRecordsHeldBack", SILENT, WARNING),

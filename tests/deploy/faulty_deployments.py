@@ -27,6 +27,7 @@ from tests.deploy.prometheus import Fired, Pace, Prometheus
 from tests.deploy.traffic import BeatPool, Traffic
 from tests.e2e.daemon import TOPICS, Daemon, clean_environment
 from tests.e2e.forwarding import ForwardProcess
+from tests.forward.pieces import Received, receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,10 +83,13 @@ class FaultyDeployments:
         self.daemons.setdefault(job, []).append(self.stack.enter_context(daemon))
 
     def forward(self, job: str) -> None:
-        """A forwarder of a deployment's alarms, whose receiver is away."""
-        log = self.folder / job / "log-forward"
-        process = ForwardProcess(self.settings[job], "webhook", "http://127.0.0.1:1", log)
-        self.forwarders.append(self.stack.enter_context(process))
+        """Forwarders of a deployment's alarms: the receiver of one is away, that of the other refuses all."""
+        refusing = Received()
+        refusing.answers = [(422, {})] * 10_000
+        port = self.stack.enter_context(receiver(refusing))
+        for kind, url in (("webhook", "http://127.0.0.1:1"), ("alertmanager", f"http://127.0.0.1:{port}")):
+            process = ForwardProcess(self.settings[job], kind, url, self.folder / job / f"log-forward-{kind}")
+            self.forwarders.append(self.stack.enter_context(process))
 
     def wait_until_ready(self) -> None:
         for daemon in chain.from_iterable(self.daemons.values()):
