@@ -57,7 +57,11 @@ CHANNELS: dict[str, tuple[str, str, tuple[str, ...]]] = {  # topic, what it is, 
     ),
     "state": (SETTINGS.state_topic_name, f"Episode state. {AS_BEATS}", ("state", "stateRemoved")),
     "profiles": (SETTINGS.profiles_topic_name, f"Profiles of sources. {AS_BEATS}", ("profile", "profileRemoved")),
-    "replayLedger": (ledger_topic(SETTINGS), "Which dead letters were put back.", ("ledgerEntry",)),
+    "replayLedger": (
+        ledger_topic(SETTINGS),
+        "Which dead letters were put back.",
+        ("ledgerEntry", "ledgerEntryRemoved"),
+    ),
 }
 RECEIVED = ("beats", "control")
 
@@ -114,6 +118,7 @@ def _operation(channel: str) -> Schema:
 def messages() -> dict[str, Schema]:
     """Every message by its name."""
     threshold, profile = _command_key("threshold/"), _command_key("profile/")
+    letters: Schema = {"type": "string", "pattern": r"^\d+/\d+-\d+/\d+$"}
     found = {
         "beatBytes": _message("beat-bytes", SOURCE, "beat-headers", content=BYTES),
         "beatJson": _message("beat", SOURCE, "beat-headers"),
@@ -128,7 +133,8 @@ def messages() -> dict[str, Schema]:
         "stateRemoved": _message("removed", SOURCE, "row-headers"),
         "profile": _message("profile", SOURCE, "row-headers", content=BYTES),
         "profileRemoved": _message("removed", SOURCE, "row-headers"),
-        "ledgerEntry": _message("ledger-entry", {"type": "string", "pattern": r"^\d+/\d+-\d+/\d+$"}),
+        "ledgerEntry": _message("ledger-entry", letters),
+        "ledgerEntryRemoved": _message("removed", letters),
     }
     return {name: {"name": name, **one} for name, one in found.items()}
 

@@ -70,22 +70,27 @@ def faults_of_headers(name: str, headers: Headers) -> list[str]:
     return faults(name, {header: (value or b"").decode() for header, value in headers})
 
 
-COMPACTED = {"state", "profile", "ledger-entry"}  # a message without a value removes the last one of its key
+class Published:
+    """What is published about the topics that monitors write. Other topics are anybody's."""
 
+    def __init__(self, settings: Settings) -> None:
+        rows, ledger = "row-headers", ledger_topic(settings)
+        self._schemas = {  # topic -> schemas of value and of headers
+            settings.alerts_topic: ("alert", "alert-headers"),
+            settings.scores_topic: ("score", ""),
+            settings.state_topic_name: ("state", rows),
+            settings.profiles_topic_name: ("profile", rows),
+            settings.dead_letters_topic: ("dead-letter", "dead-letter-headers"),
+            ledger: ("ledger-entry", ""),
+        }
+        self._compacted = {settings.state_topic_name, settings.profiles_topic_name, ledger}
 
-def check(settings: Settings, topic: str, value: bytes | None, headers: Headers) -> None:
-    """Fail for a message on a topic that monitors write which is not as published. Other topics are anybody's."""
-    names = {
-        settings.alerts_topic: ("alert", "alert-headers"),
-        settings.scores_topic: ("score", ""),
-        settings.state_topic_name: ("state", "row-headers"),
-        settings.profiles_topic_name: ("profile", "row-headers"),
-        settings.dead_letters_topic: ("dead-letter", "dead-letter-headers"),
-        ledger_topic(settings): ("ledger-entry", ""),
-    }
-    if topic in names:
-        of_value, of_headers = names[topic]
-        wrong = faults_of_value("removed" if value is None and of_value in COMPACTED else of_value, value)
+    def check(self, topic: str, value: bytes | None, headers: Headers) -> None:
+        """Fail for a message of a monitor that is not as published."""
+        if topic not in self._schemas:
+            return
+        of_value, of_headers = self._schemas[topic]
+        wrong = faults_of_value("removed" if value is None and topic in self._compacted else of_value, value)
         wrong = wrong + (faults_of_headers(of_headers, headers) if of_headers else [])
         assert not wrong, (topic, wrong[:3])
 
@@ -101,7 +106,7 @@ class CheckedBroker:
     """A broker that takes only messages as they are published."""
 
     def __init__(self, broker: Any, settings: Settings) -> None:
-        self._broker, self._settings = broker, settings
+        self._broker, self._published = broker, Published(settings)
         self._known: Checkpoint | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -117,5 +122,5 @@ class CheckedBroker:
 
     def _check(self, checkpoint: Checkpoint) -> None:
         for one in (*checkpoint.messages, *checkpoint.deletions) if checkpoint is not self._known else ():
-            check(self._settings, one.topic, one.value, one.headers)
+            self._published.check(one.topic, one.value, one.headers)
         self._known = checkpoint
