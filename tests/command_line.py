@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -17,3 +18,10 @@ def invoke(monkeypatch, capsys, *words):
     printed = capsys.readouterr()
     assert "Traceback" not in printed.err
     return ended.value.code or 0, printed.out, printed.err
+
+
+def leave_settings_behind(monkeypatch, folder):
+    """Work in this folder, where no setting of the machine's own environment or `.env` file counts."""
+    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(folder)

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.model import artifact
 from tests import models
-from tests.command_line import invoke
+from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import REPOSITORY
 
 NOWHERE = "127.0.0.1:1"
@@ -20,10 +20,8 @@ NOWHERE = "127.0.0.1:1"
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Run `ecg-monitor publish …` beside beats, recordings and a model, without a broker; gives code and sentence."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
+    leave_settings_behind(monkeypatch, tmp_path)
     monkeypatch.setenv("MONITOR_BOOTSTRAP_SERVERS", NOWHERE)
-    monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "beats.npy", models.beats(3))
     (tmp_path / "lead.csv").write_text("0.1\n" * 1000)
     artifact.save(tmp_path / "model.safetensors", models.model())

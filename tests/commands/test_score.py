@@ -17,7 +17,7 @@ from monitor.beats.window import R_CENTRED
 from monitor.model import artifact
 from monitor.model.manifest import WindowSpec
 from tests import models
-from tests.command_line import invoke
+from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import REPOSITORY
 from tests.recordings import files
 from tests.recordings import test_segmenter as leads
@@ -26,9 +26,7 @@ from tests.recordings import test_segmenter as leads
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Run `ecg-monitor score …` beside a model and beats; gives exit code, output and standard error."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    leave_settings_behind(monkeypatch, tmp_path)
     artifact.save(tmp_path / "model.safetensors", models.model())
     np.save(tmp_path / "beats.npy", beats())
     labels = (np.arange(60) % 3 > 0).astype(np.float32)  # 1 = normal

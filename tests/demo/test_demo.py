@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 
 import pytest
 
-from monitor import cli
 from monitor.demo import step, summary
 from monitor.demo.summary import SourceRuns, Summary
 from monitor.errors import MonitorError, RefusedError
+from tests.command_line import invoke, leave_settings_behind
 
 
 @pytest.fixture
 def run_demo(monkeypatch, capsys, tmp_path):
     """Run `ecg-monitor demo` in an empty folder; gives exit code and standard error."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["ecg-monitor", "demo"])
+    leave_settings_behind(monkeypatch, tmp_path)
 
     def run():
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, capsys.readouterr().err
+        code, _, error = invoke(monkeypatch, capsys, "demo")
+        return code, error
 
     return run
 

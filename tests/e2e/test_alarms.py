@@ -17,7 +17,7 @@ from monitor.alarms.episode_state import encode
 from monitor.alarms.rule import QUIET, EpisodeState, SourceState
 from monitor.broker import COMMAND_SECONDS, Publisher, kafka_client
 from monitor.records.record import GROUP_HEADER, Message
-from tests.command_line import invoke
+from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import CLIENTS, REPOSITORY
 from tests.e2e.daemon import clean_environment
 
@@ -35,9 +35,7 @@ def variables(settings):
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Run `ecg-monitor alarms …` with just these settings; gives exit code, output and standard error."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    leave_settings_behind(monkeypatch, tmp_path)
 
     def run(settings, *arguments):
         for name, value in variables(settings).items():

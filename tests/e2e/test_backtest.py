@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
 from dataclasses import astuple, replace
@@ -17,7 +16,7 @@ from monitor.model import artifact
 from monitor.model.manifest import WindowSpec
 from monitor.records.record import Message, rfc3339
 from tests import models
-from tests.command_line import invoke
+from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import CLIENTS
 from tests.e2e.daemon import TOPICS, read_all
 from tests.profiles.beats_of_sources import source
@@ -52,11 +51,9 @@ def settings(request, make_settings, tmp_path):
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path, settings):
     """Run `ecg-monitor backtest …` with just these settings; gives exit code, output and standard error."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
+    leave_settings_behind(monkeypatch, tmp_path)
     for name in ("bootstrap_servers", "kafka_client", "group_id", "model", *TOPICS):
         monkeypatch.setenv(f"MONITOR_{name.upper()}", str(getattr(settings, name)))
-    monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
         return invoke(monkeypatch, capsys, "backtest", *arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import closing
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from monitor.broker import COMMAND_SECONDS, Publisher, kafka_client
 from monitor.profiles import Profiles
 from monitor.records.record import GROUP_HEADER, Message
-from tests.command_line import invoke
+from tests.command_line import invoke, leave_settings_behind
 from tests.e2e.daemon import read_all
 from tests.profiles.beats_of_sources import played
 
@@ -21,9 +20,7 @@ from tests.profiles.beats_of_sources import played
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Run `ecg-monitor profile …` with just these settings; gives exit code, output and standard error."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    leave_settings_behind(monkeypatch, tmp_path)
 
     def run(settings, *arguments):
         for name in ("bootstrap_servers", "control_topic", "group_id"):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
 
 import pytest
 
-from monitor import cli
+from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import settings_on
 
 NOBODY = "127.0.0.1:1"
@@ -18,19 +16,13 @@ LOGIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "monitor"}
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Run a command of `ecg-monitor` with just these settings; gives exit code and standard error."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    leave_settings_behind(monkeypatch, tmp_path)
 
     def run(*arguments, **variables):
         for name, value in variables.items():
             monkeypatch.setenv(f"MONITOR_{name.upper()}", str(value))
-        monkeypatch.setattr(sys, "argv", ["ecg-monitor", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        message = capsys.readouterr().err
-        assert "Traceback" not in message
-        return ended.value.code, message.strip().splitlines()[-1]
+        code, _, error = invoke(monkeypatch, capsys, *arguments)
+        return code, error.strip().splitlines()[-1]
 
     return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 
 import orjson
@@ -12,7 +11,7 @@ from monitor.broker import Publisher
 from monitor.model import artifact
 from monitor.records.record import Message
 from tests import models
-from tests.command_line import invoke
+from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import settings_on
 from tests.e2e.daemon import read_all
 
@@ -22,9 +21,7 @@ NOBODY = "127.0.0.1:1"
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Run `ecg-monitor threshold …` with just these settings; gives exit code, output and standard error."""
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    leave_settings_behind(monkeypatch, tmp_path)
     artifact.save(tmp_path / "model.safetensors", models.model())
 
     def run(settings, *arguments, **variables):
