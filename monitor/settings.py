@@ -126,10 +126,10 @@ class Settings(BaseSettings):
         "", description="its consumer group (default: `<group id>.forward.alertmanager` or `.webhook`)"
     )
     forward_patient_data: bool = Field(
-        False, description="whether the receiver is told the source, and a webhook the beat as well"
+        False, description="whether the receiver gets the source, and a webhook the beat as well"
     )
     forward_resend_seconds: float = Field(
-        60, ge=1, le=3600, allow_inf_nan=False, description="how often Alertmanager is told what is on"
+        60, ge=1, le=3600, allow_inf_nan=False, description="how often Alertmanager gets what is on"
     )
     forward_forget_hours: float = Field(
         168, ge=1, le=8760, allow_inf_nan=False, description="hours after its last event until an alarm is not repeated"

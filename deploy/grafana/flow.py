@@ -206,14 +206,14 @@ FORWARDING = PanelRow(
         ),
         number(
             "Alerts behind",
-            "Alerts that are not dealt with yet. If it grows, the receiver is slow or away.",
+            "Alerts that are not dealt with yet. If it grows, the receiver is slow or unavailable.",
             "none",
             Query("lag", added(select("ecg_monitor_forward_lag_records"))),
             PLAIN,
         ),
         number(
             "Alarms on at the receiver",
-            "Alarms that Alertmanager is told of again and again. 0 with a webhook.",
+            "Alarms that are sent to Alertmanager again and again. 0 with a webhook.",
             "none",
             Query("on", added(select("ecg_monitor_forward_open_alarms"))),
             PLAIN,
@@ -247,8 +247,8 @@ FORWARDING = PanelRow(
         ),
         lines(
             "Retries, dead letters and ignored records",
-            "Retries: requests that failed; the receiver is away, or URL or token are wrong. Dead letters: events that "
-            "it refused for good. Ignored: somebody else writes to the alerts topic. The log says why.",
+            "Retries: requests that failed; the receiver is unavailable, or URL or token are wrong. Dead letters: "
+            "events that it refused for good. Ignored: somebody else writes to the alerts topic. The log says why.",
             "cpm",
             Query("{{job}} retries", "60 * " + added(rate("ecg_monitor_forward_retries_total"), "job")),
             Query("{{job}} dead letters", "60 * " + added(rate("ecg_monitor_forward_dead_letters_total"), "job")),

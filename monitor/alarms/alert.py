@@ -61,7 +61,7 @@ def alert(
     *,
     traceparent: bytes | None = None,
 ) -> Message:
-    """One alert; `threshold` is that of its source, `traceparent` that of the beat, where it is told.
+    """One alert; `threshold` is that of its source, `traceparent` that of the beat, for its headers.
 
     Its id names the episode: all events of an episode have the same one. (id, event, offset) is unique.
     """

@@ -85,7 +85,7 @@ class PersonalFlag(NamedTuple):
 
     run: int  # flagged beats in a row, 1 for frequent ectopy; 0: not flagged, or not judged personally
     priority: int  # index into PRIORITIES; counts where `run` is above 0
-    begins: bool = False  # whether a run begins: it is told also where an episode is open
+    begins: bool = False  # whether a run begins: that is an event also where an episode is open
 
 
 NOT_PERSONAL = PersonalFlag(0, MEDIUM)

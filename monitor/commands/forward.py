@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def forward(*, kind: Kind, url: str | None) -> None:
     """Send alarms to another system until it is stopped.
 
-    Reads alerts from Kafka in a group of its own. Alertmanager is told again each minute what is on, and that an alarm
-    has ended. A webhook gets each event once or more as a CloudEvent. While the receiver is away nothing is lost. It is
-    told no patient's name and no beat, unless MONITOR_FORWARD_PATIENT_DATA says so.
+    Reads alerts from Kafka in a group of its own. Alertmanager gets what is on again each minute, and the end of each
+    alarm. A webhook gets each event once or more as a CloudEvent. While the receiver is unavailable nothing is lost.
+    Neither a patient's name nor a beat is sent, unless MONITOR_FORWARD_PATIENT_DATA says so.
     """
     from monitor.forward import service  # noqa: PLC0415 - loads the Kafka client, which no help needs
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TURN_SECONDS = 5.0  # of sending between two polls
 IGNORED_SECONDS = 60.0  # between two log lines about records that are left out for the same reason
-PAUSE_SECONDS = 0.5  # while Kafka is away
+PAUSE_SECONDS = 0.5  # while Kafka is unavailable
 
 
 class Forwarder:
@@ -54,12 +54,12 @@ class Forwarder:
         self._away_since: float | None = None
 
     def run(self, should_stop: Callable[[], bool]) -> None:
-        """Take steps until `should_stop`. Raises BrokerError when Kafka is away for longer than the setting allows."""
+        """Take steps until `should_stop`. Raises BrokerError when Kafka is unavailable for longer than allowed."""
         while not should_stop():
             self.step()
 
     def step(self) -> None:
-        """Read, send, commit. Where Kafka is away it goes on sending for as long as its partitions are its own."""
+        """Read, send, commit. Without Kafka it goes on sending for as long as its partitions are its own."""
         asked = self._clock.monotonic()
         try:
             records = self._subscription.poll(is_held=not self._outbox.has_room())

@@ -1,4 +1,4 @@
-"""Which alarms are on, as far as the receiver was told; and where a forwarder that starts again must read on.
+"""Which alarms are on, as far as the receiver knows; and where a forwarder that starts again must read on.
 
 An alarm is on from its first event to its `closed`. What is on is not stored: the offset of the first event of the
 oldest alarm that is on is committed with the offset, and the records from there on are read again.
@@ -37,7 +37,7 @@ class OpenAlarm:
     opened_ms: int | None
     heard_ms: int  # when its last event was written
     event: str  # the last one
-    sent: float = 0.0  # seconds of the monotonic clock: when the receiver was last told of it
+    sent: float = 0.0  # seconds of the monotonic clock: when the receiver last got it
 
     @classmethod
     def of(cls, event: AlertEvent) -> OpenAlarm:
@@ -84,21 +84,21 @@ class OpenAlarms:
         return OpenAlarm.of(event) if place is None else self._by_partition[place][event.id]
 
     def note(self, event: AlertEvent, sent: float) -> None:
-        """The receiver was told of an event, at `sent`."""
+        """The receiver got an event, at `sent`."""
         if event.is_end:
             self.drop(event.id)
         elif event.id in self._place:
             partition = self._place[event.id]
             self._by_partition[partition][event.id] = replace(self.get(event).after(event), sent=sent)
         elif len(self) >= self._max:
-            log.warning("more than %d alarms are on: this one is told once and not again", self._max)
+            log.warning("more than %d alarms are on: this one is sent once and not again", self._max)
         else:
             self._place[event.id] = event.partition
             alarms = self._by_partition.setdefault(event.partition, {})
             alarms[event.id] = replace(OpenAlarm.of(event), sent=sent)
 
     def told(self, alarms: list[OpenAlarm], sent: float) -> None:
-        """The receiver was told again that these are on."""
+        """The receiver got these again, as on."""
         for alarm in alarms:
             self._by_partition[alarm.partition][alarm.id] = replace(alarm, sent=sent)
 

@@ -37,7 +37,7 @@ class Answer:
 TAKEN = Answer(AnswerKind.TAKEN)
 _REFUSED = frozenset({400, 409, 413, 422, 431})  # others of 400 to 499 say that the address or the token is wrong
 _LATER = frozenset({408, 425, 429})
-_IN_BETWEEN = frozenset({502, 503, 504})  # said by a proxy: its server is away, or crashes with this event
+_IN_BETWEEN = frozenset({502, 503, 504})  # said by a proxy: its server is unavailable, or crashes with this event
 
 
 def kind_of(status: int) -> AnswerKind:

@@ -35,7 +35,7 @@ Kind = Literal["alertmanager", "webhook"]
 def run(settings: Settings, kind: Kind) -> None:
     """Forward alarms until SIGTERM or SIGINT; a second signal ends the process at once.
 
-    Raises RefusedError when a setting or a file cannot be used, BrokerError when Kafka is away for too long.
+    Raises RefusedError when a setting or a file cannot be used, BrokerError when Kafka is unavailable for too long.
     """
     logs.set_up(settings.log_level, settings.log_format)
     shown = " ".join(f"{name}={value}" for name, value in settings.shown().items() if value)

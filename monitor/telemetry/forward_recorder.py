@@ -54,7 +54,7 @@ class ForwardMetrics:
             ["partition"],
         )
         self.open = gauge(
-            "open_alarms", "Alarms that are on and that Alertmanager is told of again and again; 0 with a webhook."
+            "open_alarms", "Alarms that are on and are sent to Alertmanager again and again; 0 with a webhook."
         )
         self.events = counter("events", "Events that the receiver took.")
         self.repeats = counter("repeats", "Requests that told Alertmanager again what is on, and that it took.")
