@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 POLL_MS = 1000  # with less, a poll that times out during a join can leave the member without partitions for good
 REQUEST_MS = 3000
 COMMIT_TIMEOUT_MS = 5000
-FETCH_BYTES = 4 * 1024 * 1024  # of one partition in one answer, at most
-FETCH_STEPS = 16  # or so many full steps, if they have fewer bytes
-COLLECT_BYTES = 64 * 1024 * 1024  # of records, between two collections of garbage
+FETCH_BYTES = 4 * 1024 * 1024  # of one answer, at most: with the client's 50 MiB the monitor took 150 MiB more
+FETCH_STEPS = 16  # or so many full steps of one partition, if they have fewer bytes
+COLLECT_BYTES = 16 * 1024 * 1024  # of records, between two collections of garbage
 
 
 class KafkaPythonGroup:
@@ -206,6 +206,7 @@ def _build(settings: Settings, wait_seconds: float) -> KafkaConsumer:
         max_poll_records=settings.batch_size,
         fetch_min_bytes=min_bytes,
         fetch_max_wait_ms=wait_ms,
+        fetch_max_bytes=FETCH_BYTES,
         # the client returns all that it fetched of one partition before it turns to the next, see `fair_poll`
         max_partition_fetch_bytes=min(FETCH_BYTES, max(FETCH_BYTES // 16, FETCH_STEPS * batch_bytes)),
         metadata_max_age_ms=30_000,  # so that added partitions are found
