@@ -100,8 +100,9 @@ def doubles(alerts: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     found, known, last = [], set(), {}
     for alert in sorted(alerts, key=itemgetter("offset")):
         (name, event), offset = _name(alert), alert["offset"]
-        if (name, event, offset) in known or last.get(name) == event != "updated":
+        is_edge = event in {"opened", "closed"}
+        if (name, event, offset) in known or (is_edge and last.get(name) == event):
             found.append((name, event))
         known.add((name, event, offset))
-        last[name] = last.get(name) if event == "updated" else event
+        last[name] = event if is_edge else last.get(name)
     return tuple(found)
