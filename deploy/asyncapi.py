@@ -16,8 +16,10 @@ import yaml
 
 from deploy.compatible import lost
 from deploy.message_schemas import BYTES, Schema, schemas
+from monitor.alarms import control_message
 from monitor.alarms.alert import VERSION
-from monitor.alarms.rule import EVENTS
+from monitor.alarms.alert_fields import ALERT_EVENTS
+from monitor.alarms.rule import KINDS
 from monitor.beats.beat import MAX_KEY_BYTES
 from monitor.broker import TopicPlan
 from monitor.broker.topics import planned_topics
@@ -26,7 +28,14 @@ from monitor.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, FOLDER = DOCS / "asyncapi.yaml", DOCS / "schemas"
-READ = {"beat", "beat-bytes", "beat-headers", "threshold", "profile-reset"}  # of messages that others write
+READ = {
+    "beat",
+    "beat-bytes",
+    "beat-headers",
+    "threshold",
+    "profile-reset",
+    "acknowledgement",
+}  # of messages that others write
 FORMAT = "application/schema+json;version=draft-2020-12"
 JSON = "application/json"
 BINDING = {"bindingVersion": "0.5.0"}
@@ -46,14 +55,21 @@ CHANNELS: dict[str, tuple[str, str, tuple[str, ...]]] = {  # topic, what it is, 
     "alerts": (
         SETTINGS.alerts_topic,
         f"Events of episodes. {BY_KEY}",
-        tuple(f"alert{event.capitalize()}" for event in EVENTS),
+        tuple(f"alert{event.capitalize()}" for event in ALERT_EVENTS),
     ),
     "scores": (SETTINGS.scores_topic, f"One score per beat, with MONITOR_SCORES=true. {BY_KEY}", ("score",)),
     "deadLetters": (SETTINGS.dead_letters_topic, "Records that are not beats.", ("deadLetter",)),
     "control": (
         SETTINGS.control_topic,
         "Commands. The last one of a key counts.",
-        ("threshold", "thresholdRemoved", "profileReset", "profileResetRemoved"),
+        (
+            "threshold",
+            "thresholdRemoved",
+            "profileReset",
+            "profileResetRemoved",
+            "acknowledgement",
+            "acknowledgementRemoved",
+        ),
     ),
     "state": (SETTINGS.state_topic_name, f"Episode state. {AS_BEATS}", ("state", "stateRemoved")),
     "profiles": (SETTINGS.profiles_topic_name, f"Profiles of sources. {AS_BEATS}", ("profile", "profileRemoved")),
@@ -118,17 +134,24 @@ def _operation(channel: str) -> Schema:
 def messages() -> dict[str, Schema]:
     """Every message by its name."""
     threshold, profile = _command_key("threshold/"), _command_key("profile/")
+    seen: Schema = {
+        "type": "string",
+        "pattern": f"^acknowledge/({'|'.join(KINDS)})/.",
+        "maxLength": control_message.MAX_KEY_BYTES,
+    }
     letters: Schema = {"type": "string", "pattern": r"^\d+/\d+-\d+/\d+$"}
     found = {
         "beatBytes": _message("beat-bytes", SOURCE, "beat-headers", content=BYTES),
         "beatJson": _message("beat", SOURCE, "beat-headers"),
-        **{f"alert{event.capitalize()}": _alert(event) for event in EVENTS},
+        **{f"alert{event.capitalize()}": _alert(event) for event in ALERT_EVENTS},
         "score": _message("score", SOURCE),
         "deadLetter": _message("dead-letter", {"type": ["string", "null"]}, "dead-letter-headers", content=BYTES),
         "threshold": _message("threshold", threshold),
         "thresholdRemoved": _message("removed", threshold),
         "profileReset": _message("profile-reset", profile),
         "profileResetRemoved": _message("removed", profile),
+        "acknowledgement": _message("acknowledgement", seen),
+        "acknowledgementRemoved": _message("removed", seen),
         "state": _message("state", SOURCE, "row-headers"),
         "stateRemoved": _message("removed", SOURCE, "row-headers"),
         "profile": _message("profile", SOURCE, "row-headers", content=BYTES),

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from monitor.alarms.alert_fields import AlertFields, ScoreFields
+from monitor.alarms.alert_fields import ALERT_EVENTS, AlertFields, ScoreFields
 from monitor.alarms.cloud_event import TRACEPARENT, TYPE
-from monitor.alarms.control_fields import ProfileResetFields, RateThresholdFields, ScoreThresholdFields
+from monitor.alarms.control_fields import (
+    AcknowledgementFields,
+    ProfileResetFields,
+    RateThresholdFields,
+    ScoreThresholdFields,
+)
 from monitor.alarms.control_message import MEASURES
 from monitor.alarms.episode_state import REQUIRED, StateRow
-from monitor.alarms.rule import EVENTS, EpisodeState
+from monitor.alarms.rule import EpisodeState
 from monitor.beats.beat import FLOAT32_BYTES
 from monitor.beats.beat_fields import BeatFields
 from monitor.beats.noise_header import MAX_NOISE_BYTES, NOISE_HEADER
@@ -55,6 +60,7 @@ def schemas() -> dict[str, Schema]:
         "score": _of(ScoreFields, "A score"),
         "beat": _of(BeatFields, "A beat as JSON"),
         "threshold": _of(ScoreThresholdFields | RateThresholdFields, "A threshold of a source, or of all"),
+        "acknowledgement": _of(AcknowledgementFields, "Somebody has seen an alarm"),
         "profile-reset": _of(ProfileResetFields, "A source learns its profile again"),
         "state": _of(StateRow, "The episode state of a source"),
         "ledger-entry": _of(LedgerEntry, "Which dead letters were put back"),
@@ -71,7 +77,7 @@ def schemas() -> dict[str, Schema]:
         "row-headers": _headers("Headers of a row", {GROUP_HEADER: _text("whose it is", minLength=1)}, optional=()),
     }
     found["threshold"]["not"] = {"required": list(MEASURES)}  # types cannot say that both together are none
-    found["state"]["$defs"] = {"EpisodeState": _episode()}
+    found["state"]["$defs"]["EpisodeState"] = _episode()
     return {name: {"$schema": DIALECT, **schema} for name, schema in found.items()}
 
 
@@ -119,7 +125,7 @@ def _cloud_event() -> dict[str, Schema]:
         "ce_specversion": {"const": "1.0"},
         "ce_id": _text("names the event: the same each time that it is written", minLength=1),
         "ce_source": _text("what the ids are unique in", format="uri-reference", minLength=1),
-        "ce_type": {"enum": [f"{TYPE}.{event}" for event in EVENTS]},
+        "ce_type": {"enum": [f"{TYPE}.{event}" for event in ALERT_EVENTS]},
         "ce_time": _text("time of the beat that caused the event", format="date-time", pattern=TIME),
         "content-type": {"const": "application/json"},
         TRACEPARENT: _trace(),

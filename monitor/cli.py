@@ -9,6 +9,7 @@ import click
 from monitor import log
 from monitor.alarms.alert import VERSION
 from monitor.commands import show
+from monitor.commands.acknowledge import acknowledge
 from monitor.commands.alarms import alarms
 from monitor.commands.alerts import alerts
 from monitor.commands.backtest import backtest
@@ -57,6 +58,7 @@ COMMANDS = (
     publish,
     alerts,
     alarms,
+    acknowledge,
     forward,
     threshold,
     profile,

@@ -12,17 +12,20 @@ import orjson
 
 from monitor.alarms import cloud_event
 from monitor.alarms.alert_fields import READ_AGAIN, SCHEMA, SILENT, UNKNOWN_CAUSE
-from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES
+from monitor.alarms.recent.technical import TECHNICAL_CAUSES
+from monitor.alarms.rule import KINDS, PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import PRIORITIES
-from monitor.records.record import Message, record_time
+from monitor.records.record import Message, record_time, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from monitor.alarms.alert_fields import AlertFields, DecidedBy, ScoreFields
+    from monitor.alarms.alert_fields import AcknowledgedFields, AlertFields, DecidedBy, ScoreFields
     from monitor.alarms.judged import JudgedBeats
+    from monitor.alarms.lifecycle import Acknowledgement
+    from monitor.alarms.lives import Acknowledged
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.alarms.threshold import ActiveThreshold
 
@@ -52,24 +55,78 @@ class Waveform:
     typical: Rounded | None = None  # the source's own typical beat, on the scale of `samples`
 
 
+@dataclass(frozen=True, slots=True)
+class AlertContext:
+    """What an alert has besides its event."""
+
+    acknowledged: Acknowledgement | None = None  # that holds
+    traceparent: bytes | None = None  # of the beat, for the headers
+
+
 def alert(
     event: Event,
     judged: JudgedBeats,
     drawn: Waveform,
     origin: AlertOrigin,
     threshold: ActiveThreshold,
-    *,
-    traceparent: bytes | None = None,
+    around: AlertContext | None = None,
 ) -> Message:
-    """One alert; `threshold` is that of its source, `traceparent` that of the beat, for its headers.
+    """One alert; `threshold` is that of its source.
 
     Its id names the episode: all events of an episode have the same one. (id, event, offset) is unique.
     """
     fields = _fields(event, judged, drawn, origin, threshold)
+    around = around or AlertContext()
+    fields["acknowledged"] = acknowledged_fields(around.acknowledged)
+    return _message(fields, event.source, origin, around.traceparent)
+
+
+def acknowledged_alert(given: Acknowledged, origin: AlertOrigin, threshold: ActiveThreshold) -> Message:
+    """The alert that says that an alarm was acknowledged. No beat causes it: it has the last offset of its source."""
+    episode = given.state.episodes[KINDS.index(given.kind)]
+    fields: AlertFields = {
+        "schema": SCHEMA,
+        "id": episode_id(given.kind, origin.topic, given.partition, episode),
+        "event": "acknowledged",
+        "source": given.source.decode(),
+        "kind": given.kind,
+        "priority": PRIORITIES[episode.priority],
+        "presence": "on",
+        "acknowledged": acknowledged_fields(given.life.acknowledged),
+        "reopened": False,
+        "cause": cause_of(given.kind, episode, TECHNICAL_CAUSES),
+        "beat_time": None,
+        "opened_at": record_time(episode.opened_at),
+        "closed_at": None,
+        "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
+        "score": None,
+        "p_value": None,
+        "personal_score": None,
+        "decided_by": None,
+        "threshold": threshold.value,
+        "threshold_version": threshold.version,
+        "model_id": origin.model_id,
+        "topic": origin.topic,
+        "partition": given.partition,
+        "offset": given.state.offset,
+        "samples": None,
+        "reconstruction": None,
+        "typical": None,
+        "monitor_version": VERSION,
+    }
+    return _message(fields, given.source, origin, None)
+
+
+def acknowledged_fields(given: Acknowledgement | None) -> AcknowledgedFields | None:
+    """An acknowledgement as alerts have it."""
+    if given is None:
+        return None
+    return {"by": given.by, "at": rfc3339(given.at), "note": given.note, "version": given.version}
+
+
+def _message(fields: AlertFields, source: bytes, origin: AlertOrigin, traceparent: bytes | None) -> Message:
     value = orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Message(
-        origin.alerts_topic, event.source, value, cloud_event.headers(fields, origin.alerts_topic, traceparent)
-    )
+    return Message(origin.alerts_topic, source, value, cloud_event.headers(fields, origin.alerts_topic, traceparent))
 
 
 def _fields(
@@ -86,6 +143,8 @@ def _fields(
         "source": event.source.decode(),
         "kind": event.kind,
         "priority": PRIORITIES[episode.priority],
+        "presence": "off" if event.name == "closed" else "on",
+        "acknowledged": None,
         "reopened": event.reopened,
         "cause": _cause(event, judged),
         "beat_time": now,

@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from monitor.alarms.lifecycle import LifeEvent, Presence
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
-from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES, EventName, Kind
+from monitor.alarms.rule import EVENTS, PHYSIOLOGICAL_CAUSES, Kind
 from monitor.alarms.run_rule import Priority
 from monitor.beats.beat import SAMPLES
 
 SCHEMA: Literal[1] = 1
+ALERT_EVENTS: tuple[LifeEvent, ...] = (*EVENTS[:2], "acknowledged", *EVENTS[2:])
 SILENT = "silent"
 READ_AGAIN = "read-again"
 UNKNOWN_CAUSE = "unknown"
@@ -41,6 +43,15 @@ class BeatCounts(TypedDict):
     seen: Annotated[Count, Field(description="all beats")]
 
 
+class AcknowledgedFields(TypedDict):
+    """Who has seen an alarm."""
+
+    by: str
+    at: Annotated[Time, Field(description="when the command was given")]
+    note: str
+    version: Annotated[Count, Field(description="offset of the control message")]
+
+
 def _only_when_closed(schema: dict[str, Any]) -> None:
     """What an end has, and what it has not."""
     nothing = {"type": "null"}
@@ -57,10 +68,14 @@ class AlertFields(TypedDict):
     id: Annotated[
         str, Field(min_length=1, description="names the episode: kind:topic:partition:offset of its first beat")
     ]
-    event: Annotated[EventName, Field(description="(id, event, offset) is unique")]
+    event: Annotated[LifeEvent, Field(description="(id, event, offset) is unique")]
     source: Annotated[str, Field(min_length=1, description="the key of the record, as text")]
     kind: Annotated[Kind, Field(description="unusual beats, or a source that cannot be judged as it should be")]
     priority: Annotated[Priority, Field(description="it only rises while the episode is open")]
+    presence: Annotated[Presence, Field(description="`off` when it is closed")]
+    acknowledged: Annotated[
+        AcknowledgedFields | None, Field(description="null: nobody has seen it, or it was taken back")
+    ]
     reopened: Annotated[bool, Field(description="whether an episode of before opens again")]
     cause: Annotated[Cause, Field(description="of the last flagged beat, or why the episode ends without one")]
     beat_time: Annotated[Time | None, Field(description="of the beat that caused the event")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -31,3 +31,12 @@ class ProfileResetFields(CommandFields):
     """A source learns its profile again."""
 
     reset: Literal[True]
+
+
+class AcknowledgementFields(TypedDict):
+    """Somebody has seen an alarm."""
+
+    alarm: Annotated[str, Field(description="its id")]
+    by: Annotated[str, Field(min_length=1, description="who; the first 64 characters count")]
+    at: Annotated[int, Field(ge=0, description="when, ms since 1970")]
+    note: NotRequired[Annotated[str, Field(description="why; the first 128 characters count")]]

@@ -1,4 +1,4 @@
-"""Writes and reads control messages: records of `ecg.control` that set or remove a threshold, or reset a profile.
+"""Writes and reads control messages: records of `ecg.control` that set a threshold, reset a profile or acknowledge.
 
 No I/O.
 """
@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from monitor.alarms.lifecycle import Acknowledgement
+from monitor.alarms.rule import KINDS
 from monitor.beats.beat import MAX_KEY_BYTES as MAX_SOURCE_BYTES
 from monitor.errors import RefusedError
 from monitor.records import strict_json
+from monitor.records.stream_time import is_time
 from monitor.records.strict_json import UnclearError
 from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from monitor.alarms.rule import Kind
     from monitor.records.record import ControlRecord
 
 Measure = Literal["threshold", "false_alarm_rate"]
@@ -27,9 +32,11 @@ ALL = b"*"  # every source without a threshold of its own; a source named `*` ca
 MAX_VALUE_BYTES = 64 * 1024
 _THRESHOLD = b"threshold/"
 _PROFILE = b"profile/"
-MAX_KEY_BYTES = len(_THRESHOLD) + MAX_SOURCE_BYTES
+_ACKNOWLEDGE = b"acknowledge/"
+MAX_KEY_BYTES = len(_ACKNOWLEDGE) + max(map(len, KINDS)) + 1 + MAX_SOURCE_BYTES  # of the longest key
 MAX_TEXT = 200  # characters of a name or a note that are kept
-_ACKNOWLEDGE = b"acknowledge/"  # reserved on the topic; this version does not read it
+MAX_BY, MAX_ACKNOWLEDGE_NOTE = 64, 128  # characters of an acknowledgement: both kinds of it are in a state row
+_ALARM = re.compile(r"(physiological|technical):([A-Za-z0-9._-]{1,249}):([0-9]{1,9}):([0-9]{1,18})")
 _SHOWN_KEY_BYTES = 80  # of a key in a sentence
 
 
@@ -59,6 +66,35 @@ class ProfileReset:
     version: int  # offset of the control record
     by: str = ""  # who gave the command
     note: str = ""  # why
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeCommand:
+    """A command that says that somebody has seen one alarm."""
+
+    source: bytes
+    kind: Kind
+    topic: str  # of the beats
+    partition: int
+    alarm: int  # offset of the beat that opened it
+    given: Acknowledgement
+
+
+def acknowledge_key(kind: Kind, source: str) -> bytes:
+    """The record key of acknowledgements. Raises RefusedError for a name that no source of beats can have."""
+    return b"%b%b/%b" % (_ACKNOWLEDGE, kind.encode(), _source(_encoded(source)))
+
+
+def encode_acknowledgement(alarm_id: str, by: str, at_ms: int, note: str) -> bytes:
+    """The record value that acknowledges an alarm. Raises RefusedError for one that `read` would refuse."""
+    if not by.strip():
+        raise RefusedError("nobody is named who acknowledges")
+    if len(by) > MAX_BY or len(note) > MAX_ACKNOWLEDGE_NOTE:
+        raise RefusedError(f"a name has at most {MAX_BY} characters, and a note {MAX_ACKNOWLEDGE_NOTE}")
+    value = json.dumps({"alarm": alarm_id, "by": by, "at": at_ms} | ({"note": note} if note else {})).encode()
+    kind = _alarm(alarm_id)[0]
+    _acknowledgement(b"%b/?" % kind.encode(), value, 0)
+    return value
 
 
 def key(source: str) -> bytes:
@@ -96,14 +132,15 @@ def encode(command: ThresholdCommand) -> bytes:
     return value
 
 
-def read(record: ControlRecord) -> ControlRequest | ProfileReset | None:
+def read(record: ControlRecord) -> ControlRequest | ProfileReset | AcknowledgeCommand | None:
     """The request in a record.
 
-    None for the key `acknowledge/…`, which is reserved, and for a reset that was taken back: it has happened. Raises
-    RefusedError, with what is wrong, for a record that cannot be read or whose values are not allowed.
+    None for a reset or an acknowledgement that was taken back: it has happened. Raises RefusedError, with what is
+    wrong, for a record that cannot be read or whose values are not allowed.
     """
     if record.key is not None and record.key.startswith(_ACKNOWLEDGE):
-        return None
+        rest = record.key.removeprefix(_ACKNOWLEDGE)
+        return None if record.value is None else _acknowledgement(rest, record.value, record.offset)
     if record.key is not None and record.key.startswith(_PROFILE):
         source = _profile_source(record.key.removeprefix(_PROFILE))
         return None if record.value is None else _reset(source, record.value, record.offset)
@@ -126,6 +163,21 @@ def resets(records: Iterable[ControlRecord]) -> tuple[ProfileReset, ...]:
         if isinstance(request, ProfileReset):
             found.append(request)
     return tuple(found)
+
+
+def acknowledgements(records: Iterable[ControlRecord]) -> list[AcknowledgeCommand]:
+    """The acknowledgements among records. What cannot be read is left out, as in `resets`."""
+    found = []
+    for record in records:
+        if record.key is None or not record.key.startswith(_ACKNOWLEDGE):
+            continue
+        try:
+            request = read(record)
+        except RefusedError:
+            continue
+        if isinstance(request, AcknowledgeCommand):
+            found.append(request)
+    return found
 
 
 def why_ignored(record: ControlRecord, error: RefusedError, *, names_source: bool = True) -> str:
@@ -172,6 +224,36 @@ def _reset(source: bytes, value: bytes, version: int) -> ProfileReset:
     if fields.get("reset") is not True:
         raise RefusedError("it has no `reset` that is true, as a record that resets a profile has")
     return ProfileReset(source, version, _text(fields.get("by")), _text(fields.get("note")))
+
+
+def _acknowledgement(rest: bytes, value: bytes, version: int) -> AcknowledgeCommand:
+    """The acknowledgement in a record; `rest`: its key behind the first `/`. Raises RefusedError."""
+    _, _, source = rest.partition(b"/")
+    fields = _fields(value)
+    kind, topic, partition, alarm = _alarm(fields.get("alarm"))
+    if rest != b"%b/%b" % (kind.encode(), _source(source)):
+        raise RefusedError("the key is not acknowledge/<kind>/<source>, with the kind of the alarm")
+    by, at = _line(fields.get("by"), MAX_BY), fields.get("at")
+    if not by.strip():
+        raise RefusedError("it has no `by`, who acknowledges")
+    if not isinstance(at, float) or not at.is_integer() or not is_time(int(at)):
+        raise RefusedError("it has no `at`, a time in ms since 1970")
+    note = _line(fields.get("note"), MAX_ACKNOWLEDGE_NOTE)
+    return AcknowledgeCommand(source, kind, topic, partition, alarm, Acknowledgement(by, int(at), note, version))
+
+
+def _alarm(alarm_id: object) -> tuple[Kind, str, int, int]:
+    """Kind, topic, partition and offset in the id of an alarm. Raises RefusedError for what is none."""
+    found = _ALARM.fullmatch(alarm_id) if isinstance(alarm_id, str) else None
+    if found is None:
+        raise RefusedError("`alarm` is not the id of an alarm, such as physiological:ecg.beats:0:12")
+    kind: Kind = "physiological" if found[1] == KINDS[0] else "technical"
+    return kind, found[2], int(found[3]), int(found[4])
+
+
+def _line(field: object, most: int) -> str:
+    """The beginning of a text that goes into rows and alerts: without control characters, valid as UTF-8."""
+    return printable(_text(field)[:most].encode(errors="replace").decode())
 
 
 def _command(value: bytes) -> ThresholdCommand:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from monitor.alarms.alert import cause_of, episode_id
+from monitor.alarms.alert import acknowledged_fields, cause_of, episode_id
 from monitor.alarms.episode_state import MAX_ROW_BYTES, decode, decode_row
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.alarms.rule import FREQUENT_ECTOPY, KINDS, MEDIUM
@@ -20,6 +20,7 @@ from monitor.terminal import count_of, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitor.alarms.lifecycle import Acknowledgement, AlarmLife
     from monitor.alarms.rule import EpisodeState, Kind
     from monitor.records.record import Headers
 
@@ -39,6 +40,12 @@ class CurrentAlarm(NamedTuple):
     offset: int  # of the source's last beat that it includes
     stream_time: int  # of the partition at that beat, ms
     written_ms: int  # since the epoch
+    life: AlarmLife | None = None  # where it was acknowledged
+
+    @property
+    def acknowledged(self) -> Acknowledgement | None:
+        """Who has seen it; None: nobody, or it was taken back."""
+        return None if self.life is None else self.life.acknowledged
 
     @property
     def priority(self) -> str:
@@ -81,6 +88,7 @@ class CurrentAlarm(NamedTuple):
             "seconds": self.seconds(now_ms),
             "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
             "unflagged": episode.unflagged,
+            "acknowledged": acknowledged_fields(self.acknowledged),
             "topic": topic,
             "partition": self.partition,
             "offset": self.offset,
@@ -106,7 +114,7 @@ class AlarmFilter:
 
 
 class AlarmChange(NamedTuple):
-    """What became of an alarm. `updated`: its priority or its cause is another one."""
+    """What became of an alarm. `updated`: its priority, its cause or its acknowledgement is another one."""
 
     name: Literal["on", "updated", "off"]
     alarm: CurrentAlarm  # of an alarm that is off: as it was last
@@ -165,12 +173,14 @@ class CurrentAlarms:
             return ()
         partition, source = place
         try:
-            state = decode_row(source, value)
+            state, lives = decode_row(source, value)
         except ValueError as error:
             self._useless[place] = str(error)
             return ()
         return tuple(
-            CurrentAlarm(source.decode(), kind, partition, episode, state.offset, state.stream_time, written_ms)
+            CurrentAlarm(
+                source.decode(), kind, partition, episode, state.offset, state.stream_time, written_ms, lives.get(kind)
+            )
             for kind, episode in zip(KINDS, state.episodes, strict=True)
             if episode.is_open
         )
@@ -212,5 +222,9 @@ def _changes(before: tuple[CurrentAlarm, ...], after: tuple[CurrentAlarm, ...]) 
     for key, alarm in new.items():
         if key not in old:
             yield AlarmChange("on", alarm)
-        elif (alarm.priority, alarm.cause) != (old[key].priority, old[key].cause):
+        elif _shown(alarm) != _shown(old[key]):
             yield AlarmChange("updated", alarm)
+
+
+def _shown(alarm: CurrentAlarm) -> tuple[object, ...]:
+    return alarm.priority, alarm.cause, alarm.acknowledged

@@ -7,22 +7,26 @@ keeps its stores in the same way (changelog topics).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from monitor.alarms.lifecycle import Acknowledgement, AlarmLife
 from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.beats.beat import MAX_KEY_BYTES
 from monitor.records.record import GROUP_HEADER, Message
+from monitor.records.stream_time import MAX_TIME_MS
 from monitor.validation import first_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from monitor.alarms.episodes import StateChange
+    from monitor.alarms.lives import Lives
     from monitor.alarms.rule import Kind
     from monitor.records.record import Assigned
 
@@ -33,6 +37,25 @@ _Number = Annotated[int, Field(ge=-MAX_NUMBER, lt=MAX_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)
+class LifeRow:
+    """The last acknowledgement of an alarm, and whether it holds."""
+
+    alarm: _Number  # offset of the beat that opened it
+    state: Literal["off", "on", "acknowledged"]
+    priority: Annotated[int, Field(ge=0, lt=len(PRIORITIES))]
+    by: Annotated[str, Field(max_length=200)]
+    at: Annotated[int, Field(ge=0, le=MAX_TIME_MS)]
+    note: Annotated[str, Field(max_length=200)]
+    version: Annotated[int, Field(ge=0, lt=MAX_NUMBER)]  # offset of the control record
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    def life(self) -> AlarmLife:
+        given = Acknowledgement(self.by, self.at, self.note, self.version)
+        return AlarmLife(self.alarm, self.state, self.priority, given)
+
+
+@dataclass(frozen=True, slots=True)
 class StateRow:
     """The value of a row."""
 
@@ -40,6 +63,8 @@ class StateRow:
     offset: _Number
     clock: _Number  # the stored name of the stream time
     tracks: dict[Literal["physiological", "technical"], EpisodeState]  # the stored name of the episode states
+    # only where an alarm was acknowledged; a version that does not know it cannot read such a row
+    acknowledged: dict[Literal["physiological", "technical"], LifeRow] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
@@ -65,15 +90,21 @@ class Restored:
     sources: dict[bytes, SourceState]
     useless: dict[bytes, str]  # rows that could not be read: source -> what is wrong
     outdated: dict[bytes, SourceState]  # whose rows are to be deleted, see `restore`
+    lives: dict[bytes, Lives] = field(default_factory=dict)  # of `sources`: where an alarm was acknowledged
 
 
 def rows(
-    changes: Sequence[StateChange], outdated: Mapping[int, Iterable[bytes]], topic: str, group: str
+    changes: Sequence[StateChange],
+    outdated: Mapping[int, Iterable[bytes]],
+    topic: str,
+    group: str,
+    lives_of: Callable[[int, bytes], Lives | None] | None = None,
 ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Messages that write the states, and messages that delete the rows of states that are over.
 
     `outdated` are the sources of each partition whose rows are to be deleted; where a source has a new state, that
-    replaces the row. Each row names its group: another one that uses the same topic refuses to.
+    replaces the row. `lives_of`: what is remembered of a source's acknowledgements; None: nothing is of any. Each row
+    names its group: another one that uses the same topic refuses to.
     """
     headers = ((GROUP_HEADER, group.encode()),)
     stale = [(partition, source) for partition, sources in outdated.items() for source in sources]
@@ -82,7 +113,9 @@ def rows(
     gone += [(partition, source) for partition, source, state in changes if state is None]
     return (
         tuple(
-            Message(topic, source, encode(state), headers, partition=partition)
+            Message(
+                topic, source, encode(state, lives_of and lives_of(partition, source)), headers, partition=partition
+            )
             for partition, source, state in changes
             if state is not None
         ),
@@ -90,12 +123,17 @@ def rows(
     )
 
 
-def encode(state: SourceState) -> bytes:
+def encode(state: SourceState, lives: Lives | None = None) -> bytes:
     """The value of a row of the state topic. A kind of episode with nothing to remember is left out."""
     (physiological, technical), stream_time, offset = state
     is_usual = technical is QUIET and physiological.opened_offset < 0
     tracks = _usual_track(physiological) if is_usual else _tracks(state.episodes)
-    return b'{"schema":%d,"offset":%d,"clock":%d,"tracks":{%b}}' % (SCHEMA, offset, stream_time, tracks)
+    more = b"" if not lives else b',"acknowledged":' + orjson.dumps({one: _life(life) for one, life in lives.items()})
+    return b'{"schema":%d,"offset":%d,"clock":%d,"tracks":{%b}%b}' % (SCHEMA, offset, stream_time, tracks, more)
+
+
+def _life(life: AlarmLife) -> dict[str, str | int]:
+    return {"alarm": life.alarm, "state": life.state, "priority": life.priority, **life.last._asdict()}
 
 
 @lru_cache(maxsize=10_000)
@@ -118,6 +156,11 @@ def _track(kind: Kind, episode: EpisodeState) -> bytes:
 
 def decode(value: bytes) -> SourceState:
     """The state in a row's value. Raises ValueError with a sentence for what is not a row of this schema."""
+    return decode_all(value)[0]
+
+
+def decode_all(value: bytes) -> tuple[SourceState, Lives]:
+    """The same, with what is remembered of acknowledgements."""
     try:
         row = _ROW.validate_json(value)
     except ValidationError as error:
@@ -125,7 +168,12 @@ def decode(value: bytes) -> SourceState:
     physiological, technical = (row.tracks.get(kind, QUIET) for kind in KINDS)
     if not (_is_possible(physiological) and _is_possible(technical)):
         raise ValueError("a number in it is none that a monitor writes")
-    return SourceState((physiological, technical), row.clock, row.offset)
+    lives: Lives = {kind: one.life() for kind, one in row.acknowledged.items()}
+    for kind, life in lives.items():
+        episode = row.tracks.get(kind, QUIET)
+        if life.alarm != episode.opened_offset or episode.is_open == (life.state == "off"):
+            raise ValueError("an acknowledgement in it is of another alarm")
+    return SourceState((physiological, technical), row.clock, row.offset), lives
 
 
 def _is_possible(episode: EpisodeState) -> bool:
@@ -138,15 +186,15 @@ def _is_possible(episode: EpisodeState) -> bool:
     return are_numbers and are_counts and is_window and is_closing and 0 <= priority < len(PRIORITIES)
 
 
-def decode_row(source: bytes, value: bytes) -> SourceState:
-    """The state in a row of the topic, whose key is the source. Raises ValueError with a sentence, as `decode`."""
+def decode_row(source: bytes, value: bytes) -> tuple[SourceState, Lives]:
+    """The state in a row of the topic, whose key is the source, as `decode_all`. Raises ValueError with a sentence."""
     if not 0 < len(source) <= MAX_KEY_BYTES or len(value) > MAX_ROW_BYTES:
         raise ValueError(f"a row has a key of 1 to {MAX_KEY_BYTES} bytes and a value of at most {MAX_ROW_BYTES}")
     try:
         source.decode()
     except UnicodeDecodeError:
         raise ValueError("its key is not UTF-8") from None
-    return decode(value)
+    return decode_all(value)
 
 
 def restore(assigned: Assigned) -> Restored:
@@ -157,11 +205,11 @@ def restore(assigned: Assigned) -> Restored:
     beats are read again, or are gone. At least once, rows are written before offsets, so such a row is the normal case
     and its beats are known already; there, offsets that were set by hand are recognised by the missing stream time.
     """
-    sources, useless, outdated = {}, {}, {}
+    sources, useless, outdated, lives = {}, {}, {}, {}
     may_be_outdated = assigned.atomic or assigned.stream_time is None
     for source, value in assigned.state.items():
         try:
-            state = decode_row(source, value)
+            state, of_source = decode_row(source, value)
         except ValueError as error:
             useless[source[:MAX_KEY_BYTES]] = str(error)
             continue
@@ -169,4 +217,6 @@ def restore(assigned: Assigned) -> Restored:
             outdated[source] = state
         elif not state.is_over:
             sources[source] = state
-    return Restored(sources, useless, outdated)
+            if of_source:
+                lives[source] = of_source
+    return Restored(sources, useless, outdated, lives)

@@ -91,6 +91,11 @@ class Episodes:
             for kind, episode in zip(KINDS, state.episodes, strict=True):
                 self.open[kind] += sign * episode.is_open
 
+    def state(self, partition: int, source: bytes) -> SourceState | None:
+        """What is remembered of a source; None where nothing is."""
+        known = self._partitions.get(partition)
+        return None if known is None else known.sources.get(source)
+
     def stream_time(self, partition: int) -> StreamTime | None:
         """The stream time of a partition; None before its first beat."""
         known = self._partitions.get(partition)

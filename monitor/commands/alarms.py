@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     from monitor.broker.client import TopicRecord
     from monitor.settings import Settings
 
-HEADER = ("priority", "kind", "cause", "source", "opened", "for", "flagged beats", "decided by", "alarm")
+HEADER = (
+    "priority",
+    "kind",
+    "cause",
+    "source",
+    "opened",
+    "for",
+    "flagged beats",
+    "decided by",
+    "acknowledged",
+    "alarm",
+)
 LOOK_SECONDS = 0.5  # between two looks at what has changed
 CHECK_SECONDS = 2.0  # between two questions whether the broker still answers, and the topic is the same
 AGAIN_SECONDS = 1.0  # before the next attempt, after one that failed
@@ -92,6 +103,7 @@ class AlarmView:
             "not known" if seconds is None else lasting(seconds),
             f"{beats['abnormal']} of {beats['seen']}",
             found["decided_by"] or "-",
+            "-" if alarm.acknowledged is None else printable(alarm.acknowledged.by),
             found["id"],
         )
 
@@ -126,7 +138,8 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _take(current: CurrentAlarms, records: Iterable[TopicRecord]) -> None:
+def take(current: CurrentAlarms, records: Iterable[TopicRecord]) -> None:
+    """Let `current` know what the records of its topic say."""
     for record in records:
         if record.key is not None:  # Kafka takes no other into a compacted topic
             current.take((record.partition, record.key), record.value, record.headers, record.timestamp)
@@ -135,7 +148,7 @@ def _take(current: CurrentAlarms, records: Iterable[TopicRecord]) -> None:
 def _show_once(view: AlarmView) -> None:
     current = CurrentAlarms(view.config.group_id)
     with broker.Reader(view.config, view.config.state_topic_name, from_beginning=True) as reader:
-        _take(current, reader.until_end())
+        take(current, reader.until_end())
     current.settle()
     found = sorted(filter(view.wanted.takes, current), key=attrgetter("urgency"))
     now_ms = _now_ms()
@@ -174,7 +187,7 @@ def _looks(config: Settings, current: CurrentAlarms) -> Generator[AlarmLook]:
         try:
             with broker.Reader(config, config.state_topic_name, from_beginning=True) as reader:
                 current.begin_again()
-                _take(current, reader.until_end())
+                take(current, reader.until_end())
                 yield AlarmLook(current.settle(), "")
                 is_first = False
                 yield from _changes(reader, current)
@@ -191,7 +204,7 @@ def _changes(reader: broker.Reader, current: CurrentAlarms) -> Iterator[AlarmLoo
     while True:
         until = time.monotonic() + LOOK_SECONDS
         while (left := until - time.monotonic()) > 0:
-            _take(current, reader.poll(left))
+            take(current, reader.poll(left))
         yield AlarmLook(current.settle(), "")
         if time.monotonic() - checked > CHECK_SECONDS:
             if reader.is_outdated():

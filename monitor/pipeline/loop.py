@@ -143,6 +143,8 @@ class Loop:
             pipeline.passed(parsed.ends)
         if slots.scoring is not None:
             slots.judge(pipeline.finish(slots.scoring, records.revoked | records.assigned.keys()))
+        elif parsed is None and slots.judged is None and pipeline.has_commands():
+            parsed = pipeline.parse(records)  # without records: what a command changes does not wait for a beat
         if parsed is not None:
             slots.add(parsed)
 
@@ -180,6 +182,7 @@ class Loop:
                 complaints.append(complaint)
         if changes:
             self._pipeline.reset_profiles(control_message.resets(changes))
+            self._pipeline.acknowledge(control_message.acknowledgements(changes))
             self._recorder.control_records_read(len(changes), complaints, self._thresholds)
 
     def _assign(self, assigned: Mapping[int, Assigned]) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from monitor.alarms import alert, episode_state
-from monitor.alarms.alert import AlertOrigin, Waveform
+from monitor.alarms.alert import AlertContext, AlertOrigin, Waveform
 from monitor.alarms.cloud_event import traceparent_of
 from monitor.alarms.judged import JudgedBeats
+from monitor.alarms.lives import AlarmLives
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.alarms.alert import Rounded
-    from monitor.alarms.control_message import ProfileReset
+    from monitor.alarms.control_message import AcknowledgeCommand, ProfileReset
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes, Observed
+    from monitor.alarms.lifecycle import Acknowledgement
+    from monitor.alarms.lives import StepLives
     from monitor.alarms.rule import Event
     from monitor.alarms.threshold import Thresholds
     from monitor.beats.beat import Beats
@@ -125,6 +128,8 @@ class Pipeline:
         self._thresholds = components.thresholds
         self._episodes = components.episodes
         self._settings, self._clock = settings, clock
+        self._lives = AlarmLives(settings.beats_topic)
+        self._positions: dict[int, int] = {}  # partition -> offset of the next record to judge
         self._origin = AlertOrigin(settings.beats_topic, model_id, settings.alerts_topic)
         self._thread = ThreadPoolExecutor(1, "score")
         self._personal = components.personal
@@ -135,6 +140,8 @@ class Pipeline:
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
         self._episodes.revoke(partition)
+        self._lives.revoke(partition)
+        self._positions.pop(partition, None)
         self._outdated.pop(partition, None)
         self._read_again.pop(partition, None)
         self._read_at.pop(partition, None)
@@ -147,10 +154,21 @@ class Pipeline:
         Returns what came of its profiles; None where profiles are not used.
         """
         self._episodes.assign(partition, assigned.stream_time, restored.sources, restored.outdated)
+        self._lives.assign(partition, restored.lives)
+        self._positions[partition] = assigned.offset
         self._outdated[partition] = restored.outdated
         self._read_again[partition] = range(assigned.read_from, assigned.offset)
         self._read_at[partition] = self._clock.monotonic()
         return None if self._personal is None else self._personal.assign(partition, assigned)
+
+    def acknowledge(self, commands: Iterable[AcknowledgeCommand]) -> None:
+        """Take commands: the next step applies them."""
+        for command in commands:
+            self._lives.add(command)
+
+    def has_commands(self) -> bool:
+        """Whether a step has something to do although no record came."""
+        return self._lives.is_due()
 
     def reset_profiles(self, resets: Iterable[ProfileReset]) -> None:
         """Let sources learn their profiles again."""
@@ -231,7 +249,10 @@ class Pipeline:
         judged = verdicts.judged
         observed = self._episodes.observe(judged.beats, verdicts.flags)
         observed_at = self._clock.monotonic()
-        checkpoint = self._checkpoint(parsed, verdicts, observed)
+        self._positions |= parsed.offsets
+        partition_of = judged.beats.partition
+        lives = self._lives.step(observed, lambda event: int(partition_of[event.row]), self._episodes.state)
+        checkpoint = self._checkpoint(parsed, verdicts, observed, lives)
         stages: dict[Stage, float] = {
             "score": scored - started,
             "judge": observed_at - scored,
@@ -248,6 +269,8 @@ class Pipeline:
             far_ahead=observed.far_ahead,
             started=parsed.started,
             seconds={**parsed.seconds, **stages},
+            acknowledged=tuple(one.kind for one in lives.applied),
+            useless=lives.useless,
         )
         return Step(checkpoint, facts, frozenset(parsed.ends))
 
@@ -266,10 +289,19 @@ class Pipeline:
         none, population = np.full(len(beats), np.nan, np.float32), np.zeros(len(beats), np.bool_)
         return JudgedBeats(beats, scores.score, *columns, TECHNICAL_CAUSES, scores.cause, none, population)
 
-    def _checkpoint(self, parsed: Parsed, verdicts: PersonalVerdicts, observed: Observed) -> Checkpoint:
-        """The alerts, the scores if MONITOR_SCORES is set, dead letters, state, profiles and offsets of the step."""
-        settings, judged = self._settings, verdicts.judged
-        messages = self._alerts(observed.events, verdicts, parsed.headers)
+    def _checkpoint(
+        self, parsed: Parsed, verdicts: PersonalVerdicts, observed: Observed, lives: StepLives
+    ) -> Checkpoint:
+        """The alerts, the scores if MONITOR_SCORES is set, dead letters, state, profiles and offsets of the step.
+
+        What a command changes goes out with the offset of its partition, also where no record of it came: only offsets
+        make the broker refuse a member that is out of the group.
+        """
+        settings, judged, applied = self._settings, verdicts.judged, lives.applied
+        messages = self._alerts(observed.events, verdicts, parsed.headers, lives.shown)
+        threshold_of = self._thresholds.for_source
+        messages += [alert.acknowledged_alert(one, self._origin, threshold_of(one.source)) for one in applied]
+        offsets = {one.partition: self._positions[one.partition] for one in applied} | dict(parsed.offsets)
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
         messages += [letter.message for letter in parsed.letters]
@@ -277,21 +309,29 @@ class Pipeline:
         due = {
             one: self._outdated.pop(one) for one, _ in partition_slices(judged.beats.partition) if one in self._outdated
         }
-        written, deleted = episode_state.rows(observed.changes, due, settings.state_topic_name, settings.group_id)
-        stream_times = {partition: self._episodes.stream_time(partition) for partition in parsed.ends}
+        topic, group = settings.state_topic_name, settings.group_id
+        written, deleted = episode_state.rows(lives.changes(observed.changes), due, topic, group, self._lives.lookup())
+        ends = offsets | dict(parsed.ends)
+        stream_times = {partition: self._episodes.stream_time(partition) for partition in ends}
         known = {partition: time for partition, time in stream_times.items() if time is not None}
         if self._personal is None:
-            return Checkpoint((*messages, *written), deleted, parsed.offsets, known)
-        profiles = self._personal.messages(parsed.ends, known)
+            return Checkpoint((*messages, *written), deleted, offsets, known)
+        profiles = self._personal.messages(ends, known)
         return Checkpoint(
             (*messages, *written, *profiles.messages),
             (*deleted, *profiles.deletions),
-            parsed.offsets,
+            offsets,
             known,
             profiles.read_from,
         )
 
-    def _alerts(self, events: list[Event], verdicts: PersonalVerdicts, headers: RecordHeaders) -> list[Message]:
+    def _alerts(
+        self,
+        events: list[Event],
+        verdicts: PersonalVerdicts,
+        headers: RecordHeaders,
+        shown: Mapping[int, Acknowledgement],
+    ) -> list[Message]:
         """One message an event; the beat of a physiological one comes with its reconstruction, unless it is the end."""
         if not events:  # most steps: do not even call the network with an empty batch
             return []
@@ -305,9 +345,9 @@ class Pipeline:
                 alert.waveform(event, judged, waveforms),
                 self._origin,
                 threshold_of(event.source),
-                traceparent=_traceparent(event, judged.beats, headers),
+                AlertContext(shown.get(index), _traceparent(event, judged.beats, headers)),
             )
-            for event in events
+            for index, event in enumerate(events)
         ]
 
     def _waveforms(self, verdicts: PersonalVerdicts, rows: list[int]) -> list[Waveform]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from monitor.alarms.control_message import AcknowledgeCommand
     from monitor.alarms.judged import JudgedBeats
-    from monitor.alarms.rule import BeatFlags, Event
+    from monitor.alarms.rule import BeatFlags, Event, Kind
     from monitor.profiles import Notice
 
 Stage = Literal["parse", "score", "judge", "encode", "deliver"]
@@ -29,3 +30,5 @@ class StepFacts:
     far_ahead: int  # beats with a time too far ahead of their partition's to be believed
     started: float  # monotonic seconds when the records had been read
     seconds: Mapping[Stage, float]  # time of the main thread in each stage so far: all but `deliver`
+    acknowledged: Sequence[Kind] = ()  # of the alarms that were acknowledged
+    useless: Sequence[AcknowledgeCommand] = ()  # acknowledgements that name no alarm that is on

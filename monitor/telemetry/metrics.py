@@ -21,7 +21,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from monitor.alarms.rule import EVENTS, KINDS
+from monitor.alarms.alert_fields import ALERT_EVENTS
+from monitor.alarms.rule import KINDS
 from monitor.beats.parse import REASONS
 from monitor.model.scorer import CAUSES
 from monitor.profiles.batch import NOTICE_KINDS
@@ -205,7 +206,7 @@ class Metrics:
         )
         for kind in KINDS:
             self.episodes.labels(kind)
-            for event in EVENTS:
+            for event in ALERT_EVENTS:
                 self.alerts.labels(kind, event)
 
     def _build_loop(self) -> None:

@@ -207,6 +207,10 @@ class Recorder:
     def _count_events(self, facts: StepFacts) -> None:
         """Count the alerts of a step, and how late each is."""
         metrics, beats, now = self._metrics, facts.judged.beats, self._clock.wall()
+        for kind in facts.acknowledged:
+            metrics.alerts.labels(kind, "acknowledged").inc()
+        if facts.useless:
+            log.info("%d acknowledgements are of alarms that are not on: they change nothing", len(facts.useless))
         for event in facts.events:
             metrics.alerts.labels(event.kind, event.name).inc()
             log.debug("%s episode %s: %s", event.kind, event.name, event.source)

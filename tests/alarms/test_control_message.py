@@ -10,6 +10,7 @@ from monitor.alarms import control_message
 from monitor.alarms.control_message import ControlRequest, ProfileReset, ThresholdCommand
 from monitor.errors import RefusedError
 from monitor.records.record import ControlRecord
+from monitor.terminal import printable
 
 KEY = b"threshold/bed 7"
 
@@ -74,8 +75,42 @@ def test_resets_are_found_among_other_records():
     assert control_message.resets(records) == (ProfileReset(b"a", 0),)
 
 
-def test_acknowledgements_are_left_alone():
-    assert read(b"whatever", b"acknowledge/physiological:ecg.beats:0:3") is None
+ALARM, SEEN_KEY = "physiological:ecg.beats:0:3", b"acknowledge/physiological/bed 7"
+
+
+@given(by=st.text(min_size=1, max_size=64).filter(str.strip), note=st.text(max_size=128))
+def test_an_acknowledgement_that_is_written_is_read_without_control_characters(by, note):
+    read_one = read(control_message.encode_acknowledgement(ALARM, by, 1, note), SEEN_KEY)
+    assert (read_one.kind, read_one.topic, read_one.partition, read_one.alarm) == ("physiological", "ecg.beats", 0, 3)
+    assert (read_one.given.by, read_one.given.note) == (printable(by), printable(note))
+    assert read_one.given[1:4:2] == (1, 12)
+
+
+def test_an_acknowledgement_that_was_removed_asks_for_nothing():
+    assert read(None, SEEN_KEY) is None
+
+
+@pytest.mark.parametrize("by", ["", " ", "x" * 65])
+def test_nobody_acknowledges_without_a_short_name(by):
+    with pytest.raises(RefusedError):
+        control_message.encode_acknowledgement(ALARM, by, 1, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"{}", "`alarm` is not the id of an alarm"),
+        (b'{"alarm": "physiological:ecg.beats:0:1e3"}', "`alarm` is not the id of an alarm"),
+        (b'{"alarm": "technical:ecg.beats:0:3"}', "the key is not acknowledge/<kind>/<source>"),
+        (b'{"alarm": "physiological:ecg.beats:0:3"}', "it has no `by`"),
+        (b'{"alarm": "physiological:ecg.beats:0:3", "by": "x"}', "it has no `at`"),
+        (b'{"alarm": "physiological:ecg.beats:0:3", "by": "x", "at": 1e300}', "it has no `at`"),
+        (b'{"alarm": "physiological:ecg.beats:0:3", "by": "x", "at": 1.5}', "it has no `at`"),
+    ],
+)
+def test_an_acknowledgement_that_lacks_something_is_refused(value, expected):
+    with pytest.raises(RefusedError, match=expected):
+        read(value, SEEN_KEY)
 
 
 @pytest.mark.parametrize(

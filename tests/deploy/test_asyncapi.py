@@ -91,11 +91,14 @@ def test_what_is_taken_away_is_found(change):
 
 def test_what_is_added_takes_nothing_away():
     after = deepcopy(SCHEMAS["alert"])
-    after["properties"] |= {"presence": {"type": "string"}, "kind": after["properties"]["kind"] | {"description": "?"}}
+    after["properties"] |= {
+        "activation": {"type": "string"},
+        "kind": after["properties"]["kind"] | {"description": "?"},
+    }
     after["properties"]["event"]["enum"].append("reminded")
-    after["required"].append("presence")
+    after["required"].append("fresh")
     assert list(lost(SCHEMAS["alert"], after, is_read=False)) == []
-    assert list(lost(SCHEMAS["alert"], after, is_read=True)) == ["/required/presence"]
+    assert list(lost(SCHEMAS["alert"], after, is_read=True)) == ["/required/fresh"]
 
 
 @pytest.mark.parametrize(("name", "fields"), [("alert", AlertFields), ("score", ScoreFields)])

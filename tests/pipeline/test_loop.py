@@ -138,6 +138,8 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
         "source": "bed 7",
         "kind": "physiological",
         "priority": "medium",
+        "presence": "on",
+        "acknowledged": None,
         "reopened": False,
         "cause": "unusual-shape",
         "beat_time": "1970-01-01T00:00:03.000Z",

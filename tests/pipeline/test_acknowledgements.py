@@ -1,0 +1,180 @@
+"""Acknowledgements through the loop: applied once, by whoever reads the partition, also after kills and replays."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from monitor.alarms import control_message
+from monitor.alarms.rule import EpisodeRule
+from monitor.broker import MemoryBroker, MemoryCluster
+from monitor.records.record import Message
+from monitor.settings import Settings
+from tests.pipeline.test_loop import ABNORMAL, NORMAL, Bench
+
+RULE = EpisodeRule(3, 5, 5, 60_000, merge_ms=20_000)
+BED = b"bed 7"
+START_MS = 1_700_000_000_000
+
+
+class Member(MemoryBroker):
+    """A member that never works on two batches at once."""
+
+    is_behind = False
+
+
+class Ward:
+    """A cluster, and the members that judge its beats, one after the other."""
+
+    def __init__(self, **changes):
+        self._changes = {"group_id": "ward"} | changes
+        self.settings = Settings(**self._changes)
+        self.cluster = MemoryCluster(self.settings)
+        self.sent = 0
+        self.bench = None
+        self.kill()
+
+    def kill(self):
+        """The member dies, and another one begins."""
+        if self.bench is not None:
+            self.cluster.evict(self.bench.broker)
+        broker = Member(self.cluster)
+        self.bench = Bench(broker=broker, episode_rule=RULE, **self._changes)
+        return self
+
+    def beats(self, kinds, source=BED):
+        for kind in kinds:
+            value = ABNORMAL if kind == "V" else NORMAL
+            self.cluster.publish(Message("ecg.beats", source, value), START_MS + 1000 * self.sent)
+            self.sent += 1
+        return self
+
+    def acknowledge(self, opened, by="nurse", source="bed 7", note="seen"):
+        value = control_message.encode_acknowledgement(f"physiological:ecg.beats:0:{opened}", by, START_MS, note)
+        key = control_message.acknowledge_key("physiological", source)
+        self.cluster.publish(Message("ecg.control", key, value))
+        return self
+
+    def turn(self, times=4):
+        self.bench.turn(times)
+        return self
+
+    def alerts(self):
+        return [orjson.loads(one.value) for one in self.cluster.messages(self.settings.alerts_topic)]
+
+    def told(self):
+        """Each event with who has acknowledged the alarm then."""
+        return [(one["event"], one["acknowledged"] and one["acknowledged"]["by"]) for one in self.alerts()]
+
+
+OPENED, SEEN = ("opened", None), ("acknowledged", "nurse")
+
+
+@pytest.fixture
+def ward():
+    """An alarm is on that opened at offset 2."""
+    return Ward().beats("VVV").turn()
+
+
+def test_an_acknowledgement_goes_out_without_a_beat_and_the_end_of_the_alarm_tells_it(ward):
+    ward.acknowledge(2).turn()
+    assert ward.told() == [OPENED, SEEN]
+    assert ward.alerts()[1]["acknowledged"] == {
+        "by": "nurse",
+        "at": "2023-11-14T22:13:20.000Z",
+        "note": "seen",
+        "version": 0,
+    }
+    ward.beats("NNNNN").turn()
+    assert ward.told() == [OPENED, SEEN, ("closed", "nurse")]
+    assert [one["presence"] for one in ward.alerts()] == ["on", "on", "off"]
+
+
+def test_a_command_is_applied_once_whatever_is_read_again(ward):
+    ward.acknowledge(2).turn().kill().turn().kill().beats("V").turn()
+    assert ward.told() == [OPENED, SEEN]
+
+
+def test_a_command_that_came_while_nobody_read_is_applied_after_the_start(ward):
+    ward.acknowledge(2).kill().turn()
+    assert ward.told() == [OPENED, SEEN]
+
+
+def test_a_command_whose_checkpoint_was_aborted_is_applied_again(ward):
+    ward.bench.broker.rewind_next()
+    ward.acknowledge(2).turn(8)
+    assert ward.told() == [OPENED, SEEN]
+
+
+def test_a_member_that_was_put_out_acknowledges_nothing_and_the_next_one_does(ward):
+    ward.acknowledge(2)
+    ward.cluster.evict(ward.bench.broker)
+    other = Bench(broker=Member(ward.cluster), episode_rule=RULE, group_id="ward").turn(3)
+    ward.turn(3)
+    assert other.metric("alerts_total", kind="physiological", event="acknowledged") == 1
+    assert ward.told() == [OPENED, SEEN]
+
+
+def test_an_alarm_that_opens_again_is_not_acknowledged_any_more_and_an_old_command_does_not_return(ward):
+    ward.acknowledge(2).turn().beats("NNNNNVVV").turn().kill().turn()
+    assert ward.told() == [OPENED, SEEN, ("closed", "nurse"), OPENED]
+    assert len({one["id"] for one in ward.alerts()}) == 1
+    assert ward.acknowledge(2, by="doctor").turn().told()[-1] == ("acknowledged", "doctor")
+
+
+def test_a_second_acknowledgement_of_the_same_alarm_changes_nothing(ward):
+    ward.acknowledge(2).turn().acknowledge(2, by="doctor").turn().kill().turn()
+    assert ward.told() == [OPENED, SEEN]
+
+
+@pytest.mark.parametrize(("opened", "source"), [(1, "bed 7"), (2, "bed 8"), (10**17, "bed 7")])
+def test_a_command_about_an_unknown_alarm_changes_nothing_and_is_logged(ward, caplog, opened, source):
+    caplog.set_level("INFO")
+    ward.acknowledge(opened, source=source).turn()
+    assert ward.told() == [OPENED]
+    assert "1 acknowledgements are of alarms that are not on: they change nothing" in caplog.messages
+
+
+def test_rows_of_sources_without_an_acknowledgement_have_no_such_field(ward):
+    assert b"acknowledged" not in ward.cluster.state(0)[BED]
+    ward.acknowledge(2).turn()
+    assert b'"acknowledged":{"physiological":{"alarm":2,' in ward.cluster.state(0)[BED]
+    assert ward.beats("N" * 40).turn().cluster.state(0) == {}
+
+
+TURNS = st.one_of(
+    st.sampled_from(["kill", "turn", "acknowledge", "again", "rewind"]), st.sampled_from(["V", "VVV", "N", "NNNNN"])
+)
+
+
+@profile(max_examples=60, deadline=None)
+@given(turns=st.lists(TURNS, max_size=25))
+def test_nothing_is_said_of_an_alarm_that_is_off_and_nothing_twice(turns):
+    ward, beats = Ward(), ""
+    for turn in turns:
+        if turn == "kill":
+            ward.kill()
+        elif turn == "rewind":
+            ward.bench.broker.rewind_next()
+        elif turn in {"acknowledge", "again"}:
+            opened = [one["offset"] for one in ward.alerts() if one["event"] == "opened" and not one["reopened"]]
+            ward.acknowledge(([0, *opened])[-1 if turn == "acknowledge" else 0])
+        elif turn != "turn":
+            ward.beats(turn)
+            beats += turn
+        ward.turn(2)
+    ward.turn(8)
+    last, seen = {}, set()
+    for one in ward.alerts():
+        event, before = one["event"], last.get(one["id"], "off")
+        assert (before == "off") == (event == "opened")
+        assert event != "acknowledged" or before == "on"
+        assert (one["id"], event, one["offset"]) not in seen
+        seen.add((one["id"], event, one["offset"]))
+        last[one["id"]] = {"closed": "off", "acknowledged": "acknowledged"}.get(event, "on")
+    alone = Ward().beats(beats).turn(8)
+    others = [(one["id"], one["event"], one["offset"]) for one in ward.alerts() if one["event"] != "acknowledged"]
+    assert others == [(one["id"], one["event"], one["offset"]) for one in alone.alerts()]
