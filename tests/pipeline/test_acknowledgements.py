@@ -13,6 +13,7 @@ from monitor.alarms.rule import EpisodeRule
 from monitor.broker import MemoryBroker, MemoryCluster
 from monitor.records.record import Message
 from monitor.settings import Settings
+from tests.pipeline import test_profiles as profile_ward
 from tests.pipeline.test_loop import ABNORMAL, NORMAL, Bench
 
 RULE = EpisodeRule(3, 5, 5, 60_000, merge_ms=20_000)
@@ -24,6 +25,14 @@ class Member(MemoryBroker):
     """A member that never works on two batches at once."""
 
     is_behind = False
+
+    def __init__(self, cluster):
+        super().__init__(cluster)
+        self.checkpoints = []
+
+    def deliver(self, checkpoint):
+        self.checkpoints.append(checkpoint)
+        super().deliver(checkpoint)
 
 
 class Ward:
@@ -91,6 +100,14 @@ def test_an_acknowledgement_goes_out_without_a_beat_and_the_end_of_the_alarm_tel
     ward.beats("NNNNN").turn()
     assert ward.told() == [OPENED, SEEN, ("closed", "nurse")]
     assert [one["presence"] for one in ward.alerts()] == ["on", "on", "off"]
+
+
+def test_its_checkpoint_has_the_offset_of_the_partition_so_that_kafka_checks_the_member(ward):
+    ward.acknowledge(2).turn()
+    (checkpoint,) = [
+        one for one in ward.bench.broker.checkpoints if any(b"nurse" in (m.value or b"") for m in one.messages)
+    ]
+    assert (checkpoint.offsets, set(checkpoint.stream_times)) == ({0: 3}, {0})
 
 
 def test_a_command_is_applied_once_whatever_is_read_again(ward):
@@ -178,3 +195,31 @@ def test_nothing_is_said_of_an_alarm_that_is_off_and_nothing_twice(turns):
     alone = Ward().beats(beats).turn(8)
     others = [(one["id"], one["event"], one["offset"]) for one in ward.alerts() if one["event"] != "acknowledged"]
     assert others == [(one["id"], one["event"], one["offset"]) for one in alone.alerts()]
+
+
+def test_profiles_are_complete_after_an_acknowledgement_without_a_beat_and_a_kill():
+    def judged(turns):
+        ward = profile_ward.Ward(profile_ward.LEARNING + "NNNNNNVVVVV").judge_all()
+        (alarm,) = [one for one in ward.alerts() if one["source"] == "bed 1" and one["event"] == "opened"]
+        for turn in turns:
+            if turn == "kill":
+                ward.start()
+            else:
+                value = control_message.encode_acknowledgement(alarm["id"], "nurse", START_MS, "")
+                ward.cluster.publish(Message("ecg.control", b"acknowledge/physiological/bed 1", value))
+            ward.judge_all()
+        for message, time_ms in profile_ward.stream("N" * 400)[700:]:
+            ward.cluster.publish(message, time_ms)
+        ward.judge_all()
+        return ward
+
+    disturbed, alone = judged(["acknowledge", "kill", "kill"]), judged([])
+    seen = [one for one in disturbed.alerts() if one["event"] == "acknowledged"]
+    assert [(one["source"], one["acknowledged"]["by"]) for one in seen] == [("bed 1", "nurse")]
+    first, second = (
+        {(one["partition"], one["offset"]): one["personal_score"] for one in ward.scores()}
+        for ward in (disturbed, alone)
+    )
+    scored = [{place: score for place, score in one.items() if score is not None} for one in (first, second)]
+    assert len(scored[0]) > 400  # the others are of the time before the profile
+    assert scored[0] == pytest.approx(scored[1], rel=1e-3)
