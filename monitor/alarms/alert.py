@@ -147,6 +147,7 @@ def _fields(
         "acknowledged": None,
         "reopened": event.reopened,
         "cause": _cause(event, judged),
+        "marks": [judged.cause[code] for code in event.marks],
         "beat_time": now,
         "opened_at": record_time(episode.opened_at),
         "closed_at": now if event.name == "closed" else None,

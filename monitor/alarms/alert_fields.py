@@ -78,6 +78,9 @@ class AlertFields(TypedDict):
     ]
     reopened: Annotated[bool, Field(description="whether an episode of before opens again")]
     cause: Annotated[Cause, Field(description="of the last flagged beat, or why the episode ends without one")]
+    marks: Annotated[
+        Sequence[Cause], Field(description="technical causes of the beat, where it is judged all the same: a doubt")
+    ]
     beat_time: Annotated[Time | None, Field(description="of the beat that caused the event")]
     opened_at: Annotated[Time | None, Field(description="time of the beat that opened the episode")]
     closed_at: Annotated[Time | None, Field(description="null while the episode is open")]

@@ -90,6 +90,12 @@ class FlagColumns(NamedTuple):
         begins = (flags.run > 0) & (flags.frequent == FREQUENT)
         return cls((physiological != 0) | (cause != 0), physiological, cause, flags.priority, begins)
 
+    def with_lowest(self, cause: int, has: NDArray[np.bool_]) -> FlagColumns:
+        """The same with this technical cause where `has` (n,) is true and the beat has no other."""
+        if not has.any():
+            return self
+        return self._replace(flagged=self.flagged | has, cause=np.where(has & (self.cause == 0), cause, self.cause))
+
     def rows(self, rows: slice) -> FlagColumns:
         """Those of some beats."""
         counted = self.flagged[rows], self.physiological[rows], self.cause[rows]

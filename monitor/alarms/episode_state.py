@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SCHEMA: Literal[1] = 1
 MAX_ROW_BYTES = 4096  # a row takes some 500; others may write to the topic as well
 MAX_NUMBER = 2**62  # of offsets, times and counts: sums of two still fit into 64 bits
+MAX_TIME = 2**63  # of the beat that opened an episode: a record can have any
 _Number = Annotated[int, Field(ge=-MAX_NUMBER, lt=MAX_NUMBER)]
 
 
@@ -179,7 +180,7 @@ def decode_all(value: bytes) -> tuple[SourceState, Lives]:
 def _is_possible(episode: EpisodeState) -> bool:
     """Whether all numbers are in the ranges that beats can give: others would end the monitor later."""
     recent, length, unflagged, opened_offset, opened_at, *counts, closed_at, priority = episode
-    are_numbers = all(-MAX_NUMBER <= number < MAX_NUMBER for number in (opened_offset, opened_at))
+    are_numbers = -MAX_NUMBER <= opened_offset < MAX_NUMBER and -MAX_TIME <= opened_at < MAX_TIME
     are_counts = all(0 <= number < MAX_NUMBER for number in (unflagged, *counts))
     is_window = 0 <= length <= MAX_WINDOW and 0 <= recent < 2**MAX_WINDOW
     is_closing = closed_at == QUIET.closed_at or (0 <= closed_at < MAX_NUMBER and opened_offset >= 0)

@@ -10,16 +10,20 @@ alerts, and the next member that reads the partition starts with them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.alarms.batch import BatchObserver, FlagColumns, PartitionBeats, PlainRuns
+from monitor.alarms.recent.technical import CLOCK
 from monitor.alarms.rule import KINDS, BeatFlags, EpisodeRule, Event, EventName, SourceState
 from monitor.records.record import partition_slices
 from monitor.records.stream_time import Pace, StreamTime, advance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from monitor.beats.beat import Beats
 
@@ -111,12 +115,13 @@ class Episodes:
             known = self._partitions.setdefault(partition, _PartitionState())
             events += _closed(known, rows.start)
             source, time, offset = beats.source[rows], beats.time[rows], beats.offset[rows]
-            moved, own = advance(known.stream_time, self._pace, source, time), columns.rows(rows)
+            moved = advance(known.stream_time, self._pace, source, time)
+            own = columns.rows(rows).with_lowest(CLOCK, moved.wrong)
             of_partition = PartitionBeats(rows.start, source, time, offset, moved.column, own)
             observer = BatchObserver(self._rule, known.sources, of_partition, self._plain)
             if known.sources or own.flagged.any():
                 observer.run(is_reread=known.last_offset >= offset[0])
-                events += observer.events()
+                events += _marked(observer.events(), columns, rows.start, moved.wrong)
                 changes += [StateChange(partition, *one) for one in observer.changes.items()]
             known.stream_time = moved.after
             far_ahead += moved.far_ahead
@@ -124,6 +129,19 @@ class Episodes:
         for event in events:
             self.open[event.kind] += _OPEN[event.name]
         return Observed(events, changes, far_ahead)
+
+
+def _marked(events: list[Event], columns: FlagColumns, start: int, wrong_clock: NDArray[np.bool_]) -> Iterator[Event]:
+    """The same events; openings and rises of a physiological episode with what makes their beats doubtful.
+
+    `columns`: of the whole batch, without the clock. `wrong_clock` (k,): of its rows from `start` on.
+    """
+    for event in events:
+        if event.kind == "technical" or event.name == "closed":
+            yield event
+            continue
+        codes = int(columns.cause[event.row]), CLOCK * int(wrong_clock[event.row - start])
+        yield replace(event, marks=tuple(code for code in codes if code))
 
 
 def _closed(known: _PartitionState, row: int) -> list[Event]:

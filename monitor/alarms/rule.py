@@ -144,6 +144,7 @@ class Event:
     silent: bool = False  # closed because the source sent nothing; the beat is then one of another source
     reopened: bool = False  # opened again: the same episode as before
     void: bool = False  # closed because what opened it is gone or read again; the beat is then any of its partition
+    marks: tuple[int, ...] = ()  # technical causes of a beat that is judged all the same; none of a technical event
 
 
 def after_beat(

@@ -35,7 +35,7 @@ def _facts(alert: dict[str, Any]) -> str:
         "REOPENED" if alert.get("reopened") else alert["event"].upper(),
         alert["priority"],
         alert["kind"],
-        alert["cause"],
+        " ".join([alert["cause"], *(f"({mark})" for mark in alert.get("marks") or ())]),
         alert["source"],
         f"{beats['abnormal']} of {count_of(beats['seen'], 'beat')} flagged",
         *_scores(alert),

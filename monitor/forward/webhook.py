@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # What a receiver gets that may not know the patient. A field that is not here may name one, as a note of staff can.
 PUBLIC = frozenset(
     {
-        *("schema", "id", "event", "kind", "priority", "reopened", "cause", "beat_time", "opened_at", "closed_at"),
+        *("schema", "id", "event", "kind", "priority", "reopened", "cause", "marks", "beat_time", "opened_at"),
+        "closed_at",
         *("beats", "score", "p_value", "personal_score", "decided_by", "threshold", "threshold_version", "model_id"),
         *("topic", "partition", "offset", "monitor_version", "presence", "activation"),
     }

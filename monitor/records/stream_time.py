@@ -11,6 +11,9 @@ have reached. These rules keep a publisher with a wrong clock from moving stream
   the last one, and the jump is skipped.
 - A record without a time (-1), or with one after the year 9999, moves nothing.
 
+A clock is surely *wrong* where a record is too far ahead and the one before it, of those with a time, is no stray: then
+the stream as a whole has not jumped. So is one after the year 9999.
+
 The rules look at the records and their order alone. So stream time is the same after a replay, for another member, and
 however the records are cut into batches. Times are in ms since the epoch.
 """
@@ -85,6 +88,7 @@ class Advance(NamedTuple):
     after: StreamTime
     column: NDArray[np.int64]  # (n,), the stream time at each
     far_ahead: int  # records that were too far ahead to be believed
+    wrong: NDArray[np.bool_]  # (n,), those of them whose clock is surely wrong
 
 
 def advance(before: StreamTime | None, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance:
@@ -93,12 +97,12 @@ def advance(before: StreamTime | None, pace: Pace, source: NDArray[np.object_], 
     `before` is the stream time after the record before them; None if it is not known.
     """
     after, far_ahead = before or StreamTime.at(int(time[0]), source[0]), 0
-    column = np.empty(len(time), np.int64)
+    column, wrong = np.empty(len(time), np.int64), np.empty(len(time), np.bool_)
     for first in range(0, len(time), ROWS):
         rows = slice(first, first + ROWS)
         some = _some(after, pace, source[rows], time[rows])
-        after, column[rows], far_ahead = some.after, some.column, far_ahead + some.far_ahead
-    return Advance(after, column, far_ahead)
+        after, column[rows], wrong[rows], far_ahead = some.after, some.column, some.wrong, far_ahead + some.far_ahead
+    return Advance(after, column, far_ahead, wrong)
 
 
 def _some(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance:
@@ -111,7 +115,8 @@ def _some(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDA
         return _one_by_one(before, pace, source, time)
     first = _some(before, pace, source[:half], time[:half])
     last = _some(first.after, pace, source[half:], time[half:])
-    return Advance(last.after, np.concatenate([first.column, last.column]), first.far_ahead + last.far_ahead)
+    column, wrong = np.concatenate([first.column, last.column]), np.concatenate([first.wrong, last.wrong])
+    return Advance(last.after, column, first.far_ahead + last.far_ahead, wrong)
 
 
 def _together(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance | None:
@@ -138,12 +143,21 @@ def _together(before: StreamTime, pace: Pace, source: NDArray[np.object_], time:
         second, leader = max(second, lead), crc32(ahead)
     after = StreamTime(end - skipped, skipped, end, second, leader)
     if times is time:
-        return Advance(after, highest - skipped, 0)
+        return Advance(after, highest - skipped, 0, np.zeros(len(time), np.bool_))
     strays = np.delete(time, rows)
     if int(strays[strays > lead].min(initial=END)) - end <= pace.lead_ms:
         return None
     column = highest[np.searchsorted(rows, np.arange(len(time)), side="right") - 1] - skipped
-    return Advance(after, column, int((strays > lead).sum()))
+    return Advance(after, column, int((strays > lead).sum()), _wrong(time, rows, lead))
+
+
+def _wrong(time: NDArray[np.int64], believed: NDArray[np.intp], lead: int) -> NDArray[np.bool_]:
+    """Which records (n,) have a clock that is surely wrong. `believed`: rows of no strays, the first is one of them."""
+    wrong = time > MAX_TIME_MS
+    timed = np.flatnonzero((time >= 0) & ~wrong)
+    is_stray = np.isin(timed, believed, assume_unique=True, invert=True)
+    wrong[timed[1:]] = is_stray[1:] & ~is_stray[:-1] & (time[timed[1:]] > lead)
+    return wrong
 
 
 def _believed(before: StreamTime, pace: Pace, time: NDArray[np.int64]) -> NDArray[np.intp] | None:
@@ -162,13 +176,15 @@ def _alone(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: ND
     highest = np.maximum(np.maximum.accumulate(time), before.lead)
     if max(int(highest[0]) - before.lead, int((highest[1:] - highest[:-1]).max(initial=0))) > pace.lead_ms:
         return None
-    return Advance(before._replace(lead=int(highest[-1])), np.full(len(time), before.now), 0)
+    after, nowhere = before._replace(lead=int(highest[-1])), np.zeros(len(time), np.bool_)
+    return Advance(after, np.full(len(time), before.now), 0, nowhere)
 
 
 def _one_by_one(before: StreamTime, pace: Pace, source: NDArray[np.object_], time: NDArray[np.int64]) -> Advance:
     """The rules of this module, applied to one record after the other."""
-    after, column, far_ahead = before, [], 0
+    after, column, far_ahead, wrong = before, [], 0, []
     for name, moment in zip(source.tolist(), time.tolist(), strict=True):
+        is_ahead, is_first = moment > MAX_TIME_MS, after.strays == 0 or moment > MAX_TIME_MS
         if is_time(moment):
             gap = moment - after.now - after.skipped
             if abs(gap) <= pace.lead_ms and after.lead != NO_TIME:
@@ -176,12 +192,12 @@ def _one_by_one(before: StreamTime, pace: Pace, source: NDArray[np.object_], tim
             elif after.lead == NO_TIME:
                 after = _at(after, moment, crc32(name))
             else:
-                far_ahead += min(gap, moment - after.lead) > pace.lead_ms
+                is_ahead = min(gap, moment - after.lead) > pace.lead_ms
                 after = _after_stray(after, pace, crc32(name), moment)
-        else:
-            far_ahead += moment > MAX_TIME_MS
+        far_ahead += is_ahead
+        wrong.append(is_ahead and is_first)
         column.append(after.now)
-    return Advance(after, np.array(column, np.int64), far_ahead)
+    return Advance(after, np.array(column, np.int64), far_ahead, np.array(wrong, np.bool_))
 
 
 def _after(before: StreamTime, pace: Pace, source: int, time: int) -> StreamTime:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monitor.alarms.episodes import Observed, StateChange
+from monitor.alarms.recent.technical import CLOCK
 from monitor.alarms.rule import FREQUENT, KINDS, MEDIUM, QUIET, EpisodeState, Event, SourceState
 from monitor.records.stream_time import Pace
 from monitor.records.stream_time import advance as advance_time
@@ -134,6 +135,8 @@ class Batch:
         source, offset, time = beat
         moved = advance_time(self.stream_time, Pace.of_silence(self.rule.silence_ms), *column(source, time))
         self.stream_time, self.far_ahead = moved.after, self.far_ahead + moved.far_ahead
+        clock = CLOCK * bool(moved.wrong[0])
+        self.marks = tuple(one for one in (flags.signal, clock) if one)
         self.now = self.stream_times[row] = moved.after.now
         state = self.sources.get(source)
         if state and offset <= state.offset:
@@ -141,12 +144,13 @@ class Batch:
         if state and self.now - state.stream_time > self.rule.silence_ms:
             self.silence(source)
             state = None
-        if not (state or flags.shape or flags.signal):
+        signal_cause = flags.signal or clock
+        if not (state or flags.shape or signal_cause):
             return
         shape, signal = state.episodes if state else (QUIET, QUIET)
         if not flags.unscorable:  # else it is left as it is
             shape = self.advance("physiological", shape, row, beat, flags[:4])
-        signal = self.advance("technical", signal, row, beat, (flags.signal, 0, MEDIUM, False))
+        signal = self.advance("technical", signal, row, beat, (signal_cause, 0, MEDIUM, False))
         self.touched.setdefault(source, source in self.sources)
         self.sources.pop(source, None)  # the source of the last beat comes last
         if not (shape.is_quiet and signal.is_quiet):
@@ -157,7 +161,8 @@ class Batch:
         moved, event = advance(episode, self.rule, beat, flag)
         if event:
             again = event == "opened" and moved.opened_offset < offset
-            self.events.append(Event(event, kind, source, row, moved, reopened=again))
+            marks = self.marks if kind == "physiological" and event != "closed" else ()
+            self.events.append(Event(event, kind, source, row, moved, reopened=again, marks=marks))
         return remembered(moved, self.rule, time) if event == "closed" else moved
 
     def silence(self, source):

@@ -17,7 +17,7 @@ WINDOW = {
     "recent": st.integers(0, 2**MAX_WINDOW - 1),
     "length": st.integers(0, MAX_WINDOW),
     "unflagged": COUNT,
-    "opened_at": NUMBER,
+    "opened_at": st.integers(-episode_state.MAX_TIME, episode_state.MAX_TIME - 1),
     "flagged_beats": COUNT,
     "seen_beats": COUNT,
     "cause": COUNT,
@@ -59,6 +59,7 @@ def test_a_row_without_an_episode_that_closed_and_with_the_usual_priority_is_tha
         {"priority": -1},
         {"closed_at": -2},
         {"closed_at": 2**62},
+        {"opened_at": 2**63},
         {"closed_at": 20, "opened_offset": -1},
     ],
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
 from monitor.alarms.episodes import Episodes
+from monitor.alarms.recent.technical import CLOCK
 from monitor.alarms.rule import BeatFlags, EpisodeRule
 from monitor.beats.beat import Beats
 
@@ -173,7 +174,39 @@ def with_wild(beats, wild_time, *, every=2):
     ],
 )
 def test_no_clock_of_another_source_silences_a_bed(wild_time):
-    assert with_wild(100, wild_time) == [("opened", "physiological", 3, False)]
+    events = with_wild(100, wild_time)
+    assert [one for one in events if one[1] == "physiological"] == [("opened", "physiological", 3, False)]
+
+
+def clocked(verdicts, hour_ahead):
+    """Events of a bed beside another one that is right; at `1` in `hour_ahead` its clock is an hour ahead."""
+    rows = [
+        row
+        for beat, (verdict, ahead) in enumerate(zip(verdicts, hour_ahead, strict=True))
+        for row in ((".", b"other", 800 * beat), (verdict, b"bed", 800 * beat + 3_600_000 * int(ahead)))
+    ]
+    verdict, source, time = zip(*rows, strict=True)
+    return Episodes(RULE).observe(*stream("".join(verdict), sources=list(source), times=list(time))).events
+
+
+def test_a_clock_that_is_far_ahead_opens_a_technical_alarm_until_it_is_right_again():
+    events = clocked("." * 20, "00001111110000000000")
+    assert [(one.name, one.kind, one.source, one.row, one.episode.cause) for one in events] == [
+        ("opened", "technical", b"bed", 2 * 6 + 1, CLOCK),
+        ("closed", "technical", b"bed", 2 * 14 + 1, CLOCK),
+    ]
+
+
+def test_an_alarm_that_opens_at_a_beat_of_a_wrong_clock_is_marked_and_one_before_is_not():
+    marked = {(one.kind, one.name): one.marks for one in clocked("....AAAA........", "0000111111111111")}
+    assert marked["physiological", "opened"] == (CLOCK,)
+    assert marked["technical", "opened"] == marked["physiological", "closed"] == ()
+    assert clocked("AAAA............", "0000111111111111")[0].marks == ()
+
+
+def test_a_flat_line_of_a_source_with_a_wrong_clock_is_the_cause_that_is_told():
+    (opened,) = clocked("....FFFFFF", "0000111111")
+    assert opened.episode.cause == FLAT
 
 
 def test_many_wrong_clocks_in_a_row_do_not_silence_a_bed():

@@ -52,6 +52,10 @@ def test_an_episode_that_opens_again_is_named_so():
     assert "REOPENED" in readable(orjson.dumps(ALERT | {"reopened": True}))
 
 
+def test_what_makes_an_alarm_doubtful_stands_beside_its_cause():
+    assert "unusual-shape (noisy) (clock)" in readable(orjson.dumps(ALERT | {"marks": ["noisy", "clock"]}))
+
+
 def test_an_end_has_no_curves():
     ended = ALERT | {"event": "closed", "samples": None, "reconstruction": None, "score": None, "p_value": None}
     assert "\n" not in readable(orjson.dumps(ended))

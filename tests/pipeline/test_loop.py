@@ -142,6 +142,7 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
         "acknowledged": None,
         "reopened": False,
         "cause": "unusual-shape",
+        "marks": [],
         "beat_time": "1970-01-01T00:00:03.000Z",
         "opened_at": "1970-01-01T00:00:03.000Z",
         "closed_at": None,
@@ -249,6 +250,14 @@ def test_the_end_of_an_episode_names_the_same_episode():
     assert closed["samples"] is closed["reconstruction"] is None
     assert closed["beats"] == {"abnormal": 3, "seen": 8}
     assert bench.metric("alerts_total", kind="physiological", event="closed") == 1
+
+
+def test_a_bed_whose_clock_is_an_hour_ahead_of_the_others_raises_a_technical_alert():
+    times = [1000 * beat + 3_600_000 * (beat % 2) for beat in range(8)]
+    bench = Bench(records([NORMAL, ABNORMAL] * 4, keys=[b"right", b"ahead"] * 4, times=times)).turn()
+    alerts = [(one["source"], one["kind"], one["cause"], one["marks"]) for one in bench.alerts()]
+    assert alerts == [("ahead", "physiological", "unusual-shape", ["clock"]), ("ahead", "technical", "clock", [])]
+    assert bench.metric("far_ahead_beats_total") == 4
 
 
 def test_flat_beats_are_never_scored_and_raise_a_technical_alert():

@@ -90,6 +90,28 @@ def test_beats_of_minutes_in_one_batch_move_it_as_they_do_one_after_the_other():
     assert (whole.after, whole.column.tolist()) == (after, column)
 
 
+def wrong_rows(rows):
+    return np.flatnonzero(moved(rows)[0].wrong).tolist()
+
+
+def test_a_clock_that_is_ahead_of_sources_that_go_on_is_surely_wrong_at_each_beat():
+    rows = ward(400)
+    rows[100::10] = [(b"wild", START + 10**9 + 2000 * number) for number in range(30)]
+    assert wrong_rows(rows) == [*range(100, 400, 10)]
+
+
+@pytest.mark.parametrize("beds", [1, 2, 5])
+def test_after_a_pause_of_the_whole_stream_only_the_first_beat_has_a_wrong_clock(beds):
+    rows = [(b"bed-%d" % (beat % beds), START + 200 * beat + 10**9 * (beat >= 100)) for beat in range(600)]
+    assert wrong_rows(rows) == [100]
+
+
+def test_a_time_after_the_year_9999_is_surely_wrong_and_none_at_all_is_not():
+    rows = ward(50)
+    rows[20:23] = [(b"wild", -1), (b"wild", 2**62), (b"wild", 2**62)]
+    assert wrong_rows(rows) == [21, 22]
+
+
 def test_the_text_form_gives_the_same_again():
     after = moved([*ward(50), (b"wild", START + 10**9)])[0].after
     assert StreamTime.parse(after.text()) == after
@@ -130,12 +152,14 @@ def test_it_depends_on_the_records_and_not_on_the_batches(rows, data):
     cuts = sorted({0, len(stream), *data.draw(st.sets(st.integers(1, len(stream)), max_size=8))})
     if data.draw(st.booleans()):
         cuts = range(len(stream) + 1)
-    after, column, far_ahead = None, [], 0
+    after, column, wrong, far_ahead = None, [], [], 0
     for start, end in itertools.pairwise(cuts):
         part, _ = moved(stream[start:end], StreamTime.parse(after.text()) if after else None)
         after, far_ahead = part.after, far_ahead + part.far_ahead
         column += part.column.tolist()
+        wrong += part.wrong.tolist()
     assert (after, column, far_ahead) == (whole.after, whole.column.tolist(), whole.far_ahead)
+    assert wrong == whole.wrong.tolist()
 
 
 @given(records)

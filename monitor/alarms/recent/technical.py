@@ -1,7 +1,8 @@
 """The technical cause of each beat: why it cannot be judged, or what to know about its lead.
 
 Beats with one of the first causes, and leads that the model does not know, have no physiological verdict: the state of
-the source is frozen. The other causes only mark. One beat has one cause, the first of the list that holds.
+the source is frozen. The other causes only mark. One beat counts for one cause, the first of the list that holds:
+`clock`, a record time too far ahead of the partition's others, comes last, see `monitor.alarms.episodes`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from monitor.profiles import Notice
 
-TECHNICAL_CAUSES = ("", *CAUSES, "model-does-not-fit", "noisy", "sick-while-learning")  # index: the code of a cause
-DOES_NOT_FIT, NOISY, SICK_WHILE_LEARNING = range(len(CAUSES) + 1, len(TECHNICAL_CAUSES))
+TECHNICAL_CAUSES = ("", *CAUSES, "model-does-not-fit", "noisy", "sick-while-learning", "clock")  # index: the code
+DOES_NOT_FIT, NOISY, SICK_WHILE_LEARNING, CLOCK = range(len(CAUSES) + 1, len(TECHNICAL_CAUSES))
 ANNOUNCED_BEATS = 60  # some minute: long enough to be seen, and a flat line later is an episode of its own
 
 
