@@ -16,6 +16,7 @@ FACTS = (
     "source",
     "kind",
     "cause",
+    "marks",
     "priority",
     "decided_by",
     "beat_time",
