@@ -95,6 +95,7 @@ def acknowledged_alert(given: Acknowledged, origin: AlertOrigin, threshold: Acti
         "acknowledged": acknowledged_fields(given.life.acknowledged),
         "reopened": False,
         "cause": cause_of(given.kind, episode, TECHNICAL_CAUSES),
+        "marks": [],
         "beat_time": None,
         "opened_at": record_time(episode.opened_at),
         "closed_at": None,
