@@ -106,9 +106,10 @@ def test_an_invalid_record_is_shown_as_ignored_without_control_sequences(command
     assert out.replace("\n", "").isprintable()
     assert err.replace("\n", "").isprintable()
     assert "threshold 2" in out
-    first, second = err.splitlines()
-    assert first.startswith("warning: control record at offset 2, key threshold/bed: not JSON")
-    assert "1/41 is the finest" in second
+    threshold, acknowledgement, finest = err.splitlines()
+    assert threshold.startswith("warning: control record at offset 2, key threshold/bed: not JSON")
+    assert acknowledgement.startswith("warning: control record at offset 3, key acknowledge/x: not JSON")
+    assert "1/41 is the finest" in finest
 
 
 @pytest.mark.parametrize(
