@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from monitor.alarms.lifecycle import Acknowledgement
 from monitor.alarms.rule import KINDS
@@ -21,12 +22,13 @@ from monitor.records.strict_json import UnclearError
 from monitor.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from monitor.alarms.rule import Kind
     from monitor.records.record import ControlRecord
 
 Measure = Literal["threshold", "false_alarm_rate"]
+_Request = TypeVar("_Request", "ProfileReset", "AcknowledgeCommand")
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 ALL = b"*"  # every source without a threshold of its own; a source named `*` cannot have one
 MAX_VALUE_BYTES = 64 * 1024
@@ -152,32 +154,23 @@ def read(record: ControlRecord) -> ControlRequest | ProfileReset | AcknowledgeCo
 
 def resets(records: Iterable[ControlRecord]) -> tuple[ProfileReset, ...]:
     """The profiles that records reset. What cannot be read is left out: `Thresholds.apply` says what is wrong."""
-    found = []
-    for record in records:
-        if record.key is None or not record.key.startswith(_PROFILE):  # a start may read 100,000 thresholds
-            continue
-        try:
-            request = read(record)
-        except RefusedError:
-            continue
-        if isinstance(request, ProfileReset):
-            found.append(request)
-    return tuple(found)
+    return tuple(_requests(records, _PROFILE, ProfileReset))
 
 
 def acknowledgements(records: Iterable[ControlRecord]) -> list[AcknowledgeCommand]:
     """The acknowledgements among records. What cannot be read is left out, as in `resets`."""
-    found = []
+    return list(_requests(records, _ACKNOWLEDGE, AcknowledgeCommand))
+
+
+def _requests(records: Iterable[ControlRecord], prefix: bytes, kind: type[_Request]) -> Iterator[_Request]:
+    """The requests of one kind, whose keys begin with `prefix`; what cannot be read is left out."""
     for record in records:
-        if record.key is None or not record.key.startswith(_ACKNOWLEDGE):
+        if record.key is None or not record.key.startswith(prefix):  # a start may read 100,000 thresholds
             continue
-        try:
+        with suppress(RefusedError):
             request = read(record)
-        except RefusedError:
-            continue
-        if isinstance(request, AcknowledgeCommand):
-            found.append(request)
-    return found
+            if isinstance(request, kind):
+                yield request
 
 
 def why_ignored(record: ControlRecord, error: RefusedError, *, names_source: bool = True) -> str:
