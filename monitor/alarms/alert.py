@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import orjson
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from monitor.alarms.alert_fields import AcknowledgedFields, AlertFields, DecidedBy, ScoreFields
     from monitor.alarms.judged import JudgedBeats
-    from monitor.alarms.lifecycle import Acknowledgement
+    from monitor.alarms.lifecycle import Acknowledgement, LifeEvent
     from monitor.alarms.lives import Acknowledged
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.alarms.threshold import ActiveThreshold
@@ -75,46 +75,19 @@ def alert(
 
     Its id names the episode: all events of an episode have the same one. (id, event, offset) is unique.
     """
-    fields = _fields(event, judged, drawn, origin, threshold)
     around = around or AlertContext()
+    fields = _fields(event, judged, drawn, origin, threshold)
     fields["acknowledged"] = acknowledged_fields(around.acknowledged)
     return _message(fields, event.source, origin, around.traceparent)
 
 
 def acknowledged_alert(given: Acknowledged, origin: AlertOrigin, threshold: ActiveThreshold) -> Message:
-    """The alert that says that an alarm was acknowledged. No beat causes it: it has the last offset of its source."""
+    """The alert that says that an alarm was acknowledged, with the last offset of its source: it has no other beat."""
     episode = given.state.episodes[KINDS.index(given.kind)]
-    fields: AlertFields = {
-        "schema": SCHEMA,
-        "id": episode_id(given.kind, origin.topic, given.partition, episode),
-        "event": "acknowledged",
-        "source": given.source.decode(),
-        "kind": given.kind,
-        "priority": PRIORITIES[episode.priority],
-        "presence": "on",
-        "acknowledged": acknowledged_fields(given.life.acknowledged),
-        "reopened": False,
-        "cause": cause_of(given.kind, episode, TECHNICAL_CAUSES),
-        "marks": [],
-        "beat_time": None,
-        "opened_at": record_time(episode.opened_at),
-        "closed_at": None,
-        "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
-        "score": None,
-        "p_value": None,
-        "personal_score": None,
-        "decided_by": None,
-        "threshold": threshold.value,
-        "threshold_version": threshold.version,
-        "model_id": origin.model_id,
-        "topic": origin.topic,
-        "partition": given.partition,
-        "offset": given.state.offset,
-        "samples": None,
-        "reconstruction": None,
-        "typical": None,
-        "monitor_version": VERSION,
-    }
+    place = _Place(given.kind, given.source, given.partition, given.state.offset)
+    fields = _without_beat("acknowledged", place, episode, origin, threshold)
+    fields["cause"] = cause_of(given.kind, episode, TECHNICAL_CAUSES)
+    fields["acknowledged"] = acknowledged_fields(given.life.acknowledged)
     return _message(fields, given.source, origin, None)
 
 
@@ -133,39 +106,69 @@ def _message(fields: AlertFields, source: bytes, origin: AlertOrigin, traceparen
 def _fields(
     event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigin, threshold: ActiveThreshold
 ) -> AlertFields:
-    beats, row, episode = judged.beats, event.row, event.episode
-    partition, now = int(beats.partition[row]), record_time(int(beats.time[row]))
-    own = not (event.silent or event.void)  # else a beat of another source: its score says nothing about this one
-    is_decided = own and event.kind == "physiological"
+    beats, row = judged.beats, event.row
+    place = _Place(event.kind, event.source, int(beats.partition[row]), int(beats.offset[row]))
+    fields = _without_beat(event.name, place, event.episode, origin, threshold)
+    fields["reopened"] = event.reopened
+    fields["cause"] = _cause(event, judged)
+    fields["marks"] = [judged.cause[code] for code in event.marks]
+    fields["beat_time"] = record_time(int(beats.time[row]))
+    if event.name == "closed":
+        fields["presence"], fields["closed_at"] = "off", fields["beat_time"]
+    if not (event.silent or event.void):  # else a beat of another source: its score says nothing about this one
+        fields["score"] = _number(judged.score[row])
+        fields["p_value"] = _number(judged.p_value[row])
+        fields["personal_score"] = _number(judged.personal[row])
+        if event.kind == "physiological":
+            fields["decided_by"] = DECIDED_BY[int(judged.decided_personally[row])]
+    fields["samples"] = _shape(drawn.samples)
+    fields["reconstruction"] = _shape(drawn.reconstruction)
+    fields["typical"] = _shape(drawn.typical)
+    return fields
+
+
+class _Place(NamedTuple):
+    """Whose alarm it is, and the beat that an alert names."""
+
+    kind: Kind
+    source: bytes
+    partition: int
+    offset: int
+
+
+def _without_beat(
+    event: LifeEvent, place: _Place, episode: EpisodeState, origin: AlertOrigin, threshold: ActiveThreshold
+) -> AlertFields:
+    """All fields of an alert, in their order, about an alarm that is on; those that a beat gives are empty."""
     return {
         "schema": SCHEMA,
-        "id": episode_id(event.kind, origin.topic, partition, episode),
-        "event": event.name,
-        "source": event.source.decode(),
-        "kind": event.kind,
+        "id": episode_id(place.kind, origin.topic, place.partition, episode),
+        "event": event,
+        "source": place.source.decode(),
+        "kind": place.kind,
         "priority": PRIORITIES[episode.priority],
-        "presence": "off" if event.name == "closed" else "on",
+        "presence": "on",
         "acknowledged": None,
-        "reopened": event.reopened,
-        "cause": _cause(event, judged),
-        "marks": [judged.cause[code] for code in event.marks],
-        "beat_time": now,
+        "reopened": False,
+        "cause": UNKNOWN_CAUSE,
+        "marks": [],
+        "beat_time": None,
         "opened_at": record_time(episode.opened_at),
-        "closed_at": now if event.name == "closed" else None,
+        "closed_at": None,
         "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
-        "score": _number(judged.score[row]) if own else None,
-        "p_value": _number(judged.p_value[row]) if own else None,
-        "personal_score": _number(judged.personal[row]) if own else None,
-        "decided_by": DECIDED_BY[int(judged.decided_personally[row])] if is_decided else None,
+        "score": None,
+        "p_value": None,
+        "personal_score": None,
+        "decided_by": None,
         "threshold": threshold.value,
         "threshold_version": threshold.version,
         "model_id": origin.model_id,
         "topic": origin.topic,
-        "partition": partition,
-        "offset": int(beats.offset[row]),
-        "samples": _shape(drawn.samples),
-        "reconstruction": _shape(drawn.reconstruction),
-        "typical": _shape(drawn.typical),
+        "partition": place.partition,
+        "offset": place.offset,
+        "samples": None,
+        "reconstruction": None,
+        "typical": None,
         "monitor_version": VERSION,
     }
 

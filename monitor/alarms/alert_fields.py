@@ -7,19 +7,19 @@ Fields and values may be added. None goes away or changes its meaning: `python -
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from monitor.alarms.lifecycle import LifeEvent, Presence
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
-from monitor.alarms.rule import EVENTS, PHYSIOLOGICAL_CAUSES, Kind
+from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES, Kind
 from monitor.alarms.run_rule import Priority
 from monitor.beats.beat import SAMPLES
 
 SCHEMA: Literal[1] = 1
-ALERT_EVENTS: tuple[LifeEvent, ...] = (*EVENTS[:2], "acknowledged", *EVENTS[2:])
+ALERT_EVENTS: tuple[LifeEvent, ...] = get_args(LifeEvent)
 SILENT = "silent"
 READ_AGAIN = "read-again"
 UNKNOWN_CAUSE = "unknown"

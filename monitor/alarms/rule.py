@@ -29,7 +29,6 @@ Kind = Literal["physiological", "technical"]
 EventName = Literal["opened", "updated", "closed"]
 KINDS: tuple[Kind, Kind] = ("physiological", "technical")
 MAX_WINDOW = 64  # beats: as many as `EpisodeState.recent` has bits
-EVENTS: tuple[EventName, EventName, EventName] = ("opened", "updated", "closed")
 MEDIUM = PRIORITIES.index("medium")  # of what the population opens, and of technical episodes
 
 
