@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deploy.page_table import with_table
 from monitor.alarms.lifecycle import TABLE
 
 PAGE = Path(__file__).parents[1] / "docs" / "alarms.md"
@@ -21,9 +22,7 @@ def rows() -> list[str]:
 
 def page(text: str) -> str:
     """The page with the current table."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return "".join([before, BEGIN, "\n", *(f"{row}\n" for row in rows()), "\n", END, after])
+    return with_table(text, BEGIN, END, rows())
 
 
 if __name__ == "__main__":

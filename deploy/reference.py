@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from deploy.page_table import with_table
 from monitor.telemetry.forward_recorder import ForwardMetrics
 from monitor.telemetry.metrics import Metrics
 
@@ -53,10 +54,8 @@ def rows() -> list[str]:
 
 def page(text: str) -> str:
     """The page with the current table."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
     table = ["| metric | kind | labels | what it means, and what to do |", "|---|---|---|---|", *rows()]
-    return "".join([before, BEGIN, "\n", *(f"{row}\n" for row in table), "\n", END, after])
+    return with_table(text, BEGIN, END, table)
 
 
 if __name__ == "__main__":
