@@ -210,7 +210,7 @@ class Recorder:
         for kind in facts.acknowledged:
             metrics.alerts.labels(kind, "acknowledged").inc()
         if facts.useless:
-            log.info("%d acknowledgements are of alarms that are not on: they change nothing", len(facts.useless))
+            log.info("acknowledgements of alarms that are not on: %d; they change nothing", len(facts.useless))
         for event in facts.events:
             metrics.alerts.labels(event.kind, event.name).inc()
             log.debug("%s episode %s: %s", event.kind, event.name, event.source)

@@ -204,7 +204,7 @@ def test_an_alarm_that_opens_at_a_beat_of_a_wrong_clock_is_marked_and_one_before
     assert clocked("AAAA............", "0000111111111111")[0].marks == ()
 
 
-def test_a_flat_line_of_a_source_with_a_wrong_clock_is_the_cause_that_is_told():
+def test_a_flat_line_of_a_source_with_a_wrong_clock_is_the_cause_of_the_alarm():
     (opened,) = clocked("....FFFFFF", "0000111111")
     assert opened.episode.cause == FLAT
 

@@ -152,7 +152,7 @@ def test_a_command_about_an_unknown_alarm_changes_nothing_and_is_logged(ward, ca
     caplog.set_level("INFO")
     ward.acknowledge(opened, source=source).turn()
     assert ward.told() == [OPENED]
-    assert "1 acknowledgements are of alarms that are not on: they change nothing" in caplog.messages
+    assert "acknowledgements of alarms that are not on: 1; they change nothing" in caplog.messages
 
 
 def test_rows_of_sources_without_an_acknowledgement_have_no_such_field(ward):
