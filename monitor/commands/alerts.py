@@ -29,9 +29,10 @@ def readable(value: bytes | None) -> str:
 
 
 def _facts(alert: dict[str, Any]) -> str:
-    beats = alert["beats"]
+    beats, seen = alert["beats"], alert.get("acknowledged")
+    time = seen["at"] if seen and alert["event"] == "acknowledged" else alert["beat_time"]
     facts = [
-        alert["beat_time"] or "no timestamp",
+        time or "no timestamp",
         "REOPENED" if alert.get("reopened") else alert["event"].upper(),
         alert["priority"],
         alert["kind"],
@@ -39,6 +40,7 @@ def _facts(alert: dict[str, Any]) -> str:
         alert["source"],
         f"{beats['abnormal']} of {count_of(beats['seen'], 'beat')} flagged",
         *_scores(alert),
+        *([": ".join(filter(None, (f"acknowledged by {seen['by']}", seen["note"])))] if seen else []),
     ]
     return "  ".join(map(printable, [*facts, alert["id"]]))
 
@@ -93,8 +95,9 @@ def alerts(*, as_json: bool, from_beginning: bool, source: str | None, count: in
     """Show alerts as they arrive, with a drawing of the beat.
 
     An episode is a time in which a source is in alarm. An alert says that an episode has opened, opened again soon
-    after it had closed, become more urgent (updated) or closed. The beat that caused it is drawn, and below it, on the
-    same scale, the source's own typical beat, where it has a profile, and the model's reconstruction.
+    after it had closed, become more urgent (updated) or closed, or that somebody has acknowledged it. The beat that
+    caused it is drawn, and below it, on the same scale, the source's own typical beat, where it has a profile, and the
+    model's reconstruction.
     """
     config = settings.read()
     with broker.Reader(config, config.alerts_topic, from_beginning=from_beginning) as reader:

@@ -56,6 +56,23 @@ def test_what_makes_an_alarm_doubtful_stands_beside_its_cause():
     assert "unusual-shape (noisy) (clock)" in readable(orjson.dumps(ALERT | {"marks": ["noisy", "clock"]}))
 
 
+def test_an_acknowledgement_says_when_who_and_why_and_so_does_what_follows():
+    seen = {"by": "A. Meier", "at": "2026-11-24T10:00:30.000Z", "note": "electrode", "version": 0}
+    nothing = dict.fromkeys(("beat_time", "score", "p_value", "samples", "reconstruction"))
+    line = readable(orjson.dumps(ALERT | nothing | {"event": "acknowledged", "acknowledged": seen}))
+    assert line.startswith("2026-11-24T10:00:30.000Z  ACKNOWLEDGED  medium")
+    assert "  acknowledged by A. Meier: electrode  physiological:ecg.beats:0:3" in line
+    later = readable(orjson.dumps(ALERT | {"acknowledged": seen | {"note": ""}})).splitlines()[0]
+    assert later.startswith("2026-11-24T10:00:00.000Z")
+    assert "  acknowledged by A. Meier  " in later
+
+
+@pytest.mark.parametrize("field", ["by", "at", "note"])
+def test_no_field_of_an_acknowledgement_can_send_control_sequences_to_the_terminal(field):
+    seen = {"by": "x", "at": "now", "note": "y", "version": 0} | {field: "\x1b[2J\u202e"}
+    assert readable(orjson.dumps(ALERT | {"event": "acknowledged", "acknowledged": seen})).split("\n")[0].isprintable()
+
+
 def test_an_end_has_no_curves():
     ended = ALERT | {"event": "closed", "samples": None, "reconstruction": None, "score": None, "p_value": None}
     assert "\n" not in readable(orjson.dumps(ended))
