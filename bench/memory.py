@@ -67,6 +67,7 @@ def table(usages: Sequence[Usage]) -> str:
 
 
 def _draw(usages: Sequence[Usage], axes: Axes) -> None:
-    axes.plot([one.beats / MILLION for one in usages], [one.resident_kib / 1024 for one in usages], color="#c0392b")
-    axes.set(xlabel="million beats judged", ylabel="resident MiB", ylim=(0, None))
+    resident = [one.resident_kib / 1024 for one in usages]
+    axes.plot([one.beats / MILLION for one in usages], resident, color="#c0392b")
+    axes.set(xlabel="million beats judged", ylabel="resident MiB", ylim=(0, 1.2 * max(resident)))
     axes.spines[["top", "right"]].set_visible(False)
