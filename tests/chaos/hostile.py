@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from tests.chaos.testbed import Inputs
 
 TURN_SECONDS = 0.8  # a beat of each source
+# A source then sends normal beats. The fast clock among the attacks adds 48 s to a pause, and 60 s close an alarm as
+# silent: a longer pause would end the two groups' alarms differently, see decisions.
+SILENT_TURNS = 12
 SETTLE_SECONDS = 120.0
 MEMORY_LIMIT_MIB, LATENCY_LIMIT_SECONDS = 1024, 5.0
 
@@ -85,13 +89,15 @@ def _start(member: Member) -> None:
 def _feed(settings: tuple[Settings, Settings], stock: load.BeatPool, plan: Scenario, seed: int, seconds: float) -> None:
     """Publish the good beats, live, to both topics: the same at the same partitions and times."""
     rng, turns = random.Random(seed), load.turns(random.Random(seed), plan.sources)
-    end, pause = Deadline(seconds, ""), threading.Event()
+    end, pause, silent = Deadline(seconds, ""), threading.Event(), Counter[int]()
     with closing(Publisher(settings[0])) as publisher:
         for turn in turns:
             began = time.monotonic()
             for source, code in turn:
-                if code != load.SILENT:
-                    value, at = rng.choice(stock.beats(source, code)), int(1000 * time.time())
+                silent[source] = silent[source] + 1 if code == load.SILENT else 0
+                if not 0 < silent[source] <= SILENT_TURNS:
+                    kind = load.NORMAL if code == load.SILENT else code
+                    value, at = rng.choice(stock.beats(source, kind)), int(1000 * time.time())
                     for one in settings:
                         place = source % plan.partitions
                         publisher.send(Message(one.beats_topic, source_name(source), value, partition=place), at)
