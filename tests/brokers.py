@@ -130,6 +130,13 @@ def broker_at_hand(data: Path) -> Iterator[TestBroker]:
             yield TestBroker(address, is_kafka=False)
 
 
+def take_transactional_id(settings: Settings) -> None:
+    """Kafka then takes nothing more from the producer that had this instance's name before."""
+    taker = kafka_client(settings).producer(settings, LIMIT_SECONDS, transactional_id=settings.transactional_id)
+    taker.init_transactions(LIMIT_SECONDS)
+    taker.discard()
+
+
 def read_committed(settings: Settings, topic: str) -> list[Any]:
     """Every record of a topic, in committed transactions.
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.admin import MemberToRemove
+from kafka.admin import ConfigResource, MemberToRemove
 
 from monitor.broker import KafkaBroker, MemoryBroker, MemoryCluster, Publisher
 from monitor.records.record import Checkpoint, Message
 from monitor.records.stream_time import StreamTime
-from tests.brokers import read_committed
+from tests.brokers import read_committed, take_transactional_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     import pytest
 
@@ -85,6 +86,12 @@ class Case(Protocol):
     def evict(self, broker: CheckedBroker) -> None:
         """Put the only member out of the group; it learns that by itself."""
 
+    def abort_next(self, broker: CheckedBroker) -> None:
+        """Let the transaction of the next delivery come to nothing; the member stays in its group."""
+
+    def without_answers(self, broker: CheckedBroker) -> AbstractContextManager[None]:
+        """Meanwhile no alert is acknowledged; in memory, none of the next delivery."""
+
 
 @dataclass
 class MemoryCase:
@@ -120,6 +127,14 @@ class MemoryCase:
     def evict(self, broker: CheckedBroker) -> None:
         self.cluster.evict(broker.inner)
 
+    def abort_next(self, broker: CheckedBroker) -> None:
+        broker.rewind_next()
+
+    @contextmanager
+    def without_answers(self, broker: CheckedBroker) -> Iterator[None]:
+        broker.fail_next()
+        yield
+
 
 @dataclass
 class KafkaCase:
@@ -132,8 +147,10 @@ class KafkaCase:
     limit_seconds: float = 60
 
     def open(self, instance: str = "one", *, profiles: bool = False) -> CheckedBroker:
-        settings = self.settings.model_copy(update={"instance": instance})
-        return CheckedBroker(KafkaBroker(settings, profiles=profiles))
+        return CheckedBroker(KafkaBroker(self._of(instance), profiles=profiles))
+
+    def _of(self, instance: str) -> Settings:
+        return self.settings.model_copy(update={"instance": instance})
 
     def publish(self, messages: Sequence[Message], first_ms: int = NOW_MS) -> None:
         with closing(Publisher(self.settings)) as publisher:
@@ -169,6 +186,32 @@ class KafkaCase:
         with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
             (member,) = admin.describe_groups([self.settings.group_id])[self.settings.group_id]["members"]
             admin.remove_group_members(self.settings.group_id, [MemberToRemove(member_id=member["member_id"])])
+
+    def abort_next(self, broker: CheckedBroker) -> None:  # noqa: ARG002 - it is the only one
+        self.require_kafka()
+        take_transactional_id(self._of("one"))
+
+    @contextmanager
+    def without_answers(self, broker: CheckedBroker) -> Iterator[None]:  # noqa: ARG002 - it is the only one
+        """Kafka refuses what it cannot copy often enough, and clients try again until it takes it."""
+        self.require_kafka()
+        self._require_copies(2)
+        yield
+        self._require_copies(1)
+
+    def _require_copies(self, count: int) -> None:
+        """Let alerts need so many copies."""
+        topic = self.settings.alerts_topic
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
+            admin.alter_configs([ConfigResource("TOPIC", topic, {"min.insync.replicas": str(count)})])
+            deadline = time.monotonic() + self.limit_seconds
+            while _config(admin, topic, "min.insync.replicas") != str(count):
+                assert time.monotonic() < deadline
+
+
+def _config(admin: KafkaAdminClient, topic: str, name: str) -> str:
+    found = admin.describe_configs([ConfigResource("TOPIC", topic)], config_filter="all")
+    return str(found["topic"][topic][name]["value"])
 
 
 def beats(settings: Settings, values: Sequence[bytes | None], partition: int = 0) -> list[Message]:

@@ -7,13 +7,12 @@ real broker is the embedded one, which lacks transactions and more: the cases th
 from __future__ import annotations
 
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.broker import MemoryBroker
 from monitor.errors import BrokerError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
 from monitor.records.stream_time import StreamTime
@@ -308,17 +307,6 @@ def test_offsets_without_messages_follow_with_the_next_checkpoint(case):
 # Failures
 
 
-@contextmanager
-def next_delivery_fails(broker, monkeypatch):
-    """In memory because the test asks for it; at the real broker because no acknowledgement comes within no time."""
-    with monkeypatch.context() as patch:
-        if isinstance(broker.inner, MemoryBroker):
-            broker.fail_next()
-        else:
-            patch.setattr("monitor.broker.writing.producer.WAIT_SECONDS", 0.0)
-        yield
-
-
 @pytest.mark.parametrize(
     "case",
     # exactly once, Kafka never fails without a rewind: what became of a transaction is not known then
@@ -332,7 +320,8 @@ def test_after_a_failure_the_same_checkpoint_goes_through_and_is_sent_once(case,
     with closing(one.open()) as broker:
         read(one, broker, 2)
         broker.facts()
-        with next_delivery_fails(broker, monkeypatch):
+        with one.without_answers(broker), monkeypatch.context() as patch:
+            patch.setattr("monitor.broker.writing.producer.WAIT_SECONDS", 0.0)
             if begins:
                 broker.begin(checkpoint)
             with pytest.raises(BrokerError) as caught:
@@ -346,17 +335,12 @@ def test_after_a_failure_the_same_checkpoint_goes_through_and_is_sent_once(case,
     assert alerts(one) == [b"alert"]
 
 
-@contextmanager
-def next_delivery_comes_to_nothing(one, broker, how, monkeypatch):
+def undo_next_delivery(one, broker, how):
     """Either way it raises RewoundError; a transaction is aborted while its member stays in the group."""
-    with monkeypatch.context() as patch:
-        if how == "evicted":
-            one.evict(broker)
-        elif isinstance(broker.inner, MemoryBroker):
-            broker.rewind_next()
-        else:
-            patch.setattr("monitor.broker.writing.transactions.DELIVER_SECONDS", 0.0)
-        yield
+    if how == "evicted":
+        one.evict(broker)
+    else:
+        one.abort_next(broker)
 
 
 def deliver_in_the_end(one, broker, checkpoint):
@@ -386,9 +370,7 @@ def deliver_in_the_end(one, broker, checkpoint):
     indirect=["case"],
 )
 @pytest.mark.parametrize("begins", [False, True])
-def test_after_a_rewind_all_since_the_last_commit_is_read_again_and_assigned_says_so_first(
-    case, how, begins, monkeypatch
-):
+def test_after_a_rewind_all_since_the_last_commit_is_read_again_and_assigned_says_so_first(case, how, begins):
     one = case([b"one", b"two", b"three"], commit_interval_ms=NEVER_MS)
     is_atomic = one.settings.delivery == "exactly-once"
     with closing(one.open()) as broker:
@@ -396,11 +378,11 @@ def test_after_a_rewind_all_since_the_last_commit_is_read_again_and_assigned_say
         broker.deliver(step(one, b"first", row(one, b"open"), at=1, stream_time=7))
         broker.facts()
         second = step(one, b"second", row(one, b"worse"), at=3, stream_time=8)
-        with next_delivery_comes_to_nothing(one, broker, how, monkeypatch):
-            if begins:
-                broker.begin(second)
-            with pytest.raises(RewoundError):
-                broker.deliver(second)
+        undo_next_delivery(one, broker, how)
+        if begins:
+            broker.begin(second)
+        with pytest.raises(RewoundError):
+            broker.deliver(second)
         assert broker.facts() == BrokerFacts(commit_failures=1, rewinds=1)
         assert one.committed() == {0: 1}
         seen = read(one, broker, 2)
@@ -663,13 +645,14 @@ def test_where_profiles_begin_follows_with_offsets_that_have_no_messages(case):
     ],
     indirect=["case"],
 )
-def test_a_rewind_reads_again_from_where_the_profiles_began_at_the_last_commit(case, how, monkeypatch):
+def test_a_rewind_reads_again_from_where_the_profiles_began_at_the_last_commit(case, how):
     one = case([b"one", b"two", b"three"], commit_interval_ms=NEVER_MS)
     with closing(one.open(profiles=True)) as broker:
         read(one, broker, 3)
         broker.deliver(replace(step(one, b"first", at=2), read_from={0: 1}))
         second = replace(step(one, b"second", at=3), read_from={0: 2})
-        with next_delivery_comes_to_nothing(one, broker, how, monkeypatch), pytest.raises(RewoundError):
+        undo_next_delivery(one, broker, how)
+        with pytest.raises(RewoundError):
             broker.deliver(second)
         seen = read(one, broker, 2)
         assert (seen.assigned[0].offset, seen.assigned[0].read_from) == (2, 1)

@@ -19,7 +19,7 @@ from monitor.broker.writing.transactions import TransactionalProducer
 from monitor.errors import BrokerError, RefusedError, RewoundError
 from monitor.records.record import Assigned, BrokerFacts, Checkpoint, ControlRecord, Message
 from monitor.records.stream_time import StreamTime
-from tests.brokers import read_committed
+from tests.brokers import read_committed, take_transactional_id
 from tests.conftest import CLIENTS
 from tests.fakes import kafka_broker
 
@@ -245,17 +245,15 @@ def test_a_member_that_comes_back_under_another_name_begins_again_though_no_list
     assert assigned == {0: Assigned(0, None, {}, atomic=True)}
 
 
-def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(make_settings, monkeypatch):
+def test_after_a_step_that_came_to_nothing_it_is_read_again_and_delivered_once(make_settings):
     settings = make_settings(partitions=1)
     publish(settings, 3)
     with closing(KafkaBroker(settings)) as broker:
         read(broker, 3)
         delivery = Checkpoint((alert(settings, b"one"),), offsets={0: 3})
-        with monkeypatch.context() as patch:
-            patch.setattr("monitor.broker.writing.transactions.DELIVER_SECONDS", 0.0)  # nothing can be done within
-            patch.setattr("monitor.broker.confluent.producer.LEAST_SECONDS", 0.0)  # a millisecond can be enough
-            with pytest.raises(RewoundError):
-                broker.deliver(delivery)
+        take_transactional_id(settings)
+        with pytest.raises(RewoundError):
+            broker.deliver(delivery)
         assigned, found = read(broker, 3)
         assert (assigned[0].offset, found) == (0, 3)
         facts = broker.facts()
