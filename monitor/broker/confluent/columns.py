@@ -12,7 +12,7 @@ import numpy as np
 from confluent_kafka import Message
 
 from monitor.broker.blocks import RecordBlock
-from monitor.broker.limits import MAX_READ_BYTES
+from monitor.broker.limits import MAX_READ_BYTES, weight
 from monitor.records.column import Column
 from monitor.records.record import SetAside, partition_slices
 
@@ -70,29 +70,38 @@ class MessageHeaders(Sequence["Headers"]):
         return self._known[row]
 
 
-def blocks_of(messages: list[Message]) -> Iterator[RecordBlock]:
-    """Columns of the records of each partition, in the order in which they came."""
+def blocks_of(messages: list[Message]) -> tuple[list[RecordBlock], int]:
+    """Columns of the records of each partition, in the order in which they came, and what all count towards a step."""
     partition = np.fromiter(map(Message.partition, messages), np.int32, len(messages))
     slices = partition_slices(partition)
     if len(slices) > len({number for number, _ in slices}):  # the library takes some of each partition in turn
         order = np.argsort(partition, kind="stable")
         messages = list(map(messages.__getitem__, order.tolist()))
         slices = partition_slices(partition[order])
-    for number, rows in slices:
-        yield _block(number, messages[rows])
+    pairs = [_block(number, messages[rows]) for number, rows in slices]
+    return [block for block, _ in pairs], sum(size for _, size in pairs)
 
 
-def _block(partition: int, messages: list[Message]) -> RecordBlock:
+def _block(partition: int, messages: list[Message]) -> tuple[RecordBlock, int]:
+    """Columns of the records of one partition, and what they count towards the bytes of a step.
+
+    The columns tell the sizes: `len` of a message takes as long as its value does.
+    """
     offset = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
     time = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, len(messages))
-    set_aside = {}
-    if max(map(len, messages)) > MAX_READ_BYTES:
+    key, value = (Column.of(list(map(read, messages))) for read in (Message.key, Message.value))
+    size, set_aside = weight(value.size.tolist()) + int(key.size.clip(0).sum()), {}
+    if value.size.max() > MAX_READ_BYTES:
         set_aside = {row: _large(one) for row, one in enumerate(messages) if len(one) > MAX_READ_BYTES}
         nothing = Message(messages[0].topic(), partition)
         messages = [nothing if row in set_aside else one for row, one in enumerate(messages)]
-    key, value = (Column.of(list(map(read, messages))) for read in (Message.key, Message.value))
-    deque(map(Message.set_value, messages, repeat(None)), 0)  # they stay for their headers, and were copied
-    return RecordBlock(partition, offset, time, key, value, MessageHeaders(messages), set_aside)
+        key, value = (Column.of(list(map(read, messages))) for read in (Message.key, Message.value))
+    return RecordBlock(partition, offset, time, key, value, MessageHeaders(messages), set_aside), size
+
+
+def drop_values(messages: list[Message]) -> None:
+    """Free the values of messages that stay for their headers: the columns have a copy."""
+    deque(map(Message.set_value, messages, repeat(None)), 0)
 
 
 def _large(message: Message) -> SetAside:

@@ -13,13 +13,13 @@ from confluent_kafka import Consumer, TopicPartition
 from monitor.broker.blocks import RecordBlock
 from monitor.broker.client import ClientError, CommittedOffset, Failure, Membership
 from monitor.broker.confluent.client_errors import close_quietly, error_of, translated_errors
-from monitor.broker.confluent.columns import blocks_of
+from monitor.broker.confluent.columns import blocks_of, drop_values
 from monitor.broker.confluent.config import group_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
 from monitor.broker.confluent.offsets import PartitionBounds
 from monitor.broker.confluent.record_stream import RecordStream
-from monitor.broker.confluent.step_parts import fitting, parts, weight_of
+from monitor.broker.confluent.step_parts import fitting, parts
 from monitor.broker.limits import StepLimit
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ConfluentGroup:
 
     def poll(self, limit: StepLimit) -> list[RecordBlock]:
         self._stream.raise_failure()
-        blocks = [block for messages in self._parts(limit) for block in blocks_of(messages)]
+        blocks = list(self._blocks(limit))
         self._check_member()
         self._rebalances.has_rebalanced = False
         if not blocks:
@@ -79,8 +79,8 @@ class ConfluentGroup:
             self._stream.move(block.partition, int(block.offset[-1]) + 1)
         return blocks
 
-    def _parts(self, limit: StepLimit) -> Iterator[list[Message]]:
-        """The messages of one poll, in parts: those that are there, or else the first that come within POLL_SECONDS.
+    def _blocks(self, limit: StepLimit) -> Iterator[RecordBlock]:
+        """The records of one poll: those that are there, or else the first that come within POLL_SECONDS.
 
         It does not wait if the last poll left messages. It returns early after a rebalance, so that the caller can
         restore partitions.
@@ -88,24 +88,30 @@ class ConfluentGroup:
         came, self._stash = self._stash[: limit.records], self._stash[limit.records :]
         deadline = time.monotonic() + (0.0 if self._is_full else POLL_SECONDS)
         any_came = False
-        for messages in self._fitting_parts(limit, came):
+        for block in self._fitting_blocks(limit, came):
             any_came = True
-            yield messages
+            yield block
         while not (any_came or self._is_interrupted()) and (left := deadline - time.monotonic()) > 0:
             self._stream.raise_failure()  # before records that come after a damaged one
             if first := self._stream.take(1, min(TURN_SECONDS, left)):
                 any_came = True
-                yield from self._fitting_parts(limit, first)
+                yield from self._fitting_blocks(limit, first)
         self._is_full = any_came and (bool(self._stash) or not self._stream.is_drained)
 
-    def _fitting_parts(self, limit: StepLimit, came: list[Message]) -> Iterator[list[Message]]:
-        """The parts of a step. What is beyond its bytes is kept for the next poll: a part may be many steps of junk."""
+    def _fitting_blocks(self, limit: StepLimit, came: list[Message]) -> Iterator[RecordBlock]:
+        """The records of a step. Values of messages are dropped only where they are in it: the others come again."""
         room = limit.bytes
-        for messages, size in parts(self._stream, limit, came, weight_of):
-            count = fitting(messages, room) if size > room else len(messages)
-            self._stash = messages[count:] + self._stash
+        for part, size in parts(self._stream, limit, came, _read):
+            messages, blocks = part if size <= room else self._first_of(part[0], room)
             room -= size
-            yield messages[:count]
+            drop_values(messages)
+            yield from blocks
+
+    def _first_of(self, messages: list[Message], room: int) -> tuple[list[Message], list[RecordBlock]]:
+        """Those that fit. The rest is kept for the next poll: a part may be many steps of junk."""
+        count = fitting(messages, room)
+        self._stash = messages[count:] + self._stash
+        return _read(messages[:count])[0]
 
     def _is_interrupted(self) -> bool:
         """Whether something else than a record has come, so that the poll ends."""
@@ -204,6 +210,12 @@ class ConfluentGroup:
         if closing.is_alive():
             log.warning("the broker does not answer: the consumer is left to itself, and the group will miss it")
         close_admin(self._admin)
+
+
+def _read(messages: list[Message]) -> tuple[tuple[list[Message], list[RecordBlock]], int]:
+    """Messages with their columns, and what they count towards the bytes of a step."""
+    blocks, size = blocks_of(messages)
+    return (messages, blocks), size
 
 
 def _place(block: RecordBlock) -> tuple[int, int]:

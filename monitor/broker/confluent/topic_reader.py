@@ -86,7 +86,8 @@ class ConfluentTopic:
 
     def _taken(self, came: list[Message]) -> list[Message]:
         """What came already, and the records that are there now."""
-        taken = parts(self._stream, StepLimit(POLL_RECORDS, READ_BYTES), came, bytes_of)
+        limit = StepLimit(POLL_RECORDS, READ_BYTES)
+        taken = parts(self._stream, limit, came, lambda messages: (messages, bytes_of(messages)))
         return [*chain.from_iterable(messages for messages, _ in taken)]
 
     def close(self) -> None:

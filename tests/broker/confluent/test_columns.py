@@ -13,11 +13,11 @@ def message(partition=0, offset=0, key=b"bed 7", value=b"beat", headers=None):
 
 
 def rows(messages):
-    return [(block.partition, block.offset.tolist(), list(block.value)) for block in blocks_of(messages)]
+    return [(block.partition, block.offset.tolist(), list(block.value)) for block in blocks_of(messages)[0]]
 
 
 def test_records_of_one_partition_are_one_block():
-    (block,) = blocks_of([message(2, offset) for offset in (3, 4, 7)])
+    ((block,), _) = blocks_of([message(2, offset) for offset in (3, 4, 7)])
     assert block.partition == 2
     assert block.offset.tolist() == [3, 4, 7]
     assert block.time.tolist() == [1003, 1004, 1007]
@@ -31,17 +31,17 @@ def test_partitions_that_come_in_turns_are_put_together_in_order():
 
 
 def test_partitions_that_come_one_after_the_other_stay_so():
-    assert [block.partition for block in blocks_of([message(3), message(3), message(1)])] == [3, 1]
+    assert [block.partition for block in blocks_of([message(3), message(3), message(1)])[0]] == [3, 1]
 
 
 @pytest.mark.parametrize("values", [[b"a", None, b""], [None, None], [b""], [b"", b"xyz"]])
 def test_a_value_may_be_empty_or_null(values):
-    (block,) = blocks_of([message(0, offset, value=value) for offset, value in enumerate(values)])
+    ((block,), _) = blocks_of([message(0, offset, value=value) for offset, value in enumerate(values)])
     assert list(block.value) == values
 
 
 def test_a_key_may_be_null():
-    (block,) = blocks_of([message(0, 0, key=None), message(0, 1, key=b"bed")])
+    ((block,), _) = blocks_of([message(0, 0, key=None), message(0, 1, key=b"bed")])
     assert list(block.key) == [None, b"bed"]
 
 
