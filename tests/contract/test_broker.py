@@ -140,7 +140,7 @@ def test_a_poll_without_new_records_returns_none_soon(case):
         poll_until(one, broker, lambda _: broker.joined())
         began = time.monotonic()
         assert len(broker.poll()) == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def test_a_new_group_begins_at_the_first_record_and_learns_so_before_it(case):

@@ -203,7 +203,7 @@ def test_an_open_transaction_on_the_state_topic_delays_no_other_partition(make_s
             write(settings, [(b"bed", BEAT, None)])
             began = time.monotonic()
             read_until(broker, lambda: False, 1)
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 10.0
         producer.abort_transaction(LIMIT_SECONDS)
         read_until(broker, broker.joined)
 

