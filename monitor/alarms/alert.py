@@ -219,20 +219,23 @@ def _number(value: float, digits: int = 9) -> float | None:
 
 
 def rounded(samples: NDArray[np.float32]) -> list[Rounded]:
-    """Samples of n beats (n, 140) rounded to SAMPLE_DIGITS significant digits, as float64; None for NaN.
+    """Samples of n beats (n, 140) rounded to SAMPLE_DIGITS significant digits, as float64.
+
+    NaN stays, and the encoder writes it as null: each typical beat has NaN in its margins. For infinity it is None.
 
     Computed for all samples at once, because one number at a time took half of the time of an alert. A sample is
     scaled by a power of ten to a whole number, rounded and scaled back. As long as float64 holds that power exactly
-    (EXACT_POWER), the result is the float64 nearest to the decimal. The few rows with other samples are rounded one by
+    (EXACT_POWER), the result is the float64 nearest to the decimal. The few rows with other numbers are rounded one by
     one.
     """
-    with np.errstate(all="ignore"):  # the logarithm of 0 is replaced below; rows with NaN or infinity are redone
+    with np.errstate(all="ignore"):  # the logarithm of 0 is replaced below; rows with infinity are redone
         exact = samples.astype(np.float64)
         decimals = SAMPLE_DIGITS - 1 - np.floor(np.log10(np.abs(exact)))
         decimals[exact == 0] = 0
         up, down = 10.0 ** np.maximum(decimals, 0), 10.0 ** np.maximum(-decimals, 0)
         found: list[Rounded] = list(np.rint(exact * up / down) * down / up)
-    for row in np.flatnonzero(~(np.abs(decimals) <= EXACT_POWER).all(axis=1)).tolist():
+    is_exact = (np.abs(decimals) <= EXACT_POWER) | np.isnan(exact)
+    for row in np.flatnonzero(~is_exact.all(axis=1)).tolist():
         found[row] = [_number(sample, SAMPLE_DIGITS) for sample in samples[row].tolist()]
     return found
 
