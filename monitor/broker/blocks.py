@@ -36,12 +36,33 @@ class RecordBlock:
     def __len__(self) -> int:
         return len(self.offset)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of keys and values."""
+        return sum(int(np.maximum(column.size, 0).sum()) for column in (self.key, self.value))
+
+    def before(self, offset: int) -> RecordBlock:
+        """The same with only the records before this offset."""
+        stop = int(np.searchsorted(self.offset, offset))
+        if stop == len(self):
+            return self
+        key, value = self.key.part(0, stop), self.value.part(0, stop)
+        set_aside = {row: one for row, one in self.set_aside.items() if row < stop}
+        return RecordBlock(
+            self.partition, self.offset[:stop], self.time[:stop], key, value, self.headers[:stop], set_aside
+        )
+
     @classmethod
     def of_set_aside(cls, partition: int, one: SetAside, time_ms: int) -> RecordBlock:
         """The one row that stands for records that were not read."""
         nothing = Column.of((None,))
         offset, time = np.array([one.last_offset], np.int64), np.array([time_ms], np.int64)
         return cls(partition, offset, time, nothing, nothing, ((),), {0: one})
+
+
+def block_place(block: RecordBlock) -> tuple[int, int]:
+    """Partition and first offset: blocks in this order can be joined."""
+    return block.partition, int(block.offset[0])
 
 
 def join(

@@ -168,6 +168,15 @@ class TopicClient(Protocol):
         Records that would take too much memory are left out, with a line in the log.
         """
 
+    def poll_blocks(self, limit: StepLimit, seconds: float) -> list[RecordBlock]:
+        """The same as columns, at most so many records. For those that would take too much memory a row stands.
+
+        Blocks of one partition are next to each other, in the order of their offsets.
+        """
+
+    def stop(self, partition: int) -> None:
+        """Read no more of a partition."""
+
     def close(self) -> None:
         """Close the connections."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +68,10 @@ class AnnotatedRuns:
 
     def note(self, records: Records) -> None:
         """The records of a step that comes."""
+        names = set(map(itemgetter(0), chain.from_iterable(records.headers)))
+        if ANNOTATION_HEADER not in names:  # most topics have none, and one look at all names is quick
+            self._annotations.append({})
+            return
         places = zip(records.partition.tolist(), records.offset.tolist(), records.headers, strict=True)
         self._annotations.append(
             {

@@ -85,8 +85,9 @@ def _judge(reader: PeriodReader, review: Review, annotated: AnnotatedRuns, stop:
     review.begin(reader.firsts)
     judged, status = 0, StatusLine()
     for records in reader.steps():
-        annotated.note(records)
-        review.feed(records)
+        if len(records):
+            annotated.note(records)
+            review.feed(records)
         judged += len(records)
         share = judged / max(1, reader.count)
         status.show(partial("{} judged, {:.0%}".format, count_of(judged, "record"), share))

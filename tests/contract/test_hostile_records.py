@@ -11,8 +11,9 @@ import pytest
 from confluent_kafka import Producer
 
 from monitor.beats.parse import parse
-from monitor.broker import Reader
+from monitor.broker import PeriodReader, Reader
 from monitor.broker.limits import MAX_INFLATED_BYTES, StepLimit
+from monitor.broker.reading.period import STEP
 from monitor.deadletters.letter import dead_letter, read
 from monitor.records.record import Checkpoint, Message
 from tests.conftest import CLIENTS
@@ -20,6 +21,7 @@ from tests.fakes import kafka_broker
 
 pytestmark = pytest.mark.usefixtures("kafka")
 LIMIT_SECONDS = 60
+HOUR_MS = 3_600_000
 BEAT = b"\x00\x00\x80?" * 140
 CODECS = ["gzip", "zstd", "lz4", "snappy"]
 
@@ -124,6 +126,35 @@ def test_a_record_with_a_large_value_is_set_aside_by_itself(make_settings, codec
         (records,) = polls(broker, 2)
     assert [one.last_offset for one in records.set_aside.values()] == [1]
     assert list(records.value)[::2] == [BEAT, BEAT]
+
+
+def steps_of_all_times(settings):
+    """The steps with records of the whole beats topic, as a backtest reads it."""
+    with closing(PeriodReader(settings, settings.beats_topic, 0, int(1000 * time.time()) + HOUR_MS)) as reader:
+        return [records for records in reader.steps() if len(records)]
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip"])
+@pytest.mark.parametrize("size", [9_000_000, 100 << 20])
+def test_in_a_period_a_row_stands_for_what_is_too_large_to_be_read(make_settings, codec, size):
+    settings = make_settings(partitions=1)
+    write(settings, [(b"bed", BEAT, None)])
+    write(settings, [(b"bed", bytes(size), None)], codec)
+    write(settings, [(b"bed", BEAT, None)])
+    steps = steps_of_all_times(settings)
+    rows = [row for one in steps for row in zip(one.offset.tolist(), one.value, strict=True)]
+    assert [offset for offset, _ in rows] == [0, 1, 2]
+    assert [value == BEAT for _, value in rows] == [True, False, True]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_step_of_a_period_ends_at_a_number_of_bytes_whatever_the_codec(make_settings, codec):
+    settings = make_settings(partitions=1)
+    for _ in range(4):
+        write(settings, [(b"bed", b"z" * 60_000, None)] * 256, codec)
+    sizes = [int(records.value.size.sum()) for records in steps_of_all_times(settings)]
+    assert sum(sizes) == 1024 * 60_000
+    assert max(sizes) < STEP.bytes + 128 * 60_000
 
 
 def test_a_record_of_many_headers_and_one_with_a_long_key_go_to_the_dead_letters(make_settings):

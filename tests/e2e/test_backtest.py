@@ -14,7 +14,7 @@ from monitor.beats.window import R_CENTRED
 from monitor.broker import PeriodReader, Publisher
 from monitor.model import artifact
 from monitor.model.manifest import WindowSpec
-from monitor.records.record import Message, rfc3339
+from monitor.records.record import Message, partition_slices, rfc3339
 from tests import models
 from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import CLIENTS
@@ -70,6 +70,20 @@ def test_the_records_of_a_period_are_read_and_no_others(settings, first, last, b
         times = [time for records in reader.steps() for time in records.time.tolist()]
     assert len(times) == beats
     assert all(START_MS + first <= time < START_MS + last for time in times)
+
+
+def test_partitions_are_read_side_by_side_each_in_the_order_of_its_offsets(settings):
+    period = settings, settings.beats_topic, START_MS, START_MS + PART_MS
+    with closing(PeriodReader(*period)) as reader:
+        firsts, steps = reader.firsts, [records for records in reader.steps() if len(records)]
+    read = {}
+    for records in steps:
+        for partition, rows in partition_slices(records.partition):
+            read.setdefault(partition, []).append(records.offset[rows].tolist())
+        assert len(partition_slices(records.partition)) == len(set(records.partition.tolist()))
+    for partition, parts in read.items():
+        offsets = [offset for part in parts for offset in part]
+        assert offsets == list(range(firsts[partition], firsts[partition] + len(offsets)))
 
 
 def test_the_alarms_of_a_period_are_counted_and_nothing_is_written(command, settings):

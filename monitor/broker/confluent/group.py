@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
 
-from monitor.broker.blocks import RecordBlock
+from monitor.broker.blocks import RecordBlock, block_place
 from monitor.broker.client import ClientError, CommittedOffset, Failure, Membership
 from monitor.broker.confluent.client_errors import close_quietly, error_of, translated_errors
 from monitor.broker.confluent.columns import blocks_of, drop_values
@@ -74,7 +74,7 @@ class ConfluentGroup:
         blocks = [block for block in blocks if block.partition in positions]
         if not self._stash:  # else it may have records from before what was set aside
             blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
-        blocks.sort(key=_place)
+        blocks.sort(key=block_place)
         for block in blocks:
             self._stream.move(block.partition, int(block.offset[-1]) + 1)
         return blocks
@@ -216,10 +216,6 @@ def _read(messages: list[Message]) -> tuple[tuple[list[Message], list[RecordBloc
     """Messages with their columns, and what they count towards the bytes of a step."""
     blocks, size = blocks_of(messages)
     return (messages, blocks), size
-
-
-def _place(block: RecordBlock) -> tuple[int, int]:
-    return block.partition, int(block.offset[0])
 
 
 class CommitAnswers:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from monitor.broker.blocks import RecordBlock, block_place
 from monitor.broker.client import TopicRecord
 from monitor.broker.confluent.client_errors import close_quietly, error_of, translated_errors
-from monitor.broker.confluent.columns import read_headers
+from monitor.broker.confluent.columns import blocks_of, read_headers
 from monitor.broker.confluent.config import topic_options
 from monitor.broker.confluent.connecting import build, close_admin, connect
 from monitor.broker.confluent.metadata import partitions_of
@@ -23,8 +26,9 @@ from monitor.broker.limits import READ_BYTES, StepLimit
 from monitor.broker.retry import COMMAND_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from monitor.broker.confluent.step_parts import Part
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -69,14 +73,22 @@ class ConfluentTopic:
     def positions(self) -> dict[int, int]:
         return dict(self._stream.positions)
 
+    def stop(self, partition: int) -> None:
+        with translated_errors(f"reading {self._topic}"):
+            self._consumer.pause([TopicPartition(self._topic, partition)])
+
+    def poll_blocks(self, limit: StepLimit, seconds: float) -> list[RecordBlock]:
+        """Returns early, and without records, when a partition was read to its end."""
+        blocks = [*chain.from_iterable(self._parts(limit, seconds, _blocks))]
+        blocks += [RecordBlock.of_set_aside(*pair, int(1000 * time.time())) for pair in self._stream.set_aside()]
+        blocks.sort(key=block_place)
+        for block in blocks:
+            self._stream.move(block.partition, int(block.offset[-1]) + 1)
+        return blocks
+
     def poll(self, seconds: float) -> list[TopicRecord]:
         """Returns early, and without records, when a partition was read to its end."""
-        self._stream.raise_failure()
-        messages = self._taken([])
-        if not messages and (first := self._stream.take(1, seconds)):
-            messages = self._taken(first)
-        if not messages:
-            self._stream.raise_failure()
+        messages = [*chain.from_iterable(self._parts(StepLimit(POLL_RECORDS, READ_BYTES), seconds, _messages))]
         for partition, left_out in self._stream.set_aside():
             log.warning("%s partition %d: %s: not read", self._topic, partition, left_out)
         records = _records(messages)
@@ -84,15 +96,39 @@ class ConfluentTopic:
             self._stream.move(partition, offset + 1)
         return records
 
-    def _taken(self, came: list[Message]) -> list[Message]:
-        """What came already, and the records that are there now."""
-        limit = StepLimit(POLL_RECORDS, READ_BYTES)
-        taken = parts(self._stream, limit, came, lambda messages: (messages, bytes_of(messages)))
-        return [*chain.from_iterable(messages for messages, _ in taken)]
+    def _parts(
+        self, limit: StepLimit, seconds: float, read: Callable[[list[Message]], tuple[Part, int]]
+    ) -> Iterator[Part]:
+        """The messages of one poll, in parts: those that are there, or else the first that come."""
+        self._stream.raise_failure()
+        any_came = False
+        for part, _ in parts(self._stream, limit, [], read):
+            any_came = True
+            yield part
+        if not any_came and (first := self._stream.take(1, seconds)):
+            any_came = True
+            for part, _ in parts(self._stream, limit, first, read):
+                yield part
+        if not any_came:
+            self._stream.raise_failure()
 
     def close(self) -> None:
         close_quietly("the reader", self._consumer.close)
         close_admin(self._admin)
+
+
+def _blocks(messages: list[Message]) -> tuple[list[RecordBlock], int]:
+    """The columns of messages, and what they count towards the bytes of a step.
+
+    Headers are read at once: after the columns of other messages a call for them takes three times as long.
+    """
+    blocks, size = blocks_of(messages)
+    return [replace(block, headers=list(block.headers)) for block in blocks], size
+
+
+def _messages(messages: list[Message]) -> tuple[list[Message], int]:
+    """The same messages, and their bytes."""
+    return messages, bytes_of(messages)
 
 
 def _records(messages: list[Message]) -> list[TopicRecord]:

@@ -7,29 +7,27 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import MemberState
 
 from monitor.beats.beat import FLOAT32_BYTES
-from monitor.broker.blocks import RecordBlock
 from monitor.broker.client import ClientError, CommittedOffset, Membership
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
+from monitor.broker.kafka_python.columns import block_of
 from monitor.broker.kafka_python.config import client_config
 from monitor.broker.kafka_python.fair_poll import FairPoll
-from monitor.broker.kafka_python.not_read import NotRead
 from monitor.broker.kafka_python.offsets import to_commit
 from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
 from monitor.broker.limits import StepLimit, fetch_pace, heartbeat_ms, weight
-from monitor.records.column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from kafka.structs import ConsumerGroupMetadata
 
+    from monitor.broker.blocks import RecordBlock
     from monitor.settings import Settings
 
 POLL_MS = 1000  # with less, a poll that times out during a join can leave the member without partitions for good
@@ -62,7 +60,7 @@ class KafkaPythonGroup:
         with translated_errors("reading beats"):
             polled = self._polled(limit)
         self._check_member()
-        blocks = [_block(records) for tp, records in polled.items() if tp.partition in self._started]
+        blocks = [block_of(records) for tp, records in polled.items() if tp.partition in self._started]
         self._collect_garbage(blocks)
         return blocks
 
@@ -97,8 +95,7 @@ class KafkaPythonGroup:
 
         These are few objects with many bytes, and the collector by itself counts objects.
         """
-        columns = [column for block in blocks for column in (block.key, block.value)]
-        self._uncollected += sum(int(np.maximum(column.size, 0).sum()) for column in columns)
+        self._uncollected += sum(block.bytes for block in blocks)
         if self._uncollected > COLLECT_BYTES:
             gc.collect()
             self._uncollected = 0
@@ -212,17 +209,6 @@ def _build(settings: Settings, wait_seconds: float) -> KafkaConsumer:
         metadata_max_age_ms=30_000,  # so that added partitions are found
         metrics_enabled=False,
     )
-
-
-def _block(records: Sequence[Any]) -> RecordBlock:
-    """From n > 0 records of one partition. Only their timestamps are converted one by one."""
-    _, partition, _, offset, stamp, _, key, value, headers, *_ = zip(*records, strict=True)
-    # a first timestamp and its delta may add up to more than 64 bits
-    time = np.array([(time + 2**63) % 2**64 - 2**63 for time in stamp], np.int64)
-    columns = np.array(offset, np.int64), time, Column.of(key), Column.of(value), headers
-    if NotRead not in set(map(type, value)):
-        return RecordBlock(partition[0], *columns)
-    return RecordBlock(partition[0], *columns, {row: one.what for row, one in enumerate(value) if type(one) is NotRead})
 
 
 class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]

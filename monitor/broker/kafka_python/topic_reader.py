@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, TopicPartition
 
 from monitor.broker.client import TopicRecord
 from monitor.broker.kafka_python import known_versions
 from monitor.broker.kafka_python.client_errors import close_quietly, translated_connect_errors, translated_errors
+from monitor.broker.kafka_python.columns import block_of
 from monitor.broker.kafka_python.config import client_config
 from monitor.broker.kafka_python.not_read import NotRead
 from monitor.broker.kafka_python.patches import limit_bytes, read_any_batch
-from monitor.broker.limits import READ_BYTES
+from monitor.broker.limits import READ_BYTES, StepLimit
 from monitor.broker.retry import COMMAND_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from monitor.broker.blocks import RecordBlock
     from monitor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -45,9 +47,8 @@ class KafkaPythonTopic:
                 auto_offset_reset="earliest",
                 metrics_enabled=False,
                 fetch_max_wait_ms=max_wait_ms,
-                max_poll_records=POLL_RECORDS,
             )
-            limit_bytes(self._consumer, READ_BYTES)
+            self._bytes = limit_bytes(self._consumer, READ_BYTES)
 
     def partitions(self) -> list[int]:
         with translated_errors(f"opening {self._topic}"):
@@ -78,10 +79,23 @@ class KafkaPythonTopic:
         with translated_errors(f"asking for the position in {self._topic}"):
             return {tp.partition: self._consumer.position(tp, REQUEST_MS) or 0 for tp in self._consumer.assignment()}
 
-    def poll(self, seconds: float) -> list[TopicRecord]:
+    def stop(self, partition: int) -> None:
         with translated_errors(f"reading {self._topic}"):
-            polled = self._consumer.poll(timeout_ms=int(1000 * seconds))
-        records = list(chain.from_iterable(polled.values()))
+            self._consumer.pause(self._tp(partition))
+
+    def poll_blocks(self, limit: StepLimit, seconds: float) -> list[RecordBlock]:
+        return list(map(block_of, self._polled(limit, seconds)))
+
+    def _polled(self, limit: StepLimit, seconds: float) -> list[list[Any]]:
+        """The records of each partition of which any came."""
+        if self._bytes is not None:
+            self._bytes.limit = limit.bytes
+        with translated_errors(f"reading {self._topic}"):
+            polled = self._consumer.poll(timeout_ms=int(1000 * seconds), max_records=limit.records)
+        return [*polled.values()]
+
+    def poll(self, seconds: float) -> list[TopicRecord]:
+        records = list(chain.from_iterable(self._polled(StepLimit(POLL_RECORDS, READ_BYTES), seconds)))
         for one in records:
             if type(one.value) is NotRead:
                 log.warning("%s partition %d: %s: not read", self._topic, one.partition, one.value.what)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from monitor.broker.blocks import block_place, join
 from monitor.broker.choice import kafka_client
-from monitor.broker.client import TopicRecord
-from monitor.broker.reading.reader import found_partitions, read_to_end
+from monitor.broker.limits import StepLimit
+from monitor.broker.reading.reader import found_partitions, polls
 from monitor.errors import BrokerError
-from monitor.records.column import Column
-from monitor.records.record import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from monitor.broker.blocks import RecordBlock
+    from monitor.records.record import Records
     from monitor.settings import Settings
 
-STEP_RECORDS = 16_384  # that are given together
-IDLE_SECONDS = 60.0  # without a record: then a transaction is open, or the broker is gone
+STEP = StepLimit(32_768, 32 * 1024 * 1024)  # records and bytes that are given together
+POLL_SECONDS = 0.5
 
 
 class PeriodReader:
@@ -55,38 +54,39 @@ class PeriodReader:
         return sum(self._ends.values()) - sum(self._firsts.values())
 
     def steps(self) -> Iterator[Records]:
-        """The records, some STEP_RECORDS at a time, one partition after the other.
+        """The records of all partitions side by side, in steps of about STEP.
 
-        Raises BrokerError when no record comes for IDLE_SECONDS.
+        A step has none where none came for a moment, so that the caller can end. Raises BrokerError when none comes for
+        a minute.
         """
-        for partition, first in self._firsts.items():
-            if first < self._ends[partition]:
-                self._client.start({partition: first})
-                yield from self._steps_of(partition)
+        ends = {partition: end for partition, end in self._ends.items() if self._firsts[partition] < end}
+        self._client.start({partition: self._firsts[partition] for partition in ends})
+        came: list[RecordBlock] = []
+        reading, room = set(ends), STEP
 
-    def _steps_of(self, partition: int) -> Iterator[Records]:
-        end, came = self._ends[partition], list[TopicRecord]()
-        for record in read_to_end(self._client, self._topic, {partition: end}, idle_seconds=IDLE_SECONDS):
-            if record.partition == partition and record.offset < end:
-                came.append(record)
-            if len(came) >= STEP_RECORDS:
-                yield _records(self._topic, came)
-                came = []
+        def poll() -> list[RecordBlock]:
+            return self._client.poll_blocks(room, POLL_SECONDS)
+
+        for blocks in polls(self._client, self._topic, ends, poll):
+            self._stop_read(reading, ends)
+            came += [block for one in blocks if len(block := one.before(ends[one.partition]))]
+            records, size = sum(map(len, came)), sum(block.bytes for block in came)
+            room = StepLimit(STEP.records - records, STEP.bytes - size)
+            if not blocks or room.records <= 0 or room.bytes <= 0:
+                yield self._joined(came)
+                came, room = [], STEP
         if came:
-            yield _records(self._topic, came)
+            yield self._joined(came)
+
+    def _stop_read(self, reading: set[int], ends: Mapping[int, int]) -> None:
+        """Read no more of the partitions that have come to their ends: else it would go on until all have."""
+        positions = self._client.positions()
+        for partition in [one for one in reading if positions.get(one, 0) >= ends[one]]:
+            self._client.stop(partition)
+            reading.remove(partition)
+
+    def _joined(self, blocks: list[RecordBlock]) -> Records:
+        return join(self._topic, sorted(blocks, key=block_place), {}, frozenset())
 
     def close(self) -> None:
         self._client.close()
-
-
-def _records(topic: str, came: Sequence[TopicRecord]) -> Records:
-    partition, offset, time_ms, key, value, headers = zip(*came, strict=True)
-    return Records(
-        topic,
-        np.array(partition, np.int32),
-        np.array(offset, np.int64),
-        np.array(time_ms, np.int64),
-        Column.of(key),
-        Column.of(value),
-        headers,
-    )

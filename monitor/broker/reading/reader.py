@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from monitor.broker.choice import kafka_client
 from monitor.broker.connection.diagnosis import no_topic
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from monitor.broker.client import TopicClient, TopicRecord
     from monitor.settings import Settings
+
+T = TypeVar("T")
+
+IDLE_SECONDS = 60.0  # without a record: then a transaction is open, or the broker is gone
 
 
 def read_to_end(
     client: TopicClient, topic: str, ends: Mapping[int, int], *, idle_seconds: float, poll_seconds: float = 0.5
 ) -> Iterator[TopicRecord]:
-    """Every record of the partitions up to the offsets `ends`, from where the client stands.
+    """Every record of the partitions up to the offsets `ends`, from where the client stands. Raises as `polls` does."""
+    for records in polls(client, topic, ends, partial(client.poll, poll_seconds), idle_seconds=idle_seconds):
+        yield from records
+
+
+def polls(
+    client: TopicClient,
+    topic: str,
+    ends: Mapping[int, int],
+    poll: Callable[[], list[T]],
+    *,
+    idle_seconds: float = IDLE_SECONDS,
+) -> Iterator[list[T]]:
+    """What each `poll` of the client brings, nothing included, until it stands at the offsets `ends`.
 
     The client's position decides, since a log may end in transaction markers, and an empty poll is not the end.
     Raises BrokerError when no record comes for `idle_seconds`: a transaction that is still open holds the end back.
@@ -30,8 +48,9 @@ def read_to_end(
             raise BrokerError(
                 f"the end of {topic} was not reached: no record came for {idle_seconds:g} s; a transaction may be open"
             )
-        if polled := client.poll(poll_seconds):
-            yield from polled
+        polled = poll()
+        yield polled
+        if polled:
             deadline = time.monotonic() + idle_seconds
 
 
@@ -78,7 +97,7 @@ class Reader:
         """The records that came within `seconds`."""
         return self._client.poll(seconds)
 
-    def until_end(self, limit_seconds: float = 60.0) -> Iterator[TopicRecord]:
+    def until_end(self, limit_seconds: float = IDLE_SECONDS) -> Iterator[TopicRecord]:
         """Every record up to the end as it is now. Raises BrokerError when none comes for as long as the limit."""
         ends = self._client.ends(self._partitions)
         yield from read_to_end(self._client, self._topic, ends, idle_seconds=limit_seconds)
