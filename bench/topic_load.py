@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.case import Case
+    from monitor.records.record import Headers
+
+    SentBeat = tuple[bytes, bytes, int, Headers]  # key, value, ms since the epoch, headers
 
 RUN, PERIOD = 10, 500  # abnormal beats of a source: 2 %
 SEED = 1
@@ -54,11 +57,11 @@ def fill(case: Case, data: Path, load: Load) -> float:
     began = time.perf_counter()
     if Producer is None:
         with closing(Publisher(case.settings())) as publisher:
-            for key, value, stamp in beats(data, load):
+            for key, value, stamp, _ in beats(data, load):
                 publisher.send(Message(case.beats_topic, key, value), stamp)
             publisher.flush()
     else:
-        _send(producer(case, load), case.beats_topic, beats(data, load))
+        send(producer(case, load), case.beats_topic, beats(data, load))
     return time.perf_counter() - began
 
 
@@ -73,12 +76,12 @@ def held_back(case: Case, data: Path, load: Load) -> Iterator[Callable[[], None]
     sender = producer(case, load, **{"transactional.id": case.prefix, "transaction.timeout.ms": 600_000})
     sender.init_transactions(60)
     sender.begin_transaction()
-    _send(sender, case.beats_topic, beats(data, load))
+    send(sender, case.beats_topic, beats(data, load))
     yield lambda: sender.commit_transaction(60)
 
 
-def beats(data: Path, load: Load) -> Iterator[tuple[bytes, bytes, int]]:
-    """Yield the key, value and timestamp of each beat."""
+def beats(data: Path, load: Load) -> Iterator[SentBeat]:
+    """The beats of a topic, without headers."""
     stock = beat_file.read(data)
     if stock.abnormal is None:
         raise RefusedError(f"{data}: the beats need labels")
@@ -92,7 +95,7 @@ def beats(data: Path, load: Load) -> Iterator[tuple[bytes, bytes, int]]:
         row = _rows(stock.abnormal, (turn + phase[source]) % PERIOD < RUN, first)
         stamp = start_ms + turn * BEAT_MS
         for lead, at, when in zip(source.tolist(), row.tolist(), stamp.tolist(), strict=True):
-            yield keys[lead], values[at], when
+            yield keys[lead], values[at], when, ()
 
 
 def _rows(abnormal: NDArray[np.bool_], wanted: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
@@ -120,12 +123,15 @@ def producer(case: Case, load: Load, **options: object) -> Any:
     )
 
 
-def _send(sender: Any, topic: str, items: Iterator[tuple[bytes, bytes, int]]) -> None:
-    for count, (key, value, stamp) in enumerate(items):
-        sender.produce(topic, value, key, timestamp=stamp)
+def send(sender: Any, topic: str, items: Iterator[SentBeat]) -> int:
+    """Send beats, and return how many. Raises RuntimeError where the broker did not take every one."""
+    count = 0
+    for count, (key, value, stamp, headers) in enumerate(items, 1):
+        sender.produce(topic, value, key, timestamp=stamp, headers=list(headers))
         if count % 1000 == 0:
             sender.poll(0)
             while len(sender) > IN_FLIGHT:
                 sender.poll(0.05)
     if sender.flush(120):
         raise RuntimeError("the broker did not take every beat")
+    return count

@@ -19,7 +19,7 @@ def test_two_in_a_hundred_beats_are_abnormal_and_sources_take_turns(ecg_data):
     stock = beat_file.read(file)
     abnormal = {encode(samples, "float32") for samples in stock.samples[stock.abnormal]}
     load = Load(beats=50_000, sources=60)
-    keys, values, stamps = zip(*beats(file, load), strict=True)
+    keys, values, stamps, _ = zip(*beats(file, load), strict=True)
     assert sum(value in abnormal for value in values) / load.beats == pytest.approx(0.02, rel=0.05)
     assert len(set(keys)) == load.sources
     assert keys[: load.sources] == keys[load.sources : 2 * load.sources]
