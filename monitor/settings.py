@@ -101,6 +101,16 @@ class Settings(BaseSettings):
     episode_silence_seconds: float = Field(
         60, gt=0, allow_inf_nan=False, description="stream time without a beat of the source that closes it as silent"
     )
+    latch_high: bool = Field(
+        True, description="whether an alarm of high priority stays until somebody acknowledges it, also when it is over"
+    )
+    remind_seconds: float = Field(
+        180,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="stream time after which an acknowledged alarm that is still on is announced again; 0: it is not",
+    )
     max_age_seconds: float | None = Field(
         None,
         gt=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import orjson
@@ -13,7 +13,7 @@ import orjson
 from monitor.alarms import cloud_event
 from monitor.alarms.alert_fields import READ_AGAIN, SCHEMA, SILENT, UNKNOWN_CAUSE
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
-from monitor.alarms.rule import KINDS, PHYSIOLOGICAL_CAUSES
+from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.records.record import Message, record_time, rfc3339
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from monitor.alarms.alert_fields import AcknowledgedFields, AlertFields, DecidedBy, ScoreFields
     from monitor.alarms.judged import JudgedBeats
-    from monitor.alarms.lifecycle import Acknowledgement, LifeEvent
-    from monitor.alarms.lives import Acknowledged
+    from monitor.alarms.lifecycle import Acknowledgement
+    from monitor.alarms.lives import AlarmEvent
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.alarms.threshold import ActiveThreshold
 
@@ -55,40 +55,24 @@ class Waveform:
     typical: Rounded | None = None  # the source's own typical beat, on the scale of `samples`
 
 
-@dataclass(frozen=True, slots=True)
-class AlertContext:
-    """What an alert has besides its event."""
-
-    acknowledged: Acknowledgement | None = None  # that holds
-    traceparent: bytes | None = None  # of the beat, for the headers
-
-
 def alert(
-    event: Event,
+    told: AlarmEvent,
     judged: JudgedBeats,
     drawn: Waveform,
     origin: AlertOrigin,
     threshold: ActiveThreshold,
-    around: AlertContext | None = None,
+    traceparent: bytes | None = None,
 ) -> Message:
-    """One alert; `threshold` is that of its source.
+    """One alert; `threshold` is that of its source, `traceparent` that of the beat, for the headers.
 
-    Its id names the episode: all events of an episode have the same one. (id, event, offset) is unique.
+    Its id names the alarm: all events of an alarm have the same one. (id, event, offset) is unique.
     """
-    around = around or AlertContext()
-    fields = _fields(event, judged, drawn, origin, threshold)
-    fields["acknowledged"] = acknowledged_fields(around.acknowledged)
-    return _message(fields, event.source, origin, around.traceparent)
-
-
-def acknowledged_alert(given: Acknowledged, origin: AlertOrigin, threshold: ActiveThreshold) -> Message:
-    """The alert that says that an alarm was acknowledged, with the last offset of its source: it has no other beat."""
-    episode = given.state.episodes[KINDS.index(given.kind)]
-    place = _Place(given.kind, given.source, given.partition, given.state.offset)
-    fields = _without_beat("acknowledged", place, episode, origin, threshold)
-    fields["cause"] = cause_of(given.kind, episode, TECHNICAL_CAUSES)
-    fields["acknowledged"] = acknowledged_fields(given.life.acknowledged)
-    return _message(fields, given.source, origin, None)
+    fields = _without_beat(told, origin, threshold)
+    if told.row is not None:
+        fields["beat_time"] = record_time(int(judged.beats.time[told.row]))
+    if told.cause is not None:
+        _add_beat(fields, told.cause, judged, drawn)
+    return _message(fields, told.source, origin, traceparent)
 
 
 def acknowledged_fields(given: Acknowledgement | None) -> AcknowledgedFields | None:
@@ -103,18 +87,14 @@ def _message(fields: AlertFields, source: bytes, origin: AlertOrigin, traceparen
     return Message(origin.alerts_topic, source, value, cloud_event.headers(fields, origin.alerts_topic, traceparent))
 
 
-def _fields(
-    event: Event, judged: JudgedBeats, drawn: Waveform, origin: AlertOrigin, threshold: ActiveThreshold
-) -> AlertFields:
-    beats, row = judged.beats, event.row
-    place = _Place(event.kind, event.source, int(beats.partition[row]), int(beats.offset[row]))
-    fields = _without_beat(event.name, place, event.episode, origin, threshold)
+def _add_beat(fields: AlertFields, event: Event, judged: JudgedBeats, drawn: Waveform) -> None:
+    """Add what the beat says that caused an event of an episode."""
+    row = event.row
     fields["reopened"] = event.reopened
     fields["cause"] = _cause(event, judged)
     fields["marks"] = [judged.cause[code] for code in event.marks]
-    fields["beat_time"] = record_time(int(beats.time[row]))
-    if event.name == "closed":
-        fields["presence"], fields["closed_at"] = "off", fields["beat_time"]
+    if fields["event"] == "closed":
+        fields["closed_at"] = fields["beat_time"]
     if not (event.silent or event.void):  # else a beat of another source: its score says nothing about this one
         fields["score"] = _number(judged.score[row])
         fields["p_value"] = _number(judged.p_value[row])
@@ -124,33 +104,22 @@ def _fields(
     fields["samples"] = _shape(drawn.samples)
     fields["reconstruction"] = _shape(drawn.reconstruction)
     fields["typical"] = _shape(drawn.typical)
-    return fields
 
 
-class _Place(NamedTuple):
-    """Whose alarm it is, and the beat that an alert names."""
-
-    kind: Kind
-    source: bytes
-    partition: int
-    offset: int
-
-
-def _without_beat(
-    event: LifeEvent, place: _Place, episode: EpisodeState, origin: AlertOrigin, threshold: ActiveThreshold
-) -> AlertFields:
-    """All fields of an alert, in their order, about an alarm that is on; those that a beat gives are empty."""
+def _without_beat(told: AlarmEvent, origin: AlertOrigin, threshold: ActiveThreshold) -> AlertFields:
+    """All fields of an alert, in their order; those that a beat gives are empty."""
+    episode = told.episode
     return {
         "schema": SCHEMA,
-        "id": episode_id(place.kind, origin.topic, place.partition, episode),
-        "event": event,
-        "source": place.source.decode(),
-        "kind": place.kind,
+        "id": episode_id(told.kind, origin.topic, told.partition, episode),
+        "event": told.name,
+        "source": told.source.decode(),
+        "kind": told.kind,
         "priority": PRIORITIES[episode.priority],
-        "presence": "on",
-        "acknowledged": None,
+        "presence": told.presence,
+        "acknowledged": acknowledged_fields(told.acknowledged),
         "reopened": False,
-        "cause": UNKNOWN_CAUSE,
+        "cause": cause_of(told.kind, episode, TECHNICAL_CAUSES),
         "marks": [],
         "beat_time": None,
         "opened_at": record_time(episode.opened_at),
@@ -164,8 +133,8 @@ def _without_beat(
         "threshold_version": threshold.version,
         "model_id": origin.model_id,
         "topic": origin.topic,
-        "partition": place.partition,
-        "offset": place.offset,
+        "partition": told.partition,
+        "offset": told.offset,
         "samples": None,
         "reconstruction": None,
         "typical": None,

@@ -71,12 +71,14 @@ class AlertFields(TypedDict):
     event: Annotated[LifeEvent, Field(description="(id, event, offset) is unique")]
     source: Annotated[str, Field(min_length=1, description="the key of the record, as text")]
     kind: Annotated[Kind, Field(description="unusual beats, or a source that cannot be judged as it should be")]
-    priority: Annotated[Priority, Field(description="it only rises while the episode is open")]
-    presence: Annotated[Presence, Field(description="`off` when it is closed")]
+    priority: Annotated[Priority, Field(description="it only rises until the alarm is off")]
+    presence: Annotated[
+        Presence, Field(description="`off` when it is closed; `latched`: it is over, and nobody has seen it")
+    ]
     acknowledged: Annotated[
         AcknowledgedFields | None, Field(description="null: nobody has seen it, or it was taken back")
     ]
-    reopened: Annotated[bool, Field(description="whether an episode of before opens again")]
+    reopened: Annotated[bool, Field(description="whether an alarm of before opens again")]
     cause: Annotated[Cause, Field(description="of the last flagged beat, or why the episode ends without one")]
     marks: Annotated[
         Sequence[Cause], Field(description="technical causes of the beat, where it is judged all the same: a doubt")

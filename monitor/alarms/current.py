@@ -20,7 +20,7 @@ from monitor.terminal import count_of, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.alarms.lifecycle import Acknowledgement, AlarmLife
+    from monitor.alarms.lifecycle import Acknowledgement, AlarmLife, Presence
     from monitor.alarms.rule import EpisodeState, Kind
     from monitor.records.record import Headers
 
@@ -36,11 +36,15 @@ class CurrentAlarm(NamedTuple):
     source: str
     kind: Kind
     partition: int
-    episode: EpisodeState
+    episode: EpisodeState  # as the alarm shows it
     offset: int  # of the source's last beat that it includes
     stream_time: int  # of the partition at that beat, ms
     written_ms: int  # since the epoch
-    life: AlarmLife | None = None  # where it was acknowledged
+    life: AlarmLife | None = None  # where it was acknowledged or has latched
+
+    @property
+    def presence(self) -> Presence:
+        return "on" if self.life is None else self.life.presence
 
     @property
     def acknowledged(self) -> Acknowledgement | None:
@@ -72,13 +76,13 @@ class CurrentAlarm(NamedTuple):
         opened = self.episode.opened_at
         return max(0, now_ms - opened) / 1000 if is_time(opened) else None
 
-    def fields(self, topic: str, now_ms: int, presence: str) -> dict[str, Any]:
-        """For programs, in the words of an alert. `topic`: that of the beats."""
+    def fields(self, topic: str, now_ms: int, *, is_off: bool = False) -> dict[str, Any]:
+        """For programs, in the words of an alert. `topic`: that of the beats. `is_off`: whether it is over by now."""
         episode = self.episode
         return {
             "schema": SCHEMA,
             "id": episode_id(self.kind, topic, self.partition, episode),
-            "presence": presence,
+            "presence": "off" if is_off else self.presence,
             "source": self.source,
             "kind": self.kind,
             "priority": self.priority,
@@ -114,7 +118,7 @@ class AlarmFilter:
 
 
 class AlarmChange(NamedTuple):
-    """What became of an alarm. `updated`: its priority, its cause or its acknowledgement is another one."""
+    """What became of an alarm. `updated`: its priority, cause, presence or acknowledgement is another one."""
 
     name: Literal["on", "updated", "off"]
     alarm: CurrentAlarm  # of an alarm that is off: as it was last
@@ -177,12 +181,11 @@ class CurrentAlarms:
         except ValueError as error:
             self._useless[place] = str(error)
             return ()
+        row = state.offset, state.stream_time, written_ms
         return tuple(
-            CurrentAlarm(
-                source.decode(), kind, partition, episode, state.offset, state.stream_time, written_ms, lives.get(kind)
-            )
+            CurrentAlarm(source.decode(), kind, partition, life.now(episode) if life else episode, *row, life)
             for kind, episode in zip(KINDS, state.episodes, strict=True)
-            if episode.is_open
+            if ((life := lives.get(kind)) is not None and life.state == "latched") or episode.is_open
         )
 
     def left_out(self) -> str:
@@ -199,7 +202,7 @@ class CurrentAlarms:
 
 def _is_without_alarm(value: bytes) -> bool:
     """Whether a row surely has no open episode. Such rows are most of them: to read them took eight times as long."""
-    if b'"opened_offset":-1,' not in value:
+    if b'"opened_offset":-1,' not in value or b'"alarms":' in value:
         return False
     found = _TRACKS.fullmatch(value)
     return found is not None and _are_closed(found[1])
@@ -227,4 +230,4 @@ def _changes(before: tuple[CurrentAlarm, ...], after: tuple[CurrentAlarm, ...]) 
 
 
 def _shown(alarm: CurrentAlarm) -> tuple[object, ...]:
-    return alarm.priority, alarm.cause, alarm.acknowledged
+    return alarm.priority, alarm.cause, alarm.presence, alarm.acknowledged

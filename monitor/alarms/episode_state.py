@@ -7,14 +7,14 @@ keeps its stores in the same way (changelog topics).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from monitor.alarms.lifecycle import Acknowledgement, AlarmLife
+from monitor.alarms.lifecycle import Acknowledgement, AlarmLife, LifeState
 from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.beats.beat import MAX_KEY_BYTES
@@ -39,21 +39,37 @@ _Number = Annotated[int, Field(ge=-MAX_NUMBER, lt=MAX_NUMBER)]
 
 @dataclass(frozen=True, slots=True)
 class LifeRow:
-    """The last acknowledgement of an alarm, and whether it holds."""
+    """What is remembered of an alarm that was acknowledged or has latched. The defaults are left out."""
 
     alarm: _Number  # offset of the beat that opened it
-    state: Literal["off", "on", "acknowledged"]
+    state: LifeState
     priority: Annotated[int, Field(ge=0, lt=len(PRIORITIES))]
-    by: Annotated[str, Field(max_length=200)]
-    at: Annotated[int, Field(ge=0, le=MAX_TIME_MS)]
-    note: Annotated[str, Field(max_length=200)]
-    version: Annotated[int, Field(ge=0, lt=MAX_NUMBER)]  # offset of the control record
+    episode: _Number | None = None  # offset of the beat that opened its last episode, where that is another one
+    by: Annotated[str, Field(max_length=200)] = ""
+    at: Annotated[int, Field(ge=0, le=MAX_TIME_MS)] = 0
+    note: Annotated[str, Field(max_length=200)] = ""
+    version: Annotated[int, Field(ge=-1, lt=MAX_NUMBER)] = -1  # offset of the control record; -1: there was none
+    since: _Number = 0  # stream time at which the acknowledgement was applied, ms
+    ended: EpisodeState | None = None  # the alarm as it was when it latched
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
+    @classmethod
+    def of(cls, life: AlarmLife) -> LifeRow:
+        episode = None if life.episode == life.alarm else life.episode
+        given = {} if life.last is None else life.last._asdict()
+        return cls(life.alarm, life.state, life.priority, episode, **given, since=life.since, ended=life.ended)
+
     def life(self) -> AlarmLife:
-        given = Acknowledgement(self.by, self.at, self.note, self.version)
-        return AlarmLife(self.alarm, self.state, self.priority, given)
+        given = None if self.version < 0 else Acknowledgement(self.by, self.at, self.note, self.version)
+        episode = self.alarm if self.episode is None else self.episode
+        return AlarmLife(self.alarm, self.state, self.priority, episode, given, self.since, self.ended)
+
+    def fields(self) -> dict[str, Any]:
+        """Those that have not their default, as they are written."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        ended = {} if self.ended is None else {"ended": self.ended._asdict()}
+        return {one.name: values[one.name] for one in fields(self) if values[one.name] != one.default} | ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +80,8 @@ class StateRow:
     offset: _Number
     clock: _Number  # the stored name of the stream time
     tracks: dict[Literal["physiological", "technical"], EpisodeState]  # the stored name of the episode states
-    # only where an alarm was acknowledged; a version that does not know it cannot read such a row
-    acknowledged: dict[Literal["physiological", "technical"], LifeRow] = field(default_factory=dict)
+    # only where an alarm was acknowledged or has latched; a version that does not know it cannot read such a row
+    alarms: dict[Literal["physiological", "technical"], LifeRow] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
@@ -91,7 +107,7 @@ class Restored:
     sources: dict[bytes, SourceState]
     useless: dict[bytes, str]  # rows that could not be read: source -> what is wrong
     outdated: dict[bytes, SourceState]  # whose rows are to be deleted, see `restore`
-    lives: dict[bytes, Lives] = field(default_factory=dict)  # of `sources`: where an alarm was acknowledged
+    lives: dict[bytes, Lives] = field(default_factory=dict)  # where an alarm was acknowledged or has latched
 
 
 def rows(
@@ -104,7 +120,7 @@ def rows(
     """Messages that write the states, and messages that delete the rows of states that are over.
 
     `outdated` are the sources of each partition whose rows are to be deleted; where a source has a new state, that
-    replaces the row. `lives_of`: what is remembered of a source's acknowledgements; None: nothing is of any. Each row
+    replaces the row. `lives_of`: what is remembered of a source's alarms; None: nothing is of any. Each row
     names its group: another one that uses the same topic refuses to.
     """
     headers = ((GROUP_HEADER, group.encode()),)
@@ -129,12 +145,8 @@ def encode(state: SourceState, lives: Lives | None = None) -> bytes:
     (physiological, technical), stream_time, offset = state
     is_usual = technical is QUIET and physiological.opened_offset < 0
     tracks = _usual_track(physiological) if is_usual else _tracks(state.episodes)
-    more = b"" if not lives else b',"acknowledged":' + orjson.dumps({one: _life(life) for one, life in lives.items()})
+    more = b"" if not lives else b',"alarms":' + orjson.dumps({one: LifeRow.of(lives[one]).fields() for one in lives})
     return b'{"schema":%d,"offset":%d,"clock":%d,"tracks":{%b}%b}' % (SCHEMA, offset, stream_time, tracks, more)
-
-
-def _life(life: AlarmLife) -> dict[str, str | int]:
-    return {"alarm": life.alarm, "state": life.state, "priority": life.priority, **life.last._asdict()}
 
 
 @lru_cache(maxsize=10_000)
@@ -161,7 +173,7 @@ def decode(value: bytes) -> SourceState:
 
 
 def decode_all(value: bytes) -> tuple[SourceState, Lives]:
-    """The same, with what is remembered of acknowledgements."""
+    """The same, with what is remembered of alarms that were acknowledged or have latched."""
     try:
         row = _ROW.validate_json(value)
     except ValidationError as error:
@@ -169,12 +181,21 @@ def decode_all(value: bytes) -> tuple[SourceState, Lives]:
     physiological, technical = (row.tracks.get(kind, QUIET) for kind in KINDS)
     if not (_is_possible(physiological) and _is_possible(technical)):
         raise ValueError("a number in it is none that a monitor writes")
-    lives: Lives = {kind: one.life() for kind, one in row.acknowledged.items()}
-    for kind, life in lives.items():
-        episode = row.tracks.get(kind, QUIET)
-        if life.alarm != episode.opened_offset or episode.is_open == (life.state == "off"):
-            raise ValueError("an acknowledgement in it is of another alarm")
+    lives: Lives = {kind: one.life() for kind, one in row.alarms.items()}
+    if not all(_is_possible_life(life, row.tracks.get(kind, QUIET)) for kind, life in lives.items()):
+        raise ValueError("an alarm in it is none that a monitor writes")
     return SourceState((physiological, technical), row.clock, row.offset), lives
+
+
+def _is_possible_life(life: AlarmLife, episode: EpisodeState) -> bool:
+    """Whether the life of an alarm fits to the episode of its kind."""
+    ended = life.ended
+    is_known = ended is not None and _is_possible(ended) and ended.is_open and ended.opened_offset == life.alarm
+    if life.state == "latched":
+        return is_known and not episode.is_open
+    if episode.opened_offset != life.episode or episode.is_open == (life.state == "off"):
+        return False
+    return is_known or (ended is None and life.episode == life.alarm)
 
 
 def _is_possible(episode: EpisodeState) -> bool:
@@ -215,9 +236,17 @@ def restore(assigned: Assigned) -> Restored:
             useless[source[:MAX_KEY_BYTES]] = str(error)
             continue
         if may_be_outdated and state.offset >= assigned.offset:
-            outdated[source] = state
-        elif not state.is_over:
+            outdated[source] = _as_alarms(state, of_source)
+            continue
+        if not state.is_over:
             sources[source] = state
-            if of_source:
-                lives[source] = of_source
+        if of_source:
+            lives[source] = of_source
     return Restored(sources, useless, outdated, lives)
+
+
+def _as_alarms(state: SourceState, lives: Lives) -> SourceState:
+    """The state with the alarms that are on in place of their episodes: one that has latched as one that is open."""
+    pairs = zip(KINDS, state.episodes, strict=True)
+    physiological, technical = (lives[kind].now(episode) if kind in lives else episode for kind, episode in pairs)
+    return state._replace(episodes=(physiological, technical))

@@ -38,6 +38,13 @@ class StateChange(NamedTuple):
     state: SourceState | None
 
 
+class StreamTimes(NamedTuple):
+    """The stream time of a partition at each of its beats in a batch."""
+
+    first_row: int  # in the batch
+    column: NDArray[np.int64]  # (n,), ms; it never falls
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What a batch caused: events in the order of their beats, and every change of a source's state."""
@@ -45,6 +52,7 @@ class Observed:
     events: list[Event]
     changes: list[StateChange]
     far_ahead: int = 0  # beats with a time too far ahead to be believed
+    stream_times: dict[int, StreamTimes] = field(default_factory=dict, compare=False)  # by partition
 
 
 @dataclass(slots=True)
@@ -109,7 +117,7 @@ class Episodes:
         """Apply the episode rule to n beats, partition by partition; returns the events and the changed states."""
         events: list[Event] = []
         changes: list[StateChange] = []
-        far_ahead = 0
+        far_ahead, stream_times = 0, {}
         columns = FlagColumns.of(flags)
         for partition, rows in partition_slices(beats.partition):
             known = self._partitions.setdefault(partition, _PartitionState())
@@ -124,11 +132,12 @@ class Episodes:
                 events += _marked(observer.events(), columns, rows.start, moved.wrong)
                 changes += [StateChange(partition, *one) for one in observer.changes.items()]
             known.stream_time = moved.after
+            stream_times[partition] = StreamTimes(rows.start, moved.column)
             far_ahead += moved.far_ahead
             known.last_offset = max(known.last_offset, int(offset[-1]))
         for event in events:
             self.open[event.kind] += _OPEN[event.name]
-        return Observed(events, changes, far_ahead)
+        return Observed(events, changes, far_ahead, stream_times)
 
 
 def _marked(events: list[Event], columns: FlagColumns, start: int, wrong_clock: NDArray[np.bool_]) -> Iterator[Event]:

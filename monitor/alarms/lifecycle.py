@@ -1,20 +1,24 @@
-"""The life of an alarm: what people do to it, on top of the episode that is its reason. Pure: a table, no I/O.
+"""The life of an alarm, on top of the episodes that are its reason: what people do to it. Pure: a table, no I/O.
 
 The episode machine says `opened`, `updated` and `closed`; people say that they have seen the alarm. An acknowledgement
-belongs to one alarm. It is taken back when the priority rises, and when the alarm opens again.
+belongs to one alarm. It is taken back when the priority rises, when the alarm opens again, and when it lasts so long
+that somebody has to be reminded. An alarm that latches is not over with its episode: it waits for somebody to see it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from monitor.alarms.rule import EventName
+from monitor.alarms.run_rule import PRIORITIES
 
-Presence = Literal["on", "off"]
-LifeState = Literal["off", "on", "acknowledged"]
-LifeInput = Literal["opened", "updated", "raised", "acknowledge", "closed"]
-LifeEvent = Literal["opened", "updated", "acknowledged", "closed"]
+if TYPE_CHECKING:
+    from monitor.alarms.rule import EpisodeState, Event
+
+Presence = Literal["on", "latched", "off"]
+LifeState = Literal["off", "on", "acknowledged", "latched"]
+LifeInput = Literal["opened", "updated", "raised", "acknowledge", "remind", "closed", "latching"]
+LifeEvent = Literal["opened", "updated", "acknowledged", "reminded", "closed"]
+HIGH = PRIORITIES.index("high")
 
 
 class Transition(NamedTuple):
@@ -24,8 +28,8 @@ class Transition(NamedTuple):
     event: LifeEvent | None  # on the alerts topic; None: nothing happened
 
 
-# `raised` is an `updated` with a higher priority. A pair that is not here cannot happen: the episode machine opens
-# what is off only, and updates and closes what is on only.
+# `raised` is an `updated` with a higher priority, `latching` a `closed` of an alarm that latches. A pair that is not
+# here cannot happen: the episode machine opens what is not on, and updates and closes what is on only.
 TABLE: dict[tuple[LifeState, LifeInput], Transition] = {
     ("off", "opened"): Transition("on", "opened"),
     ("off", "acknowledge"): Transition("off", None),
@@ -33,10 +37,15 @@ TABLE: dict[tuple[LifeState, LifeInput], Transition] = {
     ("on", "raised"): Transition("on", "updated"),
     ("on", "acknowledge"): Transition("acknowledged", "acknowledged"),
     ("on", "closed"): Transition("off", "closed"),
+    ("on", "latching"): Transition("latched", "updated"),
     ("acknowledged", "updated"): Transition("acknowledged", "updated"),
     ("acknowledged", "raised"): Transition("on", "updated"),
     ("acknowledged", "acknowledge"): Transition("acknowledged", None),
+    ("acknowledged", "remind"): Transition("on", "reminded"),
     ("acknowledged", "closed"): Transition("off", "closed"),
+    ("acknowledged", "latching"): Transition("off", "closed"),
+    ("latched", "opened"): Transition("on", "opened"),
+    ("latched", "acknowledge"): Transition("off", "closed"),
 }
 
 
@@ -50,37 +59,81 @@ class Acknowledgement(NamedTuple):
 
 
 class AlarmLife(NamedTuple):
-    """What is remembered of an alarm that was acknowledged. Other alarms need no memory: their episode says it all."""
+    """What is remembered of an alarm that was acknowledged or has latched. Of others their episode says it all."""
 
     alarm: int  # offset of the beat that opened it: with kind and partition its id
     state: LifeState
     priority: int  # index into PRIORITIES, at its last event
-    last: Acknowledgement  # the last command that was applied, also where it was taken back
+    episode: int  # offset of the beat that opened its last episode: another one, where it opened again while latched
+    last: Acknowledgement | None = None  # the last command that was applied, also where it was taken back
+    since: int = 0  # stream time at which that was applied, ms
+    ended: EpisodeState | None = None  # the alarm as it was when it latched last
+
+    @classmethod
+    def of(cls, episode: EpisodeState) -> AlarmLife:
+        """The life of an alarm that is on, of which nothing was remembered."""
+        return cls(episode.opened_offset, "on", episode.priority, episode.opened_offset)
 
     @property
     def acknowledged(self) -> Acknowledgement | None:
         """The acknowledgement that holds."""
         return self.last if self.state == "acknowledged" else None
 
+    @property
+    def presence(self) -> Presence:
+        return "on" if self.state == "acknowledged" else self.state
 
-def after_event(life: AlarmLife, name: EventName, priority: int) -> AlarmLife:
-    """The life after an event of its episode, which has this priority then."""
-    is_raised = name == "updated" and priority > life.priority
-    return life._replace(state=TABLE[life.state, "raised" if is_raised else name].after, priority=priority)
+    def concerns(self, episode: EpisodeState) -> bool:
+        """Whether an episode is one of this alarm: what opens while it is latched is."""
+        return self.state == "latched" or self.episode == episode.opened_offset
+
+    def shown(self, episode: EpisodeState) -> EpisodeState:
+        """An episode of this alarm with what the alarm has from before: when it opened first, and its priority."""
+        if self.ended is None:
+            return episode
+        priority = max(episode.priority, self.priority)
+        return episode._replace(opened_offset=self.alarm, opened_at=self.ended.opened_at, priority=priority)
+
+    def now(self, episode: EpisodeState) -> EpisodeState:
+        """The same of the last episode; of an alarm that is latched, the alarm as it was then."""
+        return self.ended if self.state == "latched" and self.ended is not None else self.shown(episode)
 
 
-def after_acknowledgement(
-    life: AlarmLife | None, alarm: int, priority: int, given: Acknowledgement, *, is_open: bool
-) -> AlarmLife | None:
-    """The life after a command, None where it changes nothing.
+def after_event(life: AlarmLife, event: Event, *, latch_high: bool) -> tuple[AlarmLife, LifeEvent | None]:
+    """The life after an event of one of its episodes, and what goes out. `latch_high`: whether high alarms latch.
 
-    A command that was applied before changes nothing: a member that starts reads all commands again.
-    `life`: None where the alarm was never acknowledged.
+    `event` has the episode as the alarm shows it, so its priority is no lower than before.
     """
-    known = life if life is not None and life.alarm == alarm else None
-    state: LifeState = known.state if known is not None else "on"
-    state = state if is_open else "off"
-    if known is not None and given.version <= known.last.version:
-        return None
-    after, event = TABLE[state, "acknowledge"]
-    return None if event is None else AlarmLife(alarm, after, priority, given)
+    priority = event.episode.priority
+    given: LifeInput = event.name
+    if event.name == "updated" and priority > life.priority:
+        given = "raised"
+    elif latch_high and is_latching(event):
+        given = "latching"
+    after, name = TABLE[life.state, given]
+    ended = event.episode._replace(recent=0, length=0, unflagged=0) if after == "latched" else life.ended
+    return life._replace(state=after, priority=priority, ended=ended), name
+
+
+def is_latching(event: Event) -> bool:
+    """Whether an event ends an alarm of the kind that latches: a physiological one of high priority."""
+    is_end = event.name == "closed" and not event.void
+    return is_end and event.kind == "physiological" and event.episode.priority == HIGH
+
+
+def after_acknowledgement(life: AlarmLife, given: Acknowledgement, now: int) -> tuple[AlarmLife, LifeEvent | None]:
+    """The life after a command, and what goes out; None: it changes nothing.
+
+    A command that was applied before changes nothing: a member that starts reads all commands again. `now`: the stream
+    time, ms.
+    """
+    if life.last is not None and given.version <= life.last.version:
+        return life, None
+    after, name = TABLE[life.state, "acknowledge"]
+    return (life, None) if name is None else (life._replace(state=after, last=given, since=now), name)
+
+
+def after_reminder(life: AlarmLife) -> tuple[AlarmLife, LifeEvent | None]:
+    """The life after it was acknowledged for long, and what goes out."""
+    after, name = TABLE[life.state, "remind"]
+    return life._replace(state=after), name

@@ -36,6 +36,7 @@ HEADER = (
     "priority",
     "kind",
     "cause",
+    "presence",
     "source",
     "opened",
     "for",
@@ -68,8 +69,8 @@ CLEAR = "\x1b[2J"
 def alarms(*, as_json: bool, watch: bool, source: str | None, kind: str | None, priorities: tuple[str, ...]) -> None:
     """Show what is on now.
 
-    These are the open alarms of all sources, as the monitors of the group stored them last: the most urgent first, then
-    the one that opened last. Whether monitors run, `ecg-monitor alerts` and this command cannot say.
+    These are the alarms of all sources that are on or latched, as the monitors of the group stored them last: the most
+    urgent first, then the one that opened last. Whether monitors run, `ecg-monitor alerts` and this command cannot say.
     """
     view = AlarmView(settings.read(), AlarmFilter(source, kind, priorities), as_json=as_json)
     if not watch:
@@ -87,17 +88,18 @@ class AlarmView:
     wanted: AlarmFilter
     as_json: bool = False
 
-    def json_line(self, alarm: CurrentAlarm, now_ms: int, presence: str = "on") -> str:
-        return printable_json(orjson.dumps(alarm.fields(self.config.beats_topic, now_ms, presence)).decode())
+    def json_line(self, alarm: CurrentAlarm, now_ms: int, *, is_off: bool = False) -> str:
+        return printable_json(orjson.dumps(alarm.fields(self.config.beats_topic, now_ms, is_off=is_off)).decode())
 
     def cells(self, alarm: CurrentAlarm, now_ms: int) -> tuple[str, ...]:
         """The row of an alarm, as HEADER names its cells."""
-        found = alarm.fields(self.config.beats_topic, now_ms, "on")
+        found = alarm.fields(self.config.beats_topic, now_ms)
         beats, seconds = found["beats"], found["seconds"]
         return (
             alarm.priority,
             alarm.kind,
             alarm.cause,
+            alarm.presence,
             printable(alarm.source),
             found["opened_at"] or "not known",
             "not known" if seconds is None else lasting(seconds),
@@ -235,9 +237,8 @@ class ChangeLines:
         self._trouble, self._left_out, self._is_first = look.trouble, left_out, False
 
     def _line(self, change: AlarmChange, now_ms: int) -> str:
-        presence = "off" if change.name == "off" else "on"
         if self._view.as_json:
-            return self._view.json_line(change.alarm, now_ms, presence)
+            return self._view.json_line(change.alarm, now_ms, is_off=change.name == "off")
         return "  ".join((rfc3339(now_ms), f"{change.name:7}", *self._view.cells(change.alarm, now_ms)))
 
 

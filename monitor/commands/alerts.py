@@ -30,10 +30,13 @@ def readable(value: bytes | None) -> str:
 
 def _facts(alert: dict[str, Any]) -> str:
     beats, seen = alert["beats"], alert.get("acknowledged")
-    time = seen["at"] if seen and alert["event"] == "acknowledged" else alert["beat_time"]
+    time = alert["beat_time"]
+    if seen and alert["event"] in {"acknowledged", "closed"}:  # by a command, which has no beat
+        time = time or seen["at"]
+    name = "LATCHED" if alert.get("presence") == "latched" else alert["event"].upper()
     facts = [
         time or "no timestamp",
-        "REOPENED" if alert.get("reopened") else alert["event"].upper(),
+        "REOPENED" if alert.get("reopened") else name,
         alert["priority"],
         alert["kind"],
         " ".join([alert["cause"], *(f"({mark})" for mark in alert.get("marks") or ())]),
@@ -95,9 +98,10 @@ def alerts(*, as_json: bool, from_beginning: bool, source: str | None, count: in
     """Show alerts as they arrive, with a drawing of the beat.
 
     An episode is a time in which a source is in alarm. An alert says that an episode has opened, opened again soon
-    after it had closed, become more urgent (updated) or closed, or that somebody has acknowledged it. The beat that
-    caused it is drawn, and below it, on the same scale, the source's own typical beat, where it has a profile, and the
-    model's reconstruction.
+    after it had closed, become more urgent (updated) or closed, that it is over and somebody has to see it
+    (latched), or that somebody has acknowledged it or has to look again (reminded). The beat that caused it is
+    drawn, and below it, on the same scale, the source's own typical beat, where it has a profile, and the model's
+    reconstruction.
     """
     config = settings.read()
     with broker.Reader(config, config.alerts_topic, from_beginning=from_beginning) as reader:

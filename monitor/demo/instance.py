@@ -45,6 +45,7 @@ class DemoMonitor:
             "MONITOR_BOOTSTRAP_SERVERS": config.bootstrap_servers,
             "MONITOR_MODEL": str(config.model),
             "MONITOR_SCORES": "true",
+            "MONITOR_LATCH_HIGH": "false",  # nobody acknowledges in it, and it counts what ends
             "MONITOR_DELIVERY": config.delivery,
             "MONITOR_SESSION_TIMEOUT_MS": str(config.session_timeout_ms),
             "MONITOR_KAFKA_CLIENT": config.kafka_client,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from monitor.alarms import alert, episode_state
-from monitor.alarms.alert import AlertContext, AlertOrigin, Waveform
+from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.cloud_event import traceparent_of
 from monitor.alarms.judged import JudgedBeats
-from monitor.alarms.lives import AlarmLives
+from monitor.alarms.lives import AlarmLives, LifeRule
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
@@ -23,17 +23,15 @@ from monitor.records.record import Checkpoint, Message, RecordHeaders, partition
 from monitor.telemetry.facts import StepFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from monitor.alarms.alert import Rounded
     from monitor.alarms.control_message import AcknowledgeCommand, ProfileReset
     from monitor.alarms.episode_state import Restored
-    from monitor.alarms.episodes import Episodes, Observed
-    from monitor.alarms.lifecycle import Acknowledgement
-    from monitor.alarms.lives import StepLives
-    from monitor.alarms.rule import Event
+    from monitor.alarms.episodes import Episodes
+    from monitor.alarms.lives import AlarmEvent, StepLives
     from monitor.alarms.threshold import Thresholds
     from monitor.beats.beat import Beats
     from monitor.broker import Broker
@@ -128,7 +126,8 @@ class Pipeline:
         self._thresholds = components.thresholds
         self._episodes = components.episodes
         self._settings, self._clock = settings, clock
-        self._lives = AlarmLives(settings.beats_topic)
+        rule = LifeRule(settings.latch_high, int(1000 * settings.remind_seconds))
+        self._lives = AlarmLives(settings.beats_topic, rule)
         self._positions: dict[int, int] = {}  # partition -> offset of the next record to judge
         self._origin = AlertOrigin(settings.beats_topic, model_id, settings.alerts_topic)
         self._thread = ThreadPoolExecutor(1, "score")
@@ -250,9 +249,8 @@ class Pipeline:
         observed = self._episodes.observe(judged.beats, verdicts.flags)
         observed_at = self._clock.monotonic()
         self._positions |= parsed.offsets
-        partition_of = judged.beats.partition
-        lives = self._lives.step(observed, lambda event: int(partition_of[event.row]), self._episodes.state)
-        checkpoint = self._checkpoint(parsed, verdicts, observed, lives)
+        lives = self._lives.step(observed, judged.beats, self._episodes, self._positions)
+        checkpoint = self._checkpoint(parsed, verdicts, lives)
         stages: dict[Stage, float] = {
             "score": scored - started,
             "judge": observed_at - scored,
@@ -262,14 +260,13 @@ class Pipeline:
         facts = StepFacts(
             judged=small,
             flags=verdicts.flags,
-            events=observed.events,
+            events=lives.events,
             notices=verdicts.notices,
             reasons=tuple(letter.reason for letter in parsed.letters),
             shed_records=parsed.shed.total(),
             far_ahead=observed.far_ahead,
             started=parsed.started,
             seconds={**parsed.seconds, **stages},
-            acknowledged=tuple(one.kind for one in lives.applied),
             useless=lives.useless,
         )
         return Step(checkpoint, facts, frozenset(parsed.ends))
@@ -289,19 +286,15 @@ class Pipeline:
         none, population = np.full(len(beats), np.nan, np.float32), np.zeros(len(beats), np.bool_)
         return JudgedBeats(beats, scores.score, *columns, TECHNICAL_CAUSES, scores.cause, none, population)
 
-    def _checkpoint(
-        self, parsed: Parsed, verdicts: PersonalVerdicts, observed: Observed, lives: StepLives
-    ) -> Checkpoint:
+    def _checkpoint(self, parsed: Parsed, verdicts: PersonalVerdicts, lives: StepLives) -> Checkpoint:
         """The alerts, the scores if MONITOR_SCORES is set, dead letters, state, profiles and offsets of the step.
 
         What a command changes goes out with the offset of its partition, also where no record of it came: only offsets
         make the broker refuse a member that is out of the group.
         """
-        settings, judged, applied = self._settings, verdicts.judged, lives.applied
-        messages = self._alerts(observed.events, verdicts, parsed.headers, lives.shown)
-        threshold_of = self._thresholds.for_source
-        messages += [alert.acknowledged_alert(one, self._origin, threshold_of(one.source)) for one in applied]
-        offsets = {one.partition: self._positions[one.partition] for one in applied} | dict(parsed.offsets)
+        settings, judged = self._settings, verdicts.judged
+        messages = self._alerts(lives.events, verdicts, parsed.headers)
+        offsets = {partition: self._positions[partition] for partition in lives.partitions} | dict(parsed.offsets)
         if settings.scores:
             messages += alert.scores(judged, settings.scores_topic)
         messages += [letter.message for letter in parsed.letters]
@@ -310,7 +303,7 @@ class Pipeline:
             one: self._outdated.pop(one) for one, _ in partition_slices(judged.beats.partition) if one in self._outdated
         }
         topic, group = settings.state_topic_name, settings.group_id
-        written, deleted = episode_state.rows(lives.changes(observed.changes), due, topic, group, self._lives.lookup())
+        written, deleted = episode_state.rows(lives.changes, due, topic, group, self._lives.lookup())
         ends = offsets | dict(parsed.ends)
         stream_times = {partition: self._episodes.stream_time(partition) for partition in ends}
         known = {partition: time for partition, time in stream_times.items() if time is not None}
@@ -326,28 +319,25 @@ class Pipeline:
         )
 
     def _alerts(
-        self,
-        events: list[Event],
-        verdicts: PersonalVerdicts,
-        headers: RecordHeaders,
-        shown: Mapping[int, Acknowledgement],
+        self, events: Sequence[AlarmEvent], verdicts: PersonalVerdicts, headers: RecordHeaders
     ) -> list[Message]:
         """One message an event; the beat of a physiological one comes with its reconstruction, unless it is the end."""
         if not events:  # most steps: do not even call the network with an empty batch
             return []
-        rows = [event.row for event in events if event.name != "closed" and event.kind == "physiological"]
+        causes = [told.cause for told in events if told.cause is not None and told.kind == "physiological"]
+        rows = [event.row for event in causes if event.name != "closed"]
         waveforms = dict(zip(rows, self._waveforms(verdicts, rows), strict=True))
         judged, threshold_of = verdicts.judged, self._thresholds.for_source
         return [
             alert.alert(
-                event,
+                told,
                 judged,
-                alert.waveform(event, judged, waveforms),
+                Waveform() if told.cause is None else alert.waveform(told.cause, judged, waveforms),
                 self._origin,
-                threshold_of(event.source),
-                AlertContext(shown.get(index), _traceparent(event, judged.beats, headers)),
+                threshold_of(told.source),
+                _traceparent(told, judged.beats, headers),
             )
-            for index, event in enumerate(events)
+            for told in events
         ]
 
     def _waveforms(self, verdicts: PersonalVerdicts, rows: list[int]) -> list[Waveform]:
@@ -360,11 +350,11 @@ class Pipeline:
         return list(map(Waveform, samples, reconstructions, typical))
 
 
-def _traceparent(event: Event, beats: Beats, headers: RecordHeaders) -> bytes | None:
-    """The trace of the beat that opened an episode; later events are caused by other beats."""
-    if event.name != "opened":
+def _traceparent(told: AlarmEvent, beats: Beats, headers: RecordHeaders) -> bytes | None:
+    """The trace of the beat that opened an alarm; later events are caused by other beats."""
+    if told.name != "opened" or told.row is None:
         return None
-    return traceparent_of(headers.of(int(beats.partition[event.row]), int(beats.offset[event.row])))
+    return traceparent_of(headers.of(int(beats.partition[told.row]), int(beats.offset[told.row])))
 
 
 def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], known: Mapping[int, range]) -> NDArray[np.bool_]:

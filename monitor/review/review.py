@@ -25,7 +25,8 @@ class Review:
 
     def __init__(self, parts: Judges, settings: Settings, model_id: str, count: Callable[[Step], None]) -> None:
         """`count` is called with each step, in order."""
-        settings = settings.model_copy(update={"max_age_seconds": None, "scores": False})
+        changes = {"max_age_seconds": None, "scores": False, "latch_high": False}  # nobody acknowledges here
+        settings = settings.model_copy(update=changes)
         self._pipeline = Pipeline(parts, settings, model_id, SYSTEM_CLOCK)
         self._waiting: Parsed | None = None
         self._count = count

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from monitor.alarms.control_message import AcknowledgeCommand
     from monitor.alarms.judged import JudgedBeats
-    from monitor.alarms.rule import BeatFlags, Event, Kind
+    from monitor.alarms.lives import AlarmEvent
+    from monitor.alarms.rule import BeatFlags
     from monitor.profiles import Notice
 
 Stage = Literal["parse", "score", "judge", "encode", "deliver"]
@@ -23,12 +23,11 @@ class StepFacts:
 
     judged: JudgedBeats  # without samples, which would be kept in memory until the step is delivered
     flags: BeatFlags  # what the beats count for
-    events: Sequence[Event]  # each `row` is a row of `judged`
+    events: Sequence[AlarmEvent]  # each `row` is a row of `judged`
     notices: Sequence[Notice]  # what happened to profiles
     reasons: tuple[str, ...]  # why records are not beats: one entry a dead letter
     shed_records: int  # left out as older than MONITOR_MAX_AGE_SECONDS
     far_ahead: int  # beats with a time too far ahead of their partition's to be believed
     started: float  # monotonic seconds when the records had been read
     seconds: Mapping[Stage, float]  # time of the main thread in each stage so far: all but `deliver`
-    acknowledged: Sequence[Kind] = ()  # of the alarms that were acknowledged
-    useless: Sequence[AcknowledgeCommand] = ()  # acknowledgements that name no alarm that is on
+    useless: int = 0  # acknowledgements that name no alarm that is on

@@ -207,15 +207,13 @@ class Recorder:
     def _count_events(self, facts: StepFacts) -> None:
         """Count the alerts of a step, and how late each is."""
         metrics, beats, now = self._metrics, facts.judged.beats, self._clock.wall()
-        for kind in facts.acknowledged:
-            metrics.alerts.labels(kind, "acknowledged").inc()
         if facts.useless:
-            log.info("acknowledgements of alarms that are not on: %d; they change nothing", len(facts.useless))
+            log.info("acknowledgements of alarms that are not on: %d; they change nothing", facts.useless)
         for event in facts.events:
             metrics.alerts.labels(event.kind, event.name).inc()
-            log.debug("%s episode %s: %s", event.kind, event.name, event.source)
-            time = int(beats.time[event.row])
-            if time < 0:  # the record has none
+            log.debug("%s alarm %s: %s", event.kind, event.name, event.source)
+            time = -1 if event.row is None else int(beats.time[event.row])
+            if time < 0:  # no beat caused it, or its record has none
                 continue
             latency = now - time / 1000
             if latency < 0:  # a histogram's sum must not fall: Prometheus would take that for a restart

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from monitor.alarms import alert
 from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.judged import JudgedBeats
+from monitor.alarms.lives import AlarmEvent
 from monitor.alarms.rule import EpisodeState, Event
 from monitor.alarms.threshold import ActiveThreshold
 from monitor.beats import parse
@@ -44,8 +45,9 @@ def test_each_score_record_has_its_threshold():
 
 @given(st.lists(st.floats(width=32) | st.floats(-5, 5, width=32), min_size=1, max_size=140))
 def test_samples_are_written_with_four_digits(samples):
-    opened = Event("opened", "physiological", b"bed 7", 0, EpisodeState(opened_offset=0))
+    beats = judged([2.0])
+    opened = AlarmEvent.of(Event("opened", "physiological", b"bed 7", 0, EpisodeState(opened_offset=0)), beats.beats)
     shape = Waveform(*alert.rounded(np.array([samples, samples], np.float32)))
-    value = orjson.loads(alert.alert(opened, judged([2.0]), shape, ORIGIN, ActiveThreshold(1.0, None)).value)
+    value = orjson.loads(alert.alert(opened, beats, shape, ORIGIN, ActiveThreshold(1.0, None)).value)
     expected = [float(f"{sample:.4g}") if np.isfinite(sample) else None for sample in samples]
     assert value["samples"] == value["reconstruction"] == expected

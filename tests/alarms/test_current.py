@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms.current import AlarmFilter, CurrentAlarms
 from monitor.alarms.episode_state import MAX_ROW_BYTES, encode
+from monitor.alarms.lifecycle import AlarmLife
 from monitor.alarms.rule import QUIET, EpisodeState, SourceState
 from monitor.records.record import GROUP_HEADER
 
@@ -38,7 +39,7 @@ def test_only_an_open_episode_is_an_alarm():
 
 def test_an_alarm_has_the_words_and_the_id_of_its_alerts():
     (alarm,), _ = settled((b"bed 7", row(OPEN._replace(priority=2, cause=2))))
-    fields = alarm.fields("ecg.beats", NOW_MS, "on")
+    fields = alarm.fields("ecg.beats", NOW_MS)
     assert fields["id"] == "physiological:ecg.beats:3:12"
     assert (fields["priority"], fields["cause"], fields["decided_by"]) == ("high", "frequent-ectopy", "personal")
     assert (fields["opened_at"], fields["seconds"]) == ("2027-01-15T07:58:55.000Z", 65.0)
@@ -67,7 +68,7 @@ def test_a_cause_of_a_later_version_is_named_as_in_alerts(kind, cause):
 @pytest.mark.parametrize(("opened_at", "seconds"), [(-1, None), (2**61, None), (NOW_MS + 1, 0.0)])
 def test_a_time_that_cannot_be_is_not_counted_from(opened_at, seconds):
     (alarm,), _ = settled((b"a", row(OPEN._replace(opened_at=opened_at))))
-    assert alarm.fields("ecg.beats", NOW_MS, "on")["seconds"] == seconds
+    assert alarm.fields("ecg.beats", NOW_MS)["seconds"] == seconds
 
 
 def test_the_most_urgent_alarm_comes_first_then_the_latest():
@@ -176,3 +177,12 @@ def test_changes_add_up_to_what_is_on_however_often_they_are_asked_for(records):
         for change in current.settle():
             (seen.remove if change.name == "off" else seen.add)(change.alarm.source)
     assert seen == {alarm.source for alarm in current}
+
+
+def test_a_latched_alarm_is_shown_also_where_its_source_has_been_quiet_or_has_a_new_flagged_beat():
+    life = AlarmLife(12, "latched", 2, 12, ended=OPEN._replace(priority=2))
+    for state in (QUIET, NEARLY, CLOSED):
+        (alarm,), _ = settled((b"a", encode(SourceState((state, QUIET), NOW_MS, 17), {"physiological": life})))
+        assert (alarm.presence, alarm.priority, alarm.episode.opened_offset) == ("latched", "high", 12)
+        assert alarm.fields("ecg.beats", NOW_MS)["presence"] == "latched"
+        assert alarm.fields("ecg.beats", NOW_MS, is_off=True)["presence"] == "off"

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alarms import episode_state
+from monitor.alarms.control_message import MAX_ACKNOWLEDGE_NOTE, MAX_BY
 from monitor.alarms.episodes import StateChange
-from monitor.alarms.rule import MAX_WINDOW, QUIET, EpisodeState, SourceState
+from monitor.alarms.lifecycle import Acknowledgement, AlarmLife
+from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
 from monitor.alarms.run_rule import PRIORITIES
+from monitor.records.stream_time import MAX_TIME_MS
 
 NUMBER = st.integers(-episode_state.MAX_NUMBER, episode_state.MAX_NUMBER - 1)
 COUNT = st.integers(0, episode_state.MAX_NUMBER - 1)
@@ -70,9 +73,37 @@ def test_a_row_with_a_number_that_no_monitor_writes_is_refused(wrong):
 
 def test_the_largest_row_is_within_the_limit():
     largest = EpisodeState(2**64 - 1, 64, *[2**62 - 1] * 7, 2)
-    value = episode_state.encode(SourceState((largest, largest), 2**62 - 1, 2**62 - 1))
+    given = Acknowledgement("\U0001f600" * MAX_BY, MAX_TIME_MS, "\U0001f600" * MAX_ACKNOWLEDGE_NOTE, 2**62 - 1)
+    life = AlarmLife(2**62 - 1, "latched", 2, 2**62 - 2, given, 2**62 - 1, largest._replace(closed_at=-1))
+    state, lives = SourceState((largest, largest), 2**62 - 1, 2**62 - 1), dict.fromkeys(KINDS, life)
+    value = episode_state.encode(state, lives)
     assert len(value) <= episode_state.MAX_ROW_BYTES
-    assert episode_state.decode(value).episodes == (largest, largest)
+    assert episode_state.decode_all(value) == (state, lives)
+
+
+LATCHED = AlarmLife(5, "latched", 2, 5, ended=CLOSED._replace(closed_at=-1, priority=2))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"state": "on"},
+        {"state": "acknowledged"},
+        {"ended": None},
+        {"ended": CLOSED},
+        {"alarm": 6},
+        {"state": "off", "episode": 4},
+        {"priority": 3},
+        {"state": "elsewhere"},
+    ],
+)
+def test_an_alarm_that_no_monitor_writes_is_refused(wrong):
+    row = episode_state.encode(SourceState((CLOSED, QUIET), 0, 7), {"physiological": LATCHED})
+    assert episode_state.decode_all(row)[1] == {"physiological": LATCHED}
+    with pytest.raises(ValueError, match="alarm"):
+        episode_state.decode(
+            episode_state.encode(SourceState((CLOSED, QUIET), 0, 7), {"physiological": LATCHED._replace(**wrong)})
+        )
 
 
 def test_an_outdated_row_is_deleted_unless_its_source_is_written_again():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from monitor.alarms import lives
 from monitor.alarms.control_message import AcknowledgeCommand
 from monitor.alarms.lifecycle import Acknowledgement
-from monitor.alarms.lives import AlarmLives
+from monitor.alarms.lives import AlarmLives, LifeRule
 
 
 def command(number, topic="ecg.beats", partition=0):
@@ -14,7 +14,7 @@ def command(number, topic="ecg.beats", partition=0):
 
 
 def test_commands_about_another_topic_or_partition_are_not_for_this_monitor():
-    kept = AlarmLives("ecg.beats")
+    kept = AlarmLives("ecg.beats", LifeRule(latch_high=True, remind_ms=0))
     kept.assign(0, {})
     kept.add(command(1, topic="other"))
     kept.add(command(2, partition=1))
@@ -25,7 +25,7 @@ def test_commands_about_another_topic_or_partition_are_not_for_this_monitor():
 
 def test_of_too_many_commands_the_oldest_are_forgotten(monkeypatch):
     monkeypatch.setattr(lives, "MAX_COMMANDS", 2)
-    kept = AlarmLives("ecg.beats")
+    kept = AlarmLives("ecg.beats", LifeRule(latch_high=True, remind_ms=0))
     for number in range(3):
         kept.add(command(number, partition=number))
     kept.assign(0, {})

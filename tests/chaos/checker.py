@@ -18,6 +18,8 @@ FACTS = (
     "cause",
     "marks",
     "priority",
+    "presence",
+    "reopened",
     "decided_by",
     "beat_time",
     "opened_at",
@@ -97,13 +99,13 @@ def _name(alert: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def doubles(alerts: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """Alerts that no undisturbed run has: two at one beat, or an episode that opens or closes twice in a row."""
+    """Alerts that no undisturbed run has: two at one beat, or an alarm that opens, latches or closes twice in a row."""
     found, known, last = [], set(), {}
     for alert in sorted(alerts, key=itemgetter("offset")):
         (name, event), offset = _name(alert), alert["offset"]
-        is_edge = event in {"opened", "closed"}
-        if (name, event, offset) in known or (is_edge and last.get(name) == event):
+        is_edge = event in {"opened", "closed"} or alert["presence"] == "latched"
+        if (name, event, offset) in known or (is_edge and last.get(name) == alert["presence"]):
             found.append((name, event))
         known.add((name, event, offset))
-        last[name] = event if is_edge else last.get(name)
+        last[name] = alert["presence"] if is_edge else last.get(name)
     return tuple(found)

@@ -13,6 +13,7 @@ from tests.chaos.readback import Letter
 
 def alert(opened, event, offset, **other):
     facts = dict.fromkeys(FACTS, "as it was") | {"offset": offset, "score": 1.0}
+    facts["presence"] = "off" if event == "closed" else "on"
     return facts | {"id": f"physiological:ecg.beats:0:{opened}", "event": event} | other
 
 
@@ -91,6 +92,12 @@ def test_an_incomplete_dead_letter_is_found(spoilt):
 def test_a_dead_letter_of_a_good_beat_and_one_that_is_missing_are_found():
     found = compare_letters(REFUSED, [replace(LETTER, place=(0, 4))])
     assert (found.lost, found.made_up) == (((0, 3),), ((0, 4),))
+
+
+def test_an_alarm_that_latches_and_opens_again_is_no_duplicate_but_one_that_latches_twice_is():
+    latched = alert(31, "updated", 40, presence="latched")
+    assert doubles([*UNDISTURBED, latched, alert(31, "opened", 44)]) == ()
+    assert doubles([*UNDISTURBED, latched, latched | {"offset": 41}]) == (("physiological:ecg.beats:0:31", "updated"),)
 
 
 def test_an_undisturbed_run_with_duplicates_cannot_be_the_reference():

@@ -55,7 +55,7 @@ def test_a_duration_has_its_two_largest_units(seconds, text):
 def test_a_file_gets_a_line_for_each_change_and_none_without(watched):
     lines = watched(ChangeLines)
     first, _ = lines.after((b"a", row(OPEN)))
-    assert "  on       medium  physiological  unusual-shape  a  " in first.splitlines()[0]
+    assert "  on       medium  physiological  unusual-shape  on  a  " in first.splitlines()[0]
     assert first.splitlines()[1].startswith("1 alarm on: 1 medium (")
     assert lines.after((b"a", row(OPEN._replace(seen_beats=6)))) == ("", "")
     assert "  updated  high  " in lines.after((b"a", row(OPEN._replace(priority=2))))[0]

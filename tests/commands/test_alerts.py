@@ -52,6 +52,10 @@ def test_an_episode_that_opens_again_is_named_so():
     assert "REOPENED" in readable(orjson.dumps(ALERT | {"reopened": True}))
 
 
+def test_an_alarm_that_waits_to_be_seen_is_named_so():
+    assert "LATCHED" in readable(orjson.dumps(ALERT | {"event": "updated", "presence": "latched"}))
+
+
 def test_what_makes_an_alarm_doubtful_stands_beside_its_cause():
     assert "unusual-shape (noisy) (clock)" in readable(orjson.dumps(ALERT | {"marks": ["noisy", "clock"]}))
 

@@ -2,82 +2,16 @@
 
 from __future__ import annotations
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from monitor.alarms import control_message
-from monitor.alarms.rule import EpisodeRule
-from monitor.broker import MemoryBroker, MemoryCluster
 from monitor.records.record import Message
-from monitor.settings import Settings
 from tests.pipeline import test_profiles as profile_ward
-from tests.pipeline.test_loop import ABNORMAL, NORMAL, Bench
-
-RULE = EpisodeRule(3, 5, 5, 60_000, merge_ms=20_000)
-BED = b"bed 7"
-START_MS = 1_700_000_000_000
-
-
-class Member(MemoryBroker):
-    """A member that never works on two batches at once."""
-
-    is_behind = False
-
-    def __init__(self, cluster):
-        super().__init__(cluster)
-        self.checkpoints = []
-
-    def deliver(self, checkpoint):
-        self.checkpoints.append(checkpoint)
-        super().deliver(checkpoint)
-
-
-class Ward:
-    """A cluster, and the members that judge its beats, one after the other."""
-
-    def __init__(self, **changes):
-        self._changes = {"group_id": "ward"} | changes
-        self.settings = Settings(**self._changes)
-        self.cluster = MemoryCluster(self.settings)
-        self.sent = 0
-        self.bench = None
-        self.kill()
-
-    def kill(self):
-        """The member dies, and another one begins."""
-        if self.bench is not None:
-            self.cluster.evict(self.bench.broker)
-        broker = Member(self.cluster)
-        self.bench = Bench(broker=broker, episode_rule=RULE, **self._changes)
-        return self
-
-    def beats(self, kinds, source=BED):
-        for kind in kinds:
-            value = ABNORMAL if kind == "V" else NORMAL
-            self.cluster.publish(Message("ecg.beats", source, value), START_MS + 1000 * self.sent)
-            self.sent += 1
-        return self
-
-    def acknowledge(self, opened, by="nurse", source="bed 7", note="seen"):
-        value = control_message.encode_acknowledgement(f"physiological:ecg.beats:0:{opened}", by, START_MS, note)
-        key = control_message.acknowledge_key("physiological", source)
-        self.cluster.publish(Message("ecg.control", key, value))
-        return self
-
-    def turn(self, times=4):
-        self.bench.turn(times)
-        return self
-
-    def alerts(self):
-        return [orjson.loads(one.value) for one in self.cluster.messages(self.settings.alerts_topic)]
-
-    def told(self):
-        """Each event with who has acknowledged the alarm then."""
-        return [(one["event"], one["acknowledged"] and one["acknowledged"]["by"]) for one in self.alerts()]
-
+from tests.pipeline.test_loop import Bench
+from tests.pipeline.ward import BED, RULE, START_MS, Member, Ward
 
 OPENED, SEEN = ("opened", None), ("acknowledged", "nurse")
 
@@ -156,9 +90,9 @@ def test_a_command_about_an_unknown_alarm_changes_nothing_and_is_logged(ward, ca
 
 
 def test_rows_of_sources_without_an_acknowledgement_have_no_such_field(ward):
-    assert b"acknowledged" not in ward.cluster.state(0)[BED]
+    assert b"alarms" not in ward.cluster.state(0)[BED]
     ward.acknowledge(2).turn()
-    assert b'"acknowledged":{"physiological":{"alarm":2,' in ward.cluster.state(0)[BED]
+    assert b'"alarms":{"physiological":{"alarm":2,' in ward.cluster.state(0)[BED]
     assert ward.beats("N" * 40).turn().cluster.state(0) == {}
 
 

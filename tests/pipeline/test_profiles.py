@@ -19,7 +19,7 @@ from monitor.settings import Settings
 from tests.pipeline.test_loop import FLAT, Bench
 from tests.profiles.beats_of_sources import source
 
-SETTINGS = {"profile_seconds": 120, "scores": True, "group_id": "ward"}
+SETTINGS = {"profile_seconds": 120, "scores": True, "group_id": "ward", "latch_high": False}
 RUN = "NNNNNNNNNNNNNNNNNNNNNNNNVVVVVNNNNNNNNNNNNNNNN"
 LEARNING = "N" * 200
 START_MS = 1_700_000_000_000

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from monitor.alarms.judged import JudgedBeats
+from monitor.alarms.lives import AlarmEvent
 from monitor.alarms.rule import QUIET, BeatFlags, Event
 from monitor.beats.parse import parse
 from monitor.settings import Settings
@@ -49,7 +50,8 @@ class Scrape:
         started = self.time.monotonic
         self.time.advance(sum((seconds or {}).values()) + took)
         flags = BeatFlags.of_population(judged.abnormal, judged.cause_code)
-        facts = StepFacts(judged, flags, list(events), (), (), 0, 0, started, seconds or {})
+        told = [AlarmEvent.of(event, beats) for event in events]
+        facts = StepFacts(judged, flags, told, (), (), 0, 0, started, seconds or {})
         self.recorder.step_delivered(facts, took)
 
 
