@@ -35,6 +35,7 @@ READ = {
     "threshold",
     "profile-reset",
     "acknowledgement",
+    "pause",
 }  # of messages that others write
 FORMAT = "application/schema+json;version=draft-2020-12"
 JSON = "application/json"
@@ -69,6 +70,8 @@ CHANNELS: dict[str, tuple[str, str, tuple[str, ...]]] = {  # topic, what it is, 
             "profileResetRemoved",
             "acknowledgement",
             "acknowledgementRemoved",
+            "pause",
+            "pauseRemoved",
         ),
     ),
     "state": (SETTINGS.state_topic_name, f"Episode state. {AS_BEATS}", ("state", "stateRemoved")),
@@ -133,7 +136,7 @@ def _operation(channel: str) -> Schema:
 
 def messages() -> dict[str, Schema]:
     """Every message by its name."""
-    threshold, profile = _command_key("threshold/"), _command_key("profile/")
+    threshold, profile, pause = map(_command_key, ("threshold/", "profile/", "pause/"))
     seen: Schema = {
         "type": "string",
         "pattern": f"^acknowledge/({'|'.join(KINDS)})/.",
@@ -152,6 +155,8 @@ def messages() -> dict[str, Schema]:
         "profileResetRemoved": _message("removed", profile),
         "acknowledgement": _message("acknowledgement", seen),
         "acknowledgementRemoved": _message("removed", seen),
+        "pause": _message("pause", pause),
+        "pauseRemoved": _message("removed", pause),
         "state": _message("state", SOURCE, "row-headers"),
         "stateRemoved": _message("removed", SOURCE, "row-headers"),
         "profile": _message("profile", SOURCE, "row-headers", content=BYTES),

@@ -12,6 +12,7 @@ from monitor.alarms.alert_fields import ALERT_EVENTS, AlertFields, ScoreFields
 from monitor.alarms.cloud_event import TRACEPARENT, TYPE
 from monitor.alarms.control_fields import (
     AcknowledgementFields,
+    PauseFields,
     ProfileResetFields,
     RateThresholdFields,
     ScoreThresholdFields,
@@ -61,6 +62,7 @@ def schemas() -> dict[str, Schema]:
         "beat": _of(BeatFields, "A beat as JSON"),
         "threshold": _of(ScoreThresholdFields | RateThresholdFields, "A threshold of a source, or of all"),
         "acknowledgement": _of(AcknowledgementFields, "Somebody has seen an alarm"),
+        "pause": _of(PauseFields, "Alarms call nobody for a while"),
         "profile-reset": _of(ProfileResetFields, "A source learns its profile again"),
         "state": _of(StateRow, "The episode state of a source"),
         "ledger-entry": _of(LedgerEntry, "Which dead letters were put back"),

@@ -17,8 +17,10 @@ from monitor.commands.check import check
 from monitor.commands.dead_letters import dead_letters
 from monitor.commands.demo import demo
 from monitor.commands.forward import forward
+from monitor.commands.pause import pause
 from monitor.commands.profile import profile
 from monitor.commands.publish import publish
+from monitor.commands.resume import resume
 from monitor.commands.run import run
 from monitor.commands.score import score
 from monitor.commands.threshold import threshold
@@ -59,6 +61,8 @@ COMMANDS = (
     alerts,
     alarms,
     acknowledge,
+    pause,
+    resume,
     forward,
     threshold,
     profile,

@@ -90,7 +90,6 @@ def _message(fields: AlertFields, source: bytes, origin: AlertOrigin, traceparen
 def _add_beat(fields: AlertFields, event: Event, judged: JudgedBeats, drawn: Waveform) -> None:
     """Add what the beat says that caused an event of an episode."""
     row = event.row
-    fields["reopened"] = event.reopened
     fields["cause"] = _cause(event, judged)
     fields["marks"] = [judged.cause[code] for code in event.marks]
     if fields["event"] == "closed":
@@ -118,7 +117,9 @@ def _without_beat(told: AlarmEvent, origin: AlertOrigin, threshold: ActiveThresh
         "priority": PRIORITIES[episode.priority],
         "presence": told.presence,
         "acknowledged": acknowledged_fields(told.acknowledged),
-        "reopened": False,
+        "activation": told.activation.name,
+        "paused_until": None if told.activation.until is None else rfc3339(told.activation.until),
+        "reopened": told.reopened,
         "cause": cause_of(told.kind, episode, TECHNICAL_CAUSES),
         "marks": [],
         "beat_time": None,

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from monitor.alarms.lifecycle import LifeEvent, Presence
+from monitor.alarms.pauses import Activation
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES, Kind
 from monitor.alarms.run_rule import Priority
@@ -78,6 +79,8 @@ class AlertFields(TypedDict):
     acknowledged: Annotated[
         AcknowledgedFields | None, Field(description="null: nobody has seen it, or it was taken back")
     ]
+    activation: Annotated[Activation, Field(description="`paused`, or `off` until somebody resumes: nobody is called")]
+    paused_until: Annotated[Time | None, Field(description="the time of beats at which the pause ends")]
     reopened: Annotated[bool, Field(description="whether an alarm of before opens again")]
     cause: Annotated[Cause, Field(description="of the last flagged beat, or why the episode ends without one")]
     marks: Annotated[

@@ -33,6 +33,16 @@ class ProfileResetFields(CommandFields):
     reset: Literal[True]
 
 
+class PauseFields(TypedDict):
+    """Alarms call nobody for a while, or do so again."""
+
+    pause: Annotated[bool, Field(description="false: they do so again")]
+    by: Annotated[str, Field(min_length=1, description="who; the first 64 characters count")]
+    at: Annotated[int, Field(ge=0, description="when, ms since 1970: the pause holds for beats from this time on")]
+    until: NotRequired[Annotated[int, Field(ge=0, description="the time of beats at which it ends; without it: never")]]
+    note: NotRequired[Annotated[str, Field(description="why; the first 128 characters count")]]
+
+
 class AcknowledgementFields(TypedDict):
     """Somebody has seen an alarm."""
 

@@ -1,4 +1,4 @@
-"""Writes and reads control messages: records of `ecg.control` that set a threshold, reset a profile or acknowledge.
+"""Writes and reads control messages: records of `ecg.control` that set thresholds, reset, acknowledge or pause.
 
 No I/O.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from monitor.alarms.lifecycle import Acknowledgement
+from monitor.alarms.pauses import ALL, FOREVER, PauseCommand
 from monitor.alarms.rule import KINDS
 from monitor.beats.beat import MAX_KEY_BYTES as MAX_SOURCE_BYTES
 from monitor.errors import RefusedError
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from monitor.records.record import ControlRecord
 
 Measure = Literal["threshold", "false_alarm_rate"]
-_Request = TypeVar("_Request", "ProfileReset", "AcknowledgeCommand")
+_Request = TypeVar("_Request", "ProfileReset", "AcknowledgeCommand", "PauseCommand")
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-ALL = b"*"  # every source without a threshold of its own; a source named `*` cannot have one
 MAX_VALUE_BYTES = 64 * 1024
 _THRESHOLD = b"threshold/"
 _PROFILE = b"profile/"
 _ACKNOWLEDGE = b"acknowledge/"
+_PAUSE = b"pause/"
 MAX_KEY_BYTES = len(_ACKNOWLEDGE) + max(map(len, KINDS)) + 1 + MAX_SOURCE_BYTES  # of the longest key
 MAX_TEXT = 200  # characters of a name or a note that are kept
 MAX_BY, MAX_ACKNOWLEDGE_NOTE = 64, 128  # characters of an acknowledgement: both kinds of it are in a state row
@@ -82,6 +83,21 @@ class AcknowledgeCommand:
     given: Acknowledgement
 
 
+def pause_key(source: str) -> bytes:
+    """The record key of a source's pause, or that of all. Raises RefusedError for a name that no source has."""
+    return _PAUSE + _source(_encoded(source))
+
+
+def encode_pause(by: str, at_ms: int, until_ms: int | None, note: str, *, is_on: bool = True) -> bytes:
+    """The record value that pauses, or with `is_on` False resumes. Raises RefusedError for what `read` refuses."""
+    _check_person(by, note)
+    fields: dict[str, Any] = {"pause": is_on, "by": by, "at": at_ms}
+    fields |= {} if until_ms is None else {"until": until_ms}
+    value = json.dumps(fields | ({"note": note} if note else {})).encode()
+    _pause(ALL, value, 0)
+    return value
+
+
 def acknowledge_key(kind: Kind, source: str) -> bytes:
     """The record key of acknowledgements. Raises RefusedError for a name that no source of beats can have."""
     return b"%b%b/%b" % (_ACKNOWLEDGE, kind.encode(), _source(_encoded(source)))
@@ -89,14 +105,18 @@ def acknowledge_key(kind: Kind, source: str) -> bytes:
 
 def encode_acknowledgement(alarm_id: str, by: str, at_ms: int, note: str) -> bytes:
     """The record value that acknowledges an alarm. Raises RefusedError for one that `read` would refuse."""
-    if not by.strip():
-        raise RefusedError("nobody is named who acknowledges")
-    if len(by) > MAX_BY or len(note) > MAX_ACKNOWLEDGE_NOTE:
-        raise RefusedError(f"a name has at most {MAX_BY} characters, and a note {MAX_ACKNOWLEDGE_NOTE}")
+    _check_person(by, note)
     value = json.dumps({"alarm": alarm_id, "by": by, "at": at_ms} | ({"note": note} if note else {})).encode()
     kind = _alarm(alarm_id)[0]
     _acknowledgement(b"%b/?" % kind.encode(), value, 0)
     return value
+
+
+def _check_person(by: str, note: str) -> None:
+    if not by.strip():
+        raise RefusedError("nobody is named who gives the command")
+    if len(by) > MAX_BY or len(note) > MAX_ACKNOWLEDGE_NOTE:
+        raise RefusedError(f"a name has at most {MAX_BY} characters, and a note {MAX_ACKNOWLEDGE_NOTE}")
 
 
 def key(source: str) -> bytes:
@@ -134,15 +154,17 @@ def encode(command: ThresholdCommand) -> bytes:
     return value
 
 
-def read(record: ControlRecord) -> ControlRequest | ProfileReset | AcknowledgeCommand | None:
+def read(record: ControlRecord) -> ControlRequest | ProfileReset | AcknowledgeCommand | PauseCommand | None:
     """The request in a record.
 
-    None for a reset or an acknowledgement that was taken back: it has happened. Raises RefusedError, with what is
+    None for a reset or an acknowledgement that was taken back, since it has happened. Raises RefusedError, with what is
     wrong, for a record that cannot be read or whose values are not allowed.
     """
     if record.key is not None and record.key.startswith(_ACKNOWLEDGE):
         rest = record.key.removeprefix(_ACKNOWLEDGE)
         return None if record.value is None else _acknowledgement(rest, record.value, record.offset)
+    if record.key is not None and record.key.startswith(_PAUSE):
+        return _pause(_source(record.key.removeprefix(_PAUSE)), record.value, record.offset)
     if record.key is not None and record.key.startswith(_PROFILE):
         source = _profile_source(record.key.removeprefix(_PROFILE))
         return None if record.value is None else _reset(source, record.value, record.offset)
@@ -160,6 +182,11 @@ def resets(records: Iterable[ControlRecord]) -> tuple[ProfileReset, ...]:
 def acknowledgements(records: Iterable[ControlRecord]) -> list[AcknowledgeCommand]:
     """The acknowledgements among records. What cannot be read is left out, as in `resets`."""
     return list(_requests(records, _ACKNOWLEDGE, AcknowledgeCommand))
+
+
+def pauses(records: Iterable[ControlRecord]) -> list[PauseCommand]:
+    """The commands among records that pause alarms or let them go on. What cannot be read is left out."""
+    return list(_requests(records, _PAUSE, PauseCommand))
 
 
 def _requests(records: Iterable[ControlRecord], prefix: bytes, kind: type[_Request]) -> Iterator[_Request]:
@@ -226,13 +253,39 @@ def _acknowledgement(rest: bytes, value: bytes, version: int) -> AcknowledgeComm
     kind, topic, partition, alarm = _alarm(fields.get("alarm"))
     if rest != b"%b/%b" % (kind.encode(), _source(source)):
         raise RefusedError("the key is not acknowledge/<kind>/<source>, with the kind of the alarm")
-    by, at = _line(fields.get("by"), MAX_BY), fields.get("at")
+    by, note = _person(fields)
+    given = Acknowledgement(by, _time(fields, "at"), note, version)
+    return AcknowledgeCommand(source, kind, topic, partition, alarm, given)
+
+
+def _pause(source: bytes, value: bytes | None, version: int) -> PauseCommand:
+    """The command in a record; without a value the alarms go on. Raises RefusedError."""
+    if value is None:
+        return PauseCommand(source, is_on=False, since=0, until=FOREVER, version=version)
+    fields = _fields(value)
+    is_on = fields.get("pause")
+    if not isinstance(is_on, bool):
+        raise RefusedError("it has no `pause` that is true or false")
+    (by, note), since = _person(fields), _time(fields, "at")
+    until = _time(fields, "until") if "until" in fields else FOREVER
+    if until <= since:
+        raise RefusedError("its `until` is not after its `at`")
+    return PauseCommand(source, is_on, since, until, by, note, version)
+
+
+def _person(fields: dict[str, Any]) -> tuple[str, str]:
+    """Who gives a command, and why. Raises RefusedError where nobody is named."""
+    by = _line(fields.get("by"), MAX_BY)
     if not by.strip():
-        raise RefusedError("it has no `by`, who acknowledges")
-    if not isinstance(at, float) or not at.is_integer() or not is_time(int(at)):
-        raise RefusedError("it has no `at`, a time in ms since 1970")
-    note = _line(fields.get("note"), MAX_ACKNOWLEDGE_NOTE)
-    return AcknowledgeCommand(source, kind, topic, partition, alarm, Acknowledgement(by, int(at), note, version))
+        raise RefusedError("it has no `by`, who gives the command")
+    return by, _line(fields.get("note"), MAX_ACKNOWLEDGE_NOTE)
+
+
+def _time(fields: dict[str, Any], name: str) -> int:
+    time = fields.get(name)
+    if not isinstance(time, float) or not time.is_integer() or not is_time(int(time)):
+        raise RefusedError(f"it has no `{name}`, a time in ms since 1970")
+    return int(time)
 
 
 def _alarm(alarm_id: object) -> tuple[Kind, str, int, int]:

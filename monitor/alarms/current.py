@@ -40,11 +40,16 @@ class CurrentAlarm(NamedTuple):
     offset: int  # of the source's last beat that it includes
     stream_time: int  # of the partition at that beat, ms
     written_ms: int  # since the epoch
-    life: AlarmLife | None = None  # where it was acknowledged or has latched
+    life: AlarmLife | None = None  # where it was acknowledged, has latched or is held back
 
     @property
     def presence(self) -> Presence:
         return "on" if self.life is None else self.life.presence
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a pause holds back what was last to say about it."""
+        return self.life is not None and self.life.held != ""
 
     @property
     def acknowledged(self) -> Acknowledgement | None:
@@ -83,6 +88,7 @@ class CurrentAlarm(NamedTuple):
             "schema": SCHEMA,
             "id": episode_id(self.kind, topic, self.partition, episode),
             "presence": "off" if is_off else self.presence,
+            "paused": self.is_held,
             "source": self.source,
             "kind": self.kind,
             "priority": self.priority,
@@ -230,4 +236,4 @@ def _changes(before: tuple[CurrentAlarm, ...], after: tuple[CurrentAlarm, ...]) 
 
 
 def _shown(alarm: CurrentAlarm) -> tuple[object, ...]:
-    return alarm.priority, alarm.cause, alarm.presence, alarm.acknowledged
+    return alarm.priority, alarm.cause, alarm.presence, alarm.is_held, alarm.acknowledged

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from monitor.alarms.lifecycle import Acknowledgement, AlarmLife, LifeState
+from monitor.alarms.lifecycle import Acknowledgement, AlarmLife, Held, LifeState
 from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.beats.beat import MAX_KEY_BYTES
@@ -51,19 +51,23 @@ class LifeRow:
     version: Annotated[int, Field(ge=-1, lt=MAX_NUMBER)] = -1  # offset of the control record; -1: there was none
     since: _Number = 0  # stream time at which the acknowledgement was applied, ms
     ended: EpisodeState | None = None  # the alarm as it was when it latched
+    held: Held = ""  # what a pause holds back
+    held_at: Annotated[int, Field(ge=0, le=MAX_TIME_MS)] = 0  # time of its beat, ms
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     @classmethod
     def of(cls, life: AlarmLife) -> LifeRow:
         episode = None if life.episode == life.alarm else life.episode
-        given = {} if life.last is None else life.last._asdict()
-        return cls(life.alarm, life.state, life.priority, episode, **given, since=life.since, ended=life.ended)
+        given = life.last or Acknowledgement("", 0, "", -1)
+        own = life.since, life.ended, life.held, life.held_at
+        return cls(life.alarm, life.state, life.priority, episode, *given, *own)
 
     def life(self) -> AlarmLife:
         given = None if self.version < 0 else Acknowledgement(self.by, self.at, self.note, self.version)
         episode = self.alarm if self.episode is None else self.episode
-        return AlarmLife(self.alarm, self.state, self.priority, episode, given, self.since, self.ended)
+        own = self.since, self.ended, self.held, self.held_at
+        return AlarmLife(self.alarm, self.state, self.priority, episode, given, *own)
 
     def fields(self) -> dict[str, Any]:
         """Those that have not their default, as they are written."""
@@ -192,7 +196,9 @@ def _is_possible_life(life: AlarmLife, episode: EpisodeState) -> bool:
     ended = life.ended
     is_known = ended is not None and _is_possible(ended) and ended.is_open and ended.opened_offset == life.alarm
     if life.state == "latched":
-        return is_known and not episode.is_open
+        return is_known and not episode.is_open and not life.held
+    if life.state == "off" and life.held not in {"", "opened"}:
+        return False
     if episode.opened_offset != life.episode or episode.is_open == (life.state == "off"):
         return False
     return is_known or (ended is None and life.episode == life.alarm)

@@ -18,6 +18,9 @@ Presence = Literal["on", "latched", "off"]
 LifeState = Literal["off", "on", "acknowledged", "latched"]
 LifeInput = Literal["opened", "updated", "raised", "acknowledge", "remind", "closed", "latching"]
 LifeEvent = Literal["opened", "updated", "acknowledged", "reminded", "closed"]
+# The event that a pause holds back. `opened`: nobody has heard of the alarm yet; `reopened`: it was told as off, and is
+# on; `latched`: it was told as latched, and is on; `updated`: it was told as on, of another priority or before a run.
+Held = Literal["", "opened", "reopened", "latched", "updated"]
 HIGH = PRIORITIES.index("high")
 
 
@@ -59,7 +62,7 @@ class Acknowledgement(NamedTuple):
 
 
 class AlarmLife(NamedTuple):
-    """What is remembered of an alarm that was acknowledged or has latched. Of others their episode says it all."""
+    """What is remembered of an alarm that was acknowledged, latched or held back. Else its episode says it all."""
 
     alarm: int  # offset of the beat that opened it: with kind and partition its id
     state: LifeState
@@ -68,11 +71,13 @@ class AlarmLife(NamedTuple):
     last: Acknowledgement | None = None  # the last command that was applied, also where it was taken back
     since: int = 0  # stream time at which that was applied, ms
     ended: EpisodeState | None = None  # the alarm as it was when it latched last
+    held: Held = ""
+    held_at: int = 0  # time of the beat whose event was held back last, ms
 
     @classmethod
-    def of(cls, episode: EpisodeState) -> AlarmLife:
-        """The life of an alarm that is on, of which nothing was remembered."""
-        return cls(episode.opened_offset, "on", episode.priority, episode.opened_offset)
+    def of(cls, episode: EpisodeState, state: LifeState = "on") -> AlarmLife:
+        """The life of an alarm of which nothing was remembered."""
+        return cls(episode.opened_offset, state, episode.priority, episode.opened_offset)
 
     @property
     def acknowledged(self) -> Acknowledgement | None:

@@ -1,4 +1,4 @@
-"""What people did to the alarms that this member reads: which are acknowledged, latched, or to be reminded of.
+"""What people did to the alarms that this member reads: which are acknowledged, latched, held back by a pause.
 
 A command is applied once: by the member that reads the partition of its alarm, in one checkpoint with its event and
 the row of the source. The row names the last command that was applied, so that a replay changes nothing. All commands
@@ -14,6 +14,7 @@ import numpy as np
 
 from monitor.alarms.episodes import StateChange
 from monitor.alarms.lifecycle import AlarmLife, after_acknowledgement, after_event, after_reminder, is_latching
+from monitor.alarms.pauses import ACTIVE, Pauses, going_out, held_back
 from monitor.alarms.rule import KINDS, QUIET, SourceState
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
     from monitor.alarms.control_message import AcknowledgeCommand
     from monitor.alarms.episodes import Episodes, Observed
-    from monitor.alarms.lifecycle import Acknowledgement, LifeEvent, Presence
+    from monitor.alarms.lifecycle import Acknowledgement, LifeEvent, LifeState, Presence
+    from monitor.alarms.pauses import ActivationState, PauseCommand
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.beats.beat import Beats
 
 MAX_COMMANDS = 200_000  # of both kinds of 100,000 sources, some 1 KiB each; then the oldest is forgotten
-NEVER = 2**63 - 1  # later than any stream time
+NEVER, END_OF_PAUSE = 2**63 - 1, -(2**63)  # beyond any stream time
 Lives = dict["Kind", "AlarmLife"]  # of one source
 Place = tuple[int, bytes]  # partition and source
 
@@ -50,14 +52,17 @@ class AlarmEvent(NamedTuple):
     presence: Presence
     acknowledged: Acknowledgement | None = None
     row: int | None = None  # of the beat that caused it; None: a command did
-    cause: Event | None = None  # the event of the episode; None: a command or stream time caused it
+    cause: Event | None = None  # the event of the episode; None: a command or time caused it
+    reopened: bool = False  # whether an alarm of before opens again
+    activation: ActivationState = ACTIVE
 
     @classmethod
     def of(cls, cause: Event, beats: Beats) -> AlarmEvent:
         """That of an alarm of which nothing is remembered."""
         presence: Presence = "off" if cause.name == "closed" else "on"
         place = int(beats.partition[cause.row]), int(beats.offset[cause.row])
-        return cls(cause.name, cause.kind, cause.source, *place, cause.episode, presence, row=cause.row, cause=cause)
+        where = cause.kind, cause.source, *place, cause.episode, presence
+        return cls(cause.name, *where, row=cause.row, cause=cause, reopened=cause.reopened)
 
 
 class StepLives(NamedTuple):
@@ -69,11 +74,13 @@ class StepLives(NamedTuple):
     useless: int  # commands that name no alarm that is on
 
 
-class _Reminder(NamedTuple):
+class _Due(NamedTuple):
+    """An alarm of which something may have to be said at a beat."""
+
     row: int
     place: Place
     kind: Kind
-    since: int
+    since: int = END_OF_PAUSE  # of a reminder: the stream time at which the alarm was acknowledged
 
 
 class AlarmLives:
@@ -87,6 +94,9 @@ class AlarmLives:
         self._partitions: dict[int, dict[bytes, Lives]] = {}
         self._remind_at: dict[int, int] = {}  # partition -> no reminder is due before this stream time
         self._touched: set[Place] = set()  # sources whose lives changed in this step
+        self._pauses = Pauses()
+        self._held: set[tuple[int, bytes, Kind]] = set()  # alarms that are on and of which something was held back
+        self._is_changed = False  # whether a pause that may hold one of them back is another one
 
     def add(self, command: AcknowledgeCommand) -> None:
         """A command came. The last one of a source and kind counts: an alarm before that is over."""
@@ -100,19 +110,32 @@ class AlarmLives:
                 del self._commands[oldest]
                 self._pending.discard(oldest)
 
+    def pause(self, command: PauseCommand) -> None:
+        """A command came that pauses alarms, or lets them go on."""
+        self._pauses.apply(command)
+        self._is_changed = bool(self._held)
+
     def assign(self, partition: int, lives: Mapping[bytes, Lives]) -> None:
         """Replace what is known of a partition by what was stored."""
+        self.revoke(partition)
         self._partitions[partition] = dict(lives)
-        due = (self._due(life) for of in lives.values() for life in of.values())
-        self._remind_at[partition] = min(due, default=NEVER)
+        for source, of in lives.items():
+            for kind, life in of.items():
+                self._note(partition, source, kind, life)
+        self._is_changed = bool(self._held)
         self._pending |= {key for key, command in self._commands.items() if command.partition == partition}
 
     def revoke(self, partition: int) -> None:
         self._partitions.pop(partition, None)
         self._remind_at.pop(partition, None)
+        self._held = {one for one in self._held if one[0] != partition}
 
     def is_due(self) -> bool:
-        """Whether there are commands about partitions that this member reads. Those of others are dropped here."""
+        """Whether there are commands about partitions that this member reads, or a pause may be over."""
+        return self._has_commands() or self._is_changed
+
+    def _has_commands(self) -> bool:
+        """Whether there are acknowledgements about partitions that this member reads. Others are dropped here."""
         if self._pending:
             self._pending = {key for key in self._pending if self._commands[key].partition in self._partitions}
         return bool(self._pending)
@@ -134,82 +157,145 @@ class AlarmLives:
         self._touched = set()
         events = list(self._told(observed, beats, episodes))
         commanded, useless = self._apply(episodes, positions)
+        commanded += self._resumed(episodes, positions)
         changes = self._changes(observed.changes, episodes, positions)
         return StepLives([*events, *commanded], changes, frozenset(one.partition for one in commanded), useless)
 
     def _told(self, observed: Observed, beats: Beats, episodes: Episodes) -> Iterator[AlarmEvent]:
-        """What goes out of the events of a batch, with the reminders between them."""
-        reminders = self._reminders(observed)
+        """What goes out of the events of a batch, with what time makes due between them."""
+        due = sorted([*self._reminders(observed, beats), *self._ends_of_pauses(observed, beats)], reverse=True)
         for event in observed.events:
-            while reminders and reminders[-1].row < event.row:
-                yield from self._reminded(reminders.pop(), observed, beats, episodes)
-            partition = int(beats.partition[event.row])
-            life = (self.of(partition, event.source) or {}).get(event.kind)
-            if life is not None and (event.void or not life.concerns(event.episode)):
-                life = None
-            if life is None and not (self._rule.latch_high and is_latching(event)):
-                yield AlarmEvent.of(event, beats)
-            else:
-                yield self._after(event, AlarmEvent.of(event, beats), life or AlarmLife.of(event.episode))
-        while reminders:
-            yield from self._reminded(reminders.pop(), observed, beats, episodes)
+            while due and due[-1].row < event.row:
+                yield from self._due_event(due.pop(), observed, beats, episodes)
+            yield from self._of_event(event, beats)
+        while due:
+            yield from self._due_event(due.pop(), observed, beats, episodes)
 
-    def _after(self, event: Event, plain: AlarmEvent, life: AlarmLife) -> AlarmEvent:
-        """The event of an alarm of which something is remembered, or is from now on."""
+    def _of_event(self, event: Event, beats: Beats) -> Iterator[AlarmEvent]:
+        """What goes out of an event of an episode."""
+        plain, time = AlarmEvent.of(event, beats), int(beats.time[event.row])
+        plain = plain._replace(activation=self._pauses.activation(event.source, time))
+        life = (self.of(plain.partition, event.source) or {}).get(event.kind)
+        if life is not None and (event.void or not life.concerns(event.episode)):
+            life = None
+        is_held = event.name != "closed" and plain.activation is not ACTIVE
+        if life is not None or is_held or (self._rule.latch_high and is_latching(event)):
+            state: LifeState = "off" if event.name == "opened" else "on"
+            yield from self._after(event, plain, life or AlarmLife.of(event.episode, state), time if is_held else None)
+        else:
+            yield plain
+
+    def _after(self, event: Event, plain: AlarmEvent, life: AlarmLife, held_at: int | None) -> Iterator[AlarmEvent]:
+        """The event of an alarm of which something is remembered, or is from now on. `held_at`: where it is paused."""
         episode = life.shown(event.episode)
-        event = replace(event, episode=episode, reopened=event.name == "opened")
-        after, name = after_event(life, event, latch_high=self._rule.latch_high)
-        self._keep((plain.partition, event.source), event.kind, after._replace(episode=plain.episode.opened_offset))
-        holds = life.acknowledged if name == "closed" else after.acknowledged
-        told = plain._replace(episode=episode, presence=after.presence, acknowledged=holds, cause=event)
-        return told if name is None else told._replace(name=name)
+        after, name = after_event(life, replace(event, episode=episode), latch_high=self._rule.latch_high)
+        after = after._replace(episode=event.episode.opened_offset)
+        if held_at is None:
+            after, name = going_out(life, after, name)
+        else:
+            after, name = held_back(life, after, event, held_at), None
+        self._keep((plain.partition, event.source), event.kind, after)
+        if name is not None:
+            is_again = life.held in {"reopened", "latched"} if life.held else event.reopened or life.state == "latched"
+            reopened = name == "opened" and is_again
+            holds = life.acknowledged if name == "closed" else after.acknowledged
+            cause = replace(event, episode=episode)
+            yield plain._replace(
+                name=name, episode=episode, presence=after.presence, acknowledged=holds, cause=cause, reopened=reopened
+            )
 
     def _keep(self, place: Place, kind: Kind, life: AlarmLife) -> None:
         partition, source = place
         self._partitions.setdefault(partition, {}).setdefault(source, {})[kind] = life
-        self._remind_at[partition] = min(self._remind_at.get(partition, NEVER), self._due(life))
+        self._note(partition, source, kind, life)
         self._touched.add(place)
+
+    def _note(self, partition: int, source: bytes, kind: Kind, life: AlarmLife) -> None:
+        """Note when an alarm has to be looked at again."""
+        self._remind_at[partition] = min(self._remind_at.get(partition, NEVER), self._due(life))
+        is_waiting = bool(life.held) and life.presence == "on"
+        (self._held.add if is_waiting else self._held.discard)((partition, source, kind))
 
     def _due(self, life: AlarmLife) -> int:
         """The stream time from which on somebody has to be reminded of an alarm."""
         is_due = self._rule.remind_ms and life.state == "acknowledged"
         return life.since + self._rule.remind_ms if is_due else NEVER
 
-    def _reminders(self, observed: Observed) -> list[_Reminder]:
-        """The reminders that stream time makes due in a batch, the last one first."""
-        found: list[_Reminder] = []
+    def _reminders(self, observed: Observed, beats: Beats) -> Iterator[_Due]:
+        """The reminders that stream time makes due in a batch. In a pause nobody is reminded."""
         for partition, stream in observed.stream_times.items():
-            now = int(stream.column[-1])
+            now, end = int(stream.column[-1]), stream.first_row + len(stream.column)
             if now < self._remind_at.get(partition, NEVER):
                 continue
             sources = self._partitions.get(partition, {}).items()
             lives = [(source, kind, life, self._due(life)) for source, of in sources for kind, life in of.items()]
             self._remind_at[partition] = min((due for *_, due in lives if due > now), default=NEVER)
             for source, kind, life, due in lives:
-                row = stream.first_row + int(np.searchsorted(stream.column, due))
-                found += [_Reminder(row, (partition, source), kind, life.since)] if due <= now else ()
-        return sorted(found, reverse=True)
+                rows = range(stream.first_row + int(np.searchsorted(stream.column, due)), end)
+                row = self._first_outside(source, rows, beats)
+                if row is not None:
+                    yield _Due(row, (partition, source), kind, life.since)
+                elif due <= now:
+                    self._remind_at[partition] = now
 
-    def _reminded(
-        self, reminder: _Reminder, observed: Observed, beats: Beats, episodes: Episodes
-    ) -> Iterator[AlarmEvent]:
-        """The event of a reminder, unless the acknowledgement is over by now."""
-        row, place, kind, since = reminder
-        life = (self.of(*place) or {}).get(kind)
-        if life is None or life.state != "acknowledged" or life.since != since:
+    def _first_outside(self, source: bytes, rows: range, beats: Beats) -> int | None:
+        """The first of these rows at which there is no pause of a source."""
+        is_outside = self._pauses.outside(source, beats.time[rows.start : rows.stop])
+        return rows.start + int(is_outside.argmax()) if is_outside.any() else None
+
+    def _ends_of_pauses(self, observed: Observed, beats: Beats) -> Iterator[_Due]:
+        """Of each alarm that was held back, the first beat of its source after the pause."""
+        for partition, source, kind in sorted(self._held):
+            stream = observed.stream_times.get(partition)
+            if stream is None:
+                continue
+            rows = slice(stream.first_row, stream.first_row + len(stream.column))
+            outside = rows.start + np.flatnonzero(self._pauses.outside(source, beats.time[rows]))
+            own = outside[beats.source[outside] == source] if len(outside) else outside
+            if len(own):
+                yield _Due(int(own[0]), (partition, source), kind)
+
+    def _due_event(self, due: _Due, observed: Observed, beats: Beats, episodes: Episodes) -> Iterator[AlarmEvent]:
+        """The event of a reminder or of the end of a pause, where it is still to go out."""
+        row, (partition, source), kind, since = due
+        life = (self.of(partition, source) or {}).get(kind)
+        if life is None or life.presence != "on":
             return
-        after, name = after_reminder(life)
-        later = (one.episode for one in observed.events if one.row > row and (one.source, one.kind) == (place[1], kind))
-        state = episodes.state(*place)
+        later = (one.episode for one in observed.events if one.row > row and (one.source, one.kind) == (source, kind))
+        state = episodes.state(partition, source)
         episode = next(later, QUIET if state is None else state.episodes[KINDS.index(kind)])
-        shown = life.shown(episode)._replace(priority=life.priority)
-        self._keep(place, kind, after)
+        plain = AlarmEvent("updated", kind, source, partition, int(beats.offset[row]), episode, "on", row=row)
+        if since == END_OF_PAUSE:
+            yield from self._announced(plain, life)
+        elif life.state == "acknowledged" and life.since == since and not life.held:
+            after, name = after_reminder(life)
+            self._keep((partition, source), kind, after)
+            shown = life.shown(episode)._replace(priority=life.priority)
+            yield plain._replace(name=name or plain.name, episode=shown)
+
+    def _announced(self, plain: AlarmEvent, life: AlarmLife) -> Iterator[AlarmEvent]:
+        """What a pause has held back, at its end."""
+        after, name = going_out(life, life, None)
+        self._keep((plain.partition, plain.source), plain.kind, after)
         if name is not None:
-            yield AlarmEvent(name, kind, place[1], place[0], int(beats.offset[row]), shown, "on", row=row)
+            shown = life.shown(plain.episode)._replace(priority=life.priority)
+            reopened = life.held in {"reopened", "latched"}
+            yield plain._replace(name=name, episode=shown, acknowledged=after.acknowledged, reopened=reopened)
+
+    def _resumed(self, episodes: Episodes, positions: Mapping[int, int]) -> Iterator[AlarmEvent]:
+        """What was held back, where the pause is taken back or is a shorter one now."""
+        self._is_changed = False
+        for partition, source, kind in sorted(self._held):
+            life = (self.of(partition, source) or {}).get(kind)
+            state = episodes.state(partition, source)
+            if life is None or state is None or self._pauses.holds(source, life.held_at):
+                continue
+            offset, episode = positions.get(partition, 1) - 1, state.episodes[KINDS.index(kind)]
+            yield from self._announced(AlarmEvent("updated", kind, source, partition, offset, episode, "on"), life)
 
     def _apply(self, episodes: Episodes, positions: Mapping[int, int]) -> tuple[list[AlarmEvent], int]:
         """Apply the commands that are due: their events, and how many name no alarm that is on."""
-        if not self.is_due():
+        if not self._has_commands():
             return [], 0
         events, useless = [], 0
         keys, self._pending = self._pending, set()
@@ -221,10 +307,14 @@ class AlarmLives:
                 continue
             time = episodes.stream_time(partition)
             after, name = after_acknowledgement(life, command.given, 0 if time is None else time.now)
-            if name is not None:
-                self._keep((partition, source), kind, after)
+            if name is None:
+                continue
+            is_known = life.held in {"", "updated"}  # else it goes out at the end of the pause
+            self._keep((partition, source), kind, after._replace(held="") if is_known else after)
+            if is_known:
                 presence, offset = after.presence, positions.get(partition, 1) - 1
-                events.append(AlarmEvent(name, kind, source, partition, offset, episode, presence, after.last))
+                told = AlarmEvent(name, kind, source, partition, offset, episode, presence, after.last)
+                events.append(told._replace(activation=self._pauses.activation(source, command.given.at)))
         return events, useless
 
     def _alarm(

@@ -14,6 +14,7 @@ import numpy as np
 
 from monitor.alarms import control_message
 from monitor.alarms.control_message import ControlRequest
+from monitor.alarms.pauses import ALL
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Thresholds:
     @property
     def for_all(self) -> ActiveThreshold:
         """The active threshold of all sources that have none of their own."""
-        return self._active.get(control_message.ALL, self._base)
+        return self._active.get(ALL, self._base)
 
     @property
     def value(self) -> float:
@@ -151,7 +152,7 @@ class Thresholds:
             if len(self._cleared) > MAX_SOURCES:
                 del self._cleared[next(iter(self._cleared))]
             return
-        is_own = source != control_message.ALL
+        is_own = source != ALL
         if is_own and source not in self._own_values and len(self._own_values) >= MAX_SOURCES:
             raise RefusedError(f"{MAX_SOURCES} sources have a threshold of their own, and no more can be kept")
         active = ActiveThreshold(threshold_of(request.command, self._calibration), offset, request.command.by)

@@ -99,7 +99,7 @@ class AlarmView:
             alarm.priority,
             alarm.kind,
             alarm.cause,
-            alarm.presence,
+            f"{alarm.presence}, paused" if alarm.is_held else alarm.presence,
             printable(alarm.source),
             found["opened_at"] or "not known",
             "not known" if seconds is None else lasting(seconds),

@@ -183,6 +183,7 @@ class Loop:
         if changes:
             self._pipeline.reset_profiles(control_message.resets(changes))
             self._pipeline.acknowledge(control_message.acknowledgements(changes))
+            self._pipeline.pause(control_message.pauses(changes))
             self._recorder.control_records_read(len(changes), complaints, self._thresholds)
 
     def _assign(self, assigned: Mapping[int, Assigned]) -> None:

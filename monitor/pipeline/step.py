@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes
     from monitor.alarms.lives import AlarmEvent, StepLives
+    from monitor.alarms.pauses import PauseCommand
     from monitor.alarms.threshold import Thresholds
     from monitor.beats.beat import Beats
     from monitor.broker import Broker
@@ -164,6 +165,11 @@ class Pipeline:
         """Take commands: the next step applies them."""
         for command in commands:
             self._lives.add(command)
+
+    def pause(self, commands: Iterable[PauseCommand]) -> None:
+        """Take commands that pause alarms or let them go on: the next step follows them."""
+        for command in commands:
+            self._lives.pause(command)
 
     def has_commands(self) -> bool:
         """Whether a step has something to do although no record came."""
@@ -352,9 +358,10 @@ class Pipeline:
 
 def _traceparent(told: AlarmEvent, beats: Beats, headers: RecordHeaders) -> bytes | None:
     """The trace of the beat that opened an alarm; later events are caused by other beats."""
-    if told.name != "opened" or told.row is None:
+    if told.name != "opened" or told.cause is None or told.cause.name != "opened":
         return None
-    return traceparent_of(headers.of(int(beats.partition[told.row]), int(beats.offset[told.row])))
+    row = told.cause.row
+    return traceparent_of(headers.of(int(beats.partition[row]), int(beats.offset[row])))
 
 
 def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], known: Mapping[int, range]) -> NDArray[np.bool_]:

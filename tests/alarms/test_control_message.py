@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from monitor.alarms import control_message
 from monitor.alarms.control_message import ControlRequest, ProfileReset, ThresholdCommand
+from monitor.alarms.pauses import FOREVER, PauseCommand
 from monitor.errors import RefusedError
 from monitor.records.record import ControlRecord
+from monitor.records.stream_time import MAX_TIME_MS
 from monitor.terminal import printable
 
 KEY = b"threshold/bed 7"
@@ -31,7 +33,7 @@ def test_a_command_that_is_written_is_read(measure, amount, by, note):
 
 
 def test_null_clears_the_threshold():
-    assert read(None, b"threshold/*") == ControlRequest(control_message.ALL, None)
+    assert read(None, b"threshold/*") == ControlRequest(b"*", None)
 
 
 def test_unknown_fields_are_ignored():
@@ -94,6 +96,37 @@ def test_an_acknowledgement_that_was_removed_asks_for_nothing():
 def test_nobody_acknowledges_without_a_short_name(by):
     with pytest.raises(RefusedError):
         control_message.encode_acknowledgement(ALARM, by, 1, "")
+
+
+@given(since=st.integers(0, MAX_TIME_MS - 1), lasting=st.integers(1, 10**9), note=st.text(max_size=128))
+def test_a_pause_that_is_written_is_read(since, lasting, note):
+    until = min(since + lasting, MAX_TIME_MS)
+    one = read(control_message.encode_pause("ann", since, until, note), b"pause/bed 7")
+    assert one == PauseCommand(b"bed 7", True, since, until, "ann", printable(note), 12)
+    assert read(control_message.encode_pause("ann", since, None, note), b"pause/*").until == FOREVER
+    assert not read(control_message.encode_pause("ann", since, None, note, is_on=False), b"pause/*").is_on
+
+
+def test_a_pause_that_was_removed_is_over():
+    assert read(None, b"pause/bed 7") == PauseCommand(b"bed 7", False, 0, FOREVER, version=12)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"{}", "it has no `pause` that is true or false"),
+        (b'{"pause": 1}', "it has no `pause` that is true or false"),
+        (b'{"pause": true, "at": 1}', "it has no `by`"),
+        (b'{"pause": true, "by": "x"}', "it has no `at`"),
+        (b'{"pause": true, "by": "x", "at": 5, "until": 5}', "its `until` is not after its `at`"),
+        (b'{"pause": true, "by": "x", "at": 5, "until": null}', "it has no `until`"),
+        (b'{"pause": true, "by": "x", "at": 5, "until": 1e300}', "it has no `until`"),
+    ],
+)
+def test_a_pause_that_lacks_something_is_refused_and_pauses_nothing(value, expected):
+    with pytest.raises(RefusedError, match=expected):
+        read(value, b"pause/bed 7")
+    assert control_message.pauses([ControlRecord(b"pause/bed 7", value, 12)]) == []
 
 
 @pytest.mark.parametrize(

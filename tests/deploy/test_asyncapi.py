@@ -92,10 +92,10 @@ def test_what_is_taken_away_is_found(change):
 def test_what_is_added_takes_nothing_away():
     after = deepcopy(SCHEMAS["alert"])
     after["properties"] |= {
-        "activation": {"type": "string"},
+        "freshness": {"type": "string"},
         "kind": after["properties"]["kind"] | {"description": "?"},
     }
-    after["properties"]["event"]["enum"].append("reminded")
+    after["properties"]["event"]["enum"].append("escalated")
     after["required"].append("fresh")
     assert list(lost(SCHEMAS["alert"], after, is_read=False)) == []
     assert list(lost(SCHEMAS["alert"], after, is_read=True)) == ["/required/fresh"]

@@ -5,38 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
-import numpy as np
 import pytest
 
-from monitor.beats import beat_file
-from monitor.beats.stream import encode
 from monitor.broker import Publisher
 from monitor.records.record import Message
-from tests.command_line import invoke, leave_settings_behind
 from tests.conftest import CLIENTS
 from tests.e2e.daemon import Daemon, read_json
 
-NAMES = ("bootstrap_servers", "beats_topic", "state_topic", "control_topic", "group_id", "kafka_client")
 SEEN_SECONDS = 30.0  # about one on an idle machine
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Run `ecg-monitor …` with just these settings; gives exit code, output and standard error."""
-    leave_settings_behind(monkeypatch, tmp_path)
-
-    def run(settings, *arguments):
-        for name in NAMES:
-            monkeypatch.setenv(f"MONITOR_{name.upper()}", str(getattr(settings, name)))
-        return invoke(monkeypatch, capsys, *arguments)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def odd_beat(ecg_data):
-    beats = beat_file.read(ecg_data / "ECG5000_TEST.tsv")
-    return encode(beats.samples[np.flatnonzero(beats.abnormal)[0]], "float32")
 
 
 def events(settings):

@@ -120,13 +120,21 @@ def test_a_reminder_comes_before_the_end_of_its_alarm_in_the_same_batch():
 
 
 TURNS = st.one_of(
-    st.sampled_from(["kill", "turn", "acknowledge", "again", "rewind", "other"]),
+    st.sampled_from(["kill", "turn", "acknowledge", "again", "rewind", "other", "pause", "pause all", "off", "resume"]),
     st.sampled_from(["V", "VVV", "N", ENDS, "H", "L", "FFF", "N" * 30]),
 )
 
 
+PAUSES = {
+    "pause": lambda ward: ward.pause(15),
+    "pause all": lambda ward: ward.pause(25, source="*"),
+    "off": lambda ward: ward.pause(None),
+    "resume": Ward.resume,
+}
+
+
 def played(turns):
-    """A ward after these turns, and the alerts."""
+    """A ward after these turns, and after the end of every pause."""
     ward = Ward(remind_seconds=8)
     for turn in turns:
         if turn == "kill":
@@ -138,10 +146,12 @@ def played(turns):
             ward.acknowledge(int(([0, *opened])[-1 if turn == "acknowledge" else 0]))
         elif turn == "other":
             ward.beats("N" * 30, source=b"other")
+        elif turn in PAUSES:
+            PAUSES[turn](ward)
         elif turn != "turn":
             ward.beats(turn)
         ward.turn(2)
-    return ward.turn(8)
+    return ward.turn(8).resume().resume(source="*").turn(4)
 
 
 @profile(max_examples=100, deadline=None)
@@ -166,6 +176,7 @@ def test_an_alarm_keeps_to_its_life_whatever_comes(turns):
         assert (one["presence"] == "off") == (one["event"] == "closed")
         on[place] = None if one["event"] == "closed" else one
         ended |= {one["id"]} if one["event"] == "closed" else set()
+        assert one["activation"] == "on" or one["event"] not in {"opened", "reminded"}
     left = sorted((one["presence"], one["priority"], int(one["id"].rsplit(":", 1)[1])) for one in on.values() if one)
     assert sorted(now(ward)) == left
 

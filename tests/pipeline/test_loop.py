@@ -140,6 +140,8 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
         "priority": "medium",
         "presence": "on",
         "acknowledged": None,
+        "activation": "on",
+        "paused_until": None,
         "reopened": False,
         "cause": "unusual-shape",
         "marks": [],

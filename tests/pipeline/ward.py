@@ -79,6 +79,19 @@ class Ward:
         self.cluster.publish(Message("ecg.control", control_message.acknowledge_key(kind, source), value))
         return self
 
+    def pause(self, seconds, source="bed 7", since=None):
+        """Pause from the next beat on, or from so many seconds on, for so long; None: until resumed."""
+        since_ms = START_MS + 1000 * (self.sent if since is None else since)
+        until_ms = None if seconds is None else since_ms + 1000 * seconds
+        value = control_message.encode_pause("nurse", since_ms, until_ms, "")
+        self.cluster.publish(Message("ecg.control", control_message.pause_key(source), value))
+        return self
+
+    def resume(self, source="bed 7"):
+        value = control_message.encode_pause("nurse", START_MS, None, "", is_on=False)
+        self.cluster.publish(Message("ecg.control", control_message.pause_key(source), value))
+        return self
+
     def turn(self, times=4):
         self.bench.turn(times)
         return self
