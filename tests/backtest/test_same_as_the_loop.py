@@ -21,7 +21,7 @@ from tests.pipeline.test_loop import Bench
 from tests.recordings import mitdb
 
 START_MS = 1_700_000_000_000
-SETTINGS = {"group_id": "ward", "batch_size": 2048}
+SETTINGS = {"group_id": "ward", "batch_size": 2048, "latch_high": False}  # an alarm for each episode, as in a backtest
 
 
 class LoopBroker(MemoryBroker):

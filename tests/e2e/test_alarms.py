@@ -64,10 +64,10 @@ def test_alarms_of_all_partitions_are_a_table_with_the_most_urgent_first(command
     code, out, err = command(settings)
     header, *rows, summary = out.splitlines()
     assert (code, err) == (0, "")
-    assert header.split()[:4] == ["priority", "kind", "cause", "source"]
+    assert header.split()[:5] == ["priority", "kind", "cause", "presence", "source"]
     assert sorted(line.split("  ")[0] for line in rows) == ["high", "medium", "medium"]
-    assert rows[0].startswith("high      physiological  unusual-shape  bed 2   2023-11-14T22:13:20.000Z  ")
-    assert any("technical      flat-line      bed 2" in line for line in rows)
+    assert rows[0].startswith("high      physiological  unusual-shape  on        bed 2   2023-11-14T22:13:20.000Z  ")
+    assert any("technical      flat-line      on        bed 2" in line for line in rows)
     assert summary.startswith(f"3 alarms on: 1 high, 2 medium ({settings.state_topic}, last written 2")
 
 
@@ -161,7 +161,7 @@ def test_a_terminal_shows_the_table_as_it_changes(make_settings):
     terminal, end = pty.openpty()
     put(settings, b"bed 1", row(OPEN))
     with watching(settings, output=end):
-        assert "medium    physiological  unusual-shape  bed 1" in read_until(terminal, "\x1b[?7h")
+        assert "medium    physiological  unusual-shape  on        bed 1" in read_until(terminal, "\x1b[?7h")
         put(settings, b"bed 1", None)
         read_until(terminal, "no alarm is on")
     os.close(end)
