@@ -15,7 +15,7 @@ from deploy.grafana.panel import (
     name,
     number,
 )
-from deploy.grafana.promql import added, at_most, highest, quantiles, rate, select, share
+from deploy.grafana.promql import added, age, at_most, highest, quantiles, rate, select, share
 
 INGEST = PanelRow(
     "Ingest",
@@ -154,6 +154,42 @@ SCORES = PanelRow(
             Query("sources", highest(select("ecg_monitor_source_thresholds"))),
             Query("clocks ahead", "60 * " + added(rate("ecg_monitor_clock_skewed_alerts_total"))),
             Query("far ahead of others", "60 * " + added(rate("ecg_monitor_far_ahead_beats_total"))),
+        ),
+    ),
+)
+
+ALARMS = PanelRow(
+    "Alarms that are on",
+    (
+        lines(
+            "Alarms, by priority",
+            "On or latched, of both kinds; what a pause holds back does not count. `ecg-monitor alarms` lists them.",
+            "none",
+            Query(
+                "{{priority}}, acknowledged: {{acknowledged}}",
+                added(select("ecg_monitor_alarms"), "priority", "acknowledged"),
+            ),
+        ),
+        lines(
+            "Oldest that nobody has acknowledged",
+            "Age by the time of its beat. High and above 15 minutes: see the runbook of "
+            "EcgMonitorAlarmNotAcknowledged. No data: all are acknowledged, or none is on.",
+            "s",
+            Query("{{priority}}", highest(age("ecg_monitor_unacknowledged_since_timestamp_seconds"), "priority")),
+            steps=above(300, 900),
+        ),
+        lines(
+            "Alarms at each bed and day",
+            "Openings of the last minutes for 100,000 beats, which a bed has in a day. For hours above 100: see the "
+            "runbook of EcgMonitorAlarmBurden.",
+            "none",
+            Query(
+                "{{kind}}",
+                "100000 * "
+                + added(rate("ecg_monitor_alerts_total", 'event="opened"'), "kind")
+                + " / on () group_left () "
+                + added(rate("ecg_monitor_beats_total")),
+            ),
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.flow import FORWARDING, INFERENCE, INGEST, PROFILES, SCORES
+from deploy.grafana.flow import ALARMS, FORWARDING, INFERENCE, INGEST, PROFILES, SCORES
 from deploy.grafana.panel import INSTANCE, NEVER, PLAIN, PRESENT, PanelRow, Query, above, lines, name, number, text
 from deploy.grafana.promql import added, age, highest, of_monitors, quantiles, rate, select
 
@@ -221,4 +221,4 @@ PROCESS = PanelRow(
     is_collapsed=True,
 )
 
-ROWS = (RUNNING, WORKING, INGEST, INFERENCE, SCORES, PROFILES, DELIVERY, FORWARDING, CLIENT, PROCESS)
+ROWS = (RUNNING, WORKING, INGEST, INFERENCE, SCORES, ALARMS, PROFILES, DELIVERY, FORWARDING, CLIENT, PROCESS)

@@ -111,6 +111,8 @@ class Loop:
             self._outage.commit()
         self._recorder.records_held_back(self._broker.held_back())
         self._recorder.obstacle_seen(self._broker.obstacle())
+        if (counts := self._pipeline.alarms_on.counts(self._clock.monotonic())) is not None:
+            self._recorder.alarms_counted(counts)
         self._recorder.progress_made(
             self._broker.lag(),
             progressed,

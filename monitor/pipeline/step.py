@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from monitor.alarms import alert, episode_state
+from monitor.alarms.alarms_on import AlarmsOn
 from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.cloud_event import traceparent_of
 from monitor.alarms.judged import JudgedBeats
@@ -129,6 +130,7 @@ class Pipeline:
         self._settings, self._clock = settings, clock
         rule = LifeRule(settings.latch_high, int(1000 * settings.remind_seconds))
         self._lives = AlarmLives(settings.beats_topic, rule)
+        self.alarms_on = AlarmsOn()
         self._positions: dict[int, int] = {}  # partition -> offset of the next record to judge
         self._origin = AlertOrigin(settings.beats_topic, model_id, settings.alerts_topic)
         self._thread = ThreadPoolExecutor(1, "score")
@@ -141,6 +143,7 @@ class Pipeline:
         """Forget a partition that another member reads now."""
         self._episodes.revoke(partition)
         self._lives.revoke(partition)
+        self.alarms_on.revoke(partition)
         self._positions.pop(partition, None)
         self._outdated.pop(partition, None)
         self._read_again.pop(partition, None)
@@ -155,6 +158,7 @@ class Pipeline:
         """
         self._episodes.assign(partition, assigned.stream_time, restored.sources, restored.outdated)
         self._lives.assign(partition, restored.lives)
+        self.alarms_on.assign(partition, restored)
         self._positions[partition] = assigned.offset
         self._outdated[partition] = restored.outdated
         self._read_again[partition] = range(assigned.read_from, assigned.offset)
@@ -256,6 +260,7 @@ class Pipeline:
         observed_at = self._clock.monotonic()
         self._positions |= parsed.offsets
         lives = self._lives.step(observed, judged.beats, self._episodes, self._positions)
+        self.alarms_on.note(lives.events)
         checkpoint = self._checkpoint(parsed, verdicts, lives)
         stages: dict[Stage, float] = {
             "score": scored - started,

@@ -8,6 +8,7 @@ is called once for each beat.
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +24,7 @@ from prometheus_client import (
 
 from monitor.alarms.alert_fields import ALERT_EVENTS
 from monitor.alarms.rule import KINDS
+from monitor.alarms.run_rule import PRIORITIES
 from monitor.beats.parse import REASONS
 from monitor.model.scorer import CAUSES
 from monitor.profiles.batch import NOTICE_KINDS
@@ -30,6 +32,7 @@ from monitor.telemetry.facts import STAGES
 from monitor.telemetry.histogram import ColumnHistogram
 from monitor.telemetry.partition_metrics import NAMESPACE, PartitionMetrics
 
+ACKNOWLEDGED = ("no", "yes")
 PROFILE_STATES = ("learning", "learned")
 STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -194,6 +197,18 @@ class Metrics:
             "threshold or a new model.",
             ["kind"],
         )
+        self.alarms = self._gauge(
+            "alarms",
+            "Alarms that are on or latched on this instance, by kind, priority, and whether somebody has acknowledged "
+            "them. Many that nobody has: nobody looks, or there are too many.",
+            ["kind", "priority", "acknowledged"],
+        )
+        self.unacknowledged_since = self._gauge(
+            "unacknowledged_since_timestamp_seconds",
+            "When the oldest alarm of a priority opened that nobody has acknowledged, by the time of its beat; 0: none "
+            "is on. Old: look with `ecg-monitor alarms`.",
+            ["priority"],
+        )
         self.alert_latency = self._histogram(
             "alert_latency_seconds",
             "Time from a beat's record timestamp to its confirmed alert. High: look at the lag and the step time.",
@@ -208,6 +223,10 @@ class Metrics:
             self.episodes.labels(kind)
             for event in ALERT_EVENTS:
                 self.alerts.labels(kind, event)
+            for priority, acknowledged in product(PRIORITIES, ACKNOWLEDGED):
+                self.alarms.labels(kind, priority, acknowledged)
+        for priority in PRIORITIES:
+            self.unacknowledged_since.labels(priority)
 
     def _build_loop(self) -> None:
         self.last_step = self._gauge(

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.alarms.alarms_on import AlarmGroup
 from monitor.alarms.alert import VERSION
+from monitor.alarms.rule import KINDS
+from monitor.alarms.run_rule import PRIORITIES
 from monitor.model.scorer import CAUSES
 from monitor.records.record import partition_slices
 from monitor.telemetry.clock import SYSTEM_CLOCK, Clock
 from monitor.telemetry.facts import STAGES
+from monitor.telemetry.metrics import ACKNOWLEDGED
 from monitor.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from monitor.alarms.alarms_on import AlarmCounts
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.rule import Kind
     from monitor.alarms.threshold import ActiveThreshold, Thresholds
@@ -254,6 +260,14 @@ class Recorder:
         if self._rejected and now - self._rejected_logged >= REJECTED_LOG_SECONDS:
             self._log_rejected()
             self._rejected_logged = now
+
+    def alarms_counted(self, counts: AlarmCounts) -> None:
+        """Show how many alarms are on, and since when nobody has acknowledged the oldest of a priority."""
+        for priority in PRIORITIES:
+            for kind, is_acknowledged in product(KINDS, (False, True)):
+                count = counts.on.get(AlarmGroup(kind, priority, is_acknowledged), 0)
+                self._metrics.alarms.labels(kind, priority, ACKNOWLEDGED[is_acknowledged]).set(count)
+            self._metrics.unacknowledged_since.labels(priority).set(counts.oldest_ms.get(priority, 0) / 1000)
 
     def obstacle_seen(self, obstacle: str) -> None:
         """`obstacle`: what would keep an alarm from leaving although the broker answers; empty: nothing is known."""

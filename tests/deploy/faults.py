@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from monitor.alarms.episode_state import encode
+from monitor.alarms.lifecycle import HIGH, AlarmLife
+from monitor.alarms.rule import QUIET, EpisodeState, SourceState
 from monitor.broker import Publisher
-from monitor.records.record import Message
+from monitor.records.record import GROUP_HEADER, Message
 from tests.deploy.prometheus import Fired
 from tests.deploy.rulefiles import WATCHDOG
 from tests.deploy.traffic import FLAT, same
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
     from tests.deploy.traffic import BeatPool, Records
 
-OLD_SECONDS = 1200
+OLD_SECONDS, UNSEEN_SECONDS = 1200, 3600
 LATE_SECONDS = 30
 EARLY_SECONDS = 2
 BACKLOG = 3000
@@ -59,6 +63,8 @@ FIRST = {
     Fired("EcgMonitorStateIgnored", NOISY, WARNING),
     Fired("EcgMonitorControlIgnored", NOISY, WARNING),
     Fired("EcgMonitorRecordsShed", NOISY, WARNING),
+    Fired("EcgMonitorAlarmNotAcknowledged", NOISY, WARNING),
+    Fired("EcgMonitorAlarmBurden", NOISY, WARNING),
     Fired(WATCHDOG, "", "none"),
 }
 # the plants of these end what those need
@@ -70,11 +76,12 @@ SECOND = {
 
 
 def spoil(settings: Settings) -> None:
-    """Invalid records on the control and state topics, and a committed offset that retention deleted."""
+    """Invalid control and state records, an alarm that nobody sees, and a committed offset that retention deleted."""
     topic, partition = settings.beats_topic, TopicPartition(settings.beats_topic, 0)
     with closing(Publisher(settings)) as publisher:
         publisher.send(Message(settings.control_topic, b"nonsense", RUBBISH))
         publisher.send(Message(settings.state_topic_name, b"bed-1", RUBBISH, partition=0))
+        publisher.send(_latched(settings))
         for _ in range(10):
             publisher.send(Message(topic, b"bed-1", FLAT, partition=0))
         publisher.flush()
@@ -84,6 +91,16 @@ def spoil(settings: Settings) -> None:
         consumer.commit({partition: OffsetAndMetadata(0, "", -1)})
     with closing(KafkaAdminClient(bootstrap_servers=servers)) as admin:
         admin.delete_records({partition: 5})
+
+
+def _latched(settings: Settings) -> Message:
+    """A row with an alarm of high priority that nobody has acknowledged for an hour."""
+    opened_ms = 1000 * (int(time.time()) - UNSEEN_SECONDS)
+    ended = EpisodeState(opened_offset=0, opened_at=opened_ms, flagged_beats=5, seen_beats=9, cause=1, priority=HIGH)
+    life = AlarmLife(0, "latched", HIGH, 0, ended=ended)
+    value = encode(SourceState((QUIET, QUIET), opened_ms, -1), {"physiological": life})
+    headers = ((GROUP_HEADER, settings.group_id.encode()),)
+    return Message(settings.state_topic_name, b"unseen", value, headers, partition=0)
 
 
 def narrow(settings: Settings) -> None:

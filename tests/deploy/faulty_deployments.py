@@ -40,6 +40,7 @@ PACE = Pace(
         # half an hour against the day before would still be two minutes
         "EcgMonitorAbnormalShareDrift": 180,
         "job:ecg_monitor_abnormal_beats:ratio_rate30m": 180,
+        "EcgMonitorAlarmBurden": 360,  # six hours would still be twelve minutes
         # they count within a range: what is tried again every few seconds must fit in
         **dict.fromkeys(("EcgMonitorRestarting", "EcgMonitorDeliveryFailing", "EcgMonitorBrokerFailing"), 10),
         # they look at what happened at the start, and wait for nothing

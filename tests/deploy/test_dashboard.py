@@ -36,6 +36,7 @@ FLOW = {
         "Ingest",
         "Inference",
         "Scores and alarms",
+        "Alarms that are on",
         "Profiles",
         "Delivery",
         "Forwarding",
