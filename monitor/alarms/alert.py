@@ -120,6 +120,7 @@ def _without_beat(told: AlarmEvent, origin: AlertOrigin, threshold: ActiveThresh
         "activation": told.activation.name,
         "paused_until": None if told.activation.until is None else rfc3339(told.activation.until),
         "reopened": told.reopened,
+        "left_out": told.left_out,
         "cause": cause_of(told.kind, episode, TECHNICAL_CAUSES),
         "marks": [],
         "beat_time": None,

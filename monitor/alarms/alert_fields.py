@@ -82,6 +82,7 @@ class AlertFields(TypedDict):
     activation: Annotated[Activation, Field(description="`paused`, or `off` until somebody resumes: nobody is called")]
     paused_until: Annotated[Time | None, Field(description="the time of beats at which the pause ends")]
     reopened: Annotated[bool, Field(description="whether an alarm of before opens again")]
+    left_out: Annotated[Count, Field(description="events `updated` before this one that did not go out: too many")]
     cause: Annotated[Cause, Field(description="of the last flagged beat, or why the episode ends without one")]
     marks: Annotated[
         Sequence[Cause], Field(description="technical causes of the beat, where it is judged all the same: a doubt")

@@ -10,6 +10,7 @@ that have a state, or get one in this batch, are the active ones; all others cos
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count, pairwise, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -284,6 +285,9 @@ class BatchObserver:
         after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time, personal=personal)
         if event is not None:
             self._add_event(event, source, kind, after, position)
+            if event == "updated" and after.priority == episode.priority:
+                *where, last = self._events[-1]
+                self._events[-1] = (where[0], where[1], replace(last, is_further=True))
         return after
 
     def _after_unflagged(

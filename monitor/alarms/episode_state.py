@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from monitor.alarms.lifecycle import Acknowledgement, AlarmLife, Held, LifeState
+from monitor.alarms.lifecycle import Acknowledgement, AlarmLife, FurtherRuns, Held, LifeState
 from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
 from monitor.alarms.run_rule import PRIORITIES
 from monitor.beats.beat import MAX_KEY_BYTES
@@ -53,6 +53,9 @@ class LifeRow:
     ended: EpisodeState | None = None  # the alarm as it was when it latched
     held: Held = ""  # what a pause holds back
     held_at: Annotated[int, Field(ge=0, le=MAX_TIME_MS)] = 0  # time of its beat, ms
+    minute: _Number = 0  # stream time at which the minute of the last further run began, ms
+    told: Annotated[int, Field(ge=0, le=MAX_NUMBER)] = 0  # events of further runs since then that went out
+    left_out: Annotated[int, Field(ge=0, le=MAX_NUMBER)] = 0  # those that did not, since the last event that went out
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
@@ -60,13 +63,14 @@ class LifeRow:
     def of(cls, life: AlarmLife) -> LifeRow:
         episode = None if life.episode == life.alarm else life.episode
         given = life.last or Acknowledgement("", 0, "", -1)
-        own = life.since, life.ended, life.held, life.held_at
-        return cls(life.alarm, life.state, life.priority, episode, *given, *own)
+        own, further = (life.since, life.ended, life.held, life.held_at), life.further or FurtherRuns(0, 0)
+        return cls(life.alarm, life.state, life.priority, episode, *given, *own, *further)
 
     def life(self) -> AlarmLife:
         given = None if self.version < 0 else Acknowledgement(self.by, self.at, self.note, self.version)
         episode = self.alarm if self.episode is None else self.episode
-        own = self.since, self.ended, self.held, self.held_at
+        further = FurtherRuns(self.minute, self.told, self.left_out) if self.told else None
+        own = self.since, self.ended, self.held, self.held_at, further
         return AlarmLife(self.alarm, self.state, self.priority, episode, given, *own)
 
     def fields(self) -> dict[str, Any]:

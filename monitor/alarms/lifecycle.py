@@ -21,6 +21,7 @@ LifeEvent = Literal["opened", "updated", "acknowledged", "reminded", "closed"]
 # The event that a pause holds back. `opened`: nobody has heard of the alarm yet; `reopened`: it was told as off, and is
 # on; `latched`: it was told as latched, and is on; `updated`: it was told as on, of another priority or before a run.
 Held = Literal["", "opened", "reopened", "latched", "updated"]
+FURTHER_A_MINUTE, MINUTE_MS = 4, 60_000
 HIGH = PRIORITIES.index("high")
 
 
@@ -61,6 +62,14 @@ class Acknowledgement(NamedTuple):
     version: int  # offset of the control record
 
 
+class FurtherRuns(NamedTuple):
+    """The events `updated` by further runs in an alarm, of which FURTHER_A_MINUTE go out."""
+
+    began: int  # stream time at which the minute began, ms
+    told: int  # since then
+    left_out: int = 0  # since the last event of the alarm that went out
+
+
 class AlarmLife(NamedTuple):
     """What is remembered of an alarm that was acknowledged, latched or held back. Else its episode says it all."""
 
@@ -73,6 +82,7 @@ class AlarmLife(NamedTuple):
     ended: EpisodeState | None = None  # the alarm as it was when it latched last
     held: Held = ""
     held_at: int = 0  # time of the beat whose event was held back last, ms
+    further: FurtherRuns | None = None  # where such have come
 
     @classmethod
     def of(cls, episode: EpisodeState, state: LifeState = "on") -> AlarmLife:
@@ -118,6 +128,19 @@ def after_event(life: AlarmLife, event: Event, *, latch_high: bool) -> tuple[Ala
     after, name = TABLE[life.state, given]
     ended = event.episode._replace(recent=0, length=0, unflagged=0) if after == "latched" else life.ended
     return life._replace(state=after, priority=priority, ended=ended), name
+
+
+def after_further_run(life: AlarmLife, now: int) -> tuple[AlarmLife, LifeEvent | None]:
+    """The life after a further run at the stream time `now`, ms, and what goes out; None: it is left out.
+
+    A bed whose runs come every few beats would have some fifteen events a minute that all say the same.
+    """
+    runs = life.further
+    if runs is None or now - runs.began >= MINUTE_MS:
+        runs = FurtherRuns(now, 0, 0 if runs is None else runs.left_out)
+    is_told = runs.told < FURTHER_A_MINUTE
+    more = runs._replace(told=runs.told + 1) if is_told else runs._replace(left_out=runs.left_out + 1)
+    return life._replace(further=more), "updated" if is_told else None
 
 
 def is_latching(event: Event) -> bool:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from monitor.alarms.episodes import StateChange
-from monitor.alarms.lifecycle import AlarmLife, after_acknowledgement, after_event, after_reminder, is_latching
+from monitor.alarms.lifecycle import (
+    AlarmLife,
+    after_acknowledgement,
+    after_event,
+    after_further_run,
+    after_reminder,
+    is_latching,
+)
 from monitor.alarms.pauses import ACTIVE, Pauses, going_out, held_back
 from monitor.alarms.rule import KINDS, QUIET, SourceState
 
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
 
     from monitor.alarms.control_message import AcknowledgeCommand
     from monitor.alarms.episodes import Episodes, Observed
-    from monitor.alarms.lifecycle import Acknowledgement, LifeEvent, LifeState, Presence
+    from monitor.alarms.lifecycle import Acknowledgement, LifeEvent, Presence
     from monitor.alarms.pauses import ActivationState, PauseCommand
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.beats.beat import Beats
@@ -55,6 +62,7 @@ class AlarmEvent(NamedTuple):
     cause: Event | None = None  # the event of the episode; None: a command or time caused it
     reopened: bool = False  # whether an alarm of before opens again
     activation: ActivationState = ACTIVE
+    left_out: int = 0  # events before it that did not go out, because there were too many
 
     @classmethod
     def of(cls, cause: Event, beats: Beats) -> AlarmEvent:
@@ -167,11 +175,11 @@ class AlarmLives:
         for event in observed.events:
             while due and due[-1].row < event.row:
                 yield from self._due_event(due.pop(), observed, beats, episodes)
-            yield from self._of_event(event, beats)
+            yield from self._of_event(event, observed, beats)
         while due:
             yield from self._due_event(due.pop(), observed, beats, episodes)
 
-    def _of_event(self, event: Event, beats: Beats) -> Iterator[AlarmEvent]:
+    def _of_event(self, event: Event, observed: Observed, beats: Beats) -> Iterator[AlarmEvent]:
         """What goes out of an event of an episode."""
         plain, time = AlarmEvent.of(event, beats), int(beats.time[event.row])
         plain = plain._replace(activation=self._pauses.activation(event.source, time))
@@ -179,14 +187,21 @@ class AlarmLives:
         if life is not None and (event.void or not life.concerns(event.episode)):
             life = None
         is_held = event.name != "closed" and plain.activation is not ACTIVE
-        if life is not None or is_held or (self._rule.latch_high and is_latching(event)):
-            state: LifeState = "off" if event.name == "opened" else "on"
-            yield from self._after(event, plain, life or AlarmLife.of(event.episode, state), time if is_held else None)
-        else:
+        if life is None and not (is_held or event.is_further or (self._rule.latch_high and is_latching(event))):
             yield plain
+            return
+        life = life or AlarmLife.of(event.episode, "off" if event.name == "opened" else "on")
+        stream = observed.stream_times[plain.partition]
+        now = int(stream.column[event.row - stream.first_row])
+        yield from self._after(event, plain, life, time if is_held else None, now)
 
-    def _after(self, event: Event, plain: AlarmEvent, life: AlarmLife, held_at: int | None) -> Iterator[AlarmEvent]:
-        """The event of an alarm of which something is remembered, or is from now on. `held_at`: where it is paused."""
+    def _after(
+        self, event: Event, plain: AlarmEvent, life: AlarmLife, held_at: int | None, now: int
+    ) -> Iterator[AlarmEvent]:
+        """The event of an alarm of which something is remembered, or is from now on.
+
+        `held_at`: the time of its beat, where it is paused. `now`: the stream time.
+        """
         episode = life.shown(event.episode)
         after, name = after_event(life, replace(event, episode=episode), latch_high=self._rule.latch_high)
         after = after._replace(episode=event.episode.opened_offset)
@@ -194,15 +209,23 @@ class AlarmLives:
             after, name = going_out(life, after, name)
         else:
             after, name = held_back(life, after, event, held_at), None
-        self._keep((plain.partition, event.source), event.kind, after)
-        if name is not None:
-            is_again = life.held in {"reopened", "latched"} if life.held else event.reopened or life.state == "latched"
-            reopened = name == "opened" and is_again
-            holds = life.acknowledged if name == "closed" else after.acknowledged
-            cause = replace(event, episode=episode)
-            yield plain._replace(
-                name=name, episode=episode, presence=after.presence, acknowledged=holds, cause=cause, reopened=reopened
-            )
+        if event.is_further and name == "updated":
+            after, name = after_further_run(after, now)
+        if name is None:
+            self._keep((plain.partition, event.source), event.kind, after)
+            return
+        is_again = life.held in {"reopened", "latched"} if life.held else event.reopened or life.state == "latched"
+        holds = life.acknowledged if name == "closed" else after.acknowledged
+        told = plain._replace(name=name, episode=episode, presence=after.presence, acknowledged=holds)
+        cause, is_again = replace(event, episode=episode), name == "opened" and is_again
+        yield self._out(told._replace(cause=cause, reopened=is_again), after)
+
+    def _out(self, told: AlarmEvent, life: AlarmLife) -> AlarmEvent:
+        """An event that goes out, with how many were left out before it; `life`: after it, to be kept."""
+        left_out = 0 if life.further is None else life.further.left_out
+        further = None if life.further is None else life.further._replace(left_out=0)
+        self._keep((told.partition, told.source), told.kind, life._replace(further=further))
+        return told._replace(left_out=left_out)
 
     def _keep(self, place: Place, kind: Kind, life: AlarmLife) -> None:
         partition, source = place
@@ -269,18 +292,17 @@ class AlarmLives:
             yield from self._announced(plain, life)
         elif life.state == "acknowledged" and life.since == since and not life.held:
             after, name = after_reminder(life)
-            self._keep((partition, source), kind, after)
             shown = life.shown(episode)._replace(priority=life.priority)
-            yield plain._replace(name=name or plain.name, episode=shown)
+            yield self._out(plain._replace(name=name or plain.name, episode=shown), after)
 
     def _announced(self, plain: AlarmEvent, life: AlarmLife) -> Iterator[AlarmEvent]:
         """What a pause has held back, at its end."""
         after, name = going_out(life, life, None)
-        self._keep((plain.partition, plain.source), plain.kind, after)
         if name is not None:
             shown = life.shown(plain.episode)._replace(priority=life.priority)
             reopened = life.held in {"reopened", "latched"}
-            yield plain._replace(name=name, episode=shown, acknowledged=after.acknowledged, reopened=reopened)
+            told = plain._replace(name=name, episode=shown, acknowledged=after.acknowledged, reopened=reopened)
+            yield self._out(told, after)
 
     def _resumed(self, episodes: Episodes, positions: Mapping[int, int]) -> Iterator[AlarmEvent]:
         """What was held back, where the pause is taken back or is a shorter one now."""
@@ -309,12 +331,13 @@ class AlarmLives:
             after, name = after_acknowledgement(life, command.given, 0 if time is None else time.now)
             if name is None:
                 continue
-            is_known = life.held in {"", "updated"}  # else it goes out at the end of the pause
-            self._keep((partition, source), kind, after._replace(held="") if is_known else after)
-            if is_known:
-                presence, offset = after.presence, positions.get(partition, 1) - 1
-                told = AlarmEvent(name, kind, source, partition, offset, episode, presence, after.last)
-                events.append(told._replace(activation=self._pauses.activation(source, command.given.at)))
+            if life.held not in {"", "updated"}:  # it goes out at the end of the pause
+                self._keep((partition, source), kind, after)
+                continue
+            presence, offset = after.presence, positions.get(partition, 1) - 1
+            told = AlarmEvent(name, kind, source, partition, offset, episode, presence, after.last)
+            told = told._replace(activation=self._pauses.activation(source, command.given.at))
+            events.append(self._out(told, after._replace(held="")))
         return events, useless
 
     def _alarm(

@@ -14,7 +14,7 @@ An episode closes after m unflagged beats in a row. When it opens again within `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -143,6 +143,7 @@ class Event:
     silent: bool = False  # closed because the source sent nothing; the beat is then one of another source
     reopened: bool = False  # opened again: the same episode as before
     void: bool = False  # closed because what opened it is gone or read again; the beat is then any of its partition
+    is_further: bool = field(default=False, compare=False)  # `updated` by a further run, of no higher priority
     marks: tuple[int, ...] = ()  # technical causes of a beat that is judged all the same; none of a technical event
 
 

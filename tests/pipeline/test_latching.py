@@ -119,9 +119,20 @@ def test_a_reminder_comes_before_the_end_of_its_alarm_in_the_same_batch():
     assert ward.presences() == [OPENED, ("acknowledged", "on", "high"), ("reminded", "on", "high"), LATCHED]
 
 
+def test_of_further_runs_four_a_minute_go_out_and_the_next_event_says_how_many_did_not():
+    ward = Ward().beats("L" + "R" * 9).turn().kill().beats("R" * 41).turn()
+    assert [one["event"] for one in ward.alerts()] == ["opened", *["updated"] * 4]
+    ward.beats("R" * 20).turn()
+    assert [(one["offset"], one["left_out"]) for one in ward.alerts()][5:] == [(61, 56), (62, 0), (63, 0), (64, 0)]
+    assert ward.beats("H" + ENDS).turn().acknowledge(0).turn().presences()[9:] == [
+        *(("updated", "on", "high"), LATCHED, ("closed", "off", "high"))
+    ]
+    assert [one["left_out"] for one in ward.alerts()][9:] == [6, 0, 0]
+
+
 TURNS = st.one_of(
     st.sampled_from(["kill", "turn", "acknowledge", "again", "rewind", "other", "pause", "pause all", "off", "resume"]),
-    st.sampled_from(["V", "VVV", "N", ENDS, "H", "L", "FFF", "N" * 30]),
+    st.sampled_from(["V", "VVV", "N", ENDS, "H", "L", "R" * 6, "FFF", "N" * 30]),
 )
 
 

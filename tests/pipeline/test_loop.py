@@ -143,6 +143,7 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
         "activation": "on",
         "paused_until": None,
         "reopened": False,
+        "left_out": 0,
         "cause": "unusual-shape",
         "marks": [],
         "beat_time": "1970-01-01T00:00:03.000Z",

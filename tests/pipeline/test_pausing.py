@@ -101,7 +101,7 @@ def test_the_row_of_a_source_whose_alarm_is_held_back_says_what():
 
 
 TURNS = st.sampled_from(
-    ["acknowledge", "pause", "pause all", "off", "resume", *("V", "VVV", "N", ENDS, "H", "L", "N" * 30)]
+    ["acknowledge", "pause", "pause all", "off", "resume", *("V", "VVV", "N", ENDS, "H", "L", "RRRRRR", "N" * 30)]
 )
 
 
@@ -116,7 +116,18 @@ def facts(turns, batch_size):
         else:
             ward.beats(turn)
         ward.turn(2 + len(turn) // batch_size)
-    names = ("id", "event", "offset", "presence", "priority", "reopened", "acknowledged", "activation", "beat_time")
+    names = (
+        "id",
+        "event",
+        "offset",
+        "presence",
+        "priority",
+        "reopened",
+        "left_out",
+        "acknowledged",
+        "activation",
+        "beat_time",
+    )
     return [[one[name] for name in names] for one in ward.turn(4).alerts()]
 
 

@@ -18,9 +18,11 @@ from tests.pipeline.test_loop import ABNORMAL, FLAT, NORMAL, Bench
 RULE = EpisodeRule(3, 5, 5, 60_000, merge_ms=20_000)
 BED = b"bed 7"
 START_MS = 1_700_000_000_000
-LOW_SCORE, HIGH_SCORE = 4.0, 6.0
-LOW, HIGH = (np.linspace(-score, score, 140, dtype="<f4").tobytes() for score in (LOW_SCORE, HIGH_SCORE))
-BEATS = {"N": NORMAL, "V": ABNORMAL, "L": LOW, "H": HIGH, "F": FLAT}
+LOW_SCORE, AGAIN_SCORE, HIGH_SCORE = 4.0, 5.0, 6.0
+LOW, AGAIN, HIGH = (
+    np.linspace(-score, score, 140, dtype="<f4").tobytes() for score in (LOW_SCORE, AGAIN_SCORE, HIGH_SCORE)
+)
+BEATS = {"N": NORMAL, "V": ABNORMAL, "L": LOW, "R": AGAIN, "H": HIGH, "F": FLAT}
 
 
 class Member(MemoryBroker):
@@ -38,19 +40,20 @@ class Member(MemoryBroker):
 
 
 class RunJudge(PersonalJudge):
-    """Takes each LOW or HIGH beat for a run of three, of low or of high priority; others are as the model says."""
+    """Takes each LOW, AGAIN or HIGH beat for a run of three, AGAIN for one that begins. The model judges the others."""
 
     def judge(self, judged, own_threshold):
         del own_threshold
         run = np.nan_to_num(judged.score) >= LOW_SCORE
         flags = BeatFlags.of_population(judged.abnormal & ~run, judged.cause_code)
         priority = np.where(run, 2 * (judged.score >= HIGH_SCORE), flags.priority).astype(np.int8)
-        flags = replace(flags, run=np.where(run, 3, 0).astype(np.int32), priority=priority)
+        frequent = (run & (judged.score == AGAIN_SCORE)).astype(np.int8)
+        flags = replace(flags, run=np.where(run, 3, 0).astype(np.int32), priority=priority, frequent=frequent)
         return replace(PersonalVerdicts.of_population(judged), flags=flags)
 
 
 class Ward:
-    """Beats a second apart: N normal, V abnormal (three open an alarm of medium priority), L and H open one at once."""
+    """Beats a second apart: N normal, V abnormal (three open an alarm of medium priority); L, R, H open one alone."""
 
     def __init__(self, **changes):
         self._changes = {"group_id": "ward"} | changes
