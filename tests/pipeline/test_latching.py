@@ -119,6 +119,11 @@ def test_a_reminder_comes_before_the_end_of_its_alarm_in_the_same_batch():
     assert ward.presences() == [OPENED, ("acknowledged", "on", "high"), ("reminded", "on", "high"), LATCHED]
 
 
+def test_nobody_is_reminded_at_the_beat_that_ends_the_alarm():
+    ward = Ward(remind_seconds=10).beats("H").turn().acknowledge(0).turn().beats("H" * 5 + ENDS).turn()
+    assert (ward.told()[-1], ward.alerts()[-1]["offset"]) == (("closed", "nurse"), 10)
+
+
 def test_of_further_runs_four_a_minute_go_out_and_the_next_event_says_how_many_did_not():
     ward = Ward().beats("L" + "R" * 9).turn().kill().beats("R" * 41).turn()
     assert [one["event"] for one in ward.alerts()] == ["opened", *["updated"] * 4]

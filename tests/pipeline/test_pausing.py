@@ -33,6 +33,13 @@ def test_nobody_hears_of_what_opens_and_ends_in_a_pause_and_it_does_not_latch():
     assert (told(ward), ward.cluster.state(0)) == ([], {})
 
 
+@pytest.mark.parametrize("again", ["L", "H"])
+def test_what_was_told_as_off_and_opens_and_ends_in_a_pause_stays_off_without_a_word(again):
+    ward = Ward().beats("L" + ENDS).turn().pause(60).beats(again + ENDS).turn()
+    assert ward.presences() == [("opened", "on", "low"), ("closed", "off", "low")]
+    assert now(ward.kill().turn()) == []
+
+
 def test_what_opens_again_after_such_a_pause_is_new_to_all():
     ward = Ward().pause(6).beats("L" + ENDS).turn().kill().beats("L").turn()
     assert told(ward) == [("opened", "on", "low", 6)]
