@@ -36,6 +36,7 @@ READ = {
     "profile-reset",
     "acknowledgement",
     "pause",
+    "source-end",
 }  # of messages that others write
 FORMAT = "application/schema+json;version=draft-2020-12"
 JSON = "application/json"
@@ -72,6 +73,8 @@ CHANNELS: dict[str, tuple[str, str, tuple[str, ...]]] = {  # topic, what it is, 
             "acknowledgementRemoved",
             "pause",
             "pauseRemoved",
+            "sourceEnd",
+            "sourceEndRemoved",
         ),
     ),
     "state": (SETTINGS.state_topic_name, f"Episode state. {AS_BEATS}", ("state", "stateRemoved")),
@@ -136,7 +139,7 @@ def _operation(channel: str) -> Schema:
 
 def messages() -> dict[str, Schema]:
     """Every message by its name."""
-    threshold, profile, pause = map(_command_key, ("threshold/", "profile/", "pause/"))
+    threshold, profile, pause, ended = map(_command_key, ("threshold/", "profile/", "pause/", "source/"))
     seen: Schema = {
         "type": "string",
         "pattern": f"^acknowledge/({'|'.join(KINDS)})/.",
@@ -157,6 +160,8 @@ def messages() -> dict[str, Schema]:
         "acknowledgementRemoved": _message("removed", seen),
         "pause": _message("pause", pause),
         "pauseRemoved": _message("removed", pause),
+        "sourceEnd": _message("source-end", ended),
+        "sourceEndRemoved": _message("removed", ended),
         "state": _message("state", SOURCE, "row-headers"),
         "stateRemoved": _message("removed", SOURCE, "row-headers"),
         "profile": _message("profile", SOURCE, "row-headers", content=BYTES),

@@ -16,6 +16,7 @@ from monitor.alarms.control_fields import (
     ProfileResetFields,
     RateThresholdFields,
     ScoreThresholdFields,
+    SourceEndFields,
 )
 from monitor.alarms.control_message import MEASURES
 from monitor.alarms.episode_state import REQUIRED, StateRow
@@ -64,6 +65,7 @@ def schemas() -> dict[str, Schema]:
         "acknowledgement": _of(AcknowledgementFields, "Somebody has seen an alarm"),
         "pause": _of(PauseFields, "Alarms call nobody for a while"),
         "profile-reset": _of(ProfileResetFields, "A source learns its profile again"),
+        "source-end": _of(SourceEndFields, "A source has ended"),
         "state": _of(StateRow, "The episode state of a source"),
         "ledger-entry": _of(LedgerEntry, "Which dead letters were put back"),
         "beat-bytes": _bytes("A beat as 140 little-endian float32", FLOAT32_BYTES, FLOAT32_BYTES),

@@ -23,6 +23,7 @@ from monitor.commands.publish import publish
 from monitor.commands.resume import resume
 from monitor.commands.run import run
 from monitor.commands.score import score
+from monitor.commands.source import source
 from monitor.commands.threshold import threshold
 from monitor.commands.topics import topics
 from monitor.errors import DEFECT_EXIT_CODE, MonitorError
@@ -64,6 +65,7 @@ COMMANDS = (
     pause,
     resume,
     forward,
+    source,
     threshold,
     profile,
     dead_letters,

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from monitor.alarms import cloud_event
-from monitor.alarms.alert_fields import READ_AGAIN, SCHEMA, SILENT, UNKNOWN_CAUSE
+from monitor.alarms.alert_fields import ENDED, READ_AGAIN, SCHEMA, SILENT, UNKNOWN_CAUSE
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import PRIORITIES
@@ -76,7 +76,7 @@ def alert(
 
 
 def acknowledged_fields(given: Acknowledgement | None) -> AcknowledgedFields | None:
-    """An acknowledgement as alerts have it."""
+    """An acknowledgement, or who ended a source, as alerts have it."""
     if given is None:
         return None
     return {"by": given.by, "at": rfc3339(given.at), "note": given.note, "version": given.version}
@@ -117,15 +117,16 @@ def _without_beat(told: AlarmEvent, origin: AlertOrigin, threshold: ActiveThresh
         "priority": PRIORITIES[episode.priority],
         "presence": told.presence,
         "acknowledged": acknowledged_fields(told.acknowledged),
+        "ended": acknowledged_fields(told.ended),
         "activation": told.activation.name,
         "paused_until": None if told.activation.until is None else rfc3339(told.activation.until),
         "reopened": told.reopened,
         "left_out": told.left_out,
-        "cause": cause_of(told.kind, episode, TECHNICAL_CAUSES),
+        "cause": ENDED if told.ended else cause_of(told.kind, episode, TECHNICAL_CAUSES),
         "marks": [],
         "beat_time": None,
         "opened_at": record_time(episode.opened_at),
-        "closed_at": None,
+        "closed_at": None if told.ended is None else rfc3339(told.ended.at),
         "beats": {"abnormal": episode.flagged_beats, "seen": episode.seen_beats},
         "score": None,
         "p_value": None,

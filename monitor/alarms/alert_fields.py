@@ -23,10 +23,11 @@ SCHEMA: Literal[1] = 1
 ALERT_EVENTS: tuple[LifeEvent, ...] = get_args(LifeEvent)
 SILENT = "silent"
 READ_AGAIN = "read-again"
+ENDED = "ended"
 UNKNOWN_CAUSE = "unknown"
 
 # Open, unlike the other words: who reads alerts shows a cause, and must not stop at one that is new.
-_CAUSES = [*PHYSIOLOGICAL_CAUSES, *TECHNICAL_CAUSES[1:], SILENT, READ_AGAIN]
+_CAUSES = [*PHYSIOLOGICAL_CAUSES, *TECHNICAL_CAUSES[1:], SILENT, READ_AGAIN, ENDED]
 Cause = Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$", examples=_CAUSES)]
 DecidedBy = Literal["population", "personal"]
 Time = Annotated[
@@ -45,7 +46,7 @@ class BeatCounts(TypedDict):
 
 
 class AcknowledgedFields(TypedDict):
-    """Who has seen an alarm."""
+    """Who has seen an alarm, or ended its source."""
 
     by: str
     at: Annotated[Time, Field(description="when the command was given")]
@@ -79,6 +80,7 @@ class AlertFields(TypedDict):
     acknowledged: Annotated[
         AcknowledgedFields | None, Field(description="null: nobody has seen it, or it was taken back")
     ]
+    ended: Annotated[AcknowledgedFields | None, Field(description="who ended the source, where that closes the alarm")]
     activation: Annotated[Activation, Field(description="`paused`, or `off` until somebody resumes: nobody is called")]
     paused_until: Annotated[Time | None, Field(description="the time of beats at which the pause ends")]
     reopened: Annotated[bool, Field(description="whether an alarm of before opens again")]

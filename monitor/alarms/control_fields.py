@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
+
+from monitor.alarms.source_end import MAX_PARTITIONS
 
 
 class CommandFields(TypedDict, total=False):
@@ -47,6 +50,23 @@ class AcknowledgementFields(TypedDict):
     """Somebody has seen an alarm."""
 
     alarm: Annotated[str, Field(description="its id")]
+    by: Annotated[str, Field(min_length=1, description="who; the first 64 characters count")]
+    at: Annotated[int, Field(ge=0, description="when, ms since 1970")]
+    note: NotRequired[Annotated[str, Field(description="why; the first 128 characters count")]]
+
+
+class SourceEndFields(TypedDict):
+    """A source has ended: its alarms close, and what was learned of it is dropped."""
+
+    end: Annotated[
+        Mapping[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[int, Field(ge=0)]],
+        Field(
+            min_length=1,
+            max_length=MAX_PARTITIONS,
+            description="partition of the beats -> offset: what the source sent before it is over",
+        ),
+    ]
+    topic: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,249}$", description="of the beats")]
     by: Annotated[str, Field(min_length=1, description="who; the first 64 characters count")]
     at: Annotated[int, Field(ge=0, description="when, ms since 1970")]
     note: NotRequired[Annotated[str, Field(description="why; the first 128 characters count")]]

@@ -1,4 +1,4 @@
-"""Writes and reads control messages: records of `ecg.control` that set thresholds, reset, acknowledge or pause.
+"""Writes and reads control messages: records that set thresholds, reset, acknowledge, pause or end.
 
 No I/O.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from monitor.alarms.lifecycle import Acknowledgement
 from monitor.alarms.pauses import ALL, FOREVER, PauseCommand
 from monitor.alarms.rule import KINDS
+from monitor.alarms.source_end import SourceEnd, read_offsets
 from monitor.beats.beat import MAX_KEY_BYTES as MAX_SOURCE_BYTES
 from monitor.errors import RefusedError
 from monitor.records import strict_json
@@ -23,19 +24,20 @@ from monitor.records.strict_json import UnclearError
 from monitor.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from monitor.alarms.rule import Kind
     from monitor.records.record import ControlRecord
 
 Measure = Literal["threshold", "false_alarm_rate"]
-_Request = TypeVar("_Request", "ProfileReset", "AcknowledgeCommand", "PauseCommand")
+_Request = TypeVar("_Request", "ProfileReset", "AcknowledgeCommand", "PauseCommand", "SourceEnd")
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_VALUE_BYTES = 64 * 1024
 _THRESHOLD = b"threshold/"
 _PROFILE = b"profile/"
 _ACKNOWLEDGE = b"acknowledge/"
 _PAUSE = b"pause/"
+_SOURCE = b"source/"
 MAX_KEY_BYTES = len(_ACKNOWLEDGE) + max(map(len, KINDS)) + 1 + MAX_SOURCE_BYTES  # of the longest key
 MAX_TEXT = 200  # characters of a name or a note that are kept
 MAX_BY, MAX_ACKNOWLEDGE_NOTE = 64, 128  # characters of an acknowledgement: both kinds of it are in a state row
@@ -112,6 +114,23 @@ def encode_acknowledgement(alarm_id: str, by: str, at_ms: int, note: str) -> byt
     return value
 
 
+def end_key(source: str) -> bytes:
+    """The record key that ends a source. Raises RefusedError for a name that no source of beats can have."""
+    return _SOURCE + _source(_encoded(source))
+
+
+def encode_end(topic: str, before: Mapping[int, int], given: Acknowledgement) -> bytes:
+    """The record value that ends a source. Raises RefusedError for one that `read` would refuse.
+
+    `before`: of each partition of the beats topic `topic` that has its beats, the offset before which they are over.
+    """
+    _check_person(given.by, given.note)
+    fields: dict[str, Any] = {"end": before, "topic": topic, "by": given.by, "at": given.at}
+    value = json.dumps(fields | ({"note": given.note} if given.note else {})).encode()
+    _end(b"?", value, 0)
+    return value
+
+
 def _check_person(by: str, note: str) -> None:
     if not by.strip():
         raise RefusedError("nobody is named who gives the command")
@@ -154,12 +173,15 @@ def encode(command: ThresholdCommand) -> bytes:
     return value
 
 
-def read(record: ControlRecord) -> ControlRequest | ProfileReset | AcknowledgeCommand | PauseCommand | None:
+def read(record: ControlRecord) -> ControlRequest | ProfileReset | AcknowledgeCommand | PauseCommand | SourceEnd | None:
     """The request in a record.
 
-    None for a reset or an acknowledgement that was taken back, since it has happened. Raises RefusedError, with what is
-    wrong, for a record that cannot be read or whose values are not allowed.
+    None for a reset, an acknowledgement or an end that was taken back: it has happened. Raises RefusedError, with what
+    is wrong, for a record that cannot be read or whose values are not allowed.
     """
+    if record.key is not None and record.key.startswith(_SOURCE):
+        source = _source(record.key.removeprefix(_SOURCE))
+        return None if record.value is None else _end(source, record.value, record.offset)
     if record.key is not None and record.key.startswith(_ACKNOWLEDGE):
         rest = record.key.removeprefix(_ACKNOWLEDGE)
         return None if record.value is None else _acknowledgement(rest, record.value, record.offset)
@@ -169,7 +191,9 @@ def read(record: ControlRecord) -> ControlRequest | ProfileReset | AcknowledgeCo
         source = _profile_source(record.key.removeprefix(_PROFILE))
         return None if record.value is None else _reset(source, record.value, record.offset)
     if record.key is None or not record.key.startswith(_THRESHOLD):
-        raise RefusedError("the key names no source, as threshold/<source>, threshold/* and profile/<source> do")
+        raise RefusedError(
+            "the key names no source, as threshold/<source>, threshold/*, profile/<source> and source/<source> do"
+        )
     source = _source(record.key.removeprefix(_THRESHOLD))
     return ControlRequest(source, None if record.value is None else _command(record.value))
 
@@ -187,6 +211,11 @@ def acknowledgements(records: Iterable[ControlRecord]) -> list[AcknowledgeComman
 def pauses(records: Iterable[ControlRecord]) -> list[PauseCommand]:
     """The commands among records that pause alarms or let them go on. What cannot be read is left out."""
     return list(_requests(records, _PAUSE, PauseCommand))
+
+
+def source_ends(records: Iterable[ControlRecord]) -> list[SourceEnd]:
+    """The ends of sources among records. What cannot be read is left out, as in `resets`."""
+    return list(_requests(records, _SOURCE, SourceEnd))
 
 
 def _requests(records: Iterable[ControlRecord], prefix: bytes, kind: type[_Request]) -> Iterator[_Request]:
@@ -286,6 +315,13 @@ def _time(fields: dict[str, Any], name: str) -> int:
     if not isinstance(time, float) or not time.is_integer() or not is_time(int(time)):
         raise RefusedError(f"it has no `{name}`, a time in ms since 1970")
     return int(time)
+
+
+def _end(source: bytes, value: bytes, version: int) -> SourceEnd:
+    """The end of a source in a record value. Raises RefusedError."""
+    fields = _fields(value)
+    (topic, before), (by, note) = read_offsets(fields), _person(fields)
+    return SourceEnd(source, topic, before, Acknowledgement(by, _time(fields, "at"), note, version))
 
 
 def _alarm(alarm_id: object) -> tuple[Kind, str, int, int]:

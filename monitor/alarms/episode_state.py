@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from monitor.alarms.lifecycle import Acknowledgement, AlarmLife, FurtherRuns, Held, LifeState
 from monitor.alarms.rule import KINDS, MAX_WINDOW, QUIET, EpisodeState, SourceState
 from monitor.alarms.run_rule import PRIORITIES
-from monitor.beats.beat import MAX_KEY_BYTES
+from monitor.beats.beat import MAX_KEY_BYTES, name_fault
 from monitor.records.record import GROUP_HEADER, Message
 from monitor.records.stream_time import MAX_TIME_MS
 from monitor.validation import first_error
@@ -220,12 +220,10 @@ def _is_possible(episode: EpisodeState) -> bool:
 
 def decode_row(source: bytes, value: bytes) -> tuple[SourceState, Lives]:
     """The state in a row of the topic, whose key is the source, as `decode_all`. Raises ValueError with a sentence."""
-    if not 0 < len(source) <= MAX_KEY_BYTES or len(value) > MAX_ROW_BYTES:
-        raise ValueError(f"a row has a key of 1 to {MAX_KEY_BYTES} bytes and a value of at most {MAX_ROW_BYTES}")
-    try:
-        source.decode()
-    except UnicodeDecodeError:
-        raise ValueError("its key is not UTF-8") from None
+    if len(value) > MAX_ROW_BYTES:
+        raise ValueError(f"a row has a value of at most {MAX_ROW_BYTES} bytes")
+    if fault := name_fault(source):
+        raise ValueError(fault)
     return decode_all(value)
 
 

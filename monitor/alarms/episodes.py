@@ -108,6 +108,14 @@ class Episodes:
         known = self._partitions.get(partition)
         return None if known is None else known.sources.get(source)
 
+    def end(self, partition: int, source: bytes) -> SourceState | None:
+        """Forget a source that has ended; gives what was remembered of it, None where nothing was."""
+        known = self._partitions.get(partition)
+        state = None if known is None else known.sources.pop(source, None)
+        if state is not None:
+            self._count({source: state}, -1)
+        return state
+
     def stream_time(self, partition: int) -> StreamTime | None:
         """The stream time of a partition; None before its first beat."""
         known = self._partitions.get(partition)

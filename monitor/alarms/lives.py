@@ -63,6 +63,7 @@ class AlarmEvent(NamedTuple):
     reopened: bool = False  # whether an alarm of before opens again
     activation: ActivationState = ACTIVE
     left_out: int = 0  # events before it that did not go out, because there were too many
+    ended: Acknowledgement | None = None  # who has ended the source, where that caused it
 
     @classmethod
     def of(cls, cause: Event, beats: Beats) -> AlarmEvent:
@@ -156,6 +157,19 @@ class AlarmLives:
         """What is remembered of a source."""
         known = self._partitions.get(partition)
         return None if known is None else known.get(source)
+
+    def end(
+        self, place: Place, episodes: Episodes, positions: Mapping[int, int], given: Acknowledgement
+    ) -> Iterator[AlarmEvent]:
+        """Close what is on or latched of a source that has ended, and forget it."""
+        partition, source = place
+        for kind in KINDS:
+            life, episode = self._alarm(partition, source, kind, episodes)
+            if life is not None and life.held not in {"opened", "reopened"}:  # else nobody has heard of it
+                offset = positions.get(partition, 1) - 1
+                told = AlarmEvent("closed", kind, source, partition, offset, episode, "off", life.acknowledged)
+                yield told._replace(ended=given)
+        self._partitions.get(partition, {}).pop(source, None)
 
     def step(self, observed: Observed, beats: Beats, episodes: Episodes, positions: Mapping[int, int]) -> StepLives:
         """What the events of a step, stream time, and the commands that came do to alarms.

@@ -45,6 +45,17 @@ class Beats:
         )
 
 
+def name_fault(source: bytes) -> str:
+    """What is wrong with the name of a source, as the key of its row; empty where nothing is."""
+    if not 0 < len(source) <= MAX_KEY_BYTES:
+        return f"a row has a key of 1 to {MAX_KEY_BYTES} bytes"
+    try:
+        source.decode()
+    except UnicodeDecodeError:
+        return "its key is not UTF-8"
+    return ""
+
+
 def encode(samples: NDArray[np.float32], form: Literal["float32", "json"]) -> bytes:
     """One beat (140,) as a record value, in one of the two forms of `docs/messages.md`."""
     if form == "float32":

@@ -29,10 +29,10 @@ def readable(value: bytes | None) -> str:
 
 
 def _facts(alert: dict[str, Any]) -> str:
-    beats, seen = alert["beats"], alert.get("acknowledged")
+    beats, seen, ended = alert["beats"], alert.get("acknowledged"), alert.get("ended")
     time = alert["beat_time"]
-    if seen and alert["event"] in {"acknowledged", "closed"}:  # by a command, which has no beat
-        time = time or seen["at"]
+    if alert["event"] in {"acknowledged", "closed"}:  # by a command, which has no beat
+        time = time or (ended or seen or {}).get("at")
     name = "LATCHED" if alert.get("presence") == "latched" else alert["event"].upper()
     facts = [
         time or "no timestamp",
@@ -43,9 +43,15 @@ def _facts(alert: dict[str, Any]) -> str:
         alert["source"],
         f"{beats['abnormal']} of {count_of(beats['seen'], 'beat')} flagged",
         *_scores(alert),
-        *([": ".join(filter(None, (f"acknowledged by {seen['by']}", seen["note"])))] if seen else []),
+        *(_by("acknowledged", seen) if seen else ()),
+        *(_by("ended", ended) if ended else ()),
     ]
     return "  ".join(map(printable, [*facts, alert["id"]]))
+
+
+def _by(what: str, command: dict[str, Any]) -> list[str]:
+    """Who did something to an alarm, and why."""
+    return [": ".join(filter(None, (f"{what} by {command['by']}", command["note"])))]
 
 
 def _scores(alert: dict[str, Any]) -> list[str]:

@@ -77,7 +77,7 @@ class Loop:
             if self._clock.monotonic() > deadline:
                 raise BrokerError("stopped before the broker took the last alerts: their beats will be read again")
         self._recorder.loop_stopped()
-        return not self._outage.is_rewound and self._slots.scoring is None
+        return not self._outage.is_rewound and self._slots.scoring is None and self._slots.rest is None
 
     def step(self) -> None:
         """Read, judge and deliver. Where the broker fails, pause instead; the next step tries again.
@@ -126,16 +126,21 @@ class Loop:
 
     def _may_overlap(self) -> bool:
         """Whether the next batch can be read before this one is finished: more records wait, and nothing is wrong."""
-        return not self._is_stopping and self._outage.since is None and self._broker.has_more()
+        has_more = self._slots.rest is not None or self._broker.has_more()
+        return not self._is_stopping and self._outage.since is None and has_more
 
     def _read(self) -> None:
         """Poll; judge the batch that was being scored; put the new one into its place."""
         slots, pipeline, started = self._slots, self._pipeline, self._clock.monotonic()
-        slots.must_poll = True
-        records = self._broker.poll()
-        self._recorder.records_read(records, self._broker.lag(), self._clock.monotonic() - started)
-        self._apply_control_records(records.control_records)
-        parsed = pipeline.parse(records) if len(records) else None
+        if slots.rest is not None:
+            records, slots.rest = slots.rest, None
+        else:
+            slots.must_poll = True
+            records = self._broker.poll()
+            self._recorder.records_read(records, self._broker.lag(), self._clock.monotonic() - started)
+            self._apply_control_records(records.control_records)
+        records, slots.rest, reached = pipeline.cut(records)
+        parsed = pipeline.parse(records, reached) if len(records) or reached else None
         if parsed is not None and (slots.scoring is not None or self._may_overlap()):
             parsed = pipeline.start_scoring(parsed)
         for partition in records.revoked:
@@ -186,6 +191,7 @@ class Loop:
             self._pipeline.reset_profiles(control_message.resets(changes))
             self._pipeline.acknowledge(control_message.acknowledgements(changes))
             self._pipeline.pause(control_message.pauses(changes))
+            self._pipeline.end_sources(control_message.source_ends(changes))
             self._recorder.control_records_read(len(changes), complaints, self._thresholds)
 
     def _assign(self, assigned: Mapping[int, Assigned]) -> None:

@@ -121,10 +121,13 @@ class PersonalJudge:
         row = self._sources.row(partition, source)
         return None if row == NONE else self._sources.summary(row)
 
-    def assign(self, partition: int, assigned: Assigned) -> RestoredSources:
-        """Begin to read a partition with its stored profiles."""
+    def assign(self, partition: int, assigned: Assigned, ended: Mapping[bytes, int] | None = None) -> RestoredSources:
+        """Begin to read a partition with its stored profiles.
+
+        `ended`: sources that have ended, with the offset before which their beats are over.
+        """
         # Rows are written with their offsets or after them: one from beyond belongs to other records.
-        stored = StoredRows(assigned.profiles, assigned.offset, assigned.read_from, assigned.stream_time)
+        stored = StoredRows(assigned.profiles, assigned.offset, assigned.read_from, assigned.stream_time, ended or {})
         return self._sources.assign(partition, stored)
 
     def revoke(self, partition: int) -> None:
@@ -136,6 +139,11 @@ class PersonalJudge:
         """Let sources learn again."""
         for one in resets:
             self._sources.reset(one.source, one.version)
+
+    def end(self, partition: int, source: bytes, offset: int) -> bool | None:
+        """Drop what was learned of a source that has ended, see `SourceProfiles.end`."""
+        self._waiting.end(partition, source)
+        return self._sources.end(partition, source, offset)
 
     def judge(self, judged: JudgedBeats, own_threshold: NDArray[np.bool_]) -> PersonalVerdicts:
         """Hold beats against profiles, which learn from them.

@@ -1,4 +1,4 @@
-"""The batches that were read and are not delivered yet: at most one in each of three slots."""
+"""The batches that were read and are not delivered yet: one in each of three slots at most, and the rest of a poll."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from monitor.pipeline.step import Parsed, Step
+    from monitor.pipeline.parsed import Parsed
+    from monitor.pipeline.step import Step
+    from monitor.records.record import Records
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class Slots:
     judged: Step | None = None
     delivering: Step | None = None
     must_poll: bool = False
+    rest: Records | None = None  # of the last poll: they come before those of the next one
 
     def add(self, parsed: Parsed) -> None:
         self.scoring, self.must_poll = parsed, False
@@ -44,7 +47,7 @@ class Slots:
         self.delivering = None
 
     def drop(self) -> None:
-        self.scoring = self.judged = self.delivering = None
+        self.scoring = self.judged = self.delivering = self.rest = None
 
     @property
     def can_judge(self) -> bool:

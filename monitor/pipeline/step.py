@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,10 +15,12 @@ from monitor.alarms.cloud_event import traceparent_of
 from monitor.alarms.judged import JudgedBeats
 from monitor.alarms.lives import AlarmLives, LifeRule
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
+from monitor.alarms.source_end import SourceEnds
 from monitor.beats.parse import parse
 from monitor.deadletters.letter import RejectedRecord, dead_letter
-from monitor.model.scorer import Scores
+from monitor.pipeline.parsed import Parsed, counts, judged_before, without
 from monitor.pipeline.personal import PersonalVerdicts
+from monitor.pipeline.source_ends import Cut, SourceEnder, cut
 from monitor.records.record import Checkpoint, Message, RecordHeaders, partition_slices
 from monitor.telemetry.facts import StepFacts
 
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from monitor.alarms.episodes import Episodes
     from monitor.alarms.lives import AlarmEvent, StepLives
     from monitor.alarms.pauses import PauseCommand
+    from monitor.alarms.source_end import SourceEnd
     from monitor.alarms.threshold import Thresholds
     from monitor.beats.beat import Beats
     from monitor.broker import Broker
-    from monitor.model.scorer import Explanation, Scorer
+    from monitor.model.scorer import Explanation, Scorer, Scores
     from monitor.pipeline.personal import PersonalJudge
     from monitor.profiles.exchange import RestoredSources
     from monitor.records.record import Assigned, Records
@@ -93,25 +95,6 @@ class Components:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """The records of one poll as beats and dead letters, before scoring.
-
-    Of the records only the headers are kept: keys and values would keep the whole answers of the broker in memory.
-    """
-
-    beats: Beats
-    headers: RecordHeaders
-    is_again: NDArray[np.bool_]  # (n,), beats that were judged before, and only complete the profiles
-    letters: list[RejectedRecord]
-    ends: Mapping[int, int]  # partition -> offset of the next record to read
-    offsets: Mapping[int, int]  # the same of partitions of which a record was judged
-    shed: Counter[int]  # partition -> records left out because they are too old
-    started: float  # monotonic seconds when the records had been read
-    seconds: Mapping[Stage, float]
-    scores: Future[Scores] | None = None  # where the beats are being scored in the background
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """The result of one batch: the checkpoint to deliver, and the facts to count once it is delivered."""
 
@@ -131,6 +114,8 @@ class Pipeline:
         rule = LifeRule(settings.latch_high, int(1000 * settings.remind_seconds))
         self._lives = AlarmLives(settings.beats_topic, rule)
         self.alarms_on = AlarmsOn()
+        self._ends = SourceEnds(settings.beats_topic)
+        self._ender = SourceEnder(self._ends, self._episodes, self._lives, components.personal)
         self._positions: dict[int, int] = {}  # partition -> offset of the next record to judge
         self._origin = AlertOrigin(settings.beats_topic, model_id, settings.alerts_topic)
         self._thread = ThreadPoolExecutor(1, "score")
@@ -144,6 +129,7 @@ class Pipeline:
         self._episodes.revoke(partition)
         self._lives.revoke(partition)
         self.alarms_on.revoke(partition)
+        self._ends.revoke(partition)
         self._positions.pop(partition, None)
         self._outdated.pop(partition, None)
         self._read_again.pop(partition, None)
@@ -159,11 +145,14 @@ class Pipeline:
         self._episodes.assign(partition, assigned.stream_time, restored.sources, restored.outdated)
         self._lives.assign(partition, restored.lives)
         self.alarms_on.assign(partition, restored)
+        self._ends.assign(partition)
         self._positions[partition] = assigned.offset
         self._outdated[partition] = restored.outdated
         self._read_again[partition] = range(assigned.read_from, assigned.offset)
         self._read_at[partition] = self._clock.monotonic()
-        return None if self._personal is None else self._personal.assign(partition, assigned)
+        if self._personal is None:
+            return None
+        return self._personal.assign(partition, assigned, self._ends.in_force(partition, assigned.offset))
 
     def acknowledge(self, commands: Iterable[AcknowledgeCommand]) -> None:
         """Take commands: the next step applies them."""
@@ -175,18 +164,28 @@ class Pipeline:
         for command in commands:
             self._lives.pause(command)
 
+    def end_sources(self, commands: Iterable[SourceEnd]) -> None:
+        """Take commands that end sources: the step that reaches their offsets applies them."""
+        for command in commands:
+            self._ends.add(command)
+
+    def cut(self, records: Records) -> Cut:
+        """The records of one step and the rest, where a source ends between them."""
+        return cut(records, self._ends)
+
     def has_commands(self) -> bool:
         """Whether a step has something to do although no record came."""
-        return self._lives.is_due()
+        return self._lives.is_due() or self._ends.is_due(self._positions)
 
     def reset_profiles(self, resets: Iterable[ProfileReset]) -> None:
         """Let sources learn their profiles again."""
         if self._personal is not None:
             self._personal.reset(resets)
 
-    def parse(self, records: Records) -> Parsed:
+    def parse(self, records: Records, reached: Mapping[int, int] | None = None) -> Parsed:
         """The beats among the records, and a dead letter for every other record.
 
+        `reached`: of partitions whose next records wait for the next step, the offset of the first one.
         Records that were judged before cause no letter, whatever they are.
         """
         started = self._clock.monotonic()
@@ -196,16 +195,17 @@ class Pipeline:
         known = self._read_again | {
             partition: range(one.read_from, one.offset) for partition, one in records.assigned.items()
         }
+        ends |= {one: offset for one, offset in (reached or {}).items() if one not in known or offset > known[one].stop}
         young = self._young(records, known)
         beats, rejected = parse(young, noise=self._personal is not None)
-        again, beats_again = _again(young.partition, young.offset, known), _again(beats.partition, beats.offset, known)
+        again, beats_again = (judged_before(one.partition, one.offset, known) for one in (young, beats))
         topic, now_ms = self._settings.dead_letters_topic, int(1000 * self._clock.wall())
         letters = [
             RejectedRecord(int(young.partition[one.row]), one.reason, dead_letter(young, one, topic, now_ms))
             for one in rejected
             if not again[one.row]
         ]
-        shed = _counts(records) - _counts(young)
+        shed = counts(records) - counts(young)
         offsets = {partition: end for partition, end in ends.items() if end - 1 not in known.get(partition, ())}
         seconds: dict[Stage, float] = {"parse": self._clock.monotonic() - started}
         return Parsed(beats, RecordHeaders(young), beats_again, letters, ends, offsets, shed, started, seconds)
@@ -236,7 +236,7 @@ class Pipeline:
         if limit is None:
             return records
         keep = (records.time >= 1000 * (self._clock.wall() - limit)) | (records.time < 0)
-        keep |= _again(records.partition, records.offset, known)
+        keep |= judged_before(records.partition, records.offset, known)
         return records if keep.all() else records.select(keep)
 
     def start_scoring(self, parsed: Parsed) -> Parsed:
@@ -253,13 +253,15 @@ class Pipeline:
         scores = self._scorer.score(parsed.beats.samples) if parsed.scores is None else parsed.scores.result()
         scored = self._clock.monotonic()
         if not parsed.ends.keys().isdisjoint(dropped):
-            parsed, scores = _without(dropped, parsed, scores)
+            parsed, scores = without(dropped, parsed, scores)
         verdicts = self._verdicts(parsed, scores)
         judged = verdicts.judged
         observed = self._episodes.observe(judged.beats, verdicts.flags)
         observed_at = self._clock.monotonic()
         self._positions |= parsed.offsets
         lives = self._lives.step(observed, judged.beats, self._episodes, self._positions)
+        ends = self._ender.step(self._positions)
+        lives = ends.added_to(lives)
         self.alarms_on.note(lives.events)
         checkpoint = self._checkpoint(parsed, verdicts, lives)
         stages: dict[Stage, float] = {
@@ -279,6 +281,7 @@ class Pipeline:
             started=parsed.started,
             seconds={**parsed.seconds, **stages},
             useless=lives.useless,
+            useless_ends=ends.useless,
         )
         return Step(checkpoint, facts, frozenset(parsed.ends))
 
@@ -367,32 +370,3 @@ def _traceparent(told: AlarmEvent, beats: Beats, headers: RecordHeaders) -> byte
         return None
     row = told.cause.row
     return traceparent_of(headers.of(int(beats.partition[row]), int(beats.offset[row])))
-
-
-def _again(partition: NDArray[np.int32], offset: NDArray[np.int64], known: Mapping[int, range]) -> NDArray[np.bool_]:
-    """Which records (n,) were judged before: those whose offsets are `known` of their partition."""
-    again = np.zeros(len(offset), np.bool_)
-    for number, rows in partition_slices(partition) if known else ():
-        if rows.start < rows.stop and (of := known.get(number)) and offset[rows.start] < of.stop:
-            again[rows] = (offset[rows] >= of.start) & (offset[rows] < of.stop)
-    return again
-
-
-def _counts(records: Records) -> Counter[int]:
-    """Records by partition."""
-    return Counter({partition: rows.stop - rows.start for partition, rows in partition_slices(records.partition)})
-
-
-def _without(dropped: Collection[int], parsed: Parsed, scores: Scores) -> tuple[Parsed, Scores]:
-    """The same without the records of the partitions in `dropped`."""
-    keep = ~np.isin(parsed.beats.partition, list(dropped))
-    letters = [letter for letter in parsed.letters if letter.partition not in dropped]
-    ends, offsets, shed = (
-        {partition: number for partition, number in one.items() if partition not in dropped}
-        for one in (parsed.ends, parsed.offsets, parsed.shed)
-    )
-    beats, is_again = parsed.beats.select(keep), parsed.is_again[keep]
-    rest = replace(
-        parsed, beats=beats, is_again=is_again, letters=letters, ends=ends, offsets=offsets, shed=Counter(shed)
-    )
-    return rest, Scores(scores.score[keep], scores.cause[keep])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class StoredRows:
     offset: int  # of the next record to judge: the committed one
     read_from: int  # offset of the first record that will be read; at most `offset`
     stream_time: StreamTime | None = None  # at `offset`; None: not committed
+    ended: Mapping[bytes, int] = field(default_factory=dict)  # source -> offset: its records before it are over
 
 
 @dataclass(frozen=True, slots=True)

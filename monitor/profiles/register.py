@@ -14,7 +14,7 @@ F / 64 records are stored as well, and the bounds are exact again. So a partitio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,8 @@ class PartitionRows:
     oldest: int = END  # at most the smallest oldest offset
     due: int = END  # at most the smallest due offset
     time: StreamTime | None = None
+    # Of sources that ended: the offset before which their beats, where they are read again, count for nothing.
+    ended: dict[bytes, int] = field(default_factory=dict)
     looked_ms: int = 0  # stream time at which it was last looked for sources that are not heard any more
 
     @property

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.beats.beat import MAX_KEY_BYTES
+from monitor.beats.beat import MAX_KEY_BYTES, name_fault
 from monitor.profiles.batch import SourceBeats
 from monitor.profiles.columns import KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
 from monitor.profiles.exchange import ObservedBeats, Place, Places, ProfileChanges, RestoredSources, SourceCounts
@@ -109,10 +109,11 @@ class SourceProfiles:
         """Begin to read a partition: replaces all that was known of it."""
         self.revoke(partition)
         owner = PartitionRows(stored.offset, stored.read_from, {}, stored.offset, time=stored.stream_time)
+        owner.ended |= stored.ended
         if stored.stream_time is not None:  # a source whose clock is behind has time to be heard
             owner.looked_ms = stored.stream_time.now
         self._register.partitions[partition] = owner
-        found = {name: _fault_of(name) for name in stored.rows}
+        found = {name: name_fault(name) for name in stored.rows}
         faults = {name[:MAX_KEY_BYTES]: fault for name, fault in found.items() if fault}
         names = [name for name, fault in found.items() if not fault]
         names.sort(key=lambda name: len(stored.rows[name]) > LEARNER.itemsize)  # those with a profile first
@@ -218,7 +219,8 @@ class SourceProfiles:
         wanted: dict[Place, list[int]] = {}
         missing = np.flatnonzero((row == NONE) & is_scorable)
         for place, partition in zip(missing.tolist(), beats.partition[missing].tolist(), strict=True):
-            wanted.setdefault((partition, beats.source[place]), []).append(place)
+            if beats.offset[place] >= self._register.partitions[partition].ended.get(beats.source[place], 0):
+                wanted.setdefault((partition, beats.source[place]), []).append(place)
         if not wanted:
             return
         granted = list(wanted)[: self._room(len(wanted))]
@@ -344,6 +346,21 @@ class SourceProfiles:
         rows = self._register.rows(partition)
         self._take_back(rows[time.now - self._register.heard_ms[rows] > self._forget_ms + FORGET_SLACK_MS])
 
+    def end(self, partition: int, source: bytes, offset: int) -> bool | None:
+        """Drop a source that has ended before this offset, at the end of a step. Returns whether it had a row.
+
+        None, and it stays, where it has a beat from that offset on. The results of the last `observe` stay valid.
+        """
+        row, owner = self.row(partition, source), self._register.partitions.get(partition)
+        if owner is not None and owner.end <= owner.begin:
+            owner.ended[source] = offset
+        if row == NONE:
+            return False
+        if self._profiles.sources["offset"][row] >= offset:
+            return None
+        self._left.append(np.array([row], np.int64))
+        return True
+
     def reset(self, source: bytes, version: int) -> None:
         """Let a source learn again in every partition, once for each version: the offset of a control record."""
         if version <= self._resets.get(source, -1):
@@ -373,14 +390,3 @@ class SourceProfiles:
         self._register.urgent.add(int(row[0]))
         self._profiles.sources["reset"][row] = self._resets[source]
         self._profiles.sources["offset"][row] = owner.end - 1
-
-
-def _fault_of(source: bytes) -> str:
-    """What is wrong with the name of a row; empty where nothing is."""
-    if not 0 < len(source) <= MAX_KEY_BYTES:
-        return f"a row has a key of 1 to {MAX_KEY_BYTES} bytes"
-    try:
-        source.decode()
-    except UnicodeDecodeError:
-        return "its key is not UTF-8"
-    return ""

@@ -12,7 +12,8 @@ from monitor.telemetry.clock import SYSTEM_CLOCK
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from monitor.pipeline.step import Judges, Parsed, Step
+    from monitor.pipeline.parsed import Parsed
+    from monitor.pipeline.step import Judges, Step
     from monitor.records.record import Records
     from monitor.settings import Settings
 

@@ -31,3 +31,4 @@ class StepFacts:
     started: float  # monotonic seconds when the records had been read
     seconds: Mapping[Stage, float]  # time of the main thread in each stage so far: all but `deliver`
     useless: int = 0  # acknowledgements that name no alarm that is on
+    useless_ends: int = 0  # commands that end a source of which nothing is known, or that sends on

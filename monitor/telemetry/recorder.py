@@ -213,6 +213,8 @@ class Recorder:
     def _count_events(self, facts: StepFacts) -> None:
         """Count the alerts of a step, and how late each is."""
         metrics, beats, now = self._metrics, facts.judged.beats, self._clock.wall()
+        if facts.useless_ends:
+            log.info("ends of sources that are not known, or that send on: %d; they change nothing", facts.useless_ends)
         if facts.useless:
             log.info("acknowledgements of alarms that are not on: %d; they change nothing", facts.useless)
         for event in facts.events:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.alarms import control_message
 from monitor.alarms.control_message import ControlRequest, ProfileReset, ThresholdCommand
+from monitor.alarms.lifecycle import Acknowledgement
 from monitor.alarms.pauses import FOREVER, PauseCommand
 from monitor.errors import RefusedError
 from monitor.records.record import ControlRecord
@@ -144,6 +145,45 @@ def test_a_pause_that_lacks_something_is_refused_and_pauses_nothing(value, expec
 def test_an_acknowledgement_that_lacks_something_is_refused(value, expected):
     with pytest.raises(RefusedError, match=expected):
         read(value, SEEN_KEY)
+
+
+END_KEY = b"source/bed 7"
+
+
+@given(by=st.text(min_size=1, max_size=64).filter(str.strip), note=st.text(max_size=128))
+def test_an_end_that_is_written_is_read_without_control_characters(by, note):
+    given_by = Acknowledgement(by, 1, note, 0)
+    end = read(control_message.encode_end("ecg.beats", {0: 12, 3: 0}, given_by), END_KEY)
+    assert (end.source, end.topic, dict(end.before)) == (b"bed 7", "ecg.beats", {0: 12, 3: 0})
+    assert end.given == Acknowledgement(printable(by), 1, printable(note), 12)
+    assert read(None, END_KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"{}", "it has no `end` of 1 to 16 partitions"),
+        (b'{"end": {}}', "it has no `end` of 1 to 16 partitions"),
+        (b'{"end": {%b}}' % b",".join(b'"%d": 1' % one for one in range(17)), "it has no `end` of 1 to 16"),
+        (b'{"end": {"x": 1}}', "an entry of `end` is not a partition with an offset"),
+        (b'{"end": {"0": -1}}', "an entry of `end` is not a partition with an offset"),
+        (b'{"end": {"0": true}}', "an entry of `end` is not a partition with an offset"),
+        (b'{"end": {"0": 1e300}}', "an entry of `end` is not a partition with an offset"),
+        (b'{"end": {"0": 1}}', "it has no `topic`"),
+        (b'{"end": {"0": 1}, "topic": "ecg.beats"}', "it has no `by`"),
+        (b'{"end": {"0": 1}, "topic": "ecg.beats", "by": "x"}', "it has no `at`"),
+    ],
+)
+def test_an_end_that_lacks_something_is_refused(value, expected):
+    with pytest.raises(RefusedError, match=expected):
+        read(value, END_KEY)
+    assert control_message.source_ends([ControlRecord(END_KEY, value, 0)]) == []
+
+
+@pytest.mark.parametrize("by", ["", " ", "x" * 65])
+def test_nobody_ends_a_source_without_a_short_name(by):
+    with pytest.raises(RefusedError):
+        control_message.encode_end("ecg.beats", {0: 1}, Acknowledgement(by, 1, "", 0))
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,14 @@ def test_an_acknowledgement_says_when_who_and_why_and_so_does_what_follows():
     assert "  acknowledged by A. Meier  " in later
 
 
+def test_the_end_of_a_source_says_when_who_and_why():
+    ended = {"by": "clerk", "at": "2026-11-24T10:00:30.000Z", "note": "went home", "version": 0}
+    nothing = dict.fromkeys(("beat_time", "score", "p_value", "samples", "reconstruction"))
+    line = readable(orjson.dumps(ALERT | nothing | {"event": "closed", "cause": "ended", "ended": ended}))
+    assert line.startswith("2026-11-24T10:00:30.000Z  CLOSED  medium")
+    assert "  ended by clerk: went home  physiological:ecg.beats:0:3" in line
+
+
 @pytest.mark.parametrize("field", ["by", "at", "note"])
 def test_no_field_of_an_acknowledgement_can_send_control_sequences_to_the_terminal(field):
     seen = {"by": "x", "at": "now", "note": "y", "version": 0} | {field: "\x1b[2J\u202e"}

@@ -21,6 +21,7 @@ from deploy.message_schemas import schemas
 from monitor.alarms import control_message
 from monitor.alarms.alert_fields import AlertFields, ScoreFields
 from monitor.alarms.control_message import ThresholdCommand
+from monitor.alarms.lifecycle import Acknowledgement
 from monitor.beats.json_beat import strict_samples
 from monitor.errors import RefusedError
 from monitor.records.record import ControlRecord
@@ -113,7 +114,14 @@ def examples():
     return [orjson.loads(block) for block in blocks]
 
 
-MARKS = {"event": "alert", "abnormal": "score", "tracks": "state", "topic_id": "ledger-entry", "by": "threshold"}
+MARKS = {
+    "event": "alert",
+    "end": "source-end",
+    "abnormal": "score",
+    "tracks": "state",
+    "topic_id": "ledger-entry",
+    "by": "threshold",
+}
 
 
 def kind_of(example):
@@ -152,6 +160,8 @@ def test_a_threshold_is_valid_exactly_when_it_is_taken(fields):
 def test_what_the_commands_write_is_valid():
     assert not faults("threshold", orjson.loads(control_message.encode(ThresholdCommand("threshold", 0.5, "A", "why"))))
     assert not faults("profile-reset", orjson.loads(control_message.encode_reset("", "moved")))
+    ended = control_message.encode_end("ecg.beats", {3: 1200}, Acknowledgement("A", 1, "moved", 0))
+    assert not faults("source-end", orjson.loads(ended))
 
 
 def lists_of(some, least=140, most=140):

@@ -140,6 +140,7 @@ def test_three_abnormal_beats_raise_an_alert_that_explains_itself():
         "priority": "medium",
         "presence": "on",
         "acknowledged": None,
+        "ended": None,
         "activation": "on",
         "paused_until": None,
         "reopened": False,

@@ -45,6 +45,10 @@ class WaitingSources:
             self._fit.popitem(last=False)
         return verdict
 
+    def end(self, partition: int, source: bytes) -> None:
+        """Forget a source that has ended."""
+        self._fit.pop((partition, source), None)
+
     def revoke(self, partition: int) -> None:
         """Forget the sources of a partition."""
         self._fit = OrderedDict((place, one) for place, one in self._fit.items() if place[0] != partition)

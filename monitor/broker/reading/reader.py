@@ -11,7 +11,7 @@ from monitor.broker.connection.diagnosis import no_topic
 from monitor.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from monitor.broker.client import TopicClient, TopicRecord
     from monitor.settings import Settings
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 IDLE_SECONDS = 60.0  # without a record: then a transaction is open, or the broker is gone
+
+TAIL_RECORDS = 100  # at the end of a partition, among which a record is looked for
 
 
 def read_to_end(
@@ -83,6 +85,21 @@ class Reader:
     def beginnings(self) -> dict[int, int]:
         """Offset of the oldest record of each partition."""
         return self._client.beginnings(self._partitions)
+
+    def after_last(self, partitions: Collection[int], limit_seconds: float = 60.0) -> dict[int, int]:
+        """Offset after the last record of these partitions that can be read; those that there are not are left out.
+
+        A partition may end in markers of transactions: who reads it stands before them until the next record comes.
+        """
+        there = [partition for partition in partitions if partition in self._partitions]
+        ends, begins = self._client.ends(there), self._client.beginnings(there)
+        self._client.start({one: max(begins[one], ends[one] - TAIL_RECORDS) for one in there})
+        last = dict(ends)
+        last |= {
+            record.partition: record.offset + 1
+            for record in read_to_end(self._client, self._topic, ends, idle_seconds=limit_seconds)
+        }
+        return last
 
     def is_outdated(self) -> bool:
         """Whether the topic has other partitions now, or was made again: this reader then misses what another reads.
