@@ -92,7 +92,8 @@ def assemble(settings: Settings, recorder: Recorder) -> Iterator[Loop]:
         if has_profiles:
             personal = PersonalJudge(settings, model_id, has_beat_times=has_beat_times(settings))
         recorder.profiles_used(None if personal is None else personal.counts_now)
-        episodes = Episodes(episode_rule(settings, profiles=has_profiles))
+        rule = episode_rule(settings, profiles=has_profiles)
+        episodes = Episodes(rule, None if personal is None else personal.watched)
         loop = Loop(Components(broker, scorer, thresholds, episodes, recorder, personal), settings, model_id)
         tune_memory()
         yield loop

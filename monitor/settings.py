@@ -80,7 +80,11 @@ class Settings(BaseSettings):
         300, ge=120, le=86_400, allow_inf_nan=False, description="first seconds with beats from which a source learns"
     )
     forget_hours: float = Field(
-        24, ge=1, le=8760, allow_inf_nan=False, description="hours without a beat after which a profile is dropped"
+        24,
+        ge=1,
+        le=8760,
+        allow_inf_nan=False,
+        description="hours without a beat after which a profile is dropped, and an alarm `no-signal` closes",
     )
     rule: Literal["run", "k-of-n"] = Field(
         "run",
@@ -100,6 +104,12 @@ class Settings(BaseSettings):
     episode_close: int = Field(5, ge=1, description="normal beats in a row that close it")
     episode_silence_seconds: float = Field(
         60, gt=0, allow_inf_nan=False, description="stream time without a beat of the source that closes it as silent"
+    )
+    no_signal_seconds: float = Field(
+        30,
+        ge=0,
+        allow_inf_nan=False,
+        description="the same of a source with a profile, for the alarm `no-signal`: at most as long (0: never)",
     )
     latch_high: bool = Field(
         True, description="whether an alarm of high priority stays until somebody acknowledges it, also when it is over"

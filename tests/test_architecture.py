@@ -192,6 +192,7 @@ WITHOUT_A_MODULE = {
     "backtest/test_same_as_the_loop.py": "that the loop raises the alarms of a backtest, on recordings",
     "pipeline/test_acknowledgements.py": "the loop with acknowledgements: kills, replays, members that were put out",
     "pipeline/test_latching.py": "the loop with latched alarms and reminders: kills, replays, any commands",
+    "pipeline/test_no_signal.py": "the loop with sources that stop: batches, kills, ends, settings",
     "pipeline/test_pausing.py": "the loop with pauses: what is held back, and announced when they end",
     "pipeline/test_profiles.py": "the loop with profiles: kills, batches, rules, resets",
     "pipeline/test_profiles_of_members.py": "two members with profiles: rebalances, rewinds and failures",

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from monitor.alarms import cloud_event
-from monitor.alarms.alert_fields import ENDED, READ_AGAIN, SCHEMA, SILENT, UNKNOWN_CAUSE
+from monitor.alarms.alert_fields import ENDED, FORGOTTEN, READ_AGAIN, SCHEMA, SILENT, UNKNOWN_CAUSE
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.alarms.rule import PHYSIOLOGICAL_CAUSES
 from monitor.alarms.run_rule import PRIORITIES
@@ -155,7 +155,7 @@ def waveform(event: Event, judged: JudgedBeats, scored: Mapping[int, Waveform]) 
 
     `scored` holds the waveforms of the beats that caused a physiological event other than an end, by row.
     """
-    if event.name == "closed":
+    if event.name == "closed" or event.silent:
         return Waveform()
     if event.kind == "physiological":
         return scored[event.row]
@@ -166,8 +166,8 @@ def waveform(event: Event, judged: JudgedBeats, scored: Mapping[int, Waveform]) 
 def _cause(event: Event, judged: JudgedBeats) -> str:
     if event.void:
         return READ_AGAIN
-    if event.silent:
-        return SILENT
+    if event.silent and event.name == "closed":
+        return FORGOTTEN if event.forgotten else SILENT
     return cause_of(event.kind, event.episode, judged.cause)
 
 

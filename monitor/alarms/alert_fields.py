@@ -24,10 +24,11 @@ ALERT_EVENTS: tuple[LifeEvent, ...] = get_args(LifeEvent)
 SILENT = "silent"
 READ_AGAIN = "read-again"
 ENDED = "ended"
+FORGOTTEN = "forgotten"
 UNKNOWN_CAUSE = "unknown"
 
 # Open, unlike the other words: who reads alerts shows a cause, and must not stop at one that is new.
-_CAUSES = [*PHYSIOLOGICAL_CAUSES, *TECHNICAL_CAUSES[1:], SILENT, READ_AGAIN, ENDED]
+_CAUSES = [*PHYSIOLOGICAL_CAUSES, *TECHNICAL_CAUSES[1:], SILENT, READ_AGAIN, ENDED, FORGOTTEN]
 Cause = Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$", examples=_CAUSES)]
 DecidedBy = Literal["population", "personal"]
 Time = Annotated[

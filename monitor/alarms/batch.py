@@ -13,13 +13,13 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import count, pairwise, repeat
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.alarms.batch_columns import ECTOPIC, UNSCORABLE, PartitionBeats
+from monitor.alarms.no_signal import after_stop, forgotten, frozen
 from monitor.alarms.rule import (
-    FREQUENT,
-    FREQUENT_ECTOPY,
     KINDS,
     NOT_PERSONAL,
     QUIET,
@@ -32,75 +32,26 @@ from monitor.alarms.rule import (
     after_closing,
     after_unflagged,
     is_outdated,
+    while_not_open,
     without_episode,
-    without_window,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from monitor.alarms.rule import BeatFlags, EpisodeRule, EventName, Kind
+    from monitor.alarms.no_signal import Silence
+    from monitor.alarms.rule import EpisodeRule, EventName, Kind
 
 # Its first beat: position among the beats of active sources, stream time, offset, time, physiological flag, technical
 # cause. The unflagged beats behind that one: how many, stream time and offset of the last. A plain tuple, because a
 # step makes hundreds of them.
 Run = tuple[int, int, int, int, int, int, int, int, int]
 
-# Physiological flags below 0. Others are flagged beats in a row by the personal score; 0: not flagged.
-ABNORMAL = -1  # flagged by the population score
-UNSCORABLE = -2  # such a beat does not show the heart: the physiological state stays as it is
-ECTOPIC = {-3: FREQUENT_ECTOPY, -4: UNUSUAL_SHAPE}  # causes where single beats are frequent: FREQUENT, AFTER_RUN
-
 EpisodeStates = tuple[EpisodeState, EpisodeState]  # one for each kind
 NOTHING: EpisodeStates = (QUIET, QUIET)
 MAX_PLAIN = 10_000  # runs that are remembered, some 3 MB
-
-
-class PartitionBeats(NamedTuple):
-    """The beats of one partition as columns (n,), in the order of their offsets."""
-
-    first_row: int  # in the batch
-    source: NDArray[np.object_]
-    time: NDArray[np.int64]
-    offset: NDArray[np.int64]
-    stream_time: NDArray[np.int64]  # the partition's, ms
-    flags: FlagColumns
-
-
-class FlagColumns(NamedTuple):
-    """What beats count for, as columns (n,)."""
-
-    flagged: NDArray[np.bool_]  # of either kind
-    physiological: NDArray[np.int32]  # 0: not flagged; see ABNORMAL
-    cause: NDArray[np.int8]  # technical, 0: none
-    priority: NDArray[np.int8]  # where the personal score flags a beat
-    begins: NDArray[np.bool_]  # whether a run begins there
-
-    @classmethod
-    def of(cls, flags: BeatFlags) -> FlagColumns:
-        """The same in the form that runs need."""
-        physiological = np.where(flags.run > 0, flags.run, ABNORMAL * flags.abnormal.astype(np.int32))
-        if flags.frequent.any():
-            is_frequent = (flags.frequent > 0) & (flags.run <= 0)
-            physiological[is_frequent] = UNSCORABLE - flags.frequent[is_frequent].astype(np.int32)
-        is_unscorable = flags.unscorable != 0
-        physiological[is_unscorable] = UNSCORABLE
-        cause = np.where(is_unscorable, np.maximum(flags.unscorable, 0), flags.technical)
-        begins = (flags.run > 0) & (flags.frequent == FREQUENT)
-        return cls((physiological != 0) | (cause != 0), physiological, cause, flags.priority, begins)
-
-    def with_lowest(self, cause: int, has: NDArray[np.bool_]) -> FlagColumns:
-        """The same with this technical cause where `has` (n,) is true and the beat has no other."""
-        if not has.any():
-            return self
-        return self._replace(flagged=self.flagged | has, cause=np.where(has & (self.cause == 0), cause, self.cause))
-
-    def rows(self, rows: slice) -> FlagColumns:
-        """Those of some beats."""
-        counted = self.flagged[rows], self.physiological[rows], self.cause[rows]
-        return FlagColumns(*counted, self.priority[rows], self.begins[rows])
 
 
 class PlainRuns(dict[tuple[EpisodeState, int, int], EpisodeStates]):
@@ -123,10 +74,20 @@ class BatchObserver:
     """
 
     def __init__(
-        self, rule: EpisodeRule, sources: dict[bytes, SourceState], beats: PartitionBeats, plain: PlainRuns
+        self,
+        rule: EpisodeRule,
+        sources: dict[bytes, SourceState],
+        beats: PartitionBeats,
+        plain: PlainRuns,
+        gaps: Mapping[int, Silence | None],
     ) -> None:
-        """`plain` has what is known of runs under this rule; it grows."""
+        """`plain` has what is known of runs under this rule; it grows.
+
+        `gaps`: the beats, by their places, with which a source comes back, and the silence before; None: the alarm
+        about it is on.
+        """
         self._rule = rule
+        self._gaps = gaps
         self._sources = sources
         self._plain = plain
         self._beats = beats
@@ -136,7 +97,7 @@ class BatchObserver:
         self.changes: dict[bytes, SourceState | None] = {}  # the state after the batch where it changed; None: over
 
     def run(self, *, is_reread: bool) -> None:
-        """Apply the rule to the batch: `events` and `changes` tell what came of it.
+        """Apply the rule to the beats, up to `expire`: `events` and `changes` tell what came of it.
 
         `is_reread`: some of its beats may have been observed before.
         """
@@ -155,9 +116,28 @@ class BatchObserver:
         self._sources.update(
             (source, state) for _, source, state in remaining
         )  # a source with a recent beat comes last
-        self._expire()
 
-    def _expire(self) -> None:
+    def stop(self, silence: Silence) -> SourceState:
+        """Open the alarm of a source that has stopped; gives its state, which is not among `sources` any more."""
+        state = self._sources.pop(silence.source, None)
+        if state is None and silence.source not in self.changes:
+            self._new.add(silence.source)
+        physiological, technical = NOTHING if state is None else state.episodes
+        state = self._after_stop(silence, frozen(physiological), technical, len(self._beats.stream_time))
+        self.changes[silence.source] = state
+        return state
+
+    def _after_stop(
+        self, silence: Silence, physiological: EpisodeState, technical: EpisodeState, noticed: int
+    ) -> SourceState:
+        """The state of a source that has stopped. `noticed`: the place of the beat that showed it."""
+        technical, name = after_stop(technical, silence)
+        row = self._row_after(silence.stream_time + self._rule.no_signal_ms)
+        event = Event(name, "technical", silence.source, row, technical, silent=True)
+        self._events.append((row, self._beats.first_row + noticed, event))
+        return SourceState((physiological, technical), silence.stream_time, silence.offset)
+
+    def expire(self) -> None:
         """Close what has been silent for too long at the end of the batch."""
         now, silent = int(self._beats.stream_time[-1]), []
         for source, state in self._sources.items():
@@ -167,10 +147,21 @@ class BatchObserver:
         for source, state in silent:
             self._close_silent(source, state, self._beats.first_row + len(self._beats.stream_time))
             del self._sources[source]
-            if source in self._new:
-                del self.changes[source]  # its state came and went within the batch
-            else:
-                self.changes[source] = None
+            self._drop(source)
+
+    def _drop(self, source: bytes) -> None:
+        """The state of a source is over."""
+        if source in self._new:
+            del self.changes[source]  # it came and went within the batch
+        else:
+            self.changes[source] = None
+
+    def forget(self, absent: dict[bytes, SourceState]) -> None:
+        """Close the alarms of sources that have stopped, `absent`, for too long, and forget those."""
+        for source in forgotten(absent, int(self._beats.stream_time[-1]), self._rule.forget_ms):
+            noticed = self._beats.first_row + len(self._beats.stream_time)
+            self._close(source, absent.pop(source), noticed, self._rule.forget_ms, is_forgotten=True)
+            self._drop(source)
 
     def events(self) -> list[Event]:
         """The events of the batch, in the order of the beats that caused them."""
@@ -187,7 +178,10 @@ class BatchObserver:
         is_first = np.diff(of, prepend=-1) != 0
         elapsed = np.diff(stream_time, prepend=0).view(np.uint64)  # exact within a source, however far apart times are
         is_late = elapsed > self._rule.silence_ms
-        starts = np.flatnonzero(beats.flags.flagged[rows] | is_first | is_late)
+        begins = beats.flags.flagged[rows] | is_first | is_late
+        if self._gaps:
+            begins |= np.isin(rows, list(self._gaps))
+        starts = np.flatnonzero(begins)
         last = np.append(starts[1:], len(rows)) - 1
         at = rows[starts]
         columns = (
@@ -211,6 +205,7 @@ class BatchObserver:
         senders = beats.source.tolist()
         active = set(known) if len(known) < len(senders) else known.keys() & senders  # the shorter of the two
         active.update(beats.source[beats.flags.flagged].tolist())
+        active.update(beats.source[list(self._gaps)].tolist() if self._gaps else ())
         sources = list(active)
         number = dict(zip(sources, count()))
         of = np.fromiter(map(number.get, senders, repeat(-1)), np.intp, len(senders))
@@ -231,6 +226,9 @@ class BatchObserver:
         state, first_change = self._sources.get(source), -1
         for run in runs:
             position, now, offset, _, flag, cause, following, last_time, last_offset = run
+            if self._gaps and (place := int(self._rows[position])) in self._gaps:
+                state = self._after_gap(source, state, place)
+                first_change = offset if first_change < 0 else first_change
             if state is not None and now - state.stream_time > self._rule.silence_ms:
                 self._close_silent(source, state, self._beats.first_row + int(self._rows[position]))
                 state, first_change = None, offset if first_change < 0 else first_change
@@ -243,6 +241,20 @@ class BatchObserver:
             after = known or self._episodes_after(source, before, run, is_plain=is_plain)
             state = None if after is NOTHING else SourceState(after, last_time, last_offset)
         return first_change, source, state
+
+    def _after_gap(self, source: bytes, state: SourceState | None, place: int) -> SourceState | None:
+        """The state of a source that comes back with the beat at this place: its alarm closes, what was frozen goes on.
+
+        Each stop is an alarm of its own: it does not open again.
+        """
+        physiological, technical = NOTHING if state is None else state.episodes
+        if (silence := self._gaps[place]) is not None:
+            physiological, technical = self._after_stop(silence, frozen(physiological), technical, place).episodes
+        row = self._beats.first_row + place
+        self._events.append((row, row, Event("closed", "technical", source, row, technical)))
+        if physiological is QUIET:
+            return None
+        return SourceState((physiological, QUIET), int(self._beats.stream_time[place]), -1)
 
     def _episodes_after(self, source: bytes, before: EpisodeStates, run: Run, *, is_plain: bool) -> EpisodeStates:
         """The episode states after a run; `NOTHING` where nothing needs to be remembered.
@@ -315,8 +327,8 @@ class BatchObserver:
             opened = self._after_flagged(source, kind, episode, 0, beat)
             return self._after_unflagged(source, kind, opened, start + 1, beats - 1)
         same = beats if episode.closed_at < 0 else self._beats_of_same(episode, start, beats)
-        episode = _while_not_open(episode, rule, same)
-        return episode if same == beats else _while_not_open(without_episode(episode), rule, beats - same)
+        episode = while_not_open(episode, rule, same)
+        return episode if same == beats else while_not_open(without_episode(episode), rule, beats - same)
 
     def _beats_of_same(self, episode: EpisodeState, start: int, beats: int) -> int:
         """How many of these beats, from the position `start` on, come before a closed episode is outdated."""
@@ -334,17 +346,21 @@ class BatchObserver:
         self._events.append((row, row, Event(name, kind, source, row, episode, reopened=bool(reopened))))
 
     def _close_silent(self, source: bytes, state: SourceState, noticed: int) -> None:
-        """Close what is open, at the partition's first beat after the silence. `noticed`: the row that showed it."""
-        stream_time, first_row = self._beats.stream_time, self._beats.first_row
-        row = first_row + int(np.searchsorted(stream_time, state.stream_time + self._rule.silence_ms, side="right"))
+        self._close(source, state, noticed, self._rule.silence_ms)
+
+    def _close(
+        self, source: bytes, state: SourceState, noticed: int, after_ms: int, *, is_forgotten: bool = False
+    ) -> None:
+        """Close what is open, at the partition's first beat after a silence of this length.
+
+        `noticed`: the row that showed it.
+        """
+        row = self._row_after(state.stream_time + after_ms)
         for kind, episode in zip(KINDS, state.episodes, strict=True):
             if episode.is_open:
-                self._events.append((row, noticed, Event("closed", kind, source, row, episode, silent=True)))
+                event = Event("closed", kind, source, row, episode, silent=True, forgotten=is_forgotten)
+                self._events.append((row, noticed, event))
 
-
-def _while_not_open(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
-    """The state after so many unflagged beats, at least one, none of which can cause an event."""
-    window = (1 << rule.window) - 1
-    if not episode.recent or (beats > 1 and not episode.recent << (beats - 1) & window):
-        return without_window(episode)  # nothing flagged is left in the window before the last of these beats
-    return after_unflagged(episode, rule, beats)
+    def _row_after(self, stream_time: int) -> int:
+        """The row of the partition's first beat after this stream time."""
+        return self._beats.first_row + int(np.searchsorted(self._beats.stream_time, stream_time, side="right"))

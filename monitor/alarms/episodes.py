@@ -13,7 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from monitor.alarms.batch import BatchObserver, FlagColumns, PartitionBeats, PlainRuns
+from monitor.alarms.batch import BatchObserver, PlainRuns
+from monitor.alarms.batch_columns import FlagColumns, PartitionBeats
+from monitor.alarms.no_signal import SignalWatch, is_absent
 from monitor.alarms.recent.technical import CLOCK
 from monitor.alarms.rule import KINDS, BeatFlags, EpisodeRule, Event, EventName, SourceState
 from monitor.records.record import partition_slices
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from monitor.alarms.no_signal import Silence, WatchedSources
     from monitor.beats.beat import Beats
 
 _OPEN: dict[EventName, int] = {"opened": 1, "updated": 0, "closed": -1}  # how the number of open episodes changes
@@ -61,13 +64,16 @@ class _PartitionState:
     last_offset: int = -1  # highest offset observed, those of the restored states included; -1: none
     void: dict[bytes, SourceState] = field(default_factory=dict)  # whose open episodes close at the next beat
     sources: dict[bytes, SourceState] = field(default_factory=dict)  # ordered by stream time: longest silent first
+    absent: dict[bytes, SourceState] = field(default_factory=dict)  # the same of those that have stopped: no-signal
 
 
 class Episodes:
     """The states of all sources of the partitions that this monitor reads."""
 
-    def __init__(self, rule: EpisodeRule) -> None:
+    def __init__(self, rule: EpisodeRule, watched: WatchedSources | None = None) -> None:
+        """`watched`: the sources of which it is noticed that they stop; None: of none."""
         self._rule, self._pace = rule, Pace.of_silence(rule.silence_ms)
+        self._watch = SignalWatch(rule.no_signal_ms, watched) if watched is not None and rule.no_signal_ms else None
         self._plain = PlainRuns()
         self._partitions: dict[int, _PartitionState] = {}
         self.open = dict.fromkeys(KINDS, 0)  # episodes open now, by kind
@@ -87,7 +93,11 @@ class Episodes:
         self.revoke(partition)
         in_order = sorted(sources.items(), key=lambda item: item[1].stream_time)
         last_offset = max((state.offset for state in sources.values()), default=-1)
-        self._partitions[partition] = _PartitionState(stream_time, last_offset, dict(void or {}), dict(in_order))
+        absent = {source: state for source, state in in_order if self._watch is not None and is_absent(state)}
+        others = {source: state for source, state in in_order if source not in absent}
+        self._partitions[partition] = _PartitionState(stream_time, last_offset, dict(void or {}), others, absent)
+        if self._watch is not None:
+            self._watch.assign(partition)
         self._count(sources, 1)
         self._count(void or {}, 1)
 
@@ -96,6 +106,7 @@ class Episodes:
         known = self._partitions.pop(partition, None)
         if known is not None:
             self._count(known.sources, -1)
+            self._count(known.absent, -1)
             self._count(known.void, -1)
 
     def _count(self, sources: Mapping[bytes, SourceState], sign: int) -> None:
@@ -106,12 +117,12 @@ class Episodes:
     def state(self, partition: int, source: bytes) -> SourceState | None:
         """What is remembered of a source; None where nothing is."""
         known = self._partitions.get(partition)
-        return None if known is None else known.sources.get(source)
+        return None if known is None else known.sources.get(source) or known.absent.get(source)
 
     def end(self, partition: int, source: bytes) -> SourceState | None:
         """Forget a source that has ended; gives what was remembered of it, None where nothing was."""
         known = self._partitions.get(partition)
-        state = None if known is None else known.sources.pop(source, None)
+        state = None if known is None else known.sources.pop(source, None) or known.absent.pop(source, None)
         if state is not None:
             self._count({source: state}, -1)
         return state
@@ -121,8 +132,11 @@ class Episodes:
         known = self._partitions.get(partition)
         return None if known is None else known.stream_time
 
-    def observe(self, beats: Beats, flags: BeatFlags) -> Observed:
-        """Apply the episode rule to n beats, partition by partition; returns the events and the changed states."""
+    def observe(self, beats: Beats, flags: BeatFlags, watched_row: NDArray[np.int64] | None = None) -> Observed:
+        """Apply the episode rule to n beats, partition by partition; returns the events and the changed states.
+
+        `watched_row` (n,): that of the beat's source among the watched ones, negative where it has none.
+        """
         events: list[Event] = []
         changes: list[StateChange] = []
         far_ahead, stream_times = 0, {}
@@ -134,9 +148,13 @@ class Episodes:
             moved = advance(known.stream_time, self._pace, source, time)
             own = columns.rows(rows).with_lowest(CLOCK, moved.wrong)
             of_partition = PartitionBeats(rows.start, source, time, offset, moved.column, own)
-            observer = BatchObserver(self._rule, known.sources, of_partition, self._plain)
-            if known.sources or own.flagged.any():
+            gaps, silences = self._silences(partition, known, of_partition, watched_row)
+            observer = BatchObserver(self._rule, known.sources, of_partition, self._plain, gaps)
+            if known.sources or own.flagged.any() or gaps or silences or known.absent:
                 observer.run(is_reread=known.last_offset >= offset[0])
+                known.absent.update((one.source, observer.stop(one)) for one in silences)
+                observer.expire()
+                observer.forget(known.absent)
                 events += _marked(observer.events(), columns, rows.start, moved.wrong)
                 changes += [StateChange(partition, *one) for one in observer.changes.items()]
             known.stream_time = moved.after
@@ -146,6 +164,27 @@ class Episodes:
         for event in events:
             self.open[event.kind] += _OPEN[event.name]
         return Observed(events, changes, far_ahead, stream_times)
+
+    def _silences(
+        self, partition: int, known: _PartitionState, beats: PartitionBeats, watched_row: NDArray[np.int64] | None
+    ) -> tuple[dict[int, Silence | None], list[Silence]]:
+        """The beats, by their places, with which sources come back, and the sources that have stopped.
+
+        Sources that come back are among those of `known` again.
+        """
+        if self._watch is None or watched_row is None:
+            return {}, []
+        rows = watched_row[beats.first_row : beats.first_row + len(beats.offset)]
+        if known.absent:
+            self._watch.miss(partition, known.absent)
+        silences, back = self._watch.gaps(rows, beats, has_absent=bool(known.absent))
+        gaps: dict[int, Silence | None] = dict(silences)
+        for place in back:
+            source = beats.source[place]
+            if source in known.absent and beats.offset[place] > known.absent[source].offset:
+                gaps[place] = None
+                known.sources[source] = known.absent.pop(source)
+        return gaps, self._watch.stopped(partition, int(beats.stream_time[-1]))
 
 
 def _marked(events: list[Event], columns: FlagColumns, start: int, wrong_clock: NDArray[np.bool_]) -> Iterator[Event]:

@@ -41,6 +41,8 @@ class EpisodeRule:
     close: int  # m: unflagged beats in a row that close it
     silence_ms: int  # stream time without a beat of the source that closes it as silent
     merge_ms: int = 0  # an opening at most this long after the beat that closed it is the same episode; 0: never
+    no_signal_ms: int = 0  # the same of a source that is watched: it has stopped. 0: none is. Less than `silence_ms`
+    forget_ms: int = 0  # the same after which it does not come back, and its alarms close; 0: never
 
 
 NOT_JUDGED = -1  # in place of a cause, see `BeatFlags`
@@ -140,8 +142,9 @@ class Event:
     source: bytes
     row: int  # of the beat in the batch that caused it
     episode: EpisodeState  # after that beat
-    silent: bool = False  # closed because the source sent nothing; the beat is then one of another source
+    silent: bool = False  # caused by a source that sends nothing; the beat is then one of another source
     reopened: bool = False  # opened again: the same episode as before
+    forgotten: bool = False  # closed because the source was silent for long; the beat is then one of another source
     void: bool = False  # closed because what opened it is gone or read again; the beat is then any of its partition
     is_further: bool = field(default=False, compare=False)  # `updated` by a further run, of no higher priority
     marks: tuple[int, ...] = ()  # technical causes of a beat that is judged all the same; none of a technical event
@@ -229,3 +232,11 @@ def is_outdated(episode: EpisodeState, rule: EpisodeRule, time: int) -> bool:
 def without_episode(episode: EpisodeState) -> EpisodeState:
     """Only what is remembered of the last beats."""
     return EpisodeState(episode.recent, episode.length, episode.unflagged, cause=episode.cause)
+
+
+def while_not_open(episode: EpisodeState, rule: EpisodeRule, beats: int) -> EpisodeState:
+    """The state after so many unflagged beats, at least one, none of which can cause an event."""
+    window = (1 << rule.window) - 1
+    if not episode.recent or (beats > 1 and not episode.recent << (beats - 1) & window):
+        return without_window(episode)  # nothing flagged is left in the window before the last of these beats
+    return after_unflagged(episode, rule, beats)

@@ -69,6 +69,10 @@ class SourceEnds:
         self._offsets: dict[int, list[int]] = {}  # of `_known` by partition, ascending
         self._pending: dict[int, dict[bytes, DueEnd]] = {}  # of the partitions that are read here
 
+    def __len__(self) -> int:
+        """How many commands are kept."""
+        return len(self._known)
+
     def add(self, command: SourceEnd) -> None:
         if command.topic != self._topic:
             return

@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from monitor.alarms.alert import Rounded
     from monitor.alarms.control_message import ProfileReset
     from monitor.alarms.judged import JudgedBeats
+    from monitor.alarms.no_signal import WatchedSources
     from monitor.beats.window import Window
     from monitor.profiles import Notice, ProfileSummary
-    from monitor.profiles.exchange import ObservedBeats, RestoredSources, SourceCounts
+    from monitor.profiles.exchange import Heard, ObservedBeats, RestoredSources, SourceCounts
     from monitor.records.record import Assigned
     from monitor.records.stream_time import StreamTime
     from monitor.settings import Settings
@@ -53,8 +54,16 @@ def uses_profiles(settings: Settings, window: Window) -> bool:
 def episode_rule(settings: Settings, *, profiles: bool) -> EpisodeRule:
     """When episodes open and close. With profiles, an episode that opens again soon is the same one."""
     silence_ms = int(1000 * settings.episode_silence_seconds)
-    merge_ms = MERGE_MS if profiles else 0
-    return EpisodeRule(settings.episode_open, settings.episode_window, settings.episode_close, silence_ms, merge_ms)
+    counts = settings.episode_open, settings.episode_window, settings.episode_close
+    if not profiles:
+        return EpisodeRule(*counts, silence_ms)
+    # a source that has stopped is frozen before it could be closed as silent
+    no_signal_ms, forget_ms = min(int(1000 * settings.no_signal_seconds), silence_ms), _forget_ms(settings)
+    return EpisodeRule(*counts, silence_ms, MERGE_MS, no_signal_ms, forget_ms)
+
+
+def _forget_ms(settings: Settings) -> int:
+    return round(HOUR_MS * settings.forget_hours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class PersonalVerdicts:
     judged: JudgedBeats
     flags: BeatFlags
     row: NDArray[np.int64]  # (n,), of the source among the profiles; NONE where it has none
+    source_row: NDArray[np.int64]  # (n,), the same at the end of the batch
     template: NDArray[np.int8]  # (n,), the nearest one; -1 where there is none
     notices: Sequence[Notice]
 
@@ -72,14 +82,13 @@ class PersonalVerdicts:
         """Of beats that are judged by the population score alone."""
         nothing = np.full(len(judged.beats), NONE, np.int64)
         flags = BeatFlags.of_population(judged.abnormal, judged.cause_code)
-        return cls(judged, flags, nothing, nothing.astype(np.int8), ())
+        return cls(judged, flags, nothing, nothing, nothing.astype(np.int8), ())
 
     def select(self, keep: NDArray[np.bool_]) -> PersonalVerdicts:
         """The same of the beats where `keep` (n,) is true."""
         kept = [one._replace(beat=int(keep[: one.beat].sum())) for one in self.notices if keep[one.beat]]
-        return PersonalVerdicts(
-            self.judged.select(keep), self.flags.select(keep), self.row[keep], self.template[keep], kept
-        )
+        rows = self.row[keep], self.source_row[keep]
+        return PersonalVerdicts(self.judged.select(keep), self.flags.select(keep), *rows, self.template[keep], kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +117,8 @@ class PersonalJudge:
         self._settings, self._model, self._writes = settings, crc32(model_id.encode()), writes
         self._rule = RunRule.of(settings.sensitivity) if settings.rule == "run" else None
         self._ectopy = EctopyRule(after_run=min(BITS - 1, settings.episode_close))
-        forget_ms = round(HOUR_MS * settings.forget_hours)
         self._waiting = WaitingSources()
-        self._sources = SourceProfiles(settings.profile_seconds, forget_ms, has_beat_times=has_beat_times)
+        self._sources = SourceProfiles(settings.profile_seconds, _forget_ms(settings), has_beat_times=has_beat_times)
 
     def counts_now(self) -> SourceCounts:
         """How many sources have a profile, or learn one. Any thread may call it."""
@@ -121,14 +129,13 @@ class PersonalJudge:
         row = self._sources.row(partition, source)
         return None if row == NONE else self._sources.summary(row)
 
-    def assign(self, partition: int, assigned: Assigned, ended: Mapping[bytes, int] | None = None) -> RestoredSources:
-        """Begin to read a partition with its stored profiles.
-
-        `ended`: sources that have ended, with the offset before which their beats are over.
-        """
+    def assign(
+        self, partition: int, assigned: Assigned, ended: Mapping[bytes, int], heard: Mapping[bytes, Heard]
+    ) -> RestoredSources:
+        """Begin to read a partition with its stored profiles. `ended` and `heard`: see `StoredRows`."""
         # Rows are written with their offsets or after them: one from beyond belongs to other records.
-        stored = StoredRows(assigned.profiles, assigned.offset, assigned.read_from, assigned.stream_time, ended or {})
-        return self._sources.assign(partition, stored)
+        place = assigned.offset, assigned.read_from, assigned.stream_time
+        return self._sources.assign(partition, StoredRows(assigned.profiles, *place, ended, heard))
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another member reads now."""
@@ -139,6 +146,11 @@ class PersonalJudge:
         """Let sources learn again."""
         for one in resets:
             self._sources.reset(one.source, one.version)
+
+    @property
+    def watched(self) -> WatchedSources:
+        """The sources of which it is noticed that they stop."""
+        return self._sources.watched
 
     def end(self, partition: int, source: bytes, offset: int) -> bool | None:
         """Drop what was learned of a source that has ended, see `SourceProfiles.end`."""
@@ -154,7 +166,8 @@ class PersonalJudge:
         observed = self._sources.observe(judged.beats, judged.cause_code == 0, judged.beats.noise)
         flags, by_profile = self._flags(judged, observed, own_threshold)
         personal = replace(judged, personal=observed.scored.score, decided_personally=by_profile)
-        return PersonalVerdicts(personal, flags, observed.row, observed.scored.template, observed.scored.notices)
+        rows, scored = (observed.row, observed.source_row), observed.scored
+        return PersonalVerdicts(personal, flags, *rows, scored.template, scored.notices)
 
     def _flags(
         self, judged: JudgedBeats, observed: ObservedBeats, own_threshold: NDArray[np.bool_]

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from monitor.alarms.episodes import StateChange
+from monitor.profiles.register import END as MAX_OFFSET
 from monitor.records.record import partition_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from monitor.alarms.episodes import Episodes
     from monitor.alarms.lives import AlarmEvent, AlarmLives, StepLives
+    from monitor.alarms.rule import Event
     from monitor.alarms.source_end import DueEnd, SourceEnds
     from monitor.pipeline.personal import PersonalJudge
     from monitor.records.record import Records
@@ -64,6 +68,15 @@ class SourceEnder:
                 self._episodes.end(*place)
         return StepEnds(frozenset(partitions), frozenset(places), events, useless)
 
+    def forget(self, events: Iterable[Event], partition: NDArray[np.int32]) -> None:
+        """Drop what was learned of sources whose alarms closed since they were not heard for long.
+
+        `partition` (n,): of the beats of the step.
+        """
+        for event in events:
+            if event.forgotten and self._personal is not None:
+                self._personal.end(int(partition[event.row]), event.source, MAX_OFFSET)
+
     def _is_over(self, due: DueEnd, *, has_row: bool) -> bool:
         """Drop what was learned of a source. False where nothing is known of it, or where it sends on."""
         state, lives = self._episodes.state(due.partition, due.source), self._lives.of(due.partition, due.source) or {}
@@ -87,6 +100,8 @@ class Cut(NamedTuple):
 
 def cut(records: Records, ends: SourceEnds) -> Cut:
     """The records before the first end of a source in each partition, and those from there on."""
+    if not len(ends):
+        return Cut(records, None, {})
     is_late, reached = np.zeros(len(records), np.bool_), dict[int, int]()
     for partition, rows in partition_slices(records.partition):
         offset = records.offset[rows]

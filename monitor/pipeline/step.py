@@ -21,6 +21,7 @@ from monitor.deadletters.letter import RejectedRecord, dead_letter
 from monitor.pipeline.parsed import Parsed, counts, judged_before, without
 from monitor.pipeline.personal import PersonalVerdicts
 from monitor.pipeline.source_ends import Cut, SourceEnder, cut
+from monitor.profiles.exchange import Heard
 from monitor.records.record import Checkpoint, Message, RecordHeaders, partition_slices
 from monitor.telemetry.facts import StepFacts
 
@@ -152,7 +153,8 @@ class Pipeline:
         self._read_at[partition] = self._clock.monotonic()
         if self._personal is None:
             return None
-        return self._personal.assign(partition, assigned, self._ends.in_force(partition, assigned.offset))
+        heard = {source: Heard(state.offset, state.stream_time) for source, state in restored.sources.items()}
+        return self._personal.assign(partition, assigned, self._ends.in_force(partition, assigned.offset), heard)
 
     def acknowledge(self, commands: Iterable[AcknowledgeCommand]) -> None:
         """Take commands: the next step applies them."""
@@ -256,10 +258,11 @@ class Pipeline:
             parsed, scores = without(dropped, parsed, scores)
         verdicts = self._verdicts(parsed, scores)
         judged = verdicts.judged
-        observed = self._episodes.observe(judged.beats, verdicts.flags)
+        observed = self._episodes.observe(judged.beats, verdicts.flags, verdicts.source_row)
         observed_at = self._clock.monotonic()
         self._positions |= parsed.offsets
         lives = self._lives.step(observed, judged.beats, self._episodes, self._positions)
+        self._ender.forget(observed.events, judged.beats.partition)
         ends = self._ender.step(self._positions)
         lives = ends.added_to(lives)
         self.alarms_on.note(lives.events)
@@ -366,7 +369,7 @@ class Pipeline:
 
 def _traceparent(told: AlarmEvent, beats: Beats, headers: RecordHeaders) -> bytes | None:
     """The trace of the beat that opened an alarm; later events are caused by other beats."""
-    if told.name != "opened" or told.cause is None or told.cause.name != "opened":
+    if told.name != "opened" or told.cause is None or told.cause.name != "opened" or told.cause.silent:
         return None
     row = told.cause.row
     return traceparent_of(headers.of(int(beats.partition[row]), int(beats.offset[row])))

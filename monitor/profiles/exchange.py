@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,13 @@ class Places:
     all: int = MOST_SOURCES
 
 
+class Heard(NamedTuple):
+    """A beat of a source that was judged."""
+
+    offset: int
+    stream_time: int  # of the partition at it, ms
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRows:
     """What is known of a partition when this member begins to read it."""
@@ -35,6 +42,7 @@ class StoredRows:
     read_from: int  # offset of the first record that will be read; at most `offset`
     stream_time: StreamTime | None = None  # at `offset`; None: not committed
     ended: Mapping[bytes, int] = field(default_factory=dict)  # source -> offset: its records before it are over
+    heard: Mapping[bytes, Heard] = field(default_factory=dict)  # of sources with episode state: their last beats
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ class ObservedBeats:
     order: NDArray[np.int64]  # (m,), those that were observed, by the rows of their sources, in their order
     row: NDArray[np.int64]  # (n,), of the source; NONE where it has none
     rr_seconds: NDArray[np.float32]  # (n,), NaN where it is not known
+    source_row: NDArray[np.int64]  # (n,), the same at the end of the batch: another one where a source began again
     is_known: NDArray[np.bool_]  # (n,), in the stored row already, or before a reset: not observed
 
 

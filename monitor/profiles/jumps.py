@@ -38,3 +38,14 @@ def note_jumps(sources: NDArray[np.void], row: NDArray[np.int64], is_jump: NDArr
     last = np.flatnonzero(np.diff(row, append=-1) != 0)
     flags = sources["flags"]
     flags[row[last]] = flags[row[last]] & ~JUMPED | JUMPED * is_jump[last]
+
+
+def latest(rows: NDArray[np.int64], old: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows (n,) of beats' sources at the end of a batch in which some began again.
+
+    `old`, `new` (k,): the rows of observed beats before and after, in their order; NONE has no place.
+    """
+    final = np.arange(max(int(rows.max(initial=-1)), int(old.max(initial=-1))) + 2)
+    final[-1] = -1  # of NONE, which is the last place
+    final[old] = new
+    return final[rows]

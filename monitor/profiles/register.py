@@ -20,13 +20,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.profiles.columns import NONE
+from monitor.profiles.last_beats import LastBeats
 from monitor.profiles.reservoir import draw
+from monitor.records.record import partition_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from monitor.beats.beat import Beats
+    from monitor.profiles.exchange import Heard
     from monitor.records.stream_time import StreamTime
 
 END = 2**63 - 1  # larger than any offset: nothing is missing in the stored row
@@ -47,6 +51,7 @@ class PartitionRows:
     time: StreamTime | None = None
     # Of sources that ended: the offset before which their beats, where they are read again, count for nothing.
     ended: dict[bytes, int] = field(default_factory=dict)
+    heard: Mapping[bytes, Heard] = field(default_factory=dict)  # before `begin`: see `StoredRows`
     looked_ms: int = 0  # stream time at which it was last looked for sources that are not heard any more
 
     @property
@@ -64,6 +69,7 @@ class Register:
         self.name = np.empty(0, np.object_)
         self.heard_ms = np.empty(0, np.int64)  # stream time of its partition when it was last heard
         self.is_stored = np.empty(0, np.bool_)  # whether a row of it was written
+        self.last = LastBeats()
         self._oldest = np.empty(0, np.int64)
         self._due = np.empty(0, np.int64)
         self.urgent: set[int] = set()  # rows to be stored at the next occasion
@@ -79,8 +85,29 @@ class Register:
         owner.rows.update(zip(names, rows.tolist(), strict=True))
         self.partition[rows], self.is_stored[rows] = partition, is_stored
         self.heard_ms[rows] = owner.time.now if owner.time else 0
+        self.last.begin(rows)
+        heard = owner.heard if owner.end <= owner.begin else {}
         for row, name in zip(rows.tolist(), names, strict=True):
             self.name[row] = name
+            if name in heard:
+                self.last.restore_one(row, *heard[name])
+
+    def heard_again(self, beats: Beats, rows: NDArray[np.int64]) -> None:
+        """Note the last beats of sources among beats (n,) that are read again. `rows` (n,): theirs, or NONE."""
+        for partition, part in partition_slices(beats.partition):
+            offset, owner = beats.offset[part], self.partitions[partition]
+            if offset[0] < owner.begin:
+                again = np.flatnonzero((offset < owner.begin) & (rows[part] != NONE))
+                self.last.restore(rows[part][again], offset[again], beats.time[part][again], owner.time)
+
+    def row(self, partition: int, source: bytes) -> int:
+        """The row of a source; NONE where it has none."""
+        owner = self.partitions.get(partition)
+        return NONE if owner is None else owner.rows.get(source, NONE)
+
+    def source(self, row: int) -> bytes:
+        """The source in a row."""
+        return bytes(self.name[row])
 
     def grow(self, size: int) -> None:
         """Make room for rows up to this number."""
@@ -90,6 +117,7 @@ class Register:
         self.partition = np.append(self.partition, np.full(more, NONE, np.int32))
         self.name = np.append(self.name, np.full(more, None, np.object_))
         self.heard_ms = np.append(self.heard_ms, np.zeros(more, np.int64))
+        self.last.grow(more)
         self.is_stored = np.append(self.is_stored, np.zeros(more, np.bool_))
         self._oldest = np.append(self._oldest, np.full(more, END))
         self._due = np.append(self._due, np.full(more, END))
@@ -116,6 +144,7 @@ class Register:
         self.grow(int(new.max(initial=NONE)) + 1)
         for column in (self.partition, self.name, self.heard_ms, self.is_stored, self._oldest, self._due):
             column[new] = column[old]
+        self.last.hand_over(old, new)
         for before, row in zip(old.tolist(), new.tolist(), strict=True):
             partition, name = self._place(row)
             self.partitions[partition].rows[name] = row

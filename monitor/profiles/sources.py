@@ -33,7 +33,7 @@ from monitor.beats.beat import MAX_KEY_BYTES, name_fault
 from monitor.profiles.batch import SourceBeats
 from monitor.profiles.columns import KNOWN, LEARNER, LEARNING, NEVER, NONE, SICK
 from monitor.profiles.exchange import ObservedBeats, Place, Places, ProfileChanges, RestoredSources, SourceCounts
-from monitor.profiles.jumps import gaps, note_jumps
+from monitor.profiles.jumps import gaps, latest, note_jumps
 from monitor.profiles.profiles import Profiles, as_intervals
 from monitor.profiles.register import PartitionRows, Register
 from monitor.profiles.rounds import by_source
@@ -84,6 +84,11 @@ class SourceProfiles:
         sick = int(np.count_nonzero((sources["phase"] == KNOWN) & (sources["flags"] & SICK != 0)))
         return SourceCounts(learning, len(self._profiles) - learning, sick)
 
+    @property
+    def watched(self) -> Register:
+        """The rows with the last beats of their sources."""
+        return self._register
+
     def summary(self, row: int) -> ProfileSummary:
         """What a person sees of the profile in this row."""
         return self._profiles.summary(row)
@@ -94,8 +99,7 @@ class SourceProfiles:
 
     def row(self, partition: int, source: bytes) -> int:
         """The row of a source; NONE where it has none."""
-        owner = self._register.partitions.get(partition)
-        return NONE if owner is None else owner.rows.get(source, NONE)
+        return self._register.row(partition, source)
 
     def carry(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """What the rules remember of sources (k,): records of `columns.CARRY`."""
@@ -109,7 +113,7 @@ class SourceProfiles:
         """Begin to read a partition: replaces all that was known of it."""
         self.revoke(partition)
         owner = PartitionRows(stored.offset, stored.read_from, {}, stored.offset, time=stored.stream_time)
-        owner.ended |= stored.ended
+        owner.ended, owner.heard = dict(stored.ended), stored.heard
         if stored.stream_time is not None:  # a source whose clock is behind has time to be heard
             owner.looked_ms = stored.stream_time.now
         self._register.partitions[partition] = owner
@@ -153,9 +157,10 @@ class SourceProfiles:
 
     def _heard(self, rows: NDArray[np.int64], time: StreamTime | None) -> None:
         """Say of restored rows (k,) when their sources were last heard: as their own times have it, if possible."""
+        last_ms = self._profiles.sources["last_ms"][rows]
+        self._register.last.restore(rows, self._profiles.sources["offset"][rows], last_ms, time)
         if time is None:
             return
-        last_ms = self._profiles.sources["last_ms"][rows]
         silence = np.clip(np.float64(time.now + time.skipped) - last_ms, 0, self._forget_ms + FORGET_SLACK_MS + 1)
         silence[last_ms == NEVER] = 0
         self._register.heard_ms[rows] = time.now - silence.astype(np.int64)
@@ -186,11 +191,14 @@ class SourceProfiles:
         order = order[by_source(row[order])]
         time_ms = np.where((beats.time >= 0) & (beats.time <= MAX_TIME_MS), beats.time, NEVER)
         elapsed = self._profiles.elapsed(row[order], time_ms[order])
+        source_row = row
         is_gap, jumps = gaps(self._profiles.sources, row[order], elapsed, self._forget_ms)
         if is_gap.any():
             rows, first = np.unique(row[order], return_index=True)
             self._register.lacks(rows, beats.offset[order[first]])  # the jump before a gap has to be read again too
+            source_row, row = row, row.copy()
             row[order] = self._begin_again(row[order], is_gap)
+            source_row = latest(source_row, source_row[order], row[order])
             some = np.flatnonzero(row[order] != NONE)
             some = some[by_source(row[order[some]])]
             elapsed, order, jumps = elapsed[some], order[some], jumps[some]
@@ -198,9 +206,10 @@ class SourceProfiles:
         rr[order] = as_intervals(elapsed) if self._has_beat_times else np.nan
         scored = self._profiles.observe(SourceBeats(row, beats.samples, time_ms, rr, noise), order)
         self._note(row[order], beats.offset[order])
+        self._register.heard_again(beats, source_row)
         if len(jumps):
             note_jumps(self._profiles.sources, row[order], jumps)
-        return ObservedBeats(scored, order, row, rr, is_known)
+        return ObservedBeats(scored, order, row, rr, source_row, is_known)
 
     def _rows(self, beats: Beats) -> NDArray[np.int64]:
         """The row of each beat's source (n,); NONE where it has none."""
@@ -215,12 +224,13 @@ class SourceProfiles:
         return row
 
     def _add_new(self, beats: Beats, row: NDArray[np.int64], is_scorable: NDArray[np.bool_]) -> None:
-        """Give rows to sources that have none and send a beat that can be scored, and write them into `row`."""
+        """Give rows to sources that have none from their first beat on that can be scored; write them into `row`."""
         wanted: dict[Place, list[int]] = {}
-        missing = np.flatnonzero((row == NONE) & is_scorable)
+        missing = np.flatnonzero(row == NONE)
         for place, partition in zip(missing.tolist(), beats.partition[missing].tolist(), strict=True):
-            if beats.offset[place] >= self._register.partitions[partition].ended.get(beats.source[place], 0):
-                wanted.setdefault((partition, beats.source[place]), []).append(place)
+            found, ended = (partition, beats.source[place]), self._register.partitions[partition].ended
+            if found in wanted or (is_scorable[place] and beats.offset[place] >= ended.get(found[1], 0)):
+                wanted.setdefault(found, []).append(place)
         if not wanted:
             return
         granted = list(wanted)[: self._room(len(wanted))]
@@ -354,12 +364,10 @@ class SourceProfiles:
         row, owner = self.row(partition, source), self._register.partitions.get(partition)
         if owner is not None and owner.end <= owner.begin:
             owner.ended[source] = offset
-        if row == NONE:
-            return False
-        if self._profiles.sources["offset"][row] >= offset:
+        if row != NONE and self._profiles.sources["offset"][row] >= offset:
             return None
-        self._left.append(np.array([row], np.int64))
-        return True
+        self._left += [np.array([row], np.int64)] if row != NONE else []
+        return row != NONE
 
     def reset(self, source: bytes, version: int) -> None:
         """Let a source learn again in every partition, once for each version: the offset of a control record."""

@@ -35,6 +35,6 @@ def parts_of(settings: Settings, model: Model, *, has_beat_times: bool) -> Revie
     return ReviewParts(
         scorer,
         Thresholds.from_manifest(model.manifest, settings.threshold),
-        Episodes(episode_rule(settings, profiles=profiles)),
+        Episodes(episode_rule(settings, profiles=profiles), personal.watched if profiles else None),
         personal if profiles else None,
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monitor.alarms.episodes import Observed, StateChange
+from monitor.alarms.no_signal import Silence, after_stop, is_absent
 from monitor.alarms.recent.technical import CLOCK
 from monitor.alarms.rule import FREQUENT, KINDS, MEDIUM, QUIET, EpisodeState, Event, SourceState
 from monitor.records.stream_time import Pace
@@ -58,9 +59,10 @@ def column(source, time):
 class BeatByBeat:
     """The same methods as `Episodes`. It looks at every beat, and its only order is that of dictionaries."""
 
-    def __init__(self, rule):
-        self.rule = rule
-        self.stream_times, self.sources = {}, {}  # of each partition
+    def __init__(self, rule, watched=()):
+        """`watched`: the sources of which it is noticed that they stop."""
+        self.rule, self.watched = rule, watched
+        self.stream_times, self.sources, self.heard = {}, {}, {}  # of each partition
         self.open = dict.fromkeys(KINDS, 0)
 
     def stream_time(self, partition):
@@ -85,6 +87,7 @@ class BeatByBeat:
         events, changes, far_ahead = [], [], 0
         for partition in dict.fromkeys(beats.partition.tolist()):
             batch = Batch(self.rule, self.sources.setdefault(partition, {}), self.stream_times.get(partition))
+            batch.watched, batch.heard = self.watched, self.heard.setdefault(partition, {})
             for row in range(len(beats)):
                 if beats.partition[row] == partition:
                     beat = (beats.source[row], int(beats.offset[row]), int(beats.time[row]))
@@ -138,6 +141,9 @@ class Batch:
         clock = CLOCK * bool(moved.wrong[0])
         self.marks = tuple(one for one in (flags.signal, clock) if one)
         self.now = self.stream_times[row] = moved.after.now
+        self.notice(row)
+        if source in self.watched:
+            self.heard_one(source, row, beat)
         state = self.sources.get(source)
         if state and offset <= state.offset:
             return  # read again
@@ -156,6 +162,28 @@ class Batch:
         if not (shape.is_quiet and signal.is_quiet):
             self.sources[source] = SourceState((shape, signal), self.now, offset)
 
+    def heard_one(self, source, row, beat):
+        state = self.sources.get(source)
+        if state and is_absent(state):
+            self.events.append(Event("closed", "technical", source, row, state.episodes[1]))
+            self.touched.setdefault(source, True)
+            del self.sources[source]
+            if state.episodes[0] != QUIET:
+                self.sources[source] = SourceState((state.episodes[0], QUIET), self.now, -1)
+        self.heard[source] = Silence(*beat, self.now)
+
+    def notice(self, row):
+        """Sources that have stopped."""
+        for silence in [one for one in self.heard.values() if self.now - one.stream_time > self.rule.no_signal_ms]:
+            del self.heard[silence.source]
+            state = self.sources.pop(silence.source, None)
+            self.touched.setdefault(silence.source, state is not None)
+            physiological, technical = state.episodes if state else (QUIET, QUIET)
+            technical, name = after_stop(technical, silence)
+            self.events.append(Event(name, "technical", silence.source, row, technical, silent=True))
+            kept = physiological if physiological.opened_offset >= 0 else QUIET
+            self.sources[silence.source] = SourceState((kept, technical), silence.stream_time, silence.offset)
+
     def advance(self, kind, episode, row, beat, flag):
         source, offset, time = beat
         moved, event = advance(episode, self.rule, beat, flag)
@@ -165,24 +193,25 @@ class Batch:
             self.events.append(Event(event, kind, source, row, moved, reopened=again, marks=marks))
         return remembered(moved, self.rule, time) if event == "closed" else moved
 
-    def silence(self, source):
-        state = self.sources[source]
-        row = min(
-            row
-            for row, stream_time in self.stream_times.items()
-            if stream_time - state.stream_time > self.rule.silence_ms
-        )
+    def silence(self, source, after_ms=None):
+        """Close what is open of a source; as forgotten, if that comes after another silence than the rule's."""
+        state, is_forgotten = self.sources[source], after_ms is not None
+        after_ms = after_ms or self.rule.silence_ms
+        row = min(row for row, time in self.stream_times.items() if time - state.stream_time > after_ms)
         for kind, episode in zip(KINDS, state.episodes, strict=True):
             if episode.is_open:
-                self.events.append(Event("closed", kind, source, row, episode, silent=True))
+                event = Event("closed", kind, source, row, episode, silent=True, forgotten=is_forgotten)
+                self.events.append(event)
         self.touched.setdefault(source, True)
         del self.sources[source]
 
     def expire(self):
         for source, state in list(self.sources.items()):
-            if self.now - state.stream_time <= self.rule.silence_ms:
-                return
-            self.silence(source)
+            elapsed, forget_ms = self.now - state.stream_time, self.rule.forget_ms
+            if not is_absent(state) and elapsed > self.rule.silence_ms:
+                self.silence(source)
+            elif is_absent(state) and forget_ms and elapsed > forget_ms:
+                self.silence(source, forget_ms)
 
     def changed(self):
         return [source for source, was_known in self.touched.items() if was_known or source in self.sources]

@@ -29,6 +29,8 @@ FACTS = (
     "offset",
 )
 
+BEAT = ("beat_time", "offset")
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -66,7 +68,8 @@ def compare_alerts(undisturbed: Sequence[Mapping[str, Any]], disturbed: Sequence
     """Alerts by (id, event), which stands once for each time that the episode opened, whatever its offset; and whether
     they tell the same.
 
-    Scores are left out of the telling: their last bits depend on the size of the batch.
+    Scores are left out of the telling: their last bits depend on the size of the batch. So is the beat of another
+    source that shows that one has stopped: after a start it is a later one.
     """
     wanted, told = _facts(undisturbed), _facts(disturbed)
     found = compare(map(_name, undisturbed), map(_name, disturbed))
@@ -78,7 +81,8 @@ def _facts(alerts: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[li
     """What the alerts of each name tell, in the order of their beats."""
     found: dict[tuple[str, str], list[list[Any]]] = {}
     for alert in sorted(alerts, key=itemgetter("offset")):
-        found.setdefault(_name(alert), []).append([alert[fact] for fact in FACTS])
+        is_noticed = alert["cause"] == "no-signal" and alert["event"] != "closed"
+        found.setdefault(_name(alert), []).append([alert[fact] for fact in FACTS if not is_noticed or fact not in BEAT])
     return found
 
 

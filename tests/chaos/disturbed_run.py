@@ -62,7 +62,7 @@ def compare_groups(stage: Testbed) -> tuple[dict[str, Difference], dict[str, Any
         "events": len(in_peace),
         "episodes": len({alert["id"] for alert in in_peace}),
         "personal": sum(alert["decided_by"] == "personal" for alert in in_peace),
-        "silent ends": sum(alert["cause"] == "silent" for alert in in_peace),
+        "stops": sum((alert["cause"], alert["event"]) == ("no-signal", "opened") for alert in in_peace),
         "technical": sum(alert["kind"] == "technical" for alert in in_peace),
         "seconds until no transaction was open": waited,
     }

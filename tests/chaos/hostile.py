@@ -56,7 +56,9 @@ def run_hostile(plan: Scenario, seed: int, inputs: Inputs, seconds: float) -> Re
         members = []
         for name, settings in (("attacked", target), ("calm", calm)):
             list(create_topics(settings, TopicPlan(plan.partitions, -1, 168)))
-            member = Member(name, GroupConfig(settings, inputs.model, inputs.folder, {}))
+            # a fast clock may stretch a pause to a silence, so what comes of those is not the same in both groups
+            variables = {"MONITOR_NO_SIGNAL_SECONDS": "0"}
+            member = Member(name, GroupConfig(settings, inputs.model, inputs.folder, variables))
             opened.callback(member.close)
             members.append(member)
         accept_any_time(target)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 NORMAL, ABNORMAL, FLAT, SILENT = range(4)
 SILENCE_SECONDS = 10  # MONITOR_EPISODE_SILENCE_SECONDS of chaos: 12.5 beats
+NO_SIGNAL_SECONDS = 5  # MONITOR_NO_SIGNAL_SECONDS of chaos: even after a start it opens within the shortest silence
 PROFILE_SECONDS = 120  # MONITOR_PROFILE_SECONDS of chaos: 150 beats
 MARGIN = 1e-3  # a verdict must not hang on the last bits of a score, which the size of a batch may change
 LEAST_VENTRICULAR = 20  # beats of a person who is played

@@ -67,6 +67,13 @@ def test_an_alert_with_other_contents_is_found(change):
     assert not found.holds
 
 
+@pytest.mark.parametrize(("event", "holds"), [("opened", True), ("closed", False)])
+def test_a_stop_may_be_noticed_at_a_later_beat_but_its_end_is_that_of_the_source(event, holds):
+    stop = alert(31, event, 40, cause="no-signal")
+    found = compare_alerts([*UNDISTURBED[:2], stop], [*UNDISTURBED[:2], stop | {"offset": 47, "beat_time": "later"}])
+    assert found.holds == holds
+
+
 def test_the_last_bits_of_a_score_are_no_difference():
     assert compare_alerts(UNDISTURBED, [*UNDISTURBED[:2], alert(31, "opened", 31, score=1.0000001)]).holds
 

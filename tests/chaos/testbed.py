@@ -74,6 +74,7 @@ class Testbed:
     def _member(self, name: str, settings: Settings) -> Member:
         variables = {
             "MONITOR_EPISODE_SILENCE_SECONDS": str(load.SILENCE_SECONDS),
+            "MONITOR_NO_SIGNAL_SECONDS": str(load.NO_SIGNAL_SECONDS),
             "MONITOR_PROFILE_SECONDS": str(load.PROFILE_SECONDS),
         }
         if self._inputs.delivery is not None:

@@ -74,7 +74,7 @@ class Bench:
                 CheckedBroker(self.broker, self.settings),
                 self.scorer,
                 Thresholds(ActiveThreshold(2.0, None), np.array([0.5, 1.0, 1.5])),
-                Episodes(episode_rule),
+                Episodes(episode_rule, personal and personal.watched),
                 Recorder(Metrics(self.registry), self.health, self.settings, self.time.clock),
                 personal,
             ),

@@ -24,7 +24,7 @@ FAR = 10_000  # an offset at which every row is due
 
 def judge(model="model-1", rows=(), offset=0):
     personal = PersonalJudge(SETTINGS, model)
-    personal.assign(0, Assigned(offset, StreamTime.at(START_MS), {}, atomic=True, profiles=dict(rows)))
+    personal.assign(0, Assigned(offset, StreamTime.at(START_MS), {}, atomic=True, profiles=dict(rows)), {}, {})
     return personal
 
 
@@ -74,5 +74,5 @@ def test_a_source_that_waits_to_learn_is_judged_once_the_model_is_known_to_fit(m
     assert flags(personal, "A" * 14, misfit, 28) == "?" * 11 + "xxx"
     assert flags(personal, "AAA", [b"fits", b"upside down", b"bed"], 42) == "AxA"
     personal.revoke(0)
-    personal.assign(0, Assigned(45, StreamTime.at(START_MS), {}, atomic=True))
+    personal.assign(0, Assigned(45, StreamTime.at(START_MS), {}, atomic=True), {}, {})
     assert flags(personal, "AA", [b"bed", b"fits"], 45) == "??"

@@ -28,12 +28,15 @@ START_MS = 1_700_000_000_000
 class Ward:
     """A cluster with beats, and the loops that judge them with profiles, one after the other."""
 
-    def __init__(self, kinds, **changes):
+    def __init__(self, kinds, *silences, **changes):
+        """`silences`: source, and from which to which second it sends nothing."""
         self._changes = SETTINGS | changes
         self.settings = Settings(**self._changes)
         self.cluster = MemoryCluster(self.settings, partitions=2)
         for message, time_ms in stream(kinds):
-            self.cluster.publish(message, time_ms)
+            second = (time_ms - START_MS) / 1000
+            if not any(message.key == source and start <= second < end for source, start, end in silences):
+                self.cluster.publish(message, time_ms)
         self.bench = None
         self.start()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as profile
@@ -9,9 +11,11 @@ from hypothesis import strategies as st
 
 from monitor.alarms import control_message
 from monitor.alarms.lifecycle import Acknowledgement
-from monitor.records.record import Message
+from monitor.records.record import Assigned, ControlRecord, Message
+from tests.fakes import records
 from tests.pipeline import test_profiles as profile_ward
 from tests.pipeline.test_acknowledgements import OPENED, SEEN
+from tests.pipeline.test_loop import ABNORMAL, Bench
 from tests.pipeline.ward import BED, START_MS, Ward
 
 ENDED = ("closed", "ended")
@@ -93,6 +97,23 @@ def test_a_command_whose_checkpoint_was_aborted_is_applied_again(ward):
     assert told(end(ward, 3).turn(8)) == [ON, ENDED]
 
 
+def test_a_step_that_was_cut_at_an_end_is_read_again_as_a_whole_after_a_failure():
+    ward = end(Ward().beats("VVVVV"), 4)
+    ward.bench.broker.rewind_next()
+    assert told(ward.turn(10)) == [ON, ENDED]
+    assert told(ward.beats("VV").turn()) == [ON, ENDED, ON]
+    assert ward.alerts()[-1]["offset"] == 6  # the third beat since the end
+
+
+def test_an_end_behind_the_mark_of_a_transaction_comes_before_the_next_record():
+    key, by = control_message.end_key("source"), Acknowledgement("clerk", START_MS, "", 0)
+    command = ControlRecord(key, control_message.encode_end("ecg.beats", {0: 4}, by), 0)
+    first = replace(records([ABNORMAL] * 3), assigned={0: Assigned(0, None, {}, atomic=True)})
+    second = replace(records([ABNORMAL] * 3, first_offset=4), control_records=(command,))
+    bench = Bench(first, second).turn(6)
+    assert [(one["event"], one["offset"]) for one in bench.alerts()] == [("opened", 2), ("closed", 3), ("opened", 6)]
+
+
 @pytest.mark.parametrize(
     ("before", "source", "topic"), [(2, "bed 7", "ecg.beats"), (3, "bed 8", "ecg.beats"), (3, "bed 7", "other")]
 )
@@ -158,17 +179,30 @@ def end_of_bed_1(ward):
     return ward.judge_all()
 
 
-def test_what_was_learned_of_a_source_goes_with_it_and_the_next_one_learns_from_its_own_beats_alone():
-    kinds = profile_ward.LEARNING + "N" * 400
-    ward = profile_ward.Ward(kinds).judge_all()
+def personal(ward):
+    return ward.bench.worker._pipeline._personal  # noqa: SLF001
+
+
+@pytest.mark.parametrize("beats", [200, 600], ids=["no row stored", "rows stored"])
+def test_what_was_learned_of_a_source_goes_with_it_and_the_next_one_learns_from_its_own_beats_alone(beats):
+    ward = profile_ward.Ward("N" * beats).judge_all()
     end_of_bed_1(ward).start()
     ward.judge_all()
     assert learned(ward, b"bed 1") is None
-    personal = ward.bench.worker._pipeline._personal  # noqa: SLF001
-    assert personal.summary(0, b"bed 1") is None
-    assert personal.summary(1, b"bed 2").is_learned
-    beat, time_ms = next(one for one in profile_ward.stream(kinds) if one[0].key == b"bed 1")
+    assert personal(ward).summary(0, b"bed 1") is None
+    assert personal(ward).summary(1, b"bed 2").is_learned
+    beat, time_ms = next(one for one in profile_ward.stream("N" * beats) if one[0].key == b"bed 1")
     ward.cluster.publish(beat, time_ms + 10_000_000)
     ward.judge_all().start()
     ward.judge_all()
-    assert ward.bench.worker._pipeline._personal.summary(0, b"bed 1").beats == 1  # noqa: SLF001
+    assert personal(ward).summary(0, b"bed 1").beats == 1
+
+
+def test_a_source_that_ends_while_its_beats_are_read_again_stays_ended():
+    ward = profile_ward.Ward("N" * 200, batch_size=40).judge_all()
+    ward.start()
+    ward.bench.turn(3)
+    assert personal(ward).summary(0, b"bed 1").beats < 200
+    end_of_bed_1(ward).bench.turn(20)
+    assert personal(ward).summary(0, b"bed 1") is None
+    assert personal(ward).summary(0, b"bed 3").beats == 200

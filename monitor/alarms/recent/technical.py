@@ -2,7 +2,8 @@
 
 Beats with one of the first causes, and leads that the model does not know, have no physiological verdict: the state of
 the source is frozen. The other causes only mark. One beat counts for one cause, the first of the list that holds:
-`clock`, a record time too far ahead of the partition's others, comes last, see `monitor.alarms.episodes`.
+`clock`, a record time too far ahead of the partition's others, comes last, see `monitor.alarms.episodes`. `no-signal`
+is of no beat: see `monitor.alarms.no_signal`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from monitor.profiles import Notice
 
-TECHNICAL_CAUSES = ("", *CAUSES, "model-does-not-fit", "noisy", "sick-while-learning", "clock")  # index: the code
-DOES_NOT_FIT, NOISY, SICK_WHILE_LEARNING, CLOCK = range(len(CAUSES) + 1, len(TECHNICAL_CAUSES))
+# Index: the code.
+TECHNICAL_CAUSES = ("", *CAUSES, "model-does-not-fit", "noisy", "sick-while-learning", "clock", "no-signal")
+DOES_NOT_FIT, NOISY, SICK_WHILE_LEARNING, CLOCK, NO_SIGNAL = range(len(CAUSES) + 1, len(TECHNICAL_CAUSES))
 ANNOUNCED_BEATS = 60  # some minute: long enough to be seen, and a flat line later is an episode of its own
 
 
