@@ -17,8 +17,8 @@ from monitor.records.stream_time import is_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from monitor.alarms.alarm_event import AlarmEvent
     from monitor.alarms.episode_state import Restored
-    from monitor.alarms.lives import AlarmEvent
     from monitor.alarms.rule import Kind
     from monitor.alarms.run_rule import Priority
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from monitor.alarms.alarm_event import AlarmEvent
     from monitor.alarms.alert_fields import AcknowledgedFields, AlertFields, DecidedBy, ScoreFields
     from monitor.alarms.judged import JudgedBeats
     from monitor.alarms.lifecycle import Acknowledgement
-    from monitor.alarms.lives import AlarmEvent
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.alarms.threshold import ActiveThreshold
 

@@ -8,10 +8,12 @@ stay in memory: a partition that is assigned, or read again after a failure, may
 from __future__ import annotations
 
 from dataclasses import replace
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.alarms.alarm_event import AlarmEvent
 from monitor.alarms.episodes import StateChange
 from monitor.alarms.lifecycle import (
     AlarmLife,
@@ -27,10 +29,12 @@ from monitor.alarms.rule import KINDS, QUIET, SourceState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from monitor.alarms.control_message import AcknowledgeCommand
     from monitor.alarms.episodes import Episodes, Observed
-    from monitor.alarms.lifecycle import Acknowledgement, LifeEvent, Presence
-    from monitor.alarms.pauses import ActivationState, PauseCommand
+    from monitor.alarms.lifecycle import Acknowledgement
+    from monitor.alarms.pauses import PauseCommand
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.beats.beat import Beats
 
@@ -45,33 +49,6 @@ class LifeRule(NamedTuple):
 
     latch_high: bool  # whether alarms of high priority latch
     remind_ms: int  # stream time from an acknowledgement to the reminder; 0: there is none
-
-
-class AlarmEvent(NamedTuple):
-    """An event of an alarm, as it goes out."""
-
-    name: LifeEvent
-    kind: Kind
-    source: bytes
-    partition: int
-    offset: int  # of the record that caused it, or of the last one before a command
-    episode: EpisodeState  # as the alarm shows it
-    presence: Presence
-    acknowledged: Acknowledgement | None = None
-    row: int | None = None  # of the beat that caused it; None: a command did
-    cause: Event | None = None  # the event of the episode; None: a command or time caused it
-    reopened: bool = False  # whether an alarm of before opens again
-    activation: ActivationState = ACTIVE
-    left_out: int = 0  # events before it that did not go out, because there were too many
-    ended: Acknowledgement | None = None  # who has ended the source, where that caused it
-
-    @classmethod
-    def of(cls, cause: Event, beats: Beats) -> AlarmEvent:
-        """That of an alarm of which nothing is remembered."""
-        presence: Presence = "off" if cause.name == "closed" else "on"
-        place = int(beats.partition[cause.row]), int(beats.offset[cause.row])
-        where = cause.kind, cause.source, *place, cause.episode, presence
-        return cls(cause.name, *where, row=cause.row, cause=cause, reopened=cause.reopened)
 
 
 class StepLives(NamedTuple):
@@ -169,6 +146,7 @@ class AlarmLives:
                 offset = positions.get(partition, 1) - 1
                 told = AlarmEvent("closed", kind, source, partition, offset, episode, "off", life.acknowledged)
                 yield told._replace(ended=given)
+            self._held.discard((partition, source, kind))
         self._partitions.get(partition, {}).pop(source, None)
 
     def step(self, observed: Observed, beats: Beats, episodes: Episodes, positions: Mapping[int, int]) -> StepLives:
@@ -185,13 +163,21 @@ class AlarmLives:
 
     def _told(self, observed: Observed, beats: Beats, episodes: Episodes) -> Iterator[AlarmEvent]:
         """What goes out of the events of a batch, with what time makes due between them."""
-        due = sorted([*self._reminders(observed, beats), *self._ends_of_pauses(observed, beats)], reverse=True)
+        due = [*self._reminders(observed, beats), *self._ends_of_pauses(beats)]
+        heapify(due)
         for event in observed.events:
-            while due and due[-1].row < event.row:
-                yield from self._due_event(due.pop(), observed, beats, episodes)
+            while due and due[0].row < event.row:
+                yield from self._due_event(heappop(due), observed, beats, episodes)
             yield from self._of_event(event, observed, beats)
+            place, kind = (int(beats.partition[event.row]), event.source), event.kind
+            if (*place, kind) in self._held:  # the pause may be over within the batch
+                stream = observed.stream_times[place[0]]
+                later = slice(event.row + 1, stream.first_row + len(stream.column))
+                rows = later.start + np.flatnonzero(beats.source[later] == event.source)
+                for row in self._outside(event.source, rows, beats)[:1]:
+                    heappush(due, _Due(row, place, kind))
         while due:
-            yield from self._due_event(due.pop(), observed, beats, episodes)
+            yield from self._due_event(heappop(due), observed, beats, episodes)
 
     def _of_event(self, event: Event, observed: Observed, beats: Beats) -> Iterator[AlarmEvent]:
         """What goes out of an event of an episode."""
@@ -280,17 +266,24 @@ class AlarmLives:
         is_outside = self._pauses.outside(source, beats.time[rows.start : rows.stop])
         return rows.start + int(is_outside.argmax()) if is_outside.any() else None
 
-    def _ends_of_pauses(self, observed: Observed, beats: Beats) -> Iterator[_Due]:
+    def _ends_of_pauses(self, beats: Beats) -> Iterator[_Due]:
         """Of each alarm that was held back, the first beat of its source after the pause."""
-        for partition, source, kind in sorted(self._held):
-            stream = observed.stream_times.get(partition)
-            if stream is None:
-                continue
-            rows = slice(stream.first_row, stream.first_row + len(stream.column))
-            outside = rows.start + np.flatnonzero(self._pauses.outside(source, beats.time[rows]))
-            own = outside[beats.source[outside] == source] if len(outside) else outside
-            if len(own):
-                yield _Due(int(own[0]), (partition, source), kind)
+        if not self._held:
+            return
+        places = {(partition, source) for partition, source, _ in self._held}
+        rows: dict[Place, list[int]] = {}  # of all in one pass: a pause of all may hold thousands back
+        for row, place in enumerate(zip(beats.partition.tolist(), beats.source.tolist(), strict=True)):
+            if place in places:
+                rows.setdefault(place, []).append(row)
+        for partition, source, kind in self._held:
+            own = np.array(rows.get((partition, source), ()), np.intp)
+            for row in self._outside(source, own, beats)[:1]:
+                yield _Due(row, (partition, source), kind)
+
+    def _outside(self, source: bytes, rows: NDArray[np.intp], beats: Beats) -> list[int]:
+        """The rows (n,) of a source's beats at which it is in no pause."""
+        found: list[int] = rows[self._pauses.outside(source, beats.time[rows])].tolist()
+        return found
 
     def _due_event(self, due: _Due, observed: Observed, beats: Beats, episodes: Episodes) -> Iterator[AlarmEvent]:
         """The event of a reminder or of the end of a pause, where it is still to go out."""

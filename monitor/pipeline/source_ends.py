@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from monitor.alarms.alarm_event import AlarmEvent
     from monitor.alarms.episodes import Episodes
-    from monitor.alarms.lives import AlarmEvent, AlarmLives, StepLives
+    from monitor.alarms.lives import AlarmLives, StepLives
     from monitor.alarms.rule import Event
     from monitor.alarms.source_end import DueEnd, SourceEnds
     from monitor.pipeline.personal import PersonalJudge

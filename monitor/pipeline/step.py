@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from monitor.alarms.alarm_event import AlarmEvent
     from monitor.alarms.alert import Rounded
     from monitor.alarms.control_message import AcknowledgeCommand, ProfileReset
     from monitor.alarms.episode_state import Restored
     from monitor.alarms.episodes import Episodes
-    from monitor.alarms.lives import AlarmEvent, StepLives
+    from monitor.alarms.lives import StepLives
     from monitor.alarms.pauses import PauseCommand
     from monitor.alarms.source_end import SourceEnd
     from monitor.alarms.threshold import Thresholds

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from monitor.alarms.alarm_event import AlarmEvent
     from monitor.alarms.judged import JudgedBeats
-    from monitor.alarms.lives import AlarmEvent
     from monitor.alarms.rule import BeatFlags
     from monitor.profiles import Notice
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alarms import alert
+from monitor.alarms.alarm_event import AlarmEvent
 from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.judged import JudgedBeats
-from monitor.alarms.lives import AlarmEvent
 from monitor.alarms.rule import EpisodeState, Event
 from monitor.alarms.threshold import ActiveThreshold
 from monitor.beats import parse

@@ -96,6 +96,12 @@ def test_beats_from_before_a_pause_are_not_in_it():
     assert told(Ward().pause(30, since=5).beats("L").turn()) == [("opened", "on", "low", 0)]
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 1000])
+def test_a_pause_that_begins_and_ends_within_a_step_announces_what_opened_in_it_and_is_on_after_it(batch_size):
+    ward = Ward(batch_size=batch_size).pause(4).beats("L" * 6 + ENDS + "N" * 30).turn(60)
+    assert told(ward) == [("opened", "on", "low", 4), ("closed", "off", "low", 10)]
+
+
 def test_nobody_is_reminded_in_a_pause():
     ward = Ward(remind_seconds=5).beats("L").turn().acknowledge(0).turn().pause(20).beats("L" * 15).turn()
     assert dict(ward.told()).keys() == {"opened", "acknowledged"}

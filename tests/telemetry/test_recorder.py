@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from monitor.alarms.alarm_event import AlarmEvent
 from monitor.alarms.judged import JudgedBeats
-from monitor.alarms.lives import AlarmEvent
 from monitor.alarms.rule import QUIET, BeatFlags, Event
 from monitor.beats.parse import parse
 from monitor.settings import Settings
