@@ -45,7 +45,7 @@ class Ward:
         if self.bench is not None:
             self.cluster.evict(self.bench.broker)
         broker = BatchBroker(self.cluster, profiles=True)
-        personal = PersonalJudge(self.settings)
+        self.personal = personal = PersonalJudge(self.settings)
         rule = episode_rule(self.settings, profiles=True)
         self.bench = Bench(broker=broker, personal=personal, episode_rule=rule, **self._changes)
 

@@ -179,30 +179,26 @@ def end_of_bed_1(ward):
     return ward.judge_all()
 
 
-def personal(ward):
-    return ward.bench.worker._pipeline._personal  # noqa: SLF001
-
-
 @pytest.mark.parametrize("beats", [200, 600], ids=["no row stored", "rows stored"])
 def test_what_was_learned_of_a_source_goes_with_it_and_the_next_one_learns_from_its_own_beats_alone(beats):
     ward = profile_ward.Ward("N" * beats).judge_all()
     end_of_bed_1(ward).start()
     ward.judge_all()
     assert learned(ward, b"bed 1") is None
-    assert personal(ward).summary(0, b"bed 1") is None
-    assert personal(ward).summary(1, b"bed 2").is_learned
+    assert ward.personal.summary(0, b"bed 1") is None
+    assert ward.personal.summary(1, b"bed 2").is_learned
     beat, time_ms = next(one for one in profile_ward.stream("N" * beats) if one[0].key == b"bed 1")
     ward.cluster.publish(beat, time_ms + 10_000_000)
     ward.judge_all().start()
     ward.judge_all()
-    assert personal(ward).summary(0, b"bed 1").beats == 1
+    assert ward.personal.summary(0, b"bed 1").beats == 1
 
 
 def test_a_source_that_ends_while_its_beats_are_read_again_stays_ended():
     ward = profile_ward.Ward("N" * 200, batch_size=40).judge_all()
     ward.start()
     ward.bench.turn(3)
-    assert personal(ward).summary(0, b"bed 1").beats < 200
+    assert ward.personal.summary(0, b"bed 1").beats < 200
     end_of_bed_1(ward).bench.turn(20)
-    assert personal(ward).summary(0, b"bed 1") is None
-    assert personal(ward).summary(0, b"bed 3").beats == 200
+    assert ward.personal.summary(0, b"bed 1") is None
+    assert ward.personal.summary(0, b"bed 3").beats == 200
