@@ -57,7 +57,7 @@ class AlarmsOn:
             for kind, episode in zip(KINDS, episodes, strict=True):
                 life = lives.get(kind) or AlarmLife.of(episode)
                 shown = life.now(episode)
-                if shown.is_open and life.held not in {"opened", "reopened"}:
+                if shown.is_open and not life.is_unheard:
                     group = AlarmGroup(kind, PRIORITIES[shown.priority], life.acknowledged is not None)
                     found[source, kind] = group, shown.opened_at
 

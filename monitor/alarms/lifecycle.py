@@ -25,6 +25,13 @@ FURTHER_A_MINUTE, MINUTE_MS = 4, 60_000
 HIGH = PRIORITIES.index("high")
 
 
+class LifeRule(NamedTuple):
+    """What the settings say about the life of alarms."""
+
+    latch_high: bool  # whether alarms of high priority latch
+    remind_ms: int  # stream time from an acknowledgement to the reminder; 0: there is none
+
+
 class Transition(NamedTuple):
     """What an input does in a state."""
 
@@ -97,6 +104,11 @@ class AlarmLife(NamedTuple):
     @property
     def presence(self) -> Presence:
         return "on" if self.state == "acknowledged" else self.state
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether nobody has heard that the alarm is on: a pause holds that back."""
+        return self.held in {"opened", "reopened"}
 
     def concerns(self, episode: EpisodeState) -> bool:
         """Whether an episode is one of this alarm: what opens while it is latched is."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from monitor.alarms.control_message import AcknowledgeCommand
     from monitor.alarms.episodes import Episodes, Observed
-    from monitor.alarms.lifecycle import Acknowledgement
+    from monitor.alarms.lifecycle import Acknowledgement, LifeRule
     from monitor.alarms.pauses import PauseCommand
     from monitor.alarms.rule import EpisodeState, Event, Kind
     from monitor.beats.beat import Beats
@@ -42,13 +42,6 @@ MAX_COMMANDS = 200_000  # of both kinds of 100,000 sources, some 1 KiB each; the
 NEVER, END_OF_PAUSE = 2**63 - 1, -(2**63)  # beyond any stream time
 Lives = dict["Kind", "AlarmLife"]  # of one source
 Place = tuple[int, bytes]  # partition and source
-
-
-class LifeRule(NamedTuple):
-    """What the settings say about the life of alarms."""
-
-    latch_high: bool  # whether alarms of high priority latch
-    remind_ms: int  # stream time from an acknowledgement to the reminder; 0: there is none
 
 
 class StepLives(NamedTuple):
@@ -135,6 +128,9 @@ class AlarmLives:
         known = self._partitions.get(partition)
         return None if known is None else known.get(source)
 
+    def _life(self, partition: int, source: bytes, kind: Kind) -> AlarmLife | None:
+        return (self.of(partition, source) or {}).get(kind)
+
     def end(
         self, place: Place, episodes: Episodes, positions: Mapping[int, int], given: Acknowledgement
     ) -> Iterator[AlarmEvent]:
@@ -142,8 +138,8 @@ class AlarmLives:
         partition, source = place
         for kind in KINDS:
             life, episode = self._alarm(partition, source, kind, episodes)
-            if life is not None and life.held not in {"opened", "reopened"}:  # else nobody has heard of it
-                offset = positions.get(partition, 1) - 1
+            if life is not None and not life.is_unheard:
+                offset = _last_offset(positions, partition)
                 told = AlarmEvent("closed", kind, source, partition, offset, episode, "off", life.acknowledged)
                 yield told._replace(ended=given)
             self._held.discard((partition, source, kind))
@@ -174,7 +170,7 @@ class AlarmLives:
                 stream = observed.stream_times[place[0]]
                 later = slice(event.row + 1, stream.first_row + len(stream.column))
                 rows = later.start + np.flatnonzero(beats.source[later] == event.source)
-                for row in self._outside(event.source, rows, beats)[:1]:
+                if (row := self._first_outside(event.source, rows, beats)) is not None:
                     heappush(due, _Due(row, place, kind))
         while due:
             yield from self._due_event(heappop(due), observed, beats, episodes)
@@ -183,7 +179,7 @@ class AlarmLives:
         """What goes out of an event of an episode."""
         plain, time = AlarmEvent.of(event, beats), int(beats.time[event.row])
         plain = plain._replace(activation=self._pauses.activation(event.source, time))
-        life = (self.of(plain.partition, event.source) or {}).get(event.kind)
+        life = self._life(plain.partition, event.source, event.kind)
         if life is not None and (event.void or not life.concerns(event.episode)):
             life = None
         is_held = event.name != "closed" and plain.activation is not ACTIVE
@@ -253,18 +249,17 @@ class AlarmLives:
             sources = self._partitions.get(partition, {}).items()
             lives = [(source, kind, life, self._due(life)) for source, of in sources for kind, life in of.items()]
             self._remind_at[partition] = min((due for *_, due in lives if due > now), default=NEVER)
-            for source, kind, life, due in lives:
-                rows = range(stream.first_row + int(np.searchsorted(stream.column, due)), end)
-                row = self._first_outside(source, rows, beats)
-                if row is not None:
+            for source, kind, life, due in (one for one in lives if one[-1] <= now):
+                rows = np.arange(stream.first_row + int(np.searchsorted(stream.column, due)), end)
+                if (row := self._first_outside(source, rows, beats)) is not None:
                     yield _Due(row, (partition, source), kind, life.since)
-                elif due <= now:
+                else:
                     self._remind_at[partition] = now
 
-    def _first_outside(self, source: bytes, rows: range, beats: Beats) -> int | None:
-        """The first of these rows at which there is no pause of a source."""
-        is_outside = self._pauses.outside(source, beats.time[rows.start : rows.stop])
-        return rows.start + int(is_outside.argmax()) if is_outside.any() else None
+    def _first_outside(self, source: bytes, rows: NDArray[np.intp], beats: Beats) -> int | None:
+        """The first of these rows (n,) at which there is no pause of a source; None where there is none."""
+        outside = np.flatnonzero(self._pauses.outside(source, beats.time[rows]))
+        return int(rows[outside[0]]) if len(outside) else None
 
     def _ends_of_pauses(self, beats: Beats) -> Iterator[_Due]:
         """Of each alarm that was held back, the first beat of its source after the pause."""
@@ -277,23 +272,17 @@ class AlarmLives:
                 rows.setdefault(place, []).append(row)
         for partition, source, kind in self._held:
             own = np.array(rows.get((partition, source), ()), np.intp)
-            for row in self._outside(source, own, beats)[:1]:
-                yield _Due(row, (partition, source), kind)
-
-    def _outside(self, source: bytes, rows: NDArray[np.intp], beats: Beats) -> list[int]:
-        """The rows (n,) of a source's beats at which it is in no pause."""
-        found: list[int] = rows[self._pauses.outside(source, beats.time[rows])].tolist()
-        return found
+            if (first := self._first_outside(source, own, beats)) is not None:
+                yield _Due(first, (partition, source), kind)
 
     def _due_event(self, due: _Due, observed: Observed, beats: Beats, episodes: Episodes) -> Iterator[AlarmEvent]:
         """The event of a reminder or of the end of a pause, where it is still to go out."""
         row, (partition, source), kind, since = due
-        life = (self.of(partition, source) or {}).get(kind)
+        life = self._life(partition, source, kind)
         if life is None or life.presence != "on":
             return
         later = (one.episode for one in observed.events if one.row > row and (one.source, one.kind) == (source, kind))
-        state = episodes.state(partition, source)
-        episode = next(later, QUIET if state is None else state.episodes[KINDS.index(kind)])
+        episode = next(later, _episode(episodes, partition, source, kind))
         plain = AlarmEvent("updated", kind, source, partition, int(beats.offset[row]), episode, "on", row=row)
         if since == END_OF_PAUSE:
             yield from self._announced(plain, life)
@@ -315,11 +304,10 @@ class AlarmLives:
         """What was held back, where the pause is taken back or is a shorter one now."""
         self._is_changed = False
         for partition, source, kind in sorted(self._held):
-            life = (self.of(partition, source) or {}).get(kind)
-            state = episodes.state(partition, source)
-            if life is None or state is None or self._pauses.holds(source, life.held_at):
+            life = self._life(partition, source, kind)
+            if life is None or episodes.state(partition, source) is None or self._pauses.holds(source, life.held_at):
                 continue
-            offset, episode = positions.get(partition, 1) - 1, state.episodes[KINDS.index(kind)]
+            offset, episode = _last_offset(positions, partition), _episode(episodes, partition, source, kind)
             yield from self._announced(AlarmEvent("updated", kind, source, partition, offset, episode, "on"), life)
 
     def _apply(self, episodes: Episodes, positions: Mapping[int, int]) -> tuple[list[AlarmEvent], int]:
@@ -334,14 +322,13 @@ class AlarmLives:
             if life is None or life.alarm != command.alarm:
                 useless += 1
                 continue
-            time = episodes.stream_time(partition)
-            after, name = after_acknowledgement(life, command.given, 0 if time is None else time.now)
+            after, name = after_acknowledgement(life, command.given, _now(episodes, partition))
             if name is None:
                 continue
             if life.held not in {"", "updated"}:  # it goes out at the end of the pause
                 self._keep((partition, source), kind, after)
                 continue
-            presence, offset = after.presence, positions.get(partition, 1) - 1
+            presence, offset = after.presence, _last_offset(positions, partition)
             told = AlarmEvent(name, kind, source, partition, offset, episode, presence, after.last)
             told = told._replace(activation=self._pauses.activation(source, command.given.at))
             events.append(self._out(told, after._replace(held="")))
@@ -351,8 +338,7 @@ class AlarmLives:
         self, partition: int, source: bytes, kind: Kind, episodes: Episodes
     ) -> tuple[AlarmLife | None, EpisodeState]:
         """The alarm of a source that is on or latched, and the episode that it shows. None: there is none."""
-        state, life = episodes.state(partition, source), (self.of(partition, source) or {}).get(kind)
-        episode = QUIET if state is None else state.episodes[KINDS.index(kind)]
+        life, episode = self._life(partition, source, kind), _episode(episodes, partition, source, kind)
         if not (episode.is_open or (life is not None and life.state == "latched")):
             return None, QUIET
         if life is None or not life.concerns(episode):
@@ -370,9 +356,8 @@ class AlarmLives:
         changes = []
         for change in (*observed, *more):
             if self._forget(change) and change.state is None:
-                time, offset = episodes.stream_time(change.partition), positions.get(change.partition, 1) - 1
-                empty = SourceState((QUIET, QUIET), 0 if time is None else time.now, offset)
-                changes.append(change._replace(state=empty))
+                now, offset = _now(episodes, change.partition), _last_offset(positions, change.partition)
+                changes.append(change._replace(state=SourceState((QUIET, QUIET), now, offset)))
             else:
                 changes.append(change)
         return changes
@@ -390,3 +375,20 @@ class AlarmLives:
         else:
             del self._partitions[partition][source]
         return bool(kept)
+
+
+def _episode(episodes: Episodes, partition: int, source: bytes, kind: Kind) -> EpisodeState:
+    """The last episode of a source; QUIET where nothing is remembered."""
+    state = episodes.state(partition, source)
+    return QUIET if state is None else state.episodes[KINDS.index(kind)]
+
+
+def _last_offset(positions: Mapping[int, int], partition: int) -> int:
+    """The offset of the last record before a command; 0 where nothing was read."""
+    return positions.get(partition, 1) - 1
+
+
+def _now(episodes: Episodes, partition: int) -> int:
+    """The stream time of a partition, ms; 0 before its first beat."""
+    time = episodes.stream_time(partition)
+    return 0 if time is None else time.now

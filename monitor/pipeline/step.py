@@ -13,7 +13,8 @@ from monitor.alarms.alarms_on import AlarmsOn
 from monitor.alarms.alert import AlertOrigin, Waveform
 from monitor.alarms.cloud_event import traceparent_of
 from monitor.alarms.judged import JudgedBeats
-from monitor.alarms.lives import AlarmLives, LifeRule
+from monitor.alarms.lifecycle import LifeRule
+from monitor.alarms.lives import AlarmLives
 from monitor.alarms.recent.technical import TECHNICAL_CAUSES
 from monitor.alarms.source_end import SourceEnds
 from monitor.beats.parse import parse

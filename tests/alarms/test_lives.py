@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from monitor.alarms import lives
 from monitor.alarms.control_message import AcknowledgeCommand
-from monitor.alarms.lifecycle import Acknowledgement
-from monitor.alarms.lives import AlarmLives, LifeRule
+from monitor.alarms.lifecycle import Acknowledgement, LifeRule
+from monitor.alarms.lives import AlarmLives
 
 
 def command(number, topic="ecg.beats", partition=0):
