@@ -10,7 +10,6 @@ that have a state, or get one in this batch, are the active ones; all others cos
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count, pairwise, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -296,10 +295,8 @@ class BatchObserver:
             cause, personal = ECTOPIC[flag], PersonalFlag(1, 0)
         after, event = after_beat(episode, self._rule, cause=cause, offset=offset, time=time, personal=personal)
         if event is not None:
-            self._add_event(event, source, kind, after, position)
-            if event == "updated" and after.priority == episode.priority:
-                *where, last = self._events[-1]
-                self._events[-1] = (where[0], where[1], replace(last, is_further=True))
+            is_further = event == "updated" and after.priority == episode.priority
+            self._add_event(event, source, kind, after, position, is_further=is_further)
         return after
 
     def _after_unflagged(
@@ -340,10 +337,20 @@ class BatchObserver:
     def _time(self, position: int) -> int:
         return int(self._beats.time[self._rows[position]])
 
-    def _add_event(self, name: EventName, source: bytes, kind: Kind, episode: EpisodeState, position: int) -> None:
+    def _add_event(
+        self,
+        name: EventName,
+        source: bytes,
+        kind: Kind,
+        episode: EpisodeState,
+        position: int,
+        *,
+        is_further: bool = False,
+    ) -> None:
         at = int(self._rows[position])
         row, reopened = self._beats.first_row + at, name == "opened" and episode.opened_offset != self._beats.offset[at]
-        self._events.append((row, row, Event(name, kind, source, row, episode, reopened=bool(reopened))))
+        event = Event(name, kind, source, row, episode, reopened=bool(reopened), is_further=is_further)
+        self._events.append((row, row, event))
 
     def _close_silent(self, source: bytes, state: SourceState, noticed: int) -> None:
         self._close(source, state, noticed, self._rule.silence_ms)
