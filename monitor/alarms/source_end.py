@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from monitor.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from monitor.alarms.lifecycle import Acknowledgement
 
@@ -125,20 +125,15 @@ class SourceEnds:
 
     def is_due(self, positions: Mapping[int, int]) -> bool:
         """Whether there is a command to apply. `positions`: of each partition, the next record to judge."""
-        return any(
-            due.offset <= positions.get(partition, -1)
-            for partition, of_partition in self._pending.items()
-            for due in of_partition.values()
-        )
+        return any(self._due(positions))
 
     def take(self, positions: Mapping[int, int]) -> list[DueEnd]:
         """The commands to apply, in the order in which they were given; they are not given out again."""
-        found = [
-            due
-            for partition, of_partition in self._pending.items()
-            for due in of_partition.values()
-            if due.offset <= positions.get(partition, -1)
-        ]
+        found = sorted(self._due(positions), key=lambda due: due.given.version)
         for due in found:
             del self._pending[due.partition][due.source]
-        return sorted(found, key=lambda due: due.given.version)
+        return found
+
+    def _due(self, positions: Mapping[int, int]) -> Iterator[DueEnd]:
+        for partition, of_partition in self._pending.items():
+            yield from (due for due in of_partition.values() if due.offset <= positions.get(partition, -1))

@@ -56,10 +56,10 @@ class SourceEnder:
         """Apply the commands whose time has come. `positions`: of each partition, the next record to judge."""
         partitions, places, useless = set[int](), set[tuple[int, bytes]](), 0
         events: list[AlarmEvent] = []
-        for due in self._commands.take(positions) if self._commands.is_due(positions) else ():
+        for due in self._commands.take(positions):
             place = due.partition, due.source
             has_row = self._episodes.state(*place) is not None or bool(self._lives.of(*place))
-            if not self._is_over(due, has_row=has_row):
+            if not self._drop_learned(due, has_row=has_row):
                 useless += 1
                 continue
             partitions.add(due.partition)
@@ -78,8 +78,11 @@ class SourceEnder:
             if event.forgotten and self._personal is not None:
                 self._personal.end(int(partition[event.row]), event.source, MAX_OFFSET)
 
-    def _is_over(self, due: DueEnd, *, has_row: bool) -> bool:
-        """Drop what was learned of a source. False where nothing is known of it, or where it sends on."""
+    def _drop_learned(self, due: DueEnd, *, has_row: bool) -> bool:
+        """Drop what was learned of a source, unless it sends on. Returns whether something of it is over.
+
+        `has_row`: whether it has a row of episode state.
+        """
         state, lives = self._episodes.state(due.partition, due.source), self._lives.of(due.partition, due.source) or {}
         if state is not None and state.offset >= due.offset:
             return False
